@@ -1,0 +1,126 @@
+"""What every store promises, whoever wrote it; `terzetto.testing.store_kit` checks it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any
+
+from attrs import frozen
+from terzetto_protocol.records import BarrierRow, Outcome, Posted, RunRow, Write
+from terzetto_protocol.statuses import RunStatus
+
+
+@frozen
+class StoreHealth:
+    """What a store says of itself."""
+
+    url: str
+    """Where it is, without secrets."""
+    durable: bool
+    """Whether what it acknowledges survives the death of the process."""
+    version: int
+    """Version of its schema."""
+    problems: tuple[str, ...] = ()
+    """What an integrity check found; empty is good."""
+    details: tuple[tuple[str, str], ...] = ()
+    """Settings worth showing, such as ("synchronous", "FULL")."""
+
+
+class Store(ABC):
+    """Keeps runs: a write is applied whole or refused whole, and an acknowledged one is there after a crash.
+
+    A store is opened and closed by `async with`. All methods are checkpoints, and atomic with respect
+    to cancellation: a cancelled `commit` has either happened or not, and writing the same group again
+    answers `Applied` for what was there. They raise `StoreUnavailable` when the store is gone for now
+    (after `reopen()` they may work again); what can never work is an `Outcome`, not an exception.
+    """
+
+    durable: bool
+    """Whether what `commit` acknowledges survives the death of the process."""
+
+    async def __aenter__(self) -> "Store":
+        """Open; raises `StoreInUse`, `StoreTooNew` or `StoreUnavailable` with a sentence that says what to do."""
+        return self
+
+    @abstractmethod
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Close; nothing of the store is left behind, also when cancelled."""
+
+    @abstractmethod
+    async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
+        """Apply a group in one transaction, in order, and answer for each write, in order.
+
+        A write is applied when the stored run has the epoch `expect` (for a first write: when neither the
+        run nor its idempotency key exists), else refused without touching the others. A write that is
+        there already (same run, seq and epoch, from a try whose answer was lost) is `Applied`.
+        """
+
+    @abstractmethod
+    async def reopen(self) -> None:
+        """Throw the handle away and open a new one; what a failed sync left behind is never trusted."""
+
+    @abstractmethod
+    async def run(self, run_id: str) -> RunRow | None:
+        """The run's row, or None."""
+
+    @abstractmethod
+    async def run_by_key(self, key: str) -> RunRow | None:
+        """The run that was submitted under this idempotency key, or None."""
+
+    @abstractmethod
+    async def runs(
+        self, *, statuses: Sequence[RunStatus] | None = None, before: str | None = None, limit: int | None = 100
+    ) -> list[RunRow]:
+        """Rows newest first (by submit time, then id), older than the run `before`.
+
+        Args:
+            statuses: only these; None means all, an empty sequence none.
+            before: a run id to page from.
+            limit: 0 means none, None means all.
+        """
+
+    @abstractmethod
+    async def snapshot(self, run_id: str) -> tuple[int, bytes] | None:
+        """The newest snapshot and the seq of its commit, or None for an unknown run."""
+
+    @abstractmethod
+    async def records(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[bytes]:
+        """Encoded commits in order of seq, from the one after `after`; limit 0 means none, None all."""
+
+    @abstractmethod
+    async def records_by_event(self, run_id: str, *, after_event: int, limit: int | None = None) -> list[bytes]:
+        """Encoded commits whose last event id is greater than `after_event`, in order of seq."""
+
+    @abstractmethod
+    async def barriers(self, run_id: str | None = None, *, only_open: bool = True) -> list[BarrierRow]:
+        """Barriers in order of opening; of every run when `run_id` is None."""
+
+    @abstractmethod
+    async def post(self, command: Posted) -> None:
+        """Leave a command for the owner; the same command id again changes nothing."""
+
+    @abstractmethod
+    async def posted(self, *, limit: int = 100) -> list[Posted]:
+        """Commands without a receipt, oldest first."""
+
+    @abstractmethod
+    async def answer(self, command_id: str, receipt: bytes) -> None:
+        """Put the receipt beside the command; the first one stays."""
+
+    @abstractmethod
+    async def receipt(self, command_id: str) -> bytes | None:
+        """The receipt of a posted command, or None while there is none."""
+
+    @abstractmethod
+    async def health(self, *, deep: bool = False) -> StoreHealth:
+        """What the store says of itself; `deep` also checks the integrity of everything it holds."""
+
+    def statistics(self) -> dict[str, Any]:
+        """Numbers for the console: transactions, commits, bytes; whatever the store counts."""
+        return {}
+
+
+OpenStore = AbstractAsyncContextManager[Store]

@@ -1,0 +1,93 @@
+"""A graph as runs use it: frozen, with every lookup of the hot path made beforehand."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from attrs import define, field
+
+from .fingerprint import fingerprint
+from .places import Barrier, Edge, Node, Place
+from .state import StateForm, Vocabulary
+
+if TYPE_CHECKING:
+    from .graph import Graph
+
+S = TypeVar("S")
+
+
+@define
+class Routes(Generic[S]):
+    """The edges out of one place (or one of a barrier's exits)."""
+
+    conditional: list[Edge[S]] = field(factory=list[Edge[S]])
+    plain: Edge[S] | None = None
+    fallback: Edge[S] | None = None
+    on_error: list[Edge[S]] = field(factory=list[Edge[S]])
+
+    def add(self, edge: Edge[S]) -> None:
+        """Sort one edge in, in order of declaration."""
+        if edge.on_error:
+            self.on_error.append(edge)
+        elif edge.when is not None:
+            self.conditional.append(edge)
+        elif edge.fallback:
+            self.fallback = edge
+        else:
+            self.plain = edge
+
+    @property
+    def empty(self) -> bool:
+        """Whether a visit that succeeds here ends the run."""
+        return not self.conditional and self.plain is None and self.fallback is None
+
+
+class Blueprint(Generic[S]):
+    """What all runs of a graph share; made by `Graph.build()`."""
+
+    def __init__(self, graph: "Graph[S, Any]") -> None:
+        self.graph: Final = graph
+        self.name: Final = graph.name
+        self.version: Final = graph.version
+        self.max_steps: Final = graph.max_steps
+        self.state: Final = StateForm(graph.state, graph.restore)
+        self.vocabulary: Final = Vocabulary[S](graph.mutations)
+        self.places: Final[dict[str, Place[S]]] = {place.name: place for place in graph.places}
+        self.start: Final = graph.starts[0]
+        self.routes: Final = self._routes(graph.edges)
+        self.everyday: Final = {name: node for name in self.places if (node := self._sole(name)) is not None}
+        """Nodes whose only way on is one plain, unlimited edge to a pure or repeatable node without a limit."""
+
+    def node(self, name: str) -> Node[S, Any] | None:
+        """The node of this name, or None for a barrier or an unknown name."""
+        place = self.places.get(name)
+        return place if isinstance(place, Node) else None
+
+    def barrier(self, name: str) -> Barrier[S] | None:
+        """The barrier of this name, or None for a node or an unknown name."""
+        place = self.places.get(name)
+        return place if isinstance(place, Barrier) else None
+
+    def routes_from(self, place: str, exit_name: str = "") -> Routes[S]:
+        """The edges out of a node, or out of a barrier's exit."""
+        return self.routes.get((place, exit_name)) or Routes()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash over structure and schemas, the same in every process."""
+        return fingerprint(self.graph)
+
+    @staticmethod
+    def _routes(edges: list[Edge[S]]) -> dict[tuple[str, str], Routes[S]]:
+        routes: dict[tuple[str, str], Routes[S]] = {}
+        for edge in edges:
+            routes.setdefault((edge.source, edge.exit), Routes()).add(edge)
+        return routes
+
+    def _sole(self, name: str) -> Node[S, Any] | None:
+        routes = self.routes_from(name)
+        if self.node(name) is None or routes.conditional or routes.plain is None:
+            return None
+        target = self.node(routes.plain.target)
+        if target is None or target.options.effects == "once" or target.options.max_visits is not None:
+            return None
+        return target if routes.plain.max_visits is None else None

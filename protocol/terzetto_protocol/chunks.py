@@ -1,0 +1,24 @@
+"""What a node emitted, as the event that readers get."""
+
+from .context import Emission, Text, Tool
+from .events import Chunk, CustomChunk, TextChunk, ThinkingChunk, ToolChunk
+
+
+def chunk_of(emission: Emission, number: int, run_id: str, at: float, node: str, visit: int) -> Chunk:
+    """The chunk event with this id."""
+    if isinstance(emission, Text):
+        kind = ThinkingChunk if emission.thinking else TextChunk
+        return kind(id=number, run_id=run_id, at=at, node=node, visit=visit, text=emission.text)
+    if isinstance(emission, Tool):
+        return ToolChunk(
+            id=number,
+            run_id=run_id,
+            at=at,
+            node=node,
+            visit=visit,
+            call_id=emission.call_id,
+            tool=emission.tool,
+            phase=emission.phase,
+            text=emission.text,
+        )
+    return CustomChunk(id=number, run_id=run_id, at=at, node=node, visit=visit, name=emission.name, data=emission.data)

@@ -1,0 +1,47 @@
+"""What clients say to a run, the same in memory, in the inbox of a shared store and on the wire."""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from .decisions import Decision
+
+
+class Decide(Struct, frozen=True, tag="decide", forbid_unknown_fields=True):
+    """Resolve a barrier; `barrier` may be its id, its name if one of that name is open, or empty if one is open."""
+
+    command_id: str
+    run_id: str
+    barrier: str
+    decision: Decision
+    source: str = ""
+
+
+class Cancel(Struct, frozen=True, tag="cancel", forbid_unknown_fields=True):
+    """End a run: nothing of it commits once this is acknowledged."""
+
+    command_id: str
+    run_id: str
+    reason: str = ""
+
+
+class Resume(Struct, frozen=True, tag="resume", forbid_unknown_fields=True):
+    """Let a paused run go on."""
+
+    command_id: str
+    run_id: str
+
+
+class Submit(Struct, frozen=True, tag="submit", forbid_unknown_fields=True):
+    """Start a run of a graph that the owner knows; `state` is JSON, decoded by the graph's own state type."""
+
+    command_id: str
+    run_id: str
+    graph: str
+    state: bytes
+    version: str = ""
+    key: str = ""
+    auto_approve: bool = False
+
+
+Command: TypeAlias = Decide | Cancel | Resume | Submit

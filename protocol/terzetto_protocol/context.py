@@ -1,0 +1,155 @@
+"""What a node sees: the state to read, mutations to record, chunks to emit, and where to go next."""
+
+from collections.abc import Callable
+from typing import Any, Generic, Literal
+
+import msgspec
+from msgspec import Raw, Struct
+from typing_extensions import TypeVar
+
+from .errors import NotStorable
+from .ids import effect_key
+from .places import Place
+from .state import Entry, Mutation
+
+S = TypeVar("S")
+D = TypeVar("D", default=None)
+
+
+class Text(Struct, frozen=True):
+    """What `emit_text` and `emit_thinking` hand over."""
+
+    text: str
+    thinking: bool = False
+
+
+class Tool(Struct, frozen=True):
+    """What `emit_tool` hands over."""
+
+    call_id: str
+    tool: str
+    phase: Literal["queued", "started", "output", "finished", "failed"]
+    text: str
+
+
+class Custom(Struct, frozen=True):
+    """What `emit` hands over."""
+
+    name: str
+    data: Raw
+
+
+Emission = Text | Tool | Custom
+
+
+class Visit(Struct, frozen=True):
+    """Which execution of which node this is."""
+
+    run_id: str
+    node: str
+    visit: int
+    attempt: int
+    path: str = ""
+    fence: int = 0
+    """The epoch of the claim under which it runs: a receiver that keeps the highest can refuse a stale one."""
+
+
+class Port(Struct):
+    """What a context needs of the world around it; the runtime fills it in, and so do unit tests."""
+
+    pack: Callable[[Any], Entry]
+    emit: Callable[[int, Emission], None]
+    is_cancelled: Callable[[], bool]
+
+
+
+
+class LeafContext(Struct, Generic[S, D], weakref=False):
+    """The small context: read, record, emit, and look whether the run is being cancelled."""
+
+    state: S
+    """The state as of the last commit. Read it; what changes it is `record`."""
+    deps: D
+    """What `terzetto.bind(graph, deps)` was given."""
+    visit: Visit
+    _port: Port
+    _batch: list[Entry]
+    _next: str | None
+    _pause: bool
+
+    def record(self, mutation: Mutation[S], /) -> None:
+        """Add a mutation to this visit's batch, which is applied whole when the node has returned.
+
+        It is encoded here and now: what happens to the object afterwards changes nothing. If the node
+        raises or is cancelled, the whole batch is dropped. Not a checkpoint.
+
+        Raises:
+            NotStorable: it is unlisted, or would not come back from the store as it is.
+        """
+        self._batch.append(self._port.pack(mutation))
+
+    def emit_text(self, text: str, /) -> None:
+        """Show a piece of text to whoever is listening now; it is not stored. Not a checkpoint."""
+        self._port.emit(self.visit.visit, Text(text))
+
+    def emit_thinking(self, text: str, /) -> None:
+        """Show a piece of reasoning; it is not stored. Not a checkpoint."""
+        self._port.emit(self.visit.visit, Text(text, thinking=True))
+
+    def emit_tool(
+        self,
+        call_id: str,
+        tool: str,
+        phase: Literal["queued", "started", "output", "finished", "failed"],
+        text: str = "",
+    ) -> None:
+        """Show a step in the life of a tool call; it is not stored. Not a checkpoint."""
+        self._port.emit(self.visit.visit, Tool(call_id, tool, phase, text))
+
+    def emit(self, name: str, data: object = None, /) -> None:
+        """Show something of the application's own, made of plain data; it is not stored. Not a checkpoint."""
+        try:
+            packed = msgspec.msgpack.encode(data)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise NotStorable(f"chunk {name}", str(error)) from error
+        self._port.emit(self.visit.visit, Custom(name, Raw(packed)))
+
+    def is_cancelled(self) -> bool:
+        """Whether the run is being cancelled or stopped, so that a long computation can leave early."""
+        return self._port.is_cancelled()
+
+
+class NodeContext(LeafContext[S, D], Generic[S, D], weakref=False):
+    """Everything of `LeafContext`, and control over what comes next."""
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.visit.run_id
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of this visit: the same for every attempt, epoch and process.
+
+        Give it to whatever performs an effect, so that a second attempt is recognised there.
+        """
+        return effect_key(self.visit.run_id, self.visit.path, self.visit.visit)
+
+    @property
+    def fence(self) -> int:
+        """Rises with every claim of the run; a receiver that refuses lower ones is safe from frozen processes."""
+        return self.visit.fence
+
+    def goto(self, place: Place[S], /) -> None:
+        """Go to this node or barrier next, whether an edge leads there or not; the last of goto and end wins."""
+        if not isinstance(place, Place):  # a person without a type checker writes goto("name")
+            raise TypeError(f"goto takes the node or barrier itself, not {place!r}")
+        self._next = place.name
+
+    def end(self) -> None:
+        """End the run after this visit; the last of goto and end wins."""
+        self._next = ""
+
+    def pause(self) -> None:
+        """Park the run at the commit boundary of this visit, until somebody resumes it; independent of goto and end."""
+        self._pause = True

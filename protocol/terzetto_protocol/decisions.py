@@ -1,0 +1,62 @@
+"""What a person (or a timeout, or a program) can say at a barrier."""
+
+from typing import ClassVar, TypeAlias
+
+import msgspec
+from msgspec import Raw, Struct
+
+
+class Approve(Struct, frozen=True, tag="approve", forbid_unknown_fields=True):
+    """Leave through the exit `approved`."""
+
+    exit: ClassVar[str] = "approved"
+
+
+class Reject(Struct, frozen=True, tag="reject", forbid_unknown_fields=True):
+    """Leave through the exit `rejected`."""
+
+    reason: str = ""
+    exit: ClassVar[str] = "rejected"
+
+
+class Choose(Struct, frozen=True, tag="choose", forbid_unknown_fields=True):
+    """Leave through an exit that the barrier declared."""
+
+    exit: str
+    note: str = ""
+
+
+class Recorded(Struct, frozen=True, array_like=True):
+    """One mutation as it is stored: its registered name and its encoded fields."""
+
+    name: str
+    body: Raw
+
+
+class Confirm(Struct, frozen=True, tag="confirm", forbid_unknown_fields=True):
+    """At a reconcile barrier: the effect did happen; these mutations are what the visit would have recorded."""
+
+    mutations: tuple[Recorded, ...] = ()
+    note: str = ""
+
+
+class Retry(Struct, frozen=True, tag="retry", forbid_unknown_fields=True):
+    """At a reconcile barrier: the effect did not happen (or may happen twice); start the visit again."""
+
+    note: str = ""
+
+
+class Fail(Struct, frozen=True, tag="fail", forbid_unknown_fields=True):
+    """As `on_timeout=`: the run fails with `barrier_timeout`. At a reconcile barrier: the visit failed."""
+
+    reason: str = ""
+
+
+Decision: TypeAlias = Approve | Reject | Choose | Confirm | Retry | Fail
+Exiting: TypeAlias = Approve | Reject | Choose
+Reconciling: TypeAlias = Confirm | Retry | Fail
+
+
+def name_of(decision: Decision) -> str:
+    """The decision's short name, as events and the command line show it."""
+    return str(msgspec.to_builtins(decision)["type"])

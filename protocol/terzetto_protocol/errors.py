@@ -1,0 +1,141 @@
+"""What can go wrong, and whose doing it was.
+
+One base, `TerzettoError`. Each leaf keeps its data as attributes and says in its message which run,
+node and value it is about and what to do.
+"""
+
+from collections.abc import Sequence
+
+
+class TerzettoError(Exception):
+    """Base of everything that Terzetto raises on purpose."""
+
+
+class GraphError(TerzettoError):
+    """The graph's author declared something that cannot run; `mistakes` has all of it at once."""
+
+    def __init__(self, graph: str, mistakes: Sequence[str]) -> None:
+        self.graph = graph
+        self.mistakes = tuple(mistakes)
+        lines = "\n".join(f"  {mistake}" for mistake in self.mistakes)
+        super().__init__(f"graph {graph!r} cannot be built:\n{lines}")
+
+
+class InvalidRequest(TerzettoError, ValueError):
+    """The caller passed a value that is not acceptable anywhere; nothing was done."""
+
+
+class Refused(TerzettoError):
+    """The call is well-formed but not acceptable now; nothing changed."""
+
+    def __init__(self, run_id: str, message: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"run {run_id!r}: {message}")
+
+
+class IllegalTransition(Refused):
+    """A status may not follow another; nothing was written."""
+
+    def __init__(self, run_id: str, machine: str, source: str | None, target: str, hint: str = "") -> None:
+        self.machine, self.source, self.target = machine, source, target
+        message = f"a {machine} may not go from {source or 'nothing'} to {target}"
+        super().__init__(run_id, f"{message} ({hint})" if hint else message)
+
+
+class NotStorable(TerzettoError, ValueError):
+    """A value would not come back from the store as it is; the node that made it is to blame."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        self.what, self.reason = what, reason
+        super().__init__(f"{what} cannot be stored: {reason}")
+
+
+class Malformed(TerzettoError, ValueError):
+    """Bytes from outside are not a message of the expected type; their sender is to blame."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        self.what, self.reason = what, reason
+        super().__init__(f"{what} is malformed: {reason}")
+
+
+class MutationFailed(TerzettoError):
+    """A mutation's `apply` raised; the state is as it was before the whole batch."""
+
+    def __init__(self, mutation: str, error: BaseException) -> None:
+        self.mutation = mutation
+        super().__init__(f"mutation {mutation} could not be applied: {describe(error)}")
+
+
+class UnknownRun(TerzettoError, LookupError):
+    """No run has this id; reading did not create one."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"no run {run_id!r} in this store (list them with `terzetto runs`)")
+
+
+class RunConflict(Refused):
+    """The id (or idempotency key) belongs to a run with another graph or input."""
+
+
+class QueueFull(TerzettoError):
+    """Every slot and every place in the queue is taken; nothing was accepted."""
+
+    def __init__(self, waiting: int, retry_after: float) -> None:
+        self.waiting, self.retry_after = waiting, retry_after
+        super().__init__(f"{waiting} runs are waiting for a slot already; try again in {retry_after:g} s")
+
+
+class RunFailed(TerzettoError):
+    """`runtime.run()` or `terzetto.run()` ended without success; `code` and `status` say how."""
+
+    def __init__(self, run_id: str, status: str, code: str, message: str) -> None:
+        self.run_id, self.status, self.code = run_id, status, code
+        super().__init__(f"run {run_id!r} ended {status}{f' ({code})' if code else ''}: {message}")
+
+
+class StoreError(TerzettoError):
+    """The store did not do what was asked."""
+
+
+class StoreUnavailable(StoreError):
+    """The store is gone for now: running work waits for it, new work is refused."""
+
+
+class StoreRejected(StoreError):
+    """The store will never take this write, however often it is tried."""
+
+
+class StoreInUse(StoreError):
+    """Another process owns the store."""
+
+
+class StoreTooNew(StoreError):
+    """A newer Terzetto wrote this store; this one would damage it."""
+
+
+class StaleEpoch(StoreError):
+    """Somebody else has claimed the run since; what this process still wants to write is refused."""
+
+    def __init__(self, run_id: str, epoch: int, current: int) -> None:
+        self.run_id, self.epoch, self.current = run_id, epoch, current
+        super().__init__(f"run {run_id!r} was claimed again: epoch {epoch} is stale, {current} owns it")
+
+
+class ActorStopped(TerzettoError):
+    """The actor that was asked ended before it answered."""
+
+    def __init__(self, actor: str) -> None:
+        self.actor = actor
+        super().__init__(f"{actor} has stopped")
+
+
+def describe(error: BaseException) -> str:
+    """One line about an exception: never raises, and an empty message becomes the type's name."""
+    name = type(error).__name__
+    try:
+        text = str(error).strip()
+    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything, and this runs while reporting it
+        return f"{name} (its message cannot be shown)"
+    printable = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return f"{name}: {printable}" if printable else name

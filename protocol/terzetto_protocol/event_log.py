@@ -1,0 +1,238 @@
+"""The window of one run's events that stays in memory.
+
+Two promises carry the rest. The window holds every event after its `floor` that was published, so a
+reader is either inside it or behind. And durable events up to the floor can be read back: from the
+store, or, where there is none, from what the log keeps beside its window.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from sys import getsizeof
+from typing import Any, Final, Literal, TypeAlias, cast
+
+from msgspec import Struct
+
+from .errors import IllegalTransition, Refused
+from .events import (
+    BarrierOpened,
+    CustomChunk,
+    DurableEvent,
+    Event,
+    RunEnded,
+    TextChunk,
+    ThinkingChunk,
+    ToolChunk,
+)
+from .ids import LAST_EVENT_ID, split_event_id
+from .limits import EVENT_WINDOW, EVENT_WINDOW_BYTES
+from .records import RunRow
+from .statuses import STREAM_END, TERMINAL, RunStatus, StreamStatus
+
+KEPT_EVENTS: Final = 1024
+"""Durable events that a log without a store keeps beside its window."""
+
+How: TypeAlias = Literal["fresh", "resumed", "evicted", "invalid", "unknown"]
+
+_BULK: Final[Mapping[type, Callable[[Any], int]]] = {
+    TextChunk: lambda event: getsizeof(event.text),
+    ThinkingChunk: lambda event: getsizeof(event.text),
+    ToolChunk: lambda event: getsizeof(event.text),
+    CustomChunk: lambda event: len(event.data),
+    BarrierOpened: lambda event: len(event.payload),
+}
+"""Bytes of what may be large in an event. All others are small, and the count bounds them."""
+_MAYBE_RUNNING: Final = frozenset({RunStatus.RUNNING, RunStatus.CANCELLING})
+_id: Final[Callable[[Event], int]] = attrgetter("id")
+
+
+class Resume(Struct, frozen=True):
+    """How a cursor was resolved, and where its reader goes on."""
+
+    how: How
+    position: int
+    """Id after which the reader goes on in the window."""
+    missed: int | None
+    """Events after the cursor that the window does not hold; None when nobody can know."""
+    replay_after: int | None
+    """Id after which durable events are read back, up to `position`; None: nothing is to be read back."""
+
+
+class EventLog:
+    """Every published event after `floor`, in order, within bounds; the terminal event is last and stays.
+
+    When it is full the oldest event leaves, whatever it is: with `replayable` the store has the durable
+    ones. Without, they move into a list of their own, so that no flood of chunks drops them.
+
+    An id that does not follow the last one is a hole. Inside an epoch only chunks can be lost (a run bounds
+    those that wait for a commit), so readers get a Gap there. An epoch that was skipped was somebody else's:
+    the window begins anew after it, and readers take the way over the store.
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_events",
+        "_kept",
+        "_next",
+        "_unsettled",
+        "_window",
+        "_window_bytes",
+        "dropped",
+        "floor",
+        "status",
+        "terminal",
+    )
+
+    def __init__(
+        self, *, replayable: bool = True, window: int = EVENT_WINDOW, window_bytes: int = EVENT_WINDOW_BYTES
+    ) -> None:
+        self._window, self._window_bytes = window, window_bytes
+        self._kept: list[DurableEvent] | None = None if replayable else []
+        self._events: list[Event] = []
+        self._bytes = 0
+        self._next = -1
+        self._unsettled = True  # whether chunks may have been told after the floor before this log began
+        self.floor = 0
+        self.dropped = 0
+        """Events that nobody can read back any more."""
+        self.terminal: int | None = None
+        """Id of the terminal event, once there is one."""
+        self.status = StreamStatus.ACTIVE
+
+    def begin_after(self, row: RunRow) -> None:
+        """Stand in for a run that has told nothing here yet: everything up to its row is in the store."""
+        self.floor = row.event_id
+        self._unsettled = row.status in _MAYBE_RUNNING
+        if row.status in TERMINAL:
+            self.terminal, self.status = row.event_id, STREAM_END[row.status]
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    @property
+    def tail(self) -> int:
+        """Id of the last event."""
+        return self._events[-1].id if self._events else self.floor
+
+    def volatile(self) -> int:
+        """How many events of the window nobody could read back."""
+        return sum(not event.durable for event in self._events)
+
+    def append(self, event: Event) -> int:
+        """Take the run's next event and return its id; a second terminal event returns the first one's id.
+
+        Raises `IllegalTransition` after the terminal event and `Refused` for an id that does not rise; then
+        nothing has changed.
+        """
+        number = event.id
+        if number != self._next:
+            if self._events and self.terminal is not None and isinstance(event, RunEnded):
+                return self.terminal
+            self._admit(event)
+        self._events.append(event)
+        self._next = number + 1
+        if (bulk := _BULK.get(event.__class__)) is not None:
+            self._bytes += bulk(event)
+        elif event.__class__ is RunEnded:
+            self._end(cast(RunEnded, event))
+        if len(self._events) > self._window or self._bytes > self._window_bytes:
+            self._evict()
+        return number
+
+    def _admit(self, event: Event) -> None:
+        """Let in an event that is not simply the next one, or raise."""
+        if self.terminal is not None and (self._events or event.id > self.terminal):
+            hint = f"event {event.id} comes after the terminal event {self.terminal}"
+            raise IllegalTransition(event.run_id, "stream", self.status, StreamStatus.ACTIVE, hint)
+        if event.id < 1 or (self._events and event.id <= self.tail):
+            raise Refused(event.run_id, f"event {event.id} cannot follow event {self.tail}: ids rise, from 1")
+        if not self._follows(event.id):
+            self._evict(len(self._events))
+            self.floor = event.id - 1
+        # What a store's row said about the end is told anew by the events that the row was ahead of.
+        self.terminal, self.status = None, StreamStatus.ACTIVE
+
+    def _follows(self, number: int) -> bool:
+        epoch, tail_epoch = split_event_id(number)[0], split_event_id(self.tail)[0]
+        if self._events:
+            return epoch <= tail_epoch + 1
+        return number == self.floor + 1 or (epoch == tail_epoch + 1 and not self._unsettled)
+
+    def _end(self, event: RunEnded) -> None:
+        self.terminal, self.status = event.id, STREAM_END[event.status]
+        self._next = -1  # whatever comes now has to be admitted, and will not be
+
+    def _evict(self, count: int = 0) -> None:
+        """Drop `count` events, or as many as are too many; the last one always stays within the bounds."""
+        events = self._events
+        while count > 0 or len(events) > self._window or (self._bytes > self._window_bytes and len(events) > 1):
+            count -= 1
+            gone = events.pop(0)  # a window is short: this moves less than it costs to count
+            self.floor = gone.id
+            if (bulk := _BULK.get(gone.__class__)) is not None:
+                self._bytes -= bulk(gone)
+            if not gone.durable:
+                self.dropped += 1
+            elif self._kept is not None:
+                self._keep(cast(DurableEvent, gone))
+
+    def _keep(self, event: DurableEvent) -> None:
+        assert self._kept is not None  # noqa: S101 - only called where nothing else has the durable events
+        self._kept.append(event)
+        if len(self._kept) > KEPT_EVENTS:
+            self._kept.pop(0)
+            self.dropped += 1
+
+    def after(self, number: int, limit: int) -> list[Event]:
+        """Up to `limit` events of the window that come after this id."""
+        events = self._events
+        if not events or events[-1].id <= number:
+            return []
+        first = bisect_right(events, number, key=_id)
+        return events[first : first + limit]
+
+    def kept_after(self, number: int) -> list[DurableEvent]:
+        """Durable events after this id that have left the window and are in no store."""
+        return [event for event in self._kept or () if event.id > number]
+
+    def resolve(self, last_event_id: int | str | None) -> Resume:
+        """Say where a reader goes on that has seen everything up to this id; never raises."""
+        cursor = 0 if last_event_id is None else _parse(last_event_id)
+        if not cursor:
+            return self._from_start("invalid" if cursor is None else "fresh")
+        if cursor < self.floor:
+            return Resume("evicted", self.floor, self._lost(cursor), cursor)
+        if self._issued(cursor):
+            return Resume("resumed", cursor, self._lost(self.floor), None)
+        return self._from_start("unknown")
+
+    def _from_start(self, how: How) -> Resume:
+        return Resume(how, self.floor, self._lost(0), 0 if self.floor > 0 else None)
+
+    def _issued(self, cursor: int) -> bool:
+        if self._events:
+            here = bisect_right(self._events, cursor, key=_id)
+            return cursor == self.floor or (here > 0 and self._events[here - 1].id == cursor)
+        # A run that died with its process may have shown chunks after its last durable event.
+        same_epoch = split_event_id(cursor)[0] == split_event_id(self.floor)[0]
+        return cursor == self.floor or (self._unsettled and same_epoch)
+
+    def _lost(self, cursor: int) -> int | None:
+        return None if self._unsettled and not self._events else distance(cursor, self.floor)
+
+
+def distance(low: int, high: int) -> int | None:
+    """How many ids lie above `low`, up to `high`; None across epochs, where nobody can know.
+
+    Either may stand for "just before the next id", so it is the next ids' epochs that count.
+    """
+    same_epoch = split_event_id(low + 1)[0] == split_event_id(high + 1)[0]
+    return high - low if low == high or same_epoch else None
+
+
+def _parse(last_event_id: int | str) -> int | None:
+    if isinstance(last_event_id, str):
+        if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= 16):
+            return None
+        last_event_id = int(last_event_id)
+    return last_event_id if 0 <= last_event_id <= LAST_EVENT_ID else None

@@ -1,0 +1,289 @@
+"""What a run tells: durable events are told by its commits, the others by its live nodes.
+
+`told_by(record)` derives a commit's events from the commit alone, so that an event read from the
+store after a restart has the same id and the same bytes as the one that was seen live.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Literal, TypeAlias
+
+from msgspec import Raw, Struct
+
+from .decisions import Decision
+from .ids import barrier_id
+from .records import Failure, Kind, Note, Opening, Record, Resolution, Step
+from .statuses import TERMINAL, RunStatus, VisitStatus
+
+
+class _Told(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
+    id: int
+    """Rises strictly inside a run: `epoch << 32 | n`."""
+    run_id: str
+    at: float
+    """UNIX time, seconds."""
+    durable: ClassVar[bool] = True
+
+
+class RunQueued(_Told, frozen=True):
+    """The run is durable and waits for a slot: new, decided, or resumed."""
+
+    reason: str = ""
+
+
+class RunStarted(_Told, frozen=True):
+    """An owner has claimed the run."""
+
+    epoch: int
+
+
+class NodeStarted(_Told, frozen=True):
+    """A node's body is about to run."""
+
+    node: str
+    visit: int
+    attempt: int
+    durable: ClassVar[bool] = False
+
+
+class NodeFinished(_Told, frozen=True):
+    """A visit's commit is durable."""
+
+    node: str
+    visit: int
+    seq: int
+    mutations: int
+
+
+class NodeFailed(_Told, frozen=True):
+    """A visit failed; the state is what it was before."""
+
+    node: str
+    visit: int
+    seq: int
+    failure: Failure
+
+
+class EffectIntended(_Told, frozen=True):
+    """The intent of a `once` visit is durable."""
+
+    node: str
+    visit: int
+    attempt: int
+
+
+class BarrierOpened(_Told, frozen=True):
+    """The run waits for a decision."""
+
+    barrier: str
+    name: str
+    payload: Raw = Raw(b"\xc0")
+    """What to show, as msgpack (`terzetto.payload_of(event)` decodes it)."""
+    deadline: float | None = None
+    reconcile: bool = False
+
+
+class BarrierResolved(_Told, frozen=True):
+    """A decision is durable and its barrier closed."""
+
+    barrier: str
+    name: str
+    decision: Decision
+    source: str
+
+
+class RunPaused(_Told, frozen=True):
+    """The run is parked until somebody resumes it."""
+
+
+class CancelRequested(_Told, frozen=True):
+    """From here on no commit and no intent of this run succeeds."""
+
+    reason: str
+
+
+class RunInterrupted(_Told, frozen=True):
+    """The owner stopped before the run did; another claim goes on."""
+
+    reason: str
+
+
+class RunEnded(_Told, frozen=True):
+    """The last event of every run."""
+
+    status: RunStatus
+    code: str = ""
+    message: str = ""
+
+
+class TextChunk(_Told, frozen=True):
+    """A piece of text that a node emits while it works."""
+
+    node: str
+    visit: int
+    text: str
+    durable: ClassVar[bool] = False
+
+
+class ThinkingChunk(_Told, frozen=True):
+    """A piece of reasoning that a node emits while it works."""
+
+    node: str
+    visit: int
+    text: str
+    durable: ClassVar[bool] = False
+
+
+class ToolChunk(_Told, frozen=True):
+    """A step in the life of a tool call."""
+
+    node: str
+    visit: int
+    call_id: str
+    tool: str
+    phase: Literal["queued", "started", "output", "finished", "failed"]
+    text: str = ""
+    durable: ClassVar[bool] = False
+
+
+class CustomChunk(_Told, frozen=True):
+    """Progress in the application's own words; `data` is msgpack."""
+
+    node: str
+    visit: int
+    name: str
+    data: Raw = Raw(b"\xc0")
+    durable: ClassVar[bool] = False
+
+
+class Cursor(Struct, frozen=True, tag=True):
+    """First item of every subscription: how `last_event_id` was resolved."""
+
+    how: Literal["fresh", "resumed", "evicted", "invalid", "unknown"]
+    missed: int | None = 0
+    """Events that are gone for this reader; None when nobody can know."""
+
+
+class Gap(Struct, frozen=True, tag=True):
+    """This reader fell behind: what was in between is gone for it."""
+
+    after: int
+    """Id of the last event that it saw (0: none)."""
+    missed: int | None
+
+
+class Heartbeat(Struct, frozen=True, tag=True):
+    """Nothing has happened for a while, and the stream is alive."""
+
+
+Chunk: TypeAlias = TextChunk | ThinkingChunk | ToolChunk | CustomChunk
+DurableEvent: TypeAlias = (
+    RunQueued
+    | RunStarted
+    | NodeFinished
+    | NodeFailed
+    | EffectIntended
+    | BarrierOpened
+    | BarrierResolved
+    | RunPaused
+    | CancelRequested
+    | RunInterrupted
+    | RunEnded
+)
+Event: TypeAlias = DurableEvent | NodeStarted | Chunk
+StreamItem: TypeAlias = Event | Cursor | Gap | Heartbeat
+
+
+def told_by(run_id: str, record: Record) -> tuple[DurableEvent, ...]:
+    """The events of a commit, in order and with their ids: the same for the same record, always."""
+    teller = _TELLERS.get(record.kind)
+    events: list[DurableEvent] = [teller(record.event_id, run_id, record)] if teller else []
+    for step in record.steps:
+        if step.opening is not None:
+            events.append(_opened(record.event_id + len(events), run_id, record.at, step, step.opening))
+    if record.status is RunStatus.PAUSED:
+        events.append(RunPaused(id=record.event_id + len(events), run_id=run_id, at=record.at))
+    if record.status in TERMINAL:
+        events.append(_ended(record.event_id + len(events), run_id, record))
+    return tuple(events)
+
+
+def count_told(record: Record) -> int:
+    """How many events `told_by` would make, without making them."""
+    opened = sum(1 for step in record.steps if step.opening is not None) if record.steps else 0
+    ending = record.status in TERMINAL or record.status is RunStatus.PAUSED
+    return (record.kind in _TELLERS) + opened + ending
+
+
+def _visited(number: int, run_id: str, record: Record) -> DurableEvent:
+    node = f"{record.path}/{record.place}" if record.path else record.place
+    if record.outcome is VisitStatus.FAILED and isinstance(record.detail, Failure):
+        return NodeFailed(
+            id=number, run_id=run_id, at=record.at, node=node, visit=record.visit, seq=record.seq, failure=record.detail
+        )
+    return NodeFinished(
+        id=number,
+        run_id=run_id,
+        at=record.at,
+        node=node,
+        visit=record.visit,
+        seq=record.seq,
+        mutations=len(record.mutations),
+    )
+
+
+def _opened(number: int, run_id: str, at: float, step: Step, opening: Opening) -> DurableEvent:
+    barrier = barrier_id(step.path, step.place, step.visit)
+    return BarrierOpened(
+        id=number,
+        run_id=run_id,
+        at=at,
+        barrier=barrier,
+        name=step.place,
+        payload=opening.payload,
+        deadline=opening.deadline,
+        reconcile=opening.reconcile,
+    )
+
+
+def _resolved(number: int, run_id: str, record: Record) -> DurableEvent:
+    made = record.detail
+    assert isinstance(made, Resolution), "a decide record carries its resolution"  # noqa: S101 - the machine's law
+    return BarrierResolved(
+        id=number,
+        run_id=run_id,
+        at=record.at,
+        barrier=made.barrier,
+        name=record.place,
+        decision=made.decision,
+        source=made.source,
+    )
+
+
+def _ended(number: int, run_id: str, record: Record) -> DurableEvent:
+    made = record.detail
+    code, message = "", ""
+    if record.status is RunStatus.FAILED and isinstance(made, Failure):
+        code, message = made.code, made.message
+    elif isinstance(made, Note):
+        message = made.text
+    return RunEnded(id=number, run_id=run_id, at=record.at, status=record.status, code=code, message=message)
+
+
+def _text(record: Record) -> str:
+    made = record.detail
+    return made.text if isinstance(made, Note) else ""
+
+
+_TELLERS: Mapping[Kind, Callable[[int, str, Record], DurableEvent]] = {
+    Kind.SUBMIT: lambda n, run, r: RunQueued(id=n, run_id=run, at=r.at),
+    Kind.QUEUE: lambda n, run, r: RunQueued(id=n, run_id=run, at=r.at, reason=_text(r)),
+    Kind.CLAIM: lambda n, run, r: RunStarted(id=n, run_id=run, at=r.at, epoch=r.epoch),
+    Kind.INTENT: lambda n, run, r: EffectIntended(
+        id=n, run_id=run, at=r.at, node=r.place, visit=r.visit, attempt=r.attempt
+    ),
+    Kind.VISIT: _visited,
+    Kind.DECIDE: _resolved,
+    Kind.CANCEL: lambda n, run, r: CancelRequested(id=n, run_id=run, at=r.at, reason=_text(r)),
+    Kind.INTERRUPT: lambda n, run, r: RunInterrupted(id=n, run_id=run, at=r.at, reason=_text(r)),
+}
+"""How a commit's main event is told; kinds that are not here tell only what they open or end."""

@@ -1,0 +1,237 @@
+"""Declaring a graph: state, mutations, nodes, barriers, edges, one start.
+
+A graph is open until its first `build()` (which the first submit does) and frozen from then on, so
+that any number of runs can share it. All mistakes are reported at once.
+"""
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any, Final, Generic, cast, get_origin, overload
+
+from attrs import frozen
+from typing_extensions import TypeVar
+
+from .blueprint import Blueprint
+from .context import LeafContext, NodeContext
+from .decisions import Exiting, Fail, Reject
+from .errors import GraphError
+from .limits import MAX_STEPS
+from .mistakes import find_mistakes
+from .places import Barrier, BarrierOptions, Edge, Effects, Exit, Node, NodeOptions, Place, Probe, Source, key_of
+from .state import Mutation
+
+S = TypeVar("S")
+D = TypeVar("D", default=None)
+
+
+class Graph(Generic[S, D]):
+    """A declaration that any number of runs share.
+
+    Args:
+        name: stored with every run; `(name, version)` finds the code again after a restart.
+        state: an attrs class, a dataclass or a msgspec Struct.
+        mutations: every class whose instances nodes may record, stored under its name.
+        deps: type of what nodes get as `ctx.deps`; a graph that has one is given to a runtime by
+            `terzetto.bind(graph, deps)`.
+        version: several versions may be live; a run stays with the one it was submitted under.
+        max_steps: visits that a run may make unless its submit says otherwise.
+        restore: called with a state that was just decoded, to rebuild its transient fields.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        state: type[S],
+        mutations: Iterable[type[Mutation[S]]] = (),
+        deps: type[D] | None = None,
+        version: str = "1",
+        max_steps: int = MAX_STEPS,
+        restore: Callable[[S], None] | None = None,
+    ) -> None:
+        self.name: Final = name
+        self.version: Final = version
+        self.state: Final = state
+        self.mutations: Final = tuple(mutations)
+        self.deps: Final = deps
+        self.max_steps: Final = max_steps
+        self.restore: Final = restore
+        self.places: Final[list[Place[S]]] = []
+        self.edges: Final[list[Edge[S]]] = []
+        self.starts: Final[list[str]] = []
+        self.strangers: Final[list[str]] = []
+        self._built = False
+
+    def __repr__(self) -> str:
+        return f"<graph {self.name} {self.version}: {len(self.places)} places>"
+
+    @overload
+    def node(self, fn: Callable[[NodeContext[S, D]], Awaitable[None]], /) -> Node[S, D]: ...
+    @overload
+    def node(self, fn: Callable[[LeafContext[S, D]], Awaitable[None]], /) -> Node[S, D]: ...
+    @overload
+    def node(
+        self,
+        /,
+        *,
+        effects: Effects = ...,
+        has_side_effects: bool = ...,
+        probe: "Probe[S, D] | None" = ...,
+        name: str = ...,
+        max_visits: int | None = ...,
+        token_cost: float = ...,
+    ) -> Callable[[Callable[[NodeContext[S, D]], Awaitable[None]]], Node[S, D]]: ...
+    def node(
+        self,
+        fn: Callable[..., Awaitable[None]] | None = None,
+        /,
+        *,
+        effects: Effects = "repeatable",
+        has_side_effects: bool = False,
+        probe: "Probe[S, D] | None" = None,
+        name: str = "",
+        max_visits: int | None = None,
+        token_cost: float = 0.0,
+    ) -> Any:
+        """Declare a step; the decorated function stays callable.
+
+        Args:
+            effects: `"pure"` may be re-run and may run ahead of the disk; `"repeatable"` runs at least
+                once, with the same `ctx.key` on every attempt; `"once"` is started once, and again only
+                when a person or `probe` says so.
+            has_side_effects: the same as `effects="once"`.
+            probe: for a `once` node whose process died in its body: `await probe(ctx)` says whether the
+                effect happened (True; what it recorded is the visit's result), did not happen (False:
+                the visit starts again) or cannot be told (None: a person is asked).
+            name: how the node is stored and shown; default: the function's name.
+            max_visits: the run fails when a visit more begins.
+            token_cost: cost of one visit, in the application's own unit, summed up in statistics.
+        """
+        chosen: Effects = "once" if has_side_effects and effects == "repeatable" else effects
+        options = NodeOptions(effects=chosen, probe=probe, max_visits=max_visits, token_cost=token_cost)
+        if fn is None:
+            return lambda wrapped: self._add_node(wrapped, name, options)
+        return self._add_node(fn, name, options)
+
+    def barrier(
+        self,
+        name: str,
+        *,
+        timeout: float | None = None,
+        on_timeout: Exiting | Fail | None = None,
+        exits: Sequence[str] = ("approved", "rejected"),
+        payload: Callable[[S], object] | None = None,
+        decided: Callable[[Exiting], Sequence[Mutation[S]]] | None = None,
+    ) -> Barrier[S]:
+        """Declare a point where runs wait for a decision.
+
+        Args:
+            name: how the barrier is stored, shown and decided.
+            timeout: seconds until it decides by itself, counted from its opening, also while no process runs.
+            on_timeout: what it decides then (`Reject()` unless said otherwise), or `Fail()`.
+            exits: names of the ways out; edges start from `barrier.exit(name)`.
+            payload: what the person is shown: plain data made from the state.
+            decided: mutations that a decision amounts to, committed together with it.
+        """
+        options = BarrierOptions(timeout, Reject() if on_timeout is None else on_timeout, payload, decided)
+        barrier = Barrier[S](name, exits, options)
+        self._open().places.append(barrier)
+        return barrier
+
+    def start(self, place: "Place[S] | str", /) -> None:
+        """Declare where runs begin; a graph has exactly one start."""
+        self._open().starts.append(self._claim(place)[0])
+
+    def edge(
+        self,
+        source: "Source[S]",
+        target: "Place[S] | str",
+        /,
+        *,
+        when: Callable[[S], bool] | None = None,
+        fallback: bool = False,
+        on_error: bool = False,
+        max_visits: int | None = None,
+    ) -> None:
+        """Declare a way from a node or a barrier's exit to a node or barrier.
+
+        The first edge whose `when` holds is taken, in order of declaration; else the plain edge; else
+        the fallback; a place without any edge ends the run.
+
+        Args:
+            source: a node, an exit, or their name (`"write"`, `"sign-off.approved"`).
+            target: a node or barrier, or its name.
+            when: a predicate on the state; one that raises fails the run and names the edge.
+            fallback: taken when nothing else matches.
+            on_error: looked at after a failed visit, and only then.
+            max_visits: the edge is passed over once it was taken this often.
+        """
+        place, exit_name = self._claim(source)
+        edge = Edge[S](len(self.edges), place, exit_name, self._claim(target)[0], when, fallback, on_error, max_visits)
+        self._open().edges.append(edge)
+
+    def build(self) -> Blueprint[S]:
+        """Freeze the graph and return what runs share; raises `GraphError` with every mistake at once."""
+        return self._blueprint
+
+    @cached_property
+    def _blueprint(self) -> Blueprint[S]:
+        mistakes = find_mistakes(self)
+        if mistakes:
+            raise GraphError(self.name, mistakes)
+        self._built = True
+        return Blueprint(self)
+
+    def _open(self) -> "Graph[S, D]":
+        if self._built:
+            raise GraphError(self.name, ["it is frozen since its first build: declare everything before"])
+        return self
+
+    def _add_node(self, fn: Callable[..., Awaitable[None]], name: str, options: NodeOptions[S, D]) -> Node[S, D]:
+        node = Node[S, D](fn, name or getattr(fn, "__name__", ""), options, leaf=_wants_leaf(fn))
+        self._open().places.append(node)
+        return node
+
+    def _claim(self, source: "Source[S]") -> tuple[str, str]:
+        """The (place, exit) of a source; objects of another graph are remembered as mistakes."""
+        place = source.barrier if isinstance(source, Exit) else source
+        if isinstance(place, Place) and not any(place is own for own in self.places):
+            self.strangers.append(place.name)
+        return key_of(source)
+
+
+def _wants_leaf(fn: Callable[..., object]) -> bool:
+    try:
+        parameters = list(inspect.signature(fn).parameters.values())
+        hints = typing.get_type_hints(fn)
+    except (NameError, TypeError, ValueError):
+        return False  # an annotation that cannot be resolved here asks for nothing special
+    if not parameters:
+        return False
+    hint = hints.get(parameters[0].name)
+    return (get_origin(hint) or hint) is LeafContext
+
+
+@frozen
+class Bound(Generic[S]):
+    """A graph together with what its nodes get as `ctx.deps`."""
+
+    graph: Graph[S, Any]
+    deps: Any
+
+
+def bind(graph: Graph[S, D], deps: D, /) -> Bound[S]:
+    """Give a graph its dependencies: clients, settings, anything that is not state."""
+    return Bound(graph, deps)
+
+
+def unbind(graph: Graph[S, Any] | Bound[S]) -> Bound[S]:
+    """The same for a bound graph and for one that needs no dependencies; raises `GraphError` for one that does."""
+    if isinstance(graph, Bound):
+        return graph
+    if graph.deps is not None:
+        wanted = graph.deps.__name__
+        raise GraphError(graph.name, [f"its nodes need deps: give terzetto.bind({graph.name}, {wanted}(...))"])
+    return Bound(graph, cast("Any", None))

@@ -1,0 +1,44 @@
+"""Identities: of runs, barriers, events and effects."""
+
+import hashlib
+import re
+from typing import Final
+
+from .errors import InvalidRequest
+from .limits import ID_LENGTH
+
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,%d}" % (ID_LENGTH - 1))
+_COUNTER_BITS: Final = 32
+_COUNTER_MASK: Final = (1 << _COUNTER_BITS) - 1
+LAST_EVENT_ID: Final = (1 << 53) - 1
+"""Largest event id: what JavaScript still counts exactly."""
+
+
+def check_run_id(run_id: str) -> str:
+    """Return the id, or raise `InvalidRequest` naming it and the allowed form."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise InvalidRequest(
+            f"{run_id!r} is not a run id: use 1 to {ID_LENGTH} of A-Z a-z 0-9 . _ - and begin with a letter or digit"
+        )
+    return run_id
+
+
+def event_id(epoch: int, counter: int) -> int:
+    """One integer for (epoch, counter): rises with both, and stays below 2**53."""
+    return epoch << _COUNTER_BITS | counter
+
+
+def split_event_id(number: int) -> tuple[int, int]:
+    """The (epoch, counter) that `event_id` was made of."""
+    return number >> _COUNTER_BITS, number & _COUNTER_MASK
+
+
+def barrier_id(path: str, name: str, visit: int, k: int = 0) -> str:
+    """The barrier's id inside its run, the same after every restart: `name@visit`, with `.k` from the second on."""
+    place = f"{path}/{name}" if path else name
+    return f"{place}@{visit}.{k}" if k else f"{place}@{visit}"
+
+
+def effect_key(run_id: str, path: str, visit: int) -> str:
+    """The idempotency key of a visit: the same for every attempt, epoch and process."""
+    return hashlib.sha256(f"{run_id}\0{path}\0{visit}".encode()).hexdigest()[:32]

@@ -1,0 +1,143 @@
+"""What is said to a run's machine. Every input that can move the run carries the time, for the machine has no clock."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from .context import Emission
+from .decisions import Decision
+from .records import Failure
+from .state import Entry
+
+
+class Claimed(Struct, frozen=True):
+    """An owner takes the run: it begins, or goes on after its owner was lost."""
+
+    at: float
+
+
+class NodeFinished(Struct, frozen=True):
+    """A node's body has returned."""
+
+    visit: int
+    batch: Sequence[Entry]
+    at: float
+    next: str | None = None
+    """None: by the edges; empty: the run ends; else the name of a place."""
+    pause: bool = False
+
+
+class NodeFailed(Struct, frozen=True):
+    """A node's body has raised."""
+
+    visit: int
+    failure: Failure
+    at: float
+
+
+class NodeCancelled(Struct, frozen=True):
+    """A node's body was cancelled, or never began because its scope was."""
+
+    visit: int
+    at: float
+
+
+class Probed(Struct, frozen=True):
+    """A probe has answered: the effect happened, did not, or cannot be told."""
+
+    visit: int
+    happened: bool | None
+    batch: Sequence[Entry]
+    at: float
+
+
+class Emitted(Struct, frozen=True):
+    """A live node shows something."""
+
+    visit: int
+    emission: Emission
+    at: float
+
+
+class Decided(Struct, frozen=True):
+    """A decision for a barrier."""
+
+    barrier: str
+    decision: Decision
+    source: str
+    at: float
+    command_id: str = ""
+    slot: bool = True
+    """Whether the run may go on at once, or has to queue."""
+
+
+class TimerFired(Struct, frozen=True):
+    """A barrier's deadline has passed."""
+
+    barrier: str
+    at: float
+    slot: bool = True
+
+
+class CancelRequested(Struct, frozen=True):
+    """Somebody wants the run to end."""
+
+    reason: str
+    at: float
+    command_id: str = ""
+
+
+class ResumeRequested(Struct, frozen=True):
+    """Somebody wants a paused run to go on."""
+
+    at: float
+    command_id: str = ""
+
+
+class Halted(Struct, frozen=True):
+    """The owner stops: no node starts any more; `hard` cancels those that run."""
+
+    reason: str
+    at: float
+    hard: bool = False
+
+
+class StoreGaveUp(Struct, frozen=True):
+    """The store will never take what the run wanted to write: the run, loaded anew, fails."""
+
+    reason: str
+    at: float
+
+
+class CommitDurable(Struct, frozen=True):
+    """Everything up to this seq is stored."""
+
+    seq: int
+    at: float
+
+
+class CommitRefused(Struct, frozen=True):
+    """The store refused a write: somebody else owns the run, or it can never be stored."""
+
+    seq: int
+    reason: str
+    at: float
+
+
+Input: TypeAlias = (
+    Claimed
+    | NodeFinished
+    | NodeFailed
+    | NodeCancelled
+    | Probed
+    | Emitted
+    | Decided
+    | TimerFired
+    | CancelRequested
+    | ResumeRequested
+    | Halted
+    | StoreGaveUp
+    | CommitDurable
+    | CommitRefused
+)

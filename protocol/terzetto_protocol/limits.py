@@ -1,0 +1,38 @@
+"""Every limit that Terzetto keeps by default, named, with its unit."""
+
+from typing import Final
+
+MESSAGE_BYTES: Final = 1024 * 1024
+"""Largest encoded message or mutation batch, bytes."""
+STATE_BYTES: Final = 16 * 1024 * 1024
+"""Largest encoded state, bytes."""
+DEPTH: Final = 64
+"""Deepest nesting of a message, containers; checked before decoding."""
+ID_LENGTH: Final = 128
+"""Longest run id, characters."""
+MAX_STEPS: Final = 10_000
+"""Visits that a run may make unless it says otherwise."""
+MAILBOX: Final = 256
+"""Messages that a mailbox holds before `tell` waits."""
+RUN_AHEAD: Final = 256
+"""Commits of one run that may be on their way while pure nodes go on."""
+EVENT_WINDOW: Final = 256
+"""Events of one run kept in memory."""
+EVENT_WINDOW_BYTES: Final = 10 * 1024 * 1024
+"""Bytes of one run's events kept in memory."""
+HEARTBEAT: Final = 15.0
+"""Idle time after which a stream sends a heartbeat, seconds."""
+CLAIMS: Final = 3
+"""Claims without a new commit after which a run is given up."""
+CANCEL_GRACE: Final = 5.0
+"""Time that a cancelled node has for its cleanup, seconds."""
+SHUTDOWN_DEADLINE: Final = 10.0
+"""Time that running work has to reach its commits at shutdown, seconds."""
+POOL_SIZE: Final = 1000
+"""Runs that are live at once in one runtime."""
+QUEUE_SIZE: Final = 10_000
+"""Runs that wait for a slot before `submit` raises `QueueFull`."""
+INBOX_POLL: Final = 0.2
+"""How often an owner looks for commands of other processes, seconds."""
+GROUP_COMMITS: Final = 1024
+"""Commits that one transaction takes at most."""

@@ -1,0 +1,524 @@
+"""`RunMachine`: the whole life of one run, decided without waiting for anything.
+
+`feed(input)` decides and returns what is to be done; the records it makes move the durable half
+(`Fold`). The volatile half is small: which visits are `live` (told to start, not yet ended), how far the
+log is `durable`, and what waits for it. The outbox holds what may be seen only after its commit is
+durable (events, receipts, the end of the episode); the gate holds visits that may start only then. A
+pure node's gate opens a window of commits earlier: running ahead is nothing more than that.
+
+A refused input raises before anything has moved.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+from attrs import frozen
+from msgspec import Raw
+
+from .chunks import chunk_of
+from .decisions import Approve, Decision, Fail
+from .errors import IllegalTransition, MutationFailed, NotStorable, Refused, describe
+from .fold import Fold, Image, Pending
+from .blueprint import Blueprint
+from .inputs import (
+    CancelRequested,
+    Claimed,
+    CommitDurable,
+    CommitRefused,
+    Decided,
+    Emitted,
+    Halted,
+    Input,
+    NodeCancelled,
+    NodeFailed,
+    NodeFinished,
+    Probed,
+    ResumeRequested,
+    StoreGaveUp,
+    TimerFired,
+)
+from .limits import CLAIMS
+from .places import Edge
+from .receipts import CancelReceipt, DecisionTaken, Resumed
+from .records import Detail, Failure, Kind, Note, Opening, Resolution, RunHeader, Step
+from .routing import NoWay, Way, after_failure, after_success
+from .scribe import RESTING
+from .stage import Stage
+from .state import Entry
+from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
+from .turn import NOTHING, CancelNodes, Finish, Turn
+from .verdict import Verdict, judge
+
+S = TypeVar("S")
+
+_R, _V = RunStatus, VisitStatus
+_ENDING: Final = (NodeFinished, NodeFailed, NodeCancelled, Probed)
+
+
+@frozen
+class _Next:
+    """Where a run goes after a visit: new steps, and the status that follows."""
+
+    status: RunStatus
+    steps: tuple[Step, ...] = ()
+    failure: Failure | None = None
+
+
+class RunMachine(Stage[S], Generic[S]):
+    """One run. `feed` is the only way in, and a `Turn` the only way out.
+
+    Args:
+        fold: the durable half.
+        logged: False for a run that is never stored: no write is made.
+        settled: True when a write is durable as soon as it has been carried out, so that no
+            `CommitDurable` will follow.
+        promises: what receipts say about the store's durability.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, fold: Fold[S], *, logged: bool = True, settled: bool = False, promises: bool = True) -> None:
+        super().__init__(fold, logged=logged, settled=settled, promises=promises)
+
+    @classmethod
+    def begin(
+        cls,
+        blueprint: Blueprint[S],
+        header: RunHeader,
+        state: tuple[bytes, S],
+        *,
+        logged: bool = True,
+        settled: bool = False,
+        promises: bool = True,
+    ) -> tuple["RunMachine[S]", Turn]:
+        """A new run in QUEUED, and the turn that makes it durable; `state` is (encoded, decoded copy)."""
+        fold = Fold(blueprint, header, Image(), state[1], state[0])
+        machine = cls(fold, logged=logged, settled=settled, promises=promises)
+        machine.owned = True  # epoch 0 is nobody's: the first claim makes it 1
+        step = Step(1, blueprint.start)
+        machine.commit(Kind.SUBMIT, header.at, _R.QUEUED, steps=(step,), state=state[0], create=True)
+        return machine, machine.turn(header.at)
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether the bodies that run should leave."""
+        return self.halting is not None or self.fenced != "" or self.status is _R.CANCELLING
+
+    def feed(self, msg: Input) -> Turn:
+        """Decide about one input; raises `Refused` (or its leaf `IllegalTransition`) when it is not acceptable now."""
+        if self.fenced:
+            return self._feed_fenced(msg)
+        _HANDLERS[type(msg)](self, msg)
+        return self.turn(msg.at)
+
+    # -- claims ----------------------------------------------------------------------------------------------
+
+    def _on_claimed(self, msg: Claimed) -> None:
+        status = self.status
+        if status in RESTING or (self.owned and status not in (_R.QUEUED, _R.INTERRUPTED)):
+            raise IllegalTransition(self.run_id, "run", status, _R.RUNNING, "only a run that waits can be claimed")
+        self.owned, self.halting = False, None
+        if status is _R.CANCELLING:
+            note = Note("the cancel was finished after the owner was lost")
+            self.commit(Kind.END, msg.at, _R.CANCELLED, detail=note)
+            return
+        if status is _R.RUNNING:
+            self.commit(Kind.INTERRUPT, msg.at, _R.INTERRUPTED, detail=Note("the owner was lost"))
+        if self.fold.image.claims >= CLAIMS:
+            text = f"{CLAIMS} claims in a row ended without a new commit: something in it ends the process"
+            self._end_failed(msg.at, Failure(FailureCode.RECOVERY_EXHAUSTED, text))
+            return
+        self.commit(Kind.CLAIM, msg.at, _R.RUNNING)
+        self._resume_frontier(msg.at)
+
+    def _on_store_gave_up(self, msg: StoreGaveUp) -> None:
+        if self.status in TERMINAL:
+            raise IllegalTransition(self.run_id, "run", self.status, _R.FAILED)
+        self.owned = False
+        if self.status is _R.CANCELLING:
+            self.commit(Kind.END, msg.at, _R.CANCELLED, detail=Note(msg.reason))
+        else:
+            self._end_failed(msg.at, Failure(FailureCode.STORE_REJECTED, msg.reason))
+
+    def _resume_frontier(self, at: float) -> None:
+        for entry in list(self.fold.image.frontier.values()):
+            if self.status is not _R.RUNNING:
+                return
+            if entry.status is _V.PENDING:
+                self._enter(entry, at, ahead=False)
+            elif entry.status is _V.RUNNING:  # an intent without a commit: the process died in the body
+                self._recover_effect(entry, at)
+
+    def _recover_effect(self, entry: Pending, at: float) -> None:
+        node = self.blueprint.node(entry.place)
+        if node is not None and node.options.probe is not None:
+            self.waits.hold(self.fold.image.seq, entry.visit, "probe")
+        else:
+            self._ask_what_became(entry, at)
+
+    def _ask_what_became(self, entry: Pending, at: float) -> None:
+        self._open(Kind.UNKNOWN, entry, Opening(reconcile=True, at=at), at)
+
+    def _enter(self, entry: Pending, at: float, *, ahead: bool) -> None:
+        """Let a pending visit begin: hold a node at the gate, open a barrier."""
+        if self.blueprint.node(entry.place) is not None:
+            self.hold(entry.visit, ahead=ahead)
+            return
+        if entry.opening is None:
+            opening = self._opening(entry.place, at)
+            if isinstance(opening, Failure):
+                self._end_failed(at, opening)
+                return
+            self._open(Kind.OPEN, entry, opening, at)
+        self._auto_approve(entry, at)
+
+    def _open(self, kind: Kind, entry: Pending, opening: Opening, at: float) -> None:
+        step = Step(entry.visit, entry.place, opening=opening, path=entry.path)
+        alone = self.fold.waiting + 1 == len(self.fold.image.frontier)
+        self.commit(kind, at, _R.AWAITING_INPUT if alone else self.status, steps=(step,))
+
+    def _opening(self, place: str, at: float) -> Opening | Failure:
+        barrier = self.blueprint.barrier(place)
+        if barrier is None:
+            return Failure(FailureCode.UNROUTED, f"the graph has no node or barrier {place!r}")
+        options = barrier.options
+        deadline = None if options.timeout is None else at + options.timeout
+        if options.payload is None:
+            return Opening(deadline, at=at)
+        try:
+            return Opening(deadline, Raw(msgspec.msgpack.encode(options.payload(self.fold.state))), at=at)
+        except Exception as error:  # noqa: BLE001 - the author's function may raise anything
+            text = f"the payload of barrier {place!r} could not be made: {describe(error)}"
+            return Failure(FailureCode.NODE_ERROR, text, (describe(error),))
+
+    # -- visits ----------------------------------------------------------------------------------------------
+
+    def _leave(self, visit: int) -> Pending:
+        """Take a visit out of the live ones; raises `Refused` when it is not one of them."""
+        if visit not in self.live:
+            raise Refused(self.run_id, f"visit {visit} is not running (late, or never started)")
+        self.live.discard(visit)
+        return self.fold.image.frontier[visit]
+
+    def _on_finished(self, msg: NodeFinished) -> None:
+        entry = self._leave(msg.visit)
+        if self.status is not _R.RUNNING:
+            self._unwound(msg.at)  # D6: nothing commits after an acknowledged cancel
+            return
+        try:
+            self.fold.apply(msg.batch)
+        except MutationFailed as error:
+            self._fail_visit(entry, self._failure(entry, error), msg.at, final=True)
+            return
+        way = self._ways(entry, msg)
+        ahead = self._next(entry, way, msg.at, pause=msg.pause)
+        try:
+            state = self._checkpoint(msg.batch, ahead.status)
+        except NotStorable as error:
+            self.fold.drop(msg.batch)
+            self._fail_visit(entry, self._failure(entry, error), msg.at)
+            return
+        self._commit_visit(entry, ahead, msg, state)
+
+    def _commit_visit(self, entry: Pending, ahead: _Next, msg: NodeFinished, state: bytes | None) -> None:
+        self.commit(
+            Kind.VISIT,
+            msg.at,
+            ahead.status,
+            entry=entry,
+            outcome=_V.SUCCEEDED,
+            attempt=entry.attempt,
+            steps=ahead.steps,
+            mutations=msg.batch,
+            detail=ahead.failure,
+            state=state,
+        )
+        self._go_on(ahead, msg.at)
+
+    def _on_failed(self, msg: NodeFailed) -> None:
+        entry = self._leave(msg.visit)
+        self.fold.cleanse()
+        if self.status is _R.RUNNING:
+            self._fail_visit(entry, msg.failure, msg.at)
+        else:
+            self._unwound(msg.at)
+
+    def _fail_visit(self, entry: Pending, failure: Failure, at: float, *, final: bool = False) -> None:
+        """Commit a failed visit; an `on_error` edge leads on, unless the failure is `final`."""
+        image = self.fold.image
+        way: Way[S] | NoWay = Way(None)
+        if not final:
+            way = after_failure(self.blueprint, entry.place, self.fold.state, image.edges)
+        leads_on = isinstance(way, Way) and way.edge is not None
+        ahead = self._next(entry, way, at) if leads_on else _Next(_R.FAILED, (), failure)
+        detail = ahead.failure or failure
+        self.commit(
+            Kind.VISIT,
+            at,
+            ahead.status,
+            entry=entry,
+            outcome=_V.FAILED,
+            attempt=entry.attempt,
+            steps=ahead.steps,
+            detail=detail,
+        )
+        self._go_on(ahead, at)
+
+    def _on_node_cancelled(self, msg: NodeCancelled) -> None:
+        self._leave(msg.visit)
+        self.fold.cleanse()
+        if self.status is _R.RUNNING and self.halting is None:
+            self.halting = "its scope was cancelled"
+        self._unwound(msg.at)
+
+    def _on_probed(self, msg: Probed) -> None:
+        entry = self._leave(msg.visit)
+        if self.status is not _R.RUNNING:
+            self._unwound(msg.at)
+        elif msg.happened:
+            self.live.add(msg.visit)
+            self._on_finished(NodeFinished(msg.visit, msg.batch, msg.at))
+        elif msg.happened is None:
+            self.fold.cleanse()
+            self._ask_what_became(entry, msg.at)
+        else:
+            self.fold.cleanse()
+            self.waits.hold(self.fold.image.seq, msg.visit)
+
+    def _on_emitted(self, msg: Emitted) -> None:
+        entry = self.fold.image.frontier.get(msg.visit)
+        if msg.visit not in self.live or entry is None:
+            return  # a task that outlived its visit still talks: nobody may hear it
+        self.told = self.next_event_id(self.fold.image.epoch)
+        node = f"{entry.path}/{entry.place}" if entry.path else entry.place
+        chunk = chunk_of(msg.emission, self.told, self.run_id, msg.at, node, msg.visit)
+        self.waits.post(self.fold.image.seq, chunk)
+
+    def _ways(self, entry: Pending, msg: NodeFinished) -> Way[S] | NoWay | str:
+        if msg.next is None:
+            return after_success(self.blueprint, entry.place, "", self.fold.state, self.fold.image.edges)
+        if msg.next and msg.next not in self.blueprint.places:
+            return NoWay(FailureCode.UNROUTED, f"goto: the graph has no node {msg.next!r}")
+        return msg.next or Way(None)
+
+    def _next(self, entry: Pending, way: Way[S] | NoWay | str, at: float, *, pause: bool = False) -> _Next:
+        """What follows a visit that leaves the frontier over `way` (a place's name is a goto)."""
+        image = self.fold.image
+        if isinstance(way, NoWay):
+            return _Next(_R.FAILED, (), Failure(way.code, way.message))
+        others = len(image.frontier) - 1
+        if isinstance(way, Way) and way.edge is None:
+            return _Next(self._rest(others, self.fold.waiting) if others else _R.SUCCEEDED)
+        step = self._step(way if isinstance(way, str) else way.edge, at, open_barrier=not pause)
+        if isinstance(step, Failure):
+            return _Next(_R.FAILED, (), step)
+        waiting = self.fold.waiting - (entry.opening is not None) + (step.opening is not None)
+        return _Next(_R.PAUSED if pause else self._rest(others + 1, waiting), (step,))
+
+    def _rest(self, pending: int, waiting: int) -> RunStatus:
+        return _R.AWAITING_INPUT if pending == waiting else _R.RUNNING
+
+    def _step(self, to: "Edge[S] | str | None", at: float, *, open_barrier: bool) -> Step | Failure:
+        """The visit that an edge (or a goto) leads to, within the limits."""
+        assert to is not None  # noqa: S101 - the caller looked
+        place = to if isinstance(to, str) else to.target
+        counted = -1 if isinstance(to, str) or to.max_visits is None else to.index
+        image, node = self.fold.image, self.blueprint.node(place)
+        limit = self.fold.header.max_steps
+        if image.visits >= limit:
+            return Failure(FailureCode.STEPS_EXCEEDED, f"{limit} visits were made and {place!r} would be one more")
+        most = None if node is None else node.options.max_visits
+        if most is not None and image.places.get(place, 0) >= most:
+            return Failure(FailureCode.STEPS_EXCEEDED, f"node {place!r} was visited {most} times, which is its limit")
+        opening = self._opening(place, at) if node is None and open_barrier else None
+        return opening if isinstance(opening, Failure) else Step(image.visits + 1, place, counted, opening)
+
+    def _go_on(self, ahead: _Next, at: float) -> None:
+        """Begin the new steps; nothing begins in a run that rests."""
+        if ahead.failure is not None or self.status in TERMINAL:
+            self.waits.gate.clear()
+            return
+        for step in ahead.steps:
+            if self.status is not _R.PAUSED:
+                self._enter(self.fold.image.frontier[step.visit], at, ahead=True)
+        self._unwound(at)
+
+    def _unwound(self, at: float) -> None:
+        """When the last live visit has ended: finish a cancel, or leave the run to its next owner."""
+        if self.live:
+            return
+        if self.status is _R.CANCELLING:
+            self.commit(Kind.END, at, _R.CANCELLED, detail=self._unknown_note())
+        elif self.halting is not None and self.status is _R.RUNNING and not self.waits.begun():
+            self.waits.gate.clear()
+            self.commit(Kind.INTERRUPT, at, _R.INTERRUPTED, detail=Note(self.halting))
+
+    def _unknown_note(self) -> Note | None:
+        unsure = [f"{e.place}@{e.visit}" for e in self.fold.image.frontier.values() if e.status is _V.RUNNING]
+        return Note(f"nobody knows whether the effect of {', '.join(unsure)} happened") if unsure else None
+
+    def _checkpoint(self, batch: Sequence[Entry], status: RunStatus) -> bytes | None:
+        """The encoded state, if the coming commit is to carry a snapshot; raises `NotStorable`."""
+        if not self.logged:
+            self.fold.forget()
+            return None
+        due = self.fold.snapshot_due(sum(len(entry.body) for entry in batch if hasattr(entry, "body")))
+        return self.blueprint.state.pack(self.fold.state) if due or status in RESTING else None
+
+    def _failure(self, entry: Pending, error: Exception) -> Failure:
+        return Failure(FailureCode.NODE_ERROR, f"node {entry.place!r}: {describe(error)}", (describe(error),))
+
+    def _end_failed(self, at: float, failure: Failure) -> None:
+        self.waits.gate.clear()
+        self.commit(Kind.END, at, _R.FAILED, detail=failure)
+
+    # -- commands --------------------------------------------------------------------------------------------
+
+    def _on_decided(self, msg: Decided) -> None:
+        entry = self._waiting(msg.barrier)
+        verdict = judge(self.run_id, self.blueprint, entry, msg.decision, timeout=False)
+        self._decide(entry, verdict, msg)
+
+    def _on_timer(self, msg: TimerFired) -> None:
+        entry = self._waiting(msg.barrier)
+        barrier, opening = self.blueprint.barrier(entry.place), entry.opening
+        if barrier is None or opening is None or opening.deadline is None or opening.deadline > msg.at:
+            raise Refused(self.run_id, f"barrier {msg.barrier} is not due")
+        decision: Decision = barrier.options.on_timeout
+        verdict = judge(self.run_id, self.blueprint, entry, decision, timeout=True)
+        self._decide(entry, verdict, Decided(msg.barrier, decision, "timeout", msg.at, slot=msg.slot))
+
+    def _auto_approve(self, entry: Pending, at: float) -> None:
+        barrier = self.blueprint.barrier(entry.place)
+        if self.fold.header.auto_approve and barrier is not None and barrier.takes(Approve()):
+            self._on_decided(Decided(entry.barrier, Approve(), "auto", at))
+
+    def _waiting(self, barrier: str) -> Pending:
+        if self.status in (_R.AWAITING_INPUT, _R.RUNNING):
+            for entry in self.fold.image.frontier.values():
+                if entry.opening is not None and entry.barrier == barrier:
+                    return entry
+        raise Refused(self.run_id, f"barrier {barrier!r} is not open (the run is {self.status})")
+
+    def _decide(self, entry: Pending, verdict: Verdict, msg: Decided) -> None:
+        try:
+            self.fold.apply(verdict.mutations)
+        except MutationFailed as error:
+            raise Refused(self.run_id, f"barrier {entry.barrier} keeps waiting: {error}") from error
+        ahead = self._after_verdict(entry, verdict, msg)
+        if ahead.status is _R.RUNNING and not msg.slot and self.status is _R.AWAITING_INPUT:
+            ahead = _Next(_R.QUEUED, ahead.steps)
+        resolution = Resolution(entry.barrier, msg.decision, msg.source, msg.command_id)
+        self.commit(
+            Kind.DECIDE,
+            msg.at,
+            ahead.status,
+            entry=entry,
+            outcome=verdict.outcome,
+            attempt=entry.attempt,
+            steps=ahead.steps,
+            mutations=verdict.mutations,
+            detail=resolution,
+        )
+        self.reply(msg.command_id, DecisionTaken(self.run_id, resolution.barrier, self.promises))
+        if ahead.failure is not None:
+            return
+        if verdict.outcome is _V.PENDING and self.status is _R.RUNNING:
+            self.waits.hold(self.fold.image.seq, entry.visit)
+        elif self.status is not _R.QUEUED:
+            self._go_on(ahead, msg.at)
+
+    def _after_verdict(self, entry: Pending, verdict: Verdict, msg: Decided) -> _Next:
+        edges, state = self.fold.image.edges, self.fold.state
+        if verdict.outcome is _V.PENDING:
+            return _Next(_R.RUNNING)
+        if verdict.outcome is _V.FAILED:
+            way = after_failure(self.blueprint, entry.place, state, edges)
+            if isinstance(way, Way) and way.edge is None:
+                return _Next(_R.FAILED, (), self._given_up(entry, msg))
+        else:
+            way = after_success(self.blueprint, entry.place, verdict.exit, state, edges)
+        return self._next(entry, way, msg.at)
+
+    def _given_up(self, entry: Pending, msg: Decided) -> Failure:
+        reason = msg.decision.reason if isinstance(msg.decision, Fail) else ""
+        if msg.source == "timeout":
+            text = f"nobody decided barrier {entry.barrier} in time"
+            return Failure(FailureCode.BARRIER_TIMEOUT, f"{text}: {reason}" if reason else text)
+        text = f"the effect of {entry.barrier} was given up by {msg.source or 'somebody'}"
+        return Failure(FailureCode.NODE_ERROR, f"{text}: {reason}" if reason else text)
+
+    def _on_cancel(self, msg: CancelRequested) -> None:
+        status = self.status
+        note = Note(msg.reason, msg.command_id)
+        if status in TERMINAL:
+            self._answer_cancel(msg, "already_terminal")
+        elif status is _R.CANCELLING:
+            self._answer_cancel(msg, "requested")
+        elif status is _R.RUNNING:
+            self.waits.gate.clear()
+            self.commit(Kind.CANCEL, msg.at, _R.CANCELLING, detail=note)
+            if self.live:
+                self.effects.append(CancelNodes())
+                self._answer_cancel(msg, "requested")
+            else:
+                self._unwound(msg.at)
+                self._answer_cancel(msg, "stopped")
+        else:
+            self.commit(Kind.CANCEL, msg.at, _R.CANCELLED, detail=note)
+            self._answer_cancel(msg, "stopped")
+
+    def _answer_cancel(self, msg: CancelRequested, outcome: Any) -> None:
+        self.reply(msg.command_id, CancelReceipt(self.run_id, outcome, self.status, self.promises))
+
+    def _on_resume(self, msg: ResumeRequested) -> None:
+        if self.status is not _R.PAUSED:
+            raise IllegalTransition(self.run_id, "run", self.status, _R.QUEUED, "only a paused run can be resumed")
+        self.commit(Kind.QUEUE, msg.at, _R.QUEUED, detail=Note("resumed", msg.command_id))
+        self.reply(msg.command_id, Resumed(self.run_id, self.promises))
+
+    def _on_halted(self, msg: Halted) -> None:
+        if self.status is _R.RUNNING:
+            self.halting = msg.reason
+        if msg.hard and self.live:
+            self.effects.append(CancelNodes())
+        self._unwound(msg.at)
+
+    # -- the store's answers ---------------------------------------------------------------------------------
+
+    def _on_durable(self, msg: CommitDurable) -> None:
+        self.durable = max(self.durable, msg.seq)
+
+    def _on_refused(self, msg: CommitRefused) -> None:
+        """What this process still knows about the run is worth nothing: leave, and publish nothing."""
+        self.fenced = msg.reason
+        self.waits.clear()
+        if self.live:
+            self.effects.append(CancelNodes())
+        self.effects.append(Finish(self.status, fenced=msg.reason))
+
+    def _feed_fenced(self, msg: Input) -> Turn:
+        if isinstance(msg, _ENDING):
+            self.live.discard(msg.visit)
+        elif not isinstance(msg, Emitted | CommitDurable | CommitRefused | Halted):
+            raise Refused(self.run_id, f"this process does not own it any more: {self.fenced}")
+        return NOTHING
+
+
+_HANDLERS: Final[dict[type, Callable[[RunMachine[Any], Any], None]]] = {
+    Claimed: RunMachine._on_claimed,  # noqa: SLF001 - the class's own table, made once for all instances
+    NodeFinished: RunMachine._on_finished,  # noqa: SLF001
+    NodeFailed: RunMachine._on_failed,  # noqa: SLF001
+    NodeCancelled: RunMachine._on_node_cancelled,  # noqa: SLF001
+    Probed: RunMachine._on_probed,  # noqa: SLF001
+    Emitted: RunMachine._on_emitted,  # noqa: SLF001
+    Decided: RunMachine._on_decided,  # noqa: SLF001
+    TimerFired: RunMachine._on_timer,  # noqa: SLF001
+    CancelRequested: RunMachine._on_cancel,  # noqa: SLF001
+    ResumeRequested: RunMachine._on_resume,  # noqa: SLF001
+    Halted: RunMachine._on_halted,  # noqa: SLF001
+    StoreGaveUp: RunMachine._on_store_gave_up,  # noqa: SLF001
+    CommitDurable: RunMachine._on_durable,  # noqa: SLF001
+    CommitRefused: RunMachine._on_refused,  # noqa: SLF001
+}

@@ -1,0 +1,141 @@
+"""Where a run can be: nodes and barriers, and the exits and edges that lead from one to the next."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias
+
+from attrs import define, field, frozen
+from typing_extensions import TypeVar
+
+from .decisions import Decision, Exiting, Fail, Reject
+from .state import Mutation
+
+if TYPE_CHECKING:
+    from .context import LeafContext, NodeContext
+
+S = TypeVar("S")
+D = TypeVar("D", default=None)
+
+Effects: TypeAlias = Literal["pure", "repeatable", "once"]
+EFFECTS: Final[tuple[Effects, ...]] = ("pure", "repeatable", "once")
+
+NodeFunction: TypeAlias = "Callable[[NodeContext[S, D]], Awaitable[None]] | Callable[[LeafContext[S, D]], Awaitable[None]]"
+Probe: TypeAlias = "Callable[[NodeContext[S, D]], Awaitable[bool | None]]"
+
+
+class Place(Generic[S]):
+    """Anything that an edge may lead to."""
+
+    def __init__(self, name: str) -> None:
+        self.name: Final = name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__.lower()} {self.name}>"
+
+
+class Node(Place[S], Generic[S, D]):
+    """A step: the decorated function, still callable, and what was declared about it."""
+
+    def __init__(self, fn: "NodeFunction[S, D]", name: str, options: "NodeOptions[S, D]", *, leaf: bool) -> None:
+        super().__init__(name)
+        self.fn: Final = fn
+        self.options: Final = options
+        self.leaf: Final = leaf
+        self.__doc__ = fn.__doc__
+
+    def __call__(self, ctx: "NodeContext[S, D]", /) -> Awaitable[None]:
+        """Run the body alone: `await node(terzetto.testing.context(state))` is a unit test."""
+        return self.fn(ctx)
+
+
+@frozen
+class NodeOptions(Generic[S, D]):
+    """What `@graph.node(...)` was told."""
+
+    effects: Effects = "repeatable"
+    probe: "Probe[S, D] | None" = None
+    max_visits: int | None = None
+    token_cost: float = 0.0
+
+
+class Exit(Generic[S]):
+    """One way out of a barrier; edges start from it."""
+
+    def __init__(self, barrier: "Barrier[S]", name: str) -> None:
+        self.barrier: Final = barrier
+        self.name: Final = name
+
+    def __repr__(self) -> str:
+        return f"<exit {self.barrier.name}.{self.name}>"
+
+
+@frozen
+class BarrierOptions(Generic[S]):
+    """What `graph.barrier(...)` was told."""
+
+    timeout: float | None = None
+    on_timeout: Exiting | Fail = field(factory=Reject)
+    payload: Callable[[S], object] | None = None
+    decided: Callable[[Exiting], Sequence[Mutation[S]]] | None = None
+
+
+class Barrier(Place[S]):
+    """A point where the run waits for a decision and holds neither a slot nor a task."""
+
+    def __init__(self, name: str, exits: Sequence[str], options: BarrierOptions[S]) -> None:
+        super().__init__(name)
+        self.options: Final = options
+        self.exits: Final[Mapping[str, Exit[S]]] = {exit_name: Exit(self, exit_name) for exit_name in exits}
+
+    @property
+    def approved(self) -> Exit[S]:
+        """The exit that `Approve()` takes."""
+        return self.exit("approved")
+
+    @property
+    def rejected(self) -> Exit[S]:
+        """The exit that `Reject(reason)` takes."""
+        return self.exit("rejected")
+
+    def exit(self, name: str) -> Exit[S]:
+        """The declared exit of this name, which `Choose(name)` takes; raises `KeyError` naming the declared ones."""
+        if name not in self.exits:
+            raise KeyError(f"barrier {self.name!r} has no exit {name!r}; it has {', '.join(self.exits)}")
+        return self.exits[name]
+
+    def takes(self, decision: Decision) -> bool:
+        """Whether this decision leads out of this barrier."""
+        return getattr(decision, "exit", None) in self.exits
+
+
+@define
+class Edge(Generic[S]):
+    """One declared way from a place (or one of its exits) to another place."""
+
+    index: int
+    source: str
+    exit: str
+    target: str
+    when: Callable[[S], bool] | None = None
+    fallback: bool = False
+    on_error: bool = False
+    max_visits: int | None = None
+
+    def label(self) -> str:
+        """How messages and drawings call the edge."""
+        source = f"{self.source}.{self.exit}" if self.exit else self.source
+        return f"{source} -> {self.target}"
+
+
+Source: TypeAlias = "Place[S] | Exit[S] | str"
+
+
+def key_of(source: "Source[Any]") -> tuple[str, str]:
+    """The (place, exit) that an edge starts from."""
+    if isinstance(source, Exit):
+        return source.barrier.name, source.name
+    if isinstance(source, Place):
+        return source.name, ""
+    place, _, exit_name = source.partition(".")
+    return place, exit_name
+
+

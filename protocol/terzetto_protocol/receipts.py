@@ -1,0 +1,60 @@
+"""The typed answers to commands, sent only after what they promise is durable."""
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from .statuses import RunStatus
+
+
+class Submitted(Struct, frozen=True, tag="submitted", forbid_unknown_fields=True):
+    """The run, its input and its graph version are stored."""
+
+    run_id: str
+    durable: bool
+    """Whether the store survives the process."""
+    reused: bool = False
+    """True when the same run was there already."""
+
+
+class DecisionTaken(Struct, frozen=True, tag="decision_taken", forbid_unknown_fields=True):
+    """The decision is stored and its barrier closed."""
+
+    run_id: str
+    barrier: str
+    durable: bool
+
+
+class AlreadyResolved(Struct, frozen=True, tag="already_resolved", forbid_unknown_fields=True):
+    """Somebody else was first; `decision` and `source` are the winner's."""
+
+    run_id: str
+    barrier: str
+    decision: str
+    source: str
+
+
+class CancelReceipt(Struct, frozen=True, tag="cancel", forbid_unknown_fields=True):
+    """What became of a cancel."""
+
+    run_id: str
+    outcome: Literal["requested", "stopped", "already_terminal", "unknown"]
+    status: RunStatus | None
+    durable: bool
+
+
+class Resumed(Struct, frozen=True, tag="resumed", forbid_unknown_fields=True):
+    """The paused run goes on."""
+
+    run_id: str
+    durable: bool
+
+
+class Denied(Struct, frozen=True, tag="denied", forbid_unknown_fields=True):
+    """The command was refused and changed nothing; `reason` says why and what to do."""
+
+    run_id: str
+    reason: str
+
+
+Receipt: TypeAlias = Submitted | DecisionTaken | AlreadyResolved | CancelReceipt | Resumed | Denied

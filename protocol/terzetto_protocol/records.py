@@ -1,0 +1,232 @@
+"""What is stored: the run's header and row, its commits, its barriers, and commands left by other processes.
+
+A `Record` holds what was *decided* (mutations, what runs next, status), never what was asked, so
+that folding the log needs no predicate and no clock. Field order is the storage format: new
+fields are added at the end, with a default.
+"""
+
+from enum import StrEnum
+from typing import TypeAlias
+
+from msgspec import Raw, Struct
+
+from .decisions import Decision, Recorded
+from .statuses import BarrierStatus, RunStatus, VisitStatus
+
+
+class Kind(StrEnum):
+    """What a commit is about."""
+
+    SUBMIT = "submit"
+    CLAIM = "claim"
+    VISIT = "visit"
+    INTENT = "intent"
+    OPEN = "open"
+    UNKNOWN = "unknown"
+    DECIDE = "decide"
+    QUEUE = "queue"
+    CANCEL = "cancel"
+    INTERRUPT = "interrupt"
+    END = "end"
+    __hash__ = str.__hash__
+
+
+class Failure(Struct, frozen=True, tag="failure"):
+    """Why a visit or a run failed, in words that are safe to show."""
+
+    code: str
+    message: str
+    errors: tuple[str, ...] = ()
+    """The leaves of an exception group, or the one error, each as `Type: message`."""
+    trace: tuple[str, ...] = ()
+    """Innermost frames as `file:line in function`, last call last; no source, no values."""
+
+
+class Resolution(Struct, frozen=True, tag="resolution"):
+    """How a barrier was resolved."""
+
+    barrier: str
+    decision: Decision
+    source: str
+    """Who: a person's or program's name, `timeout`, `auto` or `probe`."""
+    command_id: str = ""
+
+
+class Note(Struct, frozen=True, tag="note"):
+    """Why a command moved the run, or what a person should know about the end."""
+
+    text: str
+    command_id: str = ""
+
+
+Detail: TypeAlias = Failure | Resolution | Note
+
+
+class Opening(Struct, frozen=True, array_like=True):
+    """A barrier as it opens."""
+
+    deadline: float | None = None
+    """UNIX time, seconds, at which the barrier decides by itself."""
+    payload: Raw = Raw(b"\xc0")
+    """What the person is shown, as msgpack."""
+    reconcile: bool = False
+    """True when it asks what became of an effect."""
+    at: float = 0.0
+    """UNIX time of the opening, seconds."""
+
+
+class Step(Struct, frozen=True, array_like=True):
+    """A visit that enters the frontier."""
+
+    visit: int
+    place: str
+    edge: int = -1
+    """The counted edge that led here, or -1."""
+    opening: Opening | None = None
+    path: str = ""
+
+
+class Record(Struct, frozen=True, array_like=True):
+    """One commit: all of it is stored, or none."""
+
+    seq: int
+    kind: Kind
+    epoch: int
+    at: float
+    """UNIX time, seconds."""
+    status: RunStatus
+    """The run's status after this commit."""
+    event_id: int
+    """Id of the first event that this commit tells; the others follow without a hole."""
+    visit: int = 0
+    place: str = ""
+    outcome: VisitStatus | None = None
+    """The visit's status after this commit."""
+    attempt: int = 0
+    steps: tuple[Step, ...] = ()
+    mutations: tuple[Recorded, ...] = ()
+    detail: Detail | None = None
+    path: str = ""
+
+
+class RunHeader(Struct, frozen=True):
+    """What `submit` said; it never changes."""
+
+    run_id: str
+    graph: str
+    version: str
+    fingerprint: str
+    """Hash over the graph's structure and schemas when the run was submitted."""
+    input_digest: str
+    """Hash of graph, version and encoded input: same id and same digest is the same run."""
+    at: float
+    key: str = ""
+    """Idempotency key, or empty."""
+    max_steps: int = 10_000
+    auto_approve: bool = False
+    metadata: dict[str, str | int | float | bool] = {}
+    parent: str = ""
+
+
+class BarrierRow(Struct, frozen=True):
+    """A barrier as it is listed for whoever may decide it."""
+
+    run_id: str
+    barrier: str
+    """`name@visit`, unique in the run."""
+    name: str
+    visit: int
+    status: BarrierStatus
+    opened: float
+    deadline: float | None = None
+    payload: bytes = b"\xc0"
+    """msgpack."""
+    reconcile: bool = False
+    decision: str = ""
+    source: str = ""
+    resolved: float | None = None
+
+
+class Write(Struct, frozen=True):
+    """One commit as the persistence actor hands it to a store: applied whole, or refused whole."""
+
+    run_id: str
+    expect: int
+    """Epoch that the stored run must have (0 for the first)."""
+    epoch: int
+    """Epoch that it has afterwards."""
+    seq: int
+    at: float
+    status: RunStatus
+    event_id: int
+    """Id of the last event that this commit tells."""
+    body: bytes
+    """The encoded `Record`."""
+    moved: bool = True
+    """False when neither status nor epoch changes, so that the run's row may stay untouched."""
+    snapshot: bytes | None = None
+    barriers: tuple[BarrierRow, ...] = ()
+    header: RunHeader | None = None
+    """Given by the first commit only: it creates the run."""
+    code: str = ""
+    message: str = ""
+    timer: float | None = None
+    """UNIX time of the run's next barrier deadline, seconds; written whenever `moved`."""
+
+
+class RunRow(Struct, frozen=True):
+    """A run as a store lists it."""
+
+    header: RunHeader
+    status: RunStatus
+    epoch: int
+    seq: int
+    """The last durable commit."""
+    event_id: int
+    """The last durable event."""
+    updated: float
+    code: str = ""
+    message: str = ""
+    timer: float | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.header.run_id
+
+
+class Applied(Struct, frozen=True):
+    """The write is durable (as far as the store is), now or since an earlier try."""
+
+
+class Stale(Struct, frozen=True):
+    """The run has another epoch; nothing was written."""
+
+    current: int
+
+
+class Exists(Struct, frozen=True):
+    """A run with this id or idempotency key is there already; nothing was written."""
+
+    row: RunRow
+
+
+class Rejected(Struct, frozen=True):
+    """This write can never be stored; the others of its group were."""
+
+    reason: str
+
+
+Outcome: TypeAlias = Applied | Stale | Exists | Rejected
+
+
+class Posted(Struct, frozen=True):
+    """A command that another process left for the run's owner."""
+
+    command_id: str
+    run_id: str
+    body: bytes
+    """The encoded command."""
+    at: float
+    receipt: bytes | None = None
+    """The encoded receipt, once the owner has answered."""

@@ -1,0 +1,44 @@
+"""The graphs that a runtime knows: recovery finds code here, never by import."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from .blueprint import Blueprint
+from .errors import GraphError, InvalidRequest
+from .graph import Bound, Graph, unbind
+
+
+class Registry:
+    """Finds the blueprint and the dependencies of a run by its graph's name and version."""
+
+    def __init__(self, graphs: Iterable[Graph[Any, Any] | Bound[Any]]) -> None:
+        self._bound: Final[dict[tuple[str, str], Bound[Any]]] = {}
+        for bound in map(unbind, graphs):
+            key = bound.graph.name, bound.graph.version
+            bound.graph.build()
+            if key in self._bound:
+                raise GraphError(key[0], [f"version {key[1]!r} is given twice: give each version its own name"])
+            self._bound[key] = bound
+
+    def find(self, name: str, version: str) -> Bound[Any] | None:
+        """The graph of exactly this version, or None."""
+        return self._bound.get((name, version))
+
+    def latest(self, name: str) -> Bound[Any]:
+        """The graph of this name that was given last; raises `InvalidRequest` naming the known ones."""
+        found = [bound for (known, _), bound in self._bound.items() if known == name]
+        if not found:
+            known = ", ".join(sorted({key[0] for key in self._bound})) or "none"
+            raise InvalidRequest(f"no graph {name!r} is known here; known: {known}")
+        return found[-1]
+
+    def of(self, graph: Graph[Any, Any]) -> Bound[Any]:
+        """This very graph with its dependencies; raises `InvalidRequest` when it was not given to the runtime."""
+        bound = self._bound.get((graph.name, graph.version))
+        if bound is None or bound.graph is not graph:
+            raise InvalidRequest(f"graph {graph.name!r} {graph.version!r} was not given: open_runtime(..., graphs=[...])")
+        return bound
+
+    def all(self) -> list[Blueprint[Any]]:
+        """Every blueprint, in the order given."""
+        return [bound.graph.build() for bound in self._bound.values()]

@@ -1,0 +1,76 @@
+"""Which way a run goes after a visit: the rules of edges, as one pure function."""
+
+from collections.abc import Iterable, Mapping
+from typing import Generic, TypeVar
+
+from attrs import frozen
+
+from .blueprint import Blueprint
+from .errors import describe
+from .places import Edge
+from .statuses import FailureCode
+
+S = TypeVar("S")
+
+
+@frozen
+class Way(Generic[S]):
+    """Where the run goes: over `edge`, or nowhere (the run ends, or a failure stands)."""
+
+    edge: Edge[S] | None
+
+
+@frozen
+class NoWay:
+    """No edge can be taken: the run fails with this code and message."""
+
+    code: FailureCode
+    message: str
+
+
+def after_success(
+    blueprint: Blueprint[S], place: str, exit_name: str, state: S, taken: Mapping[int, int]
+) -> Way[S] | NoWay:
+    """The first conditional edge that holds, else the plain one, else the fallback; no edges at all: the end.
+
+    Args:
+        blueprint: the graph.
+        place: where the visit was.
+        exit_name: the barrier's exit, or empty for a node.
+        state: as of the visit's own commit.
+        taken: how often each counted edge was taken so far, by its index.
+    """
+    routes = blueprint.routes_from(place, exit_name)
+    if routes.empty:
+        return Way(None)
+    chosen = _first(routes.conditional, state, taken)
+    if not isinstance(chosen, Way) or chosen.edge is not None:
+        return chosen
+    for edge in (routes.plain, routes.fallback):
+        if edge is not None and _open(edge, taken):
+            return Way(edge)
+    tried = ", ".join(edge.label() for edge in routes.conditional) or "none"
+    source = f"{place}.{exit_name}" if exit_name else place
+    return NoWay(FailureCode.UNROUTED, f"no edge out of {source} can be taken (predicates tried: {tried})")
+
+
+def after_failure(blueprint: Blueprint[S], place: str, state: S, taken: Mapping[int, int]) -> Way[S] | NoWay:
+    """The first `on_error` edge that holds; `Way(None)` lets the failure stand."""
+    return _first(blueprint.routes_from(place).on_error, state, taken)
+
+
+def _first(edges: Iterable[Edge[S]], state: S, taken: Mapping[int, int]) -> Way[S] | NoWay:
+    for edge in edges:
+        if not _open(edge, taken):
+            continue
+        try:
+            holds = edge.when is None or edge.when(state)
+        except Exception as error:  # noqa: BLE001 - a user's predicate may raise anything, and the run must be told
+            return NoWay(FailureCode.NODE_ERROR, f"the predicate of edge {edge.label()} raised {describe(error)}")
+        if holds:
+            return Way(edge)
+    return Way(None)
+
+
+def _open(edge: Edge[S], taken: Mapping[int, int]) -> bool:
+    return edge.max_visits is None or taken.get(edge.index, 0) < edge.max_visits

@@ -1,0 +1,121 @@
+"""From a decided record to what a store is asked to write."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from .decisions import name_of
+from .events import DurableEvent
+from .fold import Fold, Pending
+from .ids import barrier_id
+from .records import BarrierRow, Failure, Note, Record, Resolution, Step, Write
+from .statuses import PARKED, TERMINAL, BarrierStatus, RunStatus
+
+_encode = msgspec.msgpack.Encoder().encode
+
+RESTING: Final = TERMINAL | PARKED
+"""Statuses whose commit always carries a snapshot, so that anybody can read the run without folding its log."""
+
+
+def write_of(
+    fold: Fold[Any],
+    record: Record,
+    events: Sequence[DurableEvent],
+    expect: int,
+    before: RunStatus | None,
+    rows: tuple[BarrierRow, ...],
+    state: bytes | None,
+) -> Write:
+    """The write for a record that the fold has just moved by.
+
+    Args:
+        fold: the run after the record.
+        record: what was decided.
+        events: what it tells.
+        expect: the epoch that the store must have for the run.
+        before: the status before; None creates the run.
+        rows: barriers that the record opened, resolved or dropped.
+        state: the encoded state, when a snapshot is to be written with it.
+    """
+    body = _encode(record)
+    code, message = outcome_text(record)
+    return Write(
+        run_id=fold.header.run_id,
+        expect=expect,
+        epoch=record.epoch,
+        seq=record.seq,
+        at=record.at,
+        status=record.status,
+        event_id=record.event_id + len(events) - 1,
+        body=body,
+        moved=before is not record.status or expect != record.epoch or bool(rows),
+        snapshot=None if state is None else fold.snapshot(state),
+        barriers=rows,
+        header=fold.header if before is None else None,
+        code=code,
+        message=message,
+        timer=_timer(fold),
+    )
+
+
+def outcome_text(record: Record) -> tuple[str, str]:
+    """Code and message of a run's row: why it failed, or what a person should know."""
+    if record.status is RunStatus.FAILED and isinstance(record.detail, Failure):
+        return record.detail.code, record.detail.message
+    if isinstance(record.detail, Note):
+        return "", record.detail.text
+    return "", ""
+
+
+def _timer(fold: Fold[Any]) -> float | None:
+    if not fold.waiting:
+        return None
+    openings = (entry.opening for entry in fold.image.frontier.values())
+    return min((o.deadline for o in openings if o is not None and o.deadline is not None), default=None)
+
+
+def opened_row(run_id: str, step: Step, at: float) -> BarrierRow:
+    """The row of a barrier that a step opens."""
+    assert step.opening is not None  # noqa: S101 - only called for steps that open
+    return BarrierRow(
+        run_id=run_id,
+        barrier=barrier_id(step.path, step.place, step.visit),
+        name=step.place,
+        visit=step.visit,
+        status=BarrierStatus.OPEN,
+        opened=at,
+        deadline=step.opening.deadline,
+        payload=bytes(step.opening.payload),
+        reconcile=step.opening.reconcile,
+    )
+
+
+def closed_row(run_id: str, entry: Pending, at: float, made: Resolution | None) -> BarrierRow:
+    """The row of a barrier that was resolved, or dropped because its run ended."""
+    opening = entry.opening
+    return BarrierRow(
+        run_id=run_id,
+        barrier=entry.barrier,
+        name=entry.place,
+        visit=entry.visit,
+        status=BarrierStatus.DROPPED if made is None else BarrierStatus.RESOLVED,
+        opened=at if opening is None else opening.at,
+        deadline=None if opening is None else opening.deadline,
+        payload=b"\xc0" if opening is None else bytes(opening.payload),
+        reconcile=opening is not None and opening.reconcile,
+        decision="" if made is None else name_of(made.decision),
+        source="" if made is None else made.source,
+        resolved=at,
+    )
+
+
+def dropped_rows(fold: Fold[Any], at: float, but: int) -> tuple[BarrierRow, ...]:
+    """Rows of every open barrier except the visit `but`, for a commit that ends the run."""
+    if not fold.waiting:
+        return ()
+    run_id = fold.header.run_id
+    open_ones = [entry for entry in fold.image.frontier.values() if entry.opening is not None and entry.visit != but]
+    return tuple(closed_row(run_id, entry, at, None) for entry in open_ones)
+
+

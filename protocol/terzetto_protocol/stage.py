@@ -1,0 +1,217 @@
+"""The mechanics of a turn: making records, and letting out what waits for them. Which records: `machine`."""
+
+from collections.abc import Sequence
+from typing import Final, Generic, TypeVar
+
+from .events import NodeStarted, told_by
+from .fold import Fold, Pending
+from .ids import event_id
+from .limits import RUN_AHEAD
+from .records import BarrierRow, Detail, Kind, Record, Resolution, Step
+from .scribe import RESTING, closed_row, dropped_rows, opened_row, write_of
+from .state import Entry
+from .statuses import TERMINAL, RunStatus, VisitStatus, check_move
+from .turn import NOTHING, Effect, Finish, Start, Turn
+from .waits import Mode, Waits
+from .decisions import Recorded
+from .receipts import Receipt
+from .records import Write
+from .turn import Reply
+
+S = TypeVar("S")
+
+IDLE: Final = RESTING | {RunStatus.QUEUED, RunStatus.INTERRUPTED}
+"""Statuses in which a run carries no node, so that its task may leave."""
+
+
+class Stage(Generic[S]):
+    """Durable half, volatile half, and the effects of the turn that is being made."""
+
+    __slots__ = (
+        "announced",
+        "blueprint",
+        "durable",
+        "effects",
+        "fenced",
+        "fold",
+        "halting",
+        "live",
+        "logged",
+        "owned",
+        "promises",
+        "settled",
+        "told",
+        "waits",
+    )
+
+    def __init__(self, fold: Fold[S], *, logged: bool, settled: bool, promises: bool) -> None:
+        self.fold = fold
+        self.blueprint = fold.blueprint
+        self.logged, self.settled, self.promises = logged, settled or not logged, promises
+        self.live: set[int] = set()
+        """Visits that were told to start and have not ended."""
+        self.durable = fold.image.seq
+        self.told = fold.image.event_id
+        """Id of the last event that was made, durable or not."""
+        self.waits = Waits()
+        self.owned = False
+        """False until this machine's first commit, which therefore raises the epoch."""
+        self.halting: str | None = None
+        self.fenced = ""
+        self.announced: RunStatus = fold.image.status
+        self.effects: list[Effect] = []
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.fold.header.run_id
+
+    @property
+    def status(self) -> RunStatus:
+        """The run's status after everything that was fed, durable or not."""
+        return self.fold.image.status
+
+    def commit(
+        self,
+        kind: Kind,
+        at: float,
+        status: RunStatus,
+        *,
+        entry: Pending | None = None,
+        outcome: VisitStatus | None = None,
+        attempt: int = 0,
+        steps: tuple[Step, ...] = (),
+        mutations: Sequence[Entry] = (),
+        detail: Detail | None = None,
+        state: bytes | None = None,
+        create: bool = False,
+    ) -> None:
+        """Make one record, move by it, and queue its write and its events.
+
+        `state` is the encoded state, if this commit is to carry a snapshot and it was encoded already.
+        """
+        image = self.fold.image
+        before = None if create else image.status
+        check_move(self.run_id, before, status)
+        expect, epoch = image.epoch, image.epoch + (not self.owned)
+        self.owned = True
+        record = Record(
+            seq=image.seq + 1,
+            kind=kind,
+            epoch=epoch,
+            at=at,
+            status=status,
+            event_id=self.next_event_id(epoch),
+            visit=0 if entry is None else entry.visit,
+            place="" if entry is None else entry.place,
+            outcome=outcome,
+            attempt=attempt,
+            steps=steps,
+            mutations=_stored(mutations) if self.logged else (),
+            detail=detail,
+            path="" if entry is None else entry.path,
+        )
+        events = told_by(self.run_id, record)
+        rows = self._rows(record, entry) if self.logged else ()
+        self.fold.move(record)
+        self.told = record.event_id + len(events) - 1
+        if self.logged:
+            if state is None and status in RESTING:
+                state = self.fold.try_pack()
+            self._write(write_of(self.fold, record, events, expect, before, rows, state))
+        if self.settled:
+            self.durable = record.seq
+        for event in events:
+            self.waits.post(record.seq, event)
+
+    def _write(self, write: Write) -> None:
+        self.effects.append(write)
+
+    def _rows(self, record: Record, entry: Pending | None) -> tuple[BarrierRow, ...]:
+        rows = tuple(opened_row(self.run_id, step, record.at) for step in record.steps if step.opening is not None)
+        if entry is not None and entry.opening is not None and isinstance(record.detail, Resolution):
+            rows += (closed_row(self.run_id, entry, record.at, record.detail),)
+        if record.status in TERMINAL:
+            rows += dropped_rows(self.fold, record.at, record.visit)
+        return rows
+
+    def next_event_id(self, epoch: int) -> int:
+        """The id after the last one; a new epoch begins at 1."""
+        first = event_id(epoch, 1)
+        return max(self.told + 1, first)
+
+    def reply(self, command_id: str, receipt: Receipt) -> None:
+        """Send a receipt once everything so far is durable."""
+        if command_id:
+            self.waits.post(self.fold.image.seq, Reply(command_id, receipt))
+
+    def hold(self, visit: int, *, ahead: bool) -> None:
+        """Let a pending node begin: when its predecessor is durable, or (`ahead`, if it is pure) a window earlier."""
+        image = self.fold.image
+        node = self.blueprint.node(image.frontier[visit].place)
+        pure = ahead and node is not None and node.options.effects == "pure"
+        self.waits.hold(image.seq - RUN_AHEAD if pure else image.seq, visit)
+
+    def turn(self, at: float) -> Turn:
+        """Everything that this input led to."""
+        self._release(at)
+        self._announce()
+        effects, self.effects = self.effects, []
+        return make_turn(effects) if effects else NOTHING
+
+    def _release(self, at: float) -> None:
+        """Let out what no longer waits: visible effects in their order, and visits that may go."""
+        while True:
+            if self.waits.outbox:
+                self.effects.extend(self.waits.ready(self.durable))
+            if not self.waits.gate or self.status is not RunStatus.RUNNING:
+                return
+            opened = self.waits.open(self.durable, only_begun=self.halting is not None)
+            if opened is None:
+                return
+            self._go(self.fold.image.frontier[opened[0]], opened[1], at)
+
+    def _go(self, entry: Pending, mode: Mode, at: float) -> None:
+        node = self.blueprint.node(entry.place)
+        if mode == "start" and node is not None and node.options.effects == "once":
+            # D2: the intent is a write of its own, made only now that everything before it is durable.
+            attempt = entry.attempt + 1
+            self.commit(
+                Kind.INTENT, at, RunStatus.RUNNING, entry=entry, outcome=VisitStatus.RUNNING, attempt=attempt
+            )
+            self.waits.hold(self.fold.image.seq, entry.visit, "body")
+            return
+        self.live.add(entry.visit)
+        attempt = entry.attempt or 1
+        if mode != "probe":
+            self._tell_start(entry, attempt, at)
+        self.effects.append(Start(entry.visit, entry.place, attempt, entry.path, probe=mode == "probe"))
+
+    def _tell_start(self, entry: Pending, attempt: int, at: float) -> None:
+        self.told = self.next_event_id(self.fold.image.epoch)
+        node = f"{entry.path}/{entry.place}" if entry.path else entry.place
+        started = NodeStarted(
+            id=self.told, run_id=self.run_id, at=at, node=node, visit=entry.visit, attempt=attempt
+        )
+        self.waits.post(self.fold.image.seq, started)
+
+    def _announce(self) -> None:
+        """Say once that the run came to rest, when that is durable."""
+        status = self.status
+        if status is not self.announced:
+            self.announced = status
+            if status in IDLE:
+                self.waits.post(self.fold.image.seq, Finish(status))
+                self.effects.extend(self.waits.ready(self.durable))
+
+
+def _stored(mutations: Sequence[Entry]) -> tuple[Recorded, ...]:
+    return tuple(mutations)  # type: ignore[arg-type]  # with a log every entry is encoded when it is recorded
+
+
+def make_turn(effects: Sequence[Effect]) -> Turn:
+    """Sort effects into a turn: the first write, the first event after it, and the last start have slots."""
+    commit = effects[0] if isinstance(effects[0], Write) else None
+    start = effects[-1] if isinstance(effects[-1], Start) else None
+    more = tuple(effects[commit is not None : len(effects) - (start is not None)])
+    return Turn(commit=commit, more=more, start=start)

@@ -1,0 +1,77 @@
+"""What a decision means at a barrier: checked against the graph before anything moves."""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from .blueprint import Blueprint
+from .decisions import Approve, Choose, Confirm, Decision, Fail, Recorded, Reject, Retry
+from .errors import Malformed, NotStorable, Refused, describe
+from .fold import Pending
+from .places import Barrier
+from .statuses import VisitStatus
+
+S = TypeVar("S")
+
+
+@frozen
+class Verdict:
+    """What becomes of the visit that waited, and which edges are looked at."""
+
+    outcome: VisitStatus
+    exit: str = ""
+    mutations: tuple[Recorded, ...] = ()
+
+
+def judge(run_id: str, blueprint: Blueprint[S], entry: Pending, decision: Decision, *, timeout: bool) -> Verdict:
+    """What the decision does; raises `Refused` naming what this barrier takes."""
+    if entry.status is VisitStatus.UNKNOWN:
+        return _reconcile(run_id, blueprint, entry, decision)
+    barrier = blueprint.barrier(entry.place)
+    if barrier is None:
+        raise Refused(run_id, f"the graph has no barrier {entry.place!r} any more")
+    if timeout and isinstance(decision, Fail):
+        return Verdict(VisitStatus.FAILED)
+    if not isinstance(decision, Approve | Reject | Choose) or not barrier.takes(decision):
+        raise Refused(run_id, f"barrier {entry.barrier} does not take {decision!r}: its exits are {_exits(barrier)}")
+    return Verdict(VisitStatus.SUCCEEDED, decision.exit, _mutations(run_id, blueprint, barrier, decision))
+
+
+def _reconcile(run_id: str, blueprint: Blueprint[Any], entry: Pending, decision: Decision) -> Verdict:
+    if isinstance(decision, Confirm):
+        _check(run_id, blueprint, decision.mutations)
+        return Verdict(VisitStatus.SUCCEEDED, mutations=decision.mutations)
+    if isinstance(decision, Retry):
+        return Verdict(VisitStatus.PENDING)
+    if isinstance(decision, Fail):
+        return Verdict(VisitStatus.FAILED)
+    raise Refused(
+        run_id,
+        f"nobody knows whether the effect of {entry.barrier} happened: answer confirm, retry or fail, not {decision!r}",
+    )
+
+
+def _check(run_id: str, blueprint: Blueprint[Any], mutations: Sequence[Recorded]) -> None:
+    try:
+        for mutation in mutations:
+            blueprint.vocabulary.revive(mutation)
+    except Malformed as error:
+        raise Refused(run_id, str(error)) from error
+
+
+def _mutations(
+    run_id: str, blueprint: Blueprint[S], barrier: Barrier[S], decision: Approve | Reject | Choose
+) -> tuple[Recorded, ...]:
+    if barrier.options.decided is None:
+        return ()
+    try:
+        return tuple(blueprint.vocabulary.note(mutation) for mutation in barrier.options.decided(decision))
+    except NotStorable as error:
+        raise Refused(run_id, f"barrier {barrier.name}: {error}") from error
+    except Exception as error:  # noqa: BLE001 - the author's function may raise anything; the barrier keeps waiting
+        raise Refused(run_id, f"barrier {barrier.name}: its `decided` raised {describe(error)}") from error
+
+
+def _exits(barrier: Barrier[Any]) -> str:
+    return ", ".join(barrier.exits)
