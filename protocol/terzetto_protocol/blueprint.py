@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 from attrs import define, field
 
 from .fingerprint import fingerprint
-from .places import Barrier, Edge, Node, Place
+from .places import Barrier, Edge, Node, Place, as_barrier, as_node
 from .state import StateForm, Vocabulary
 
 if TYPE_CHECKING:
@@ -25,9 +25,10 @@ class Routes(Generic[S]):
     on_error: list[Edge[S]] = field(factory=list[Edge[S]])
 
     def add(self, edge: Edge[S]) -> None:
-        """Sort one edge in, in order of declaration."""
+        """Sort one edge in: conditional ones in order of declaration, and before the one without a condition."""
         if edge.on_error:
             self.on_error.append(edge)
+            self.on_error.sort(key=lambda each: each.when is None)
         elif edge.when is not None:
             self.conditional.append(edge)
         elif edge.fallback:
@@ -52,6 +53,7 @@ class Blueprint(Generic[S]):
         self.state: Final = StateForm(graph.state, graph.restore)
         self.vocabulary: Final = Vocabulary[S](graph.mutations)
         self.places: Final[dict[str, Place[S]]] = {place.name: place for place in graph.places}
+        self.nodes: Final = {name: node for name, place in self.places.items() if (node := as_node(place)) is not None}
         self.start: Final = graph.starts[0]
         self.routes: Final = self._routes(graph.edges)
         self.everyday: Final = {name: node for name in self.places if (node := self._sole(name)) is not None}
@@ -59,13 +61,11 @@ class Blueprint(Generic[S]):
 
     def node(self, name: str) -> Node[S, Any] | None:
         """The node of this name, or None for a barrier or an unknown name."""
-        place = self.places.get(name)
-        return place if isinstance(place, Node) else None
+        return self.nodes.get(name)
 
     def barrier(self, name: str) -> Barrier[S] | None:
         """The barrier of this name, or None for a node or an unknown name."""
-        place = self.places.get(name)
-        return place if isinstance(place, Barrier) else None
+        return as_barrier(self.places.get(name))
 
     def routes_from(self, place: str, exit_name: str = "") -> Routes[S]:
         """The edges out of a node, or out of a barrier's exit."""

@@ -7,18 +7,22 @@ they decode. There is no fallback codec.
 
 import math
 import re
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
+from msgspec import Raw, Struct
 
 from .errors import Malformed, NotStorable
-from .limits import DEPTH, MESSAGE_BYTES
+from .limits import DEPTH, MESSAGE_BYTES, PAYLOAD_DEPTH
 
 T = TypeVar("T")
 
-# A msgpack float64 is 0xCB and eight bytes; NaN and the infinities have all exponent bits set. These three bytes
-# may stand inside a string too, so a match only means: look closely. No match proves that there is none.
-_NOT_FINITE: Final = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]", re.DOTALL)
+# A msgpack float is 0xCB and eight bytes (or 0xCA and four, which others may write); NaN and the infinities have all
+# exponent bits set. These bytes may stand inside a text too, so a match only means: look closely. No match proves
+# that there is none.
+_NOT_FINITE: Final = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]|\xca[\x7f\xff][\x80-\xff]", re.DOTALL)
+_NIL: Final = b"\xc0"
+_UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeError, OverflowError, RecursionError)
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
@@ -32,7 +36,7 @@ def pack(value: object, what: str, limit: int = MESSAGE_BYTES) -> bytes:
         raise NotStorable(what, "a text has a lone surrogate, which is not Unicode") from error
     except RecursionError as error:
         raise NotStorable(what, "it is nested too deep, or holds itself") from error
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, AttributeError, msgspec.MsgspecError) as error:
         raise NotStorable(what, str(error)) from error
     check_packed(data, what, limit)
     return data
@@ -42,21 +46,65 @@ def check_packed(data: bytes, what: str, limit: int) -> None:
     """Raise `NotStorable` for packed bytes that are too large or hold a NaN or an infinity."""
     if len(data) > limit:
         raise NotStorable(what, f"it has {len(data)} bytes, and the limit is {limit}")
-    if _NOT_FINITE.search(data) is not None and _holds_odd_float(_unpack(data)):
+    if _NOT_FINITE.search(data) is None:
+        return
+    try:
+        odd = _holds_odd_float(_unpack(data))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise NotStorable(what, str(error)) from error
+    if odd:
         raise NotStorable(what, "it holds a NaN or an infinity")
 
 
-def _holds_odd_float(value: Any) -> bool:
+def _holds_odd_float(value: object) -> bool:
     if isinstance(value, float):
         return not math.isfinite(value)
+    return any(map(_holds_odd_float, _items(value)))
+
+
+def _items(value: object) -> list[object]:
+    """What a container of plain data holds, keys included."""
     if isinstance(value, dict):
-        return any(_holds_odd_float(key) or _holds_odd_float(item) for key, item in value.items())
-    if isinstance(value, list):
-        return any(map(_holds_odd_float, value))
-    return False
+        table = cast("dict[object, object]", value)
+        return [*table.keys(), *table.values()]
+    return list(cast("list[object]", value)) if isinstance(value, list | tuple) else []
 
 
-_JSON_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+def pack_plain(value: object, what: str, limit: int = MESSAGE_BYTES) -> bytes:
+    """Encode what people are to be shown: the same in msgpack and in JSON, which has texts, numbers and lists.
+
+    Dates, UUIDs, decimals and keys become texts, bytes become base64. Raises `NotStorable` as `pack` does.
+    """
+    try:
+        plain = msgspec.to_builtins(value, str_keys=True)
+    except RecursionError as error:
+        raise NotStorable(what, "it is nested too deep, or holds itself") from error
+    except (TypeError, ValueError, OverflowError, AttributeError, msgspec.MsgspecError) as error:
+        raise NotStorable(what, str(error)) from error
+    if _is_deeper(plain, PAYLOAD_DEPTH):
+        raise NotStorable(what, f"it is nested deeper than {PAYLOAD_DEPTH} levels")
+    return pack(plain, what, limit)
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list | tuple):
+        return False
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in _items(cast("object", value)))
+
+
+def check_text(text: str, what: str) -> str:
+    """Return a text that can be encoded, or raise `NotStorable` (`TypeError` for something else)."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what} must be a str, not {type(text).__name__}")
+    try:
+        if not text.isascii():
+            text.encode()
+    except UnicodeEncodeError as error:
+        raise NotStorable(what, "it has a lone surrogate, which is not Unicode") from error
+    return text
+
+
+_JSON_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _JSON_BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 
@@ -72,16 +120,26 @@ def check_json(data: bytes, what: str, limit: int = MESSAGE_BYTES, depth: int = 
 
 
 class Codec(Generic[T]):
-    """Encodes and decodes one closed type (a message union), as msgpack for stores and as JSON for the edge."""
+    """Encodes and decodes one closed type (a message union), as msgpack for stores and as JSON for the edge.
 
-    def __init__(self, of: Any, what: str, limit: int = MESSAGE_BYTES) -> None:
-        self._what, self._limit = what, limit
-        self._from_json = msgspec.json.Decoder[T](of)
-        self._from_packed = msgspec.msgpack.Decoder[T](of)
+    Args:
+        of: the type.
+        what: how errors call a message.
+        limit: largest message, bytes.
+        trusted: skip the check that a message is what its type declares: for messages that only typed code makes.
+    """
+
+    def __init__(self, of: Any, what: str, limit: int = MESSAGE_BYTES, *, trusted: bool = False) -> None:
+        self._what, self._limit, self._trusted = what, limit, trusted
+        self._from_json: msgspec.json.Decoder[T] = msgspec.json.Decoder(of)
+        self._from_packed: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(of)
 
     def pack(self, message: T) -> bytes:
         """Encode as msgpack; raises `NotStorable`."""
-        return pack(message, self._what, self._limit)
+        data = pack(message, self._what, self._limit)
+        if not self._trusted:
+            self._compare(message, data, self.unpack)
+        return data
 
     def unpack(self, data: bytes) -> T:
         """Decode msgpack; raises `Malformed` and decodes nothing that is over the limit."""
@@ -89,28 +147,55 @@ class Codec(Generic[T]):
             raise Malformed(self._what, f"it has {len(data)} bytes, and the limit is {self._limit}")
         try:
             return self._from_packed.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except _UNDECODABLE as error:
             raise Malformed(self._what, str(error)) from error
 
     def to_json(self, message: T) -> bytes:
-        """Encode as JSON; raises `NotStorable`."""
-        self.pack(message)  # refuses what JSON would silently turn into null
-        return msgspec.json.encode(_plain(message))
+        """Encode as JSON; raises `NotStorable`, also for what only msgpack can carry."""
+        plain = readable(self.pack(message))  # refuses what JSON would silently turn into null
+        try:
+            data = msgspec.json.encode(plain)
+            check_json(data, self._what, self._limit)
+        except Malformed as error:
+            raise NotStorable(self._what, error.reason) from error
+        except (TypeError, ValueError, RecursionError) as error:
+            raise NotStorable(self._what, str(error)) from error
+        if not self._trusted:
+            self._compare(message, data, self.from_json)
+        return data
 
     def from_json(self, data: bytes) -> T:
         """Decode JSON; size and depth are checked first, and everything undeclared is refused with its path."""
         check_json(data, self._what, self._limit)
         try:
-            return self._from_json.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            message: T = _repacked(self._from_json.decode(data))
+        except _UNDECODABLE as error:
             raise Malformed(self._what, str(error)) from error
+        return message
+
+    def _compare(self, message: T, data: bytes, decode: Any) -> None:
+        try:
+            same = decode(data) == message
+        except Malformed as error:
+            raise NotStorable(self._what, error.reason) from error
+        if not same:
+            raise NotStorable(self._what, f"{message!r:.200} would come back changed")
 
 
-def _plain(message: object) -> Any:
-    # `Raw` fields hold msgpack; plain data shows the same content in either encoding.
-    return msgspec.msgpack.decode(msgspec.msgpack.encode(message))
+def _repacked(message: Any) -> Any:
+    """Raw fields hold msgpack wherever a message came from: here they still hold a piece of its JSON."""
+    if isinstance(message, Raw):
+        data = bytes(message)
+        return message if data == _NIL else Raw(_pack(msgspec.json.decode(data)))  # the default is msgpack already
+    if isinstance(message, tuple):
+        return tuple(map(_repacked, cast("tuple[object, ...]", message)))
+    if not isinstance(message, Struct):
+        return message
+    old = {name: getattr(message, name) for name in message.__struct_fields__}
+    new = {name: _repacked(value) for name, value in old.items()}
+    return msgspec.structs.replace(message, **new) if any(new[name] is not old[name] for name in old) else message
 
 
 def readable(data: bytes) -> Any:
     """Stored msgpack as plain Python data (dicts, lists, texts, numbers), for people and for JSON."""
-    return msgspec.msgpack.decode(data)
+    return _unpack(data)

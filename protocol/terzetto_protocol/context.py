@@ -1,19 +1,22 @@
 """What a node sees: the state to read, mutations to record, chunks to emit, and where to go next."""
 
 from collections.abc import Callable
-from typing import Any, Generic, Literal
+from typing import Any, Final, Generic, Literal, TypeAlias, get_args
 
-import msgspec
 from msgspec import Raw, Struct
 from typing_extensions import TypeVar
 
-from .errors import NotStorable
+from .codec import check_text, pack_plain
+from .errors import InvalidRequest
 from .ids import effect_key
 from .places import Place
 from .state import Entry, Mutation
 
 S = TypeVar("S")
 D = TypeVar("D", default=None)
+
+Phase: TypeAlias = Literal["queued", "started", "output", "finished", "failed"]
+_PHASES: Final[tuple[str, ...]] = get_args(Phase)
 
 
 class Text(Struct, frozen=True):
@@ -28,7 +31,7 @@ class Tool(Struct, frozen=True):
 
     call_id: str
     tool: str
-    phase: Literal["queued", "started", "output", "finished", "failed"]
+    phase: Phase
     text: str
 
 
@@ -62,8 +65,6 @@ class Port(Struct):
     is_cancelled: Callable[[], bool]
 
 
-
-
 class LeafContext(Struct, Generic[S, D], weakref=False):
     """The small context: read, record, emit, and look whether the run is being cancelled."""
 
@@ -72,10 +73,13 @@ class LeafContext(Struct, Generic[S, D], weakref=False):
     deps: D
     """What `terzetto.bind(graph, deps)` was given."""
     visit: Visit
-    _port: Port
-    _batch: list[Entry]
-    _next: str | None
-    _pause: bool
+    port: Port
+    """The runtime's side of this context."""
+    batch: list[Entry] = []
+    """What was recorded so far, encoded; read by the runtime when the body has returned."""
+    following: str | None = None
+    """Name of the place that `goto` chose; empty after `end`."""
+    pausing: bool = False
 
     def record(self, mutation: Mutation[S], /) -> None:
         """Add a mutation to this visit's batch, which is applied whole when the node has returned.
@@ -86,37 +90,36 @@ class LeafContext(Struct, Generic[S, D], weakref=False):
         Raises:
             NotStorable: it is unlisted, or would not come back from the store as it is.
         """
-        self._batch.append(self._port.pack(mutation))
+        self.batch.append(self.port.pack(mutation))
 
     def emit_text(self, text: str, /) -> None:
         """Show a piece of text to whoever is listening now; it is not stored. Not a checkpoint."""
-        self._port.emit(self.visit.visit, Text(text))
+        self.port.emit(self.visit.visit, Text(check_text(text, "emitted text")))
 
     def emit_thinking(self, text: str, /) -> None:
         """Show a piece of reasoning; it is not stored. Not a checkpoint."""
-        self._port.emit(self.visit.visit, Text(text, thinking=True))
+        self.port.emit(self.visit.visit, Text(check_text(text, "emitted text"), thinking=True))
 
-    def emit_tool(
-        self,
-        call_id: str,
-        tool: str,
-        phase: Literal["queued", "started", "output", "finished", "failed"],
-        text: str = "",
-    ) -> None:
+    def emit_tool(self, call_id: str, tool: str, phase: Phase, text: str = "") -> None:
         """Show a step in the life of a tool call; it is not stored. Not a checkpoint."""
-        self._port.emit(self.visit.visit, Tool(call_id, tool, phase, text))
+        for part in (call_id, tool, text):
+            check_text(part, "emitted text")
+        if phase not in _PHASES:
+            raise InvalidRequest(f"{phase!r} is no phase of a tool call: they are {', '.join(_PHASES)}")
+        self.port.emit(self.visit.visit, Tool(call_id, tool, phase, text))
 
     def emit(self, name: str, data: object = None, /) -> None:
-        """Show something of the application's own, made of plain data; it is not stored. Not a checkpoint."""
-        try:
-            packed = msgspec.msgpack.encode(data)
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise NotStorable(f"chunk {name}", str(error)) from error
-        self._port.emit(self.visit.visit, Custom(name, Raw(packed)))
+        """Show something of the application's own, made of plain data; it is not stored. Not a checkpoint.
+
+        Raises:
+            NotStorable: it is not plain data, or holds a NaN, an infinity or a lone surrogate.
+        """
+        packed = pack_plain(data, f"chunk {check_text(name, 'the name of a chunk')}")
+        self.port.emit(self.visit.visit, Custom(name, Raw(packed)))
 
     def is_cancelled(self) -> bool:
         """Whether the run is being cancelled or stopped, so that a long computation can leave early."""
-        return self._port.is_cancelled()
+        return self.port.is_cancelled()
 
 
 class NodeContext(LeafContext[S, D], Generic[S, D], weakref=False):
@@ -144,12 +147,12 @@ class NodeContext(LeafContext[S, D], Generic[S, D], weakref=False):
         """Go to this node or barrier next, whether an edge leads there or not; the last of goto and end wins."""
         if not isinstance(place, Place):  # a person without a type checker writes goto("name")
             raise TypeError(f"goto takes the node or barrier itself, not {place!r}")
-        self._next = place.name
+        self.following = place.name
 
     def end(self) -> None:
         """End the run after this visit; the last of goto and end wins."""
-        self._next = ""
+        self.following = ""
 
     def pause(self) -> None:
         """Park the run at the commit boundary of this visit, until somebody resumes it; independent of goto and end."""
-        self._pause = True
+        self.pausing = True

@@ -6,6 +6,8 @@ node and value it is about and what to do.
 
 from collections.abc import Sequence
 
+from .limits import ERROR_LENGTH
+
 
 class TerzettoError(Exception):
     """Base of everything that Terzetto raises on purpose."""
@@ -131,11 +133,13 @@ class ActorStopped(TerzettoError):
 
 
 def describe(error: BaseException) -> str:
-    """One line about an exception: never raises, and an empty message becomes the type's name."""
+    """One bounded line about an exception: never raises, and an empty message becomes the type's name."""
     name = type(error).__name__
     try:
-        text = str(error).strip()
+        text = " ".join(line.strip() for line in str(error).splitlines())
     except Exception:  # noqa: BLE001 - a user's __str__ may raise anything, and this runs while reporting it
         return f"{name} (its message cannot be shown)"
-    printable = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    printable = text.encode("utf-8", "backslashreplace").decode("utf-8").strip()
+    if len(printable) > ERROR_LENGTH:
+        printable = f"{printable[:ERROR_LENGTH]}... ({len(printable)} characters)"
     return f"{name}: {printable}" if printable else name

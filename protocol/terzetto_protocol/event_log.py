@@ -6,10 +6,9 @@ store, or, where there is none, from what the log keeps beside its window.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from operator import attrgetter
-from sys import getsizeof
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -17,7 +16,6 @@ from .errors import IllegalTransition, Refused
 from .events import (
     BarrierOpened,
     CustomChunk,
-    DurableEvent,
     Event,
     RunEnded,
     TextChunk,
@@ -34,14 +32,14 @@ KEPT_EVENTS: Final = 1024
 
 How: TypeAlias = Literal["fresh", "resumed", "evicted", "invalid", "unknown"]
 
-_BULK: Final[Mapping[type, Callable[[Any], int]]] = {
-    TextChunk: lambda event: getsizeof(event.text),
-    ThinkingChunk: lambda event: getsizeof(event.text),
-    ToolChunk: lambda event: getsizeof(event.text),
-    CustomChunk: lambda event: len(event.data),
-    BarrierOpened: lambda event: len(event.payload),
+_BULK: Final[Mapping[type, Callable[[Event], Sized]]] = {
+    TextChunk: attrgetter("text"),
+    ThinkingChunk: attrgetter("text"),
+    ToolChunk: attrgetter("text"),
+    CustomChunk: attrgetter("data"),
+    BarrierOpened: attrgetter("payload"),
 }
-"""Bytes of what may be large in an event. All others are small, and the count bounds them."""
+"""What may be large in an event. All others are small, and the count bounds them."""
 _MAYBE_RUNNING: Final = frozenset({RunStatus.RUNNING, RunStatus.CANCELLING})
 _id: Final[Callable[[Event], int]] = attrgetter("id")
 
@@ -61,8 +59,9 @@ class Resume(Struct, frozen=True):
 class EventLog:
     """Every published event after `floor`, in order, within bounds; the terminal event is last and stays.
 
-    When it is full the oldest event leaves, whatever it is: with `replayable` the store has the durable
-    ones. Without, they move into a list of their own, so that no flood of chunks drops them.
+    It holds the last `window` events at least and a quarter more at most, or fewer when they have more than
+    `window_bytes` (characters count as bytes). The oldest leave, whatever they are: with `replayable` the store
+    has the durable ones; without, they move into a list of their own, so that no flood of chunks drops them.
 
     An id that does not follow the last one is a hole. Inside an epoch only chunks can be lost (a run bounds
     those that wait for a commit), so readers get a Gap there. An epoch that was skipped was somebody else's:
@@ -74,10 +73,12 @@ class EventLog:
         "_events",
         "_kept",
         "_next",
+        "_room",
         "_unsettled",
         "_window",
         "_window_bytes",
         "dropped",
+        "evicted",
         "floor",
         "status",
         "terminal",
@@ -87,12 +88,15 @@ class EventLog:
         self, *, replayable: bool = True, window: int = EVENT_WINDOW, window_bytes: int = EVENT_WINDOW_BYTES
     ) -> None:
         self._window, self._window_bytes = window, window_bytes
-        self._kept: list[DurableEvent] | None = None if replayable else []
+        self._room = window + window // 4  # dropping some at once is cheaper than one by one
+        self._kept: list[Event] | None = None if replayable else []
         self._events: list[Event] = []
         self._bytes = 0
-        self._next = -1
+        self._next: int | None = None
         self._unsettled = True  # whether chunks may have been told after the floor before this log began
         self.floor = 0
+        self.evicted = 0
+        """Events that left the window."""
         self.dropped = 0
         """Events that nobody can read back any more."""
         self.terminal: int | None = None
@@ -131,12 +135,14 @@ class EventLog:
             self._admit(event)
         self._events.append(event)
         self._next = number + 1
-        if (bulk := _BULK.get(event.__class__)) is not None:
-            self._bytes += bulk(event)
-        elif event.__class__ is RunEnded:
-            self._end(cast(RunEnded, event))
-        if len(self._events) > self._window or self._bytes > self._window_bytes:
-            self._evict()
+        if (bulk := _BULK.get(type(event))) is not None:
+            self._bytes += len(bulk(event))
+            if self._bytes > self._window_bytes:
+                self._weigh()
+        elif type(event) is RunEnded:
+            self._end(event)
+        if len(self._events) > self._room:
+            self._drop(len(self._events) - self._window)
         return number
 
     def _admit(self, event: Event) -> None:
@@ -147,10 +153,13 @@ class EventLog:
         if event.id < 1 or (self._events and event.id <= self.tail):
             raise Refused(event.run_id, f"event {event.id} cannot follow event {self.tail}: ids rise, from 1")
         if not self._follows(event.id):
-            self._evict(len(self._events))
-            self.floor = event.id - 1
+            self._begin_anew(event.id - 1)
         # What a store's row said about the end is told anew by the events that the row was ahead of.
         self.terminal, self.status = None, StreamStatus.ACTIVE
+
+    def _begin_anew(self, floor: int) -> None:
+        self._drop(len(self._events))
+        self.floor, self._bytes = floor, 0
 
     def _follows(self, number: int) -> bool:
         epoch, tail_epoch = split_event_id(number)[0], split_event_id(self.tail)[0]
@@ -160,28 +169,30 @@ class EventLog:
 
     def _end(self, event: RunEnded) -> None:
         self.terminal, self.status = event.id, STREAM_END[event.status]
-        self._next = -1  # whatever comes now has to be admitted, and will not be
+        self._next = None  # whatever comes now has to be admitted, and will not be
 
-    def _evict(self, count: int = 0) -> None:
-        """Drop `count` events, or as many as are too many; the last one always stays within the bounds."""
-        events = self._events
-        while count > 0 or len(events) > self._window or (self._bytes > self._window_bytes and len(events) > 1):
-            count -= 1
-            gone = events.pop(0)  # a window is short: this moves less than it costs to count
-            self.floor = gone.id
-            if (bulk := _BULK.get(gone.__class__)) is not None:
-                self._bytes -= bulk(gone)
-            if not gone.durable:
-                self.dropped += 1
-            elif self._kept is not None:
-                self._keep(cast(DurableEvent, gone))
+    def _weigh(self) -> None:
+        """Drop the oldest events while all have too many bytes, but not the last one."""
+        # `_bytes` only ever rises until here, so it is at least what the window has: dropping by count is cheap.
+        sizes = [len(bulk(event)) if (bulk := _BULK.get(type(event))) else 0 for event in self._events]
+        self._bytes, count = sum(sizes), 0
+        while self._bytes > self._window_bytes and count < len(sizes) - 1:
+            self._bytes -= sizes[count]
+            count += 1
+        self._drop(count)
 
-    def _keep(self, event: DurableEvent) -> None:
-        assert self._kept is not None  # noqa: S101 - only called where nothing else has the durable events
-        self._kept.append(event)
-        if len(self._kept) > KEPT_EVENTS:
-            self._kept.pop(0)
-            self.dropped += 1
+    def _drop(self, count: int) -> None:
+        """Let the oldest events go."""
+        gone, self._events[:count] = self._events[:count], []
+        if gone:
+            self.floor = gone[-1].id
+        self.evicted += count
+        durable = [event for event in gone if event.durable]
+        self.dropped += count - len(durable)
+        if self._kept is not None:
+            self._kept.extend(durable)
+            self.dropped += len(self._kept[:-KEPT_EVENTS])
+            del self._kept[:-KEPT_EVENTS]
 
     def after(self, number: int, limit: int) -> list[Event]:
         """Up to `limit` events of the window that come after this id."""
@@ -191,7 +202,7 @@ class EventLog:
         first = bisect_right(events, number, key=_id)
         return events[first : first + limit]
 
-    def kept_after(self, number: int) -> list[DurableEvent]:
+    def kept_after(self, number: int) -> list[Event]:
         """Durable events after this id that have left the window and are in no store."""
         return [event for event in self._kept or () if event.id > number]
 

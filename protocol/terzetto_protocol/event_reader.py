@@ -6,9 +6,10 @@ once, in order, except those that its Cursor and its Gaps count.
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 from .event_log import EventLog, distance
-from .events import Cursor, DurableEvent, Event, Gap, RunEnded, StreamItem
+from .events import Cursor, Event, Gap, RunEnded, StreamItem
 
 
 class Reader:
@@ -20,7 +21,7 @@ class Reader:
         strict: end after the Cursor when something after `last_event_id` is gone.
     """
 
-    __slots__ = ("_last", "_log", "_seen", "_strict", "_told", "ended", "resume")
+    __slots__ = ("_last", "_log", "_seen", "_strict", "_told", "ended", "gaps", "resume")
 
     def __init__(self, log: EventLog, last_event_id: int | str | None = None, *, strict: bool = False) -> None:
         self._log, self._strict = log, strict
@@ -32,6 +33,8 @@ class Reader:
         self._seen = self._last
         self.ended = log.terminal is not None and log.terminal == self._last
         """Whether nothing comes any more."""
+        self.gaps = 0
+        """Gaps that were given; whoever counts them may reset it."""
 
     @property
     def last(self) -> int:
@@ -58,7 +61,7 @@ class Reader:
         self.ended = self.ended or (self._strict and how == "evicted")
         return Cursor(how, missed)
 
-    def recall(self, found: Sequence[DurableEvent], through: int) -> list[StreamItem]:
+    def recall(self, found: Sequence[Event], through: int) -> list[StreamItem]:
         """Take what was read back: all durable events after `last`, at least up to `through`, itself at most `goal`."""
         low = self._last
         given = [event for event in found if low < event.id <= through]
@@ -67,6 +70,7 @@ class Reader:
             missed = distance(low, through)
             if missed is None or missed > len(given):
                 items.append(Gap(self._seen, None if missed is None else missed - len(given)))
+                self.gaps += 1
         self._last = through
         self._saw(given)
         return [*items, *given]
@@ -75,12 +79,13 @@ class Reader:
         """What comes next in the window; nothing has moved until `advance`."""
         return self._log.after(self._last, limit)
 
-    def advance(self, events: list[Event]) -> Sequence[StreamItem]:
-        """Take events that `peek` gave, with a Gap wherever ids are missing between them."""
+    def advance(self, events: list[Event]) -> list[StreamItem]:
+        """Take what `peek` gave, with a Gap wherever ids are missing between them."""
         low, self._last = self._last, events[-1].id
-        items: Sequence[StreamItem] = events
+        items = cast(list[StreamItem], events)  # `peek` made this list for us
         if self._last - low != len(events):
             items = _with_gaps(low, self._seen, events)
+            self.gaps += len(items) - len(events)
         self._saw(events)
         return items
 

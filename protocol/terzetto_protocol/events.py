@@ -5,14 +5,15 @@ store after a restart has the same id and the same bytes as the one that was see
 """
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
+import msgspec
 from msgspec import Raw, Struct
 
 from .decisions import Decision
 from .ids import barrier_id
-from .records import Failure, Kind, Note, Opening, Record, Resolution, Step
-from .statuses import TERMINAL, RunStatus, VisitStatus
+from .records import Failure, Kind, Note, Opening, Record, Resolution, Step, failure_of
+from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
 
 
 class _Told(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=True):
@@ -216,9 +217,10 @@ def count_told(record: Record) -> int:
 
 def _visited(number: int, run_id: str, record: Record) -> DurableEvent:
     node = f"{record.path}/{record.place}" if record.path else record.place
-    if record.outcome is VisitStatus.FAILED and isinstance(record.detail, Failure):
+    if record.outcome is VisitStatus.FAILED:
+        failure = record.detail if isinstance(record.detail, Failure) else Failure(FailureCode.NODE_ERROR, "")
         return NodeFailed(
-            id=number, run_id=run_id, at=record.at, node=node, visit=record.visit, seq=record.seq, failure=record.detail
+            id=number, run_id=run_id, at=record.at, node=node, visit=record.visit, seq=record.seq, failure=failure
         )
     return NodeFinished(
         id=number,
@@ -247,7 +249,7 @@ def _opened(number: int, run_id: str, at: float, step: Step, opening: Opening) -
 
 def _resolved(number: int, run_id: str, record: Record) -> DurableEvent:
     made = record.detail
-    assert isinstance(made, Resolution), "a decide record carries its resolution"  # noqa: S101 - the machine's law
+    assert isinstance(made, Resolution), "a decide record carries its resolution"
     return BarrierResolved(
         id=number,
         run_id=run_id,
@@ -260,12 +262,8 @@ def _resolved(number: int, run_id: str, record: Record) -> DurableEvent:
 
 
 def _ended(number: int, run_id: str, record: Record) -> DurableEvent:
-    made = record.detail
-    code, message = "", ""
-    if record.status is RunStatus.FAILED and isinstance(made, Failure):
-        code, message = made.code, made.message
-    elif isinstance(made, Note):
-        message = made.text
+    failure = failure_of(record)
+    code, message = ("", _text(record)) if failure is None else (failure.code, failure.message)
     return RunEnded(id=number, run_id=run_id, at=record.at, status=record.status, code=code, message=message)
 
 
@@ -287,3 +285,8 @@ _TELLERS: Mapping[Kind, Callable[[int, str, Record], DurableEvent]] = {
     Kind.INTERRUPT: lambda n, run, r: RunInterrupted(id=n, run_id=run, at=r.at, reason=_text(r)),
 }
 """How a commit's main event is told; kinds that are not here tell only what they open or end."""
+
+
+def payload_of(event: BarrierOpened | CustomChunk) -> Any:
+    """What a barrier shows, or a custom chunk carries, as plain data (dicts, lists, texts, numbers)."""
+    return msgspec.msgpack.decode(event.payload if isinstance(event, BarrierOpened) else event.data)

@@ -1,19 +1,27 @@
 """A stable hash over what a run's log depends on: the graph's structure and the schemas of its types."""
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Final, cast, get_args, get_origin
 
 import msgspec
 
-from .places import Barrier, Node
-from .state import field_types
+from .fields import field_types, has_fields
+from .places import Barrier, Place, as_node
+from .state import StateForm
 
 if TYPE_CHECKING:
     from .graph import Graph
 
 
 def fingerprint(graph: "Graph[Any, Any]") -> str:
-    """The same for the same declaration in every process; bodies of nodes and predicates are not part of it."""
+    """The same for the same declaration in every process.
+
+    Edges count in their order, which both routing and the log refer to. Not part of it: bodies of nodes
+    and predicates, docstrings, transient fields, and what `build` may be told anew without touching a log.
+    """
     structure = {
         "name": graph.name,
         "start": graph.starts,
@@ -22,21 +30,59 @@ def fingerprint(graph: "Graph[Any, Any]") -> str:
             [edge.source, edge.exit, edge.target, edge.when is not None, edge.fallback, edge.on_error, edge.max_visits]
             for edge in graph.edges
         ],
-        "state": _schema(graph.state),
+        "state": _schema(StateForm(graph.state).stored),
         "mutations": {cls.__name__: _schema(cls) for cls in graph.mutations},
     }
     return hashlib.sha256(msgspec.json.encode(structure, order="deterministic")).hexdigest()[:32]
 
 
-def _place(place: object) -> list[str]:
-    if isinstance(place, Barrier):
-        return [place.name, "barrier", *place.exits]
-    assert isinstance(place, Node)  # noqa: S101 - there are two kinds of places
-    return [place.name, "node", place.options.effects]
+def _place(place: Place[Any]) -> list[str]:
+    node = as_node(place)
+    if node is not None:
+        return [node.name, "node", node.options.effects]
+    return [place.name, "barrier", *cast("Barrier[Any]", place).exits]
 
 
-def _schema(cls: type) -> Any:
+def _schema(cls: type[Any]) -> Any:
     try:
-        return msgspec.json.schema(cls)
-    except (TypeError, RuntimeError):  # a type that only cattrs can do: its declared fields must serve
-        return {name: repr(hint) for name, hint in field_types(cls).items()}
+        return _undocumented(msgspec.json.schema(cls))
+    except (TypeError, RuntimeError, ValueError):  # a type or a default that JSON cannot describe
+        return _outline(cls, [])
+
+
+def _undocumented(schema: Any, *, names: bool = False) -> Any:
+    """A JSON schema without its descriptions, which come from docstrings; `names` says that keys are names."""
+    if isinstance(schema, list):
+        return [_undocumented(item) for item in cast("Iterable[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    kept = [item for item in cast("Mapping[str, Any]", schema).items() if names or item[0] != "description"]
+    return {
+        key: value if key in _VALUES and not names else _undocumented(value, names=key in _TABLES and not names)
+        for key, value in kept
+    }
+
+
+_TABLES: Final = frozenset({"properties", "$defs"})
+_VALUES: Final = frozenset({"default", "const", "enum", "examples"})
+
+
+def _outline(hint: Any, seen: list[object]) -> Any:
+    """A type by the names of its parts, all the way down: nothing in it depends on the process."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _outline(args[0], seen)
+    if origin in (typing.Union, types.UnionType):
+        return ["union", *(_outline(arg, seen) for arg in args)]
+    if origin is typing.Literal:
+        return ["literal", *map(repr, args)]
+    if origin is not None:
+        return [_name(origin), *(_outline(arg, seen) for arg in args)]
+    if not has_fields(hint) or hint in seen:
+        return _name(hint)
+    inner = {name: _outline(part, [*seen, hint]) for name, part in field_types(hint).items()}
+    return {"class": _name(hint), "fields": inner}
+
+
+def _name(hint: Any) -> str:
+    return getattr(hint, "__qualname__", None) or getattr(hint, "__name__", None) or str(hint)

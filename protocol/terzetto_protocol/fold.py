@@ -164,6 +164,22 @@ class Fold(Generic[S]):
         if record.status in TERMINAL:
             self._finish(record)
 
+    def follow(self, entry: Pending, record: Record, place: str) -> None:
+        """As `move`, for the everyday commit: the lone visit has ended, and `place` follows it."""
+        image = self.image
+        image.seq, image.event_id, image.claims = record.seq, record.event_id, 0
+        self._account(record)
+        del image.frontier[record.visit]
+        image.visits += 1
+        entry.visit, entry.place, entry.status = image.visits, place, VisitStatus.PENDING
+        entry.attempt, entry.opening = 0, None
+        image.frontier[entry.visit] = entry
+
+    def ends_with(self, entries: Sequence[Entry]) -> bool:
+        """Whether this batch was applied last."""
+        count = len(entries)
+        return count > 0 and len(self._tail) >= count and self._tail[-count:] == list(entries)
+
     def _count_claims(self, record: Record) -> None:
         image = self.image
         if record.kind is Kind.CLAIM:
@@ -185,7 +201,7 @@ class Fold(Generic[S]):
             self.waiting += outcome in _WAITING
 
     def _account(self, record: Record) -> None:
-        node = self.blueprint.node(record.place)
+        node = self.blueprint.nodes.get(record.place)
         if node is not None:
             self.image.finished += 1
             self.image.cost += node.options.token_cost

@@ -8,7 +8,7 @@ import inspect
 import typing
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any, Final, Generic, cast, get_origin, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, cast, get_origin, overload
 
 from attrs import frozen
 from typing_extensions import TypeVar
@@ -21,6 +21,9 @@ from .limits import MAX_STEPS
 from .mistakes import find_mistakes
 from .places import Barrier, BarrierOptions, Edge, Effects, Exit, Node, NodeOptions, Place, Probe, Source, key_of
 from .state import Mutation
+
+if TYPE_CHECKING:
+    from .analysis import Analysis
 
 S = TypeVar("S")
 D = TypeVar("D", default=None)
@@ -70,8 +73,6 @@ class Graph(Generic[S, D]):
     @overload
     def node(self, fn: Callable[[NodeContext[S, D]], Awaitable[None]], /) -> Node[S, D]: ...
     @overload
-    def node(self, fn: Callable[[LeafContext[S, D]], Awaitable[None]], /) -> Node[S, D]: ...
-    @overload
     def node(
         self,
         /,
@@ -110,10 +111,12 @@ class Graph(Generic[S, D]):
             token_cost: cost of one visit, in the application's own unit, summed up in statistics.
         """
         chosen: Effects = "once" if has_side_effects and effects == "repeatable" else effects
-        options = NodeOptions(effects=chosen, probe=probe, max_visits=max_visits, token_cost=token_cost)
-        if fn is None:
-            return lambda wrapped: self._add_node(wrapped, name, options)
-        return self._add_node(fn, name, options)
+        options = NodeOptions[S, D](chosen, probe, max_visits, token_cost, has_side_effects)
+
+        def add(wrapped: Callable[..., Awaitable[None]]) -> Node[S, D]:
+            return self._add_node(wrapped, name, options)
+
+        return add if fn is None else add(fn)
 
     def barrier(
         self,
@@ -130,13 +133,14 @@ class Graph(Generic[S, D]):
         Args:
             name: how the barrier is stored, shown and decided.
             timeout: seconds until it decides by itself, counted from its opening, also while no process runs.
-            on_timeout: what it decides then (`Reject()` unless said otherwise), or `Fail()`.
+            on_timeout: what it decides then (`Reject()` unless said otherwise), or `Fail()`; needs a `timeout`.
             exits: names of the ways out; edges start from `barrier.exit(name)`.
             payload: what the person is shown: plain data made from the state.
             decided: mutations that a decision amounts to, committed together with it.
         """
         options = BarrierOptions(timeout, Reject() if on_timeout is None else on_timeout, payload, decided)
-        barrier = Barrier[S](name, exits, options)
+        names = (exits,) if isinstance(exits, str) else exits  # one text is one exit, not a letter each
+        barrier = Barrier[S](name, names, options)
         self._open().places.append(barrier)
         return barrier
 
@@ -168,13 +172,32 @@ class Graph(Generic[S, D]):
             on_error: looked at after a failed visit, and only then.
             max_visits: the edge is passed over once it was taken this often.
         """
+        edges = self._open().edges
         place, exit_name = self._claim(source)
-        edge = Edge[S](len(self.edges), place, exit_name, self._claim(target)[0], when, fallback, on_error, max_visits)
-        self._open().edges.append(edge)
+        goal, _ = self._claim(target)
+        edges.append(Edge[S](len(edges), place, exit_name, goal, when, fallback, on_error, max_visits))
 
     def build(self) -> Blueprint[S]:
         """Freeze the graph and return what runs share; raises `GraphError` with every mistake at once."""
         return self._blueprint
+
+    def analyze(self) -> "Analysis":
+        """What is worth knowing before it runs: cycles, what nothing reaches, where it can end, and warnings."""
+        from .analysis import analyze
+
+        return analyze(self)
+
+    def mermaid(self) -> str:
+        """The graph as a Mermaid flowchart."""
+        from .drawing import mermaid
+
+        return mermaid(self)
+
+    def dot(self) -> str:
+        """The graph as Graphviz DOT."""
+        from .drawing import dot
+
+        return dot(self)
 
     @cached_property
     def _blueprint(self) -> Blueprint[S]:
@@ -204,13 +227,10 @@ class Graph(Generic[S, D]):
 
 def _wants_leaf(fn: Callable[..., object]) -> bool:
     try:
-        parameters = list(inspect.signature(fn).parameters.values())
-        hints = typing.get_type_hints(fn)
-    except (NameError, TypeError, ValueError):
-        return False  # an annotation that cannot be resolved here asks for nothing special
-    if not parameters:
+        parameters = list(inspect.signature(fn).parameters)
+        hint = typing.get_type_hints(fn).get(parameters[0])
+    except Exception:  # noqa: BLE001 - an annotation that cannot be resolved here asks for nothing special
         return False
-    hint = hints.get(parameters[0].name)
     return (get_origin(hint) or hint) is LeafContext
 
 
@@ -232,6 +252,6 @@ def unbind(graph: Graph[S, Any] | Bound[S]) -> Bound[S]:
     if isinstance(graph, Bound):
         return graph
     if graph.deps is not None:
-        wanted = graph.deps.__name__
+        wanted = getattr(graph.deps, "__name__", graph.deps)
         raise GraphError(graph.name, [f"its nodes need deps: give terzetto.bind({graph.name}, {wanted}(...))"])
     return Bound(graph, cast("Any", None))

@@ -7,16 +7,17 @@ from typing import Final
 from .errors import InvalidRequest
 from .limits import ID_LENGTH
 
-_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,%d}" % (ID_LENGTH - 1))
+_RUN_ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{ID_LENGTH - 1}}}")
 _COUNTER_BITS: Final = 32
 _COUNTER_MASK: Final = (1 << _COUNTER_BITS) - 1
 LAST_EVENT_ID: Final = (1 << 53) - 1
 """Largest event id: what JavaScript still counts exactly."""
+_LAST_EPOCH: Final = LAST_EVENT_ID >> _COUNTER_BITS
 
 
 def check_run_id(run_id: str) -> str:
     """Return the id, or raise `InvalidRequest` naming it and the allowed form."""
-    if not _RUN_ID.fullmatch(run_id):
+    if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
         raise InvalidRequest(
             f"{run_id!r} is not a run id: use 1 to {ID_LENGTH} of A-Z a-z 0-9 . _ - and begin with a letter or digit"
         )
@@ -24,7 +25,9 @@ def check_run_id(run_id: str) -> str:
 
 
 def event_id(epoch: int, counter: int) -> int:
-    """One integer for (epoch, counter): rises with both, and stays below 2**53."""
+    """One integer for (epoch, counter): rises with both, stays below 2**53, and is never made of two pairs."""
+    if not (0 <= counter <= _COUNTER_MASK and 0 <= epoch <= _LAST_EPOCH):
+        raise InvalidRequest(f"there is no event id for epoch {epoch} and counter {counter}: one of them is used up")
     return epoch << _COUNTER_BITS | counter
 
 

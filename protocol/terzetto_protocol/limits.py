@@ -8,6 +8,10 @@ STATE_BYTES: Final = 16 * 1024 * 1024
 """Largest encoded state, bytes."""
 DEPTH: Final = 64
 """Deepest nesting of a message, containers; checked before decoding."""
+PAYLOAD_DEPTH: Final = DEPTH - 16
+"""Deepest nesting of what a barrier or a chunk shows, containers: a message around it fits into `DEPTH`."""
+ERROR_LENGTH: Final = 4096
+"""Longest text kept of one exception, characters."""
 ID_LENGTH: Final = 128
 """Longest run id, characters."""
 MAX_STEPS: Final = 10_000

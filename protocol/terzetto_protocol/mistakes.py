@@ -1,36 +1,56 @@
 """Everything that is wrong with a declared graph, with the path of each mistake and a suggestion."""
 
 import inspect
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
+from attrs import frozen
 
-from .decisions import Fail
-from .places import EFFECTS, Barrier, Edge, Node
-from .state import Form, field_types, is_frozen, transient_fields
+from .decisions import Fail, Reject
+from .fields import field_defaults, field_types, has_fields, is_frozen, transient_fields
+from .forms import Form
+from .places import EFFECTS, Barrier, Edge, Node, Place, as_barrier, as_node
+from .state import projection
 
 if TYPE_CHECKING:
     from .graph import Graph
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _VERSION: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+_NO_NAME: Final = "is not a name (1 to 64 letters, digits, _ and -, beginning with a letter or _)"
+_NO_FIELDS: Final = "is not an attrs class, a dataclass or a msgspec Struct"
+
+
+@frozen
+class _Declared:
+    """A graph with what every check looks up."""
+
+    graph: "Graph[Any, Any]"
+    places: dict[str, Place[Any]]
+    positions: dict[int, int]
+    """Where an edge stands among those that leave the same node or barrier."""
 
 
 def find_mistakes(graph: "Graph[Any, Any]") -> list[str]:
     """All mistakes, in the order in which a reader meets them; empty means that the graph can run."""
-    checks: tuple[Callable[[Graph[Any, Any]], Iterator[str]], ...] = (
-        _names, _types, _start, _nodes, _barriers, _edges, _rivals,
-    )  # fmt: skip
-    return [mistake for check in checks for mistake in check(graph)]
+    checks = _names, _types, _start, _nodes, _barriers, _edges, _rivals
+    seen: Counter[str] = Counter()
+    positions: dict[int, int] = {}
+    for edge in graph.edges:
+        positions[edge.index] = seen[edge.source]
+        seen[edge.source] += 1
+    declared = _Declared(graph, {place.name: place for place in graph.places}, positions)
+    return [mistake for check in checks for mistake in check(declared)]
 
 
-def _names(graph: "Graph[Any, Any]") -> Iterator[str]:
+def _names(declared: _Declared) -> Iterator[str]:
+    graph = declared.graph
     if not _NAME.fullmatch(graph.name):
-        yield f"name: {graph.name!r} is not a name (letters, digits, _ and -, beginning with a letter)"
+        yield f"name: {graph.name!r} {_NO_NAME}"
     if not _VERSION.fullmatch(graph.version):
         yield f"version: {graph.version!r} is not a version (letters, digits, . _ + -)"
     if graph.max_steps < 1:
@@ -39,140 +59,182 @@ def _names(graph: "Graph[Any, Any]") -> Iterator[str]:
         if count > 1:
             yield f"nodes.{name}: {count} nodes or barriers have this name"
         if not _NAME.fullmatch(name):
-            yield f"nodes.{name}: {name!r} is not a name (letters, digits, _ and -, beginning with a letter)"
+            yield f"nodes.{name}: {name!r} {_NO_NAME}"
     for name in sorted(set(graph.strangers)):
         yield f"nodes.{name}: this node or barrier belongs to another graph"
 
 
-def _types(graph: "Graph[Any, Any]") -> Iterator[str]:
+def _types(declared: _Declared) -> Iterator[str]:
+    graph = declared.graph
     yield from _state(graph.state)
-    for name, count in Counter(cls.__name__ for cls in graph.mutations).items():
+    named = [(getattr(cls, "__name__", repr(cls)), cls) for cls in graph.mutations]
+    for name, count in Counter(name for name, _ in named).items():
         if count > 1:
             yield f"mutations.{name}: {count} mutations have this name, and the name is how they are stored"
-    for cls in graph.mutations:
-        yield from _mutation(cls)
+    for name, cls in named:
+        yield from _mutation(f"mutations.{name}", cls)
 
 
-def _state(cls: type) -> Iterator[str]:
+def _state(cls: Any) -> Iterator[str]:
+    if not has_fields(cls):
+        yield f"state: {getattr(cls, '__name__', repr(cls))} {_NO_FIELDS}"
+        return
     try:
-        field_types(cls)
         left_out = transient_fields(cls)
-        if not left_out:
-            Form(cls)
     except Exception as error:  # noqa: BLE001 - annotations are user code and may raise anything
         yield f"state: {error}"
         return
-    if left_out:
-        required = {name for name, spec in inspect.signature(cls).parameters.items() if spec.default is spec.empty}
-        for name in sorted(required.intersection(left_out)):
+    for name in left_out:
+        if name not in field_defaults(cls):
             yield f"state.{name}: a transient field needs a default, which a restored state begins with"
+    for path, reason in _unstorable(cls, left_out):
+        yield f"state{path}: {reason}" + (" (mark it transient, or give it to nodes as deps)" if path else "")
 
 
-def _mutation(cls: type) -> Iterator[str]:
-    path = f"mutations.{cls.__name__}"
-    if not callable(getattr(cls, "apply", None)):
+def _mutation(path: str, cls: Any) -> Iterator[str]:
+    if not has_fields(cls):
+        yield f"{path}: it {_NO_FIELDS}"
+        return
+    apply = getattr(cls, "apply", None)
+    if not callable(apply):
         yield f"{path}: it has no method apply(self, state)"
-    elif inspect.iscoroutinefunction(cls.apply):  # pyright: ignore[reportAttributeAccessIssue]  # checked above
+    elif inspect.iscoroutinefunction(apply):
         yield f"{path}: its apply is async, and a mutation must not wait"
-    if not attrs.has(cls) and not is_frozen(cls):
+    if not is_frozen(cls):
         yield f"{path}: it is not frozen (use @attrs.frozen, @dataclass(frozen=True) or Struct, frozen=True)"
-    elif not is_frozen(cls):
-        yield f"{path}: it is not frozen (use @attrs.frozen)"
+    for field, reason in _unstorable(cls, []):
+        yield f"{path}{field}: {reason}"
+
+
+def _unstorable(cls: type[Any], left_out: list[str]) -> Iterator[tuple[str, str]]:
+    """The fields that nothing can store, or the class itself where no single field is to blame."""
     try:
-        Form(cls)
-    except Exception as error:  # noqa: BLE001 - as in _state
-        yield f"{path}: {error}"
+        Form(projection(cls, left_out) if left_out else cls)
+    except Exception as error:  # noqa: BLE001 - annotations are user code and may raise anything
+        fields = list(_unstorable_fields(cls, left_out))
+        yield from fields or [("", str(error))]
 
 
-def _start(graph: "Graph[Any, Any]") -> Iterator[str]:
-    if len(graph.starts) != 1:
-        yield f"start: a graph has exactly one start, this one has {len(graph.starts)} (say graph.start(node))"
-    for name in graph.starts:
-        yield from _known(graph, name, "start")
+def _unstorable_fields(cls: type[Any], left_out: list[str]) -> Iterator[tuple[str, str]]:
+    try:
+        hints = field_types(cls)
+    except Exception:  # noqa: BLE001 - as in _unstorable, which tells
+        return
+    for name, hint in hints.items():
+        try:
+            if name not in left_out:
+                Form(hint)
+        except Exception as error:  # noqa: BLE001 - as in _unstorable
+            yield f".{name}", str(error)
 
 
-def _nodes(graph: "Graph[Any, Any]") -> Iterator[str]:
-    for node in graph.places:
-        if not isinstance(node, Node):
-            continue
+def _start(declared: _Declared) -> Iterator[str]:
+    starts = declared.graph.starts
+    if len(starts) != 1:
+        yield f"start: a graph has exactly one start, this one has {len(starts)} (say graph.start(node))"
+    for name in starts:
+        yield from _known(declared, name, "start")
+
+
+def _nodes(declared: _Declared) -> Iterator[str]:
+    for node in filter(None, map(as_node, declared.graph.places)):
         options, path = node.options, f"nodes.{node.name}"
-        if not inspect.iscoroutinefunction(inspect.unwrap(node.fn)):
-            yield f"{path}: its function must be `async def`"
-        elif not _takes_context(node.fn):
-            yield f"{path}: its function must take one argument, the context"
+        yield from _function(node.fn, path, "its function", "one argument, the context", wants_async=True)
         if options.effects not in EFFECTS:
             yield f"{path}.effects: {options.effects!r} is none of {', '.join(EFFECTS)}"
-        if options.probe is not None and options.effects != "once":
-            yield f'{path}.probe: only a node with effects="once" is ever probed'
+        elif options.has_side_effects and options.effects != "once":
+            yield f'{path}.effects: has_side_effects=True means "once", not {options.effects!r}'
+        if options.probe is not None:
+            yield from _probe(node, path)
         yield from _limit(options.max_visits, path)
 
 
-def _takes_context(fn: Callable[..., object]) -> bool:
+def _probe(node: Node[Any, Any], path: str) -> Iterator[str]:
+    if node.options.effects != "once":
+        yield f'{path}.probe: only a node with effects="once" is ever probed'
+    assert node.options.probe is not None, "the caller looked"
+    yield from _function(node.options.probe, f"{path}.probe", "it", "one argument, the context", wants_async=True)
+
+
+def _function(
+    fn: Callable[..., object], path: str, name: str, arguments: str, *, wants_async: bool = False
+) -> Iterator[str]:
+    if inspect.iscoroutinefunction(inspect.unwrap(fn)) is not wants_async:
+        yield f"{path}: {name} must {'be' if wants_async else 'not be'} `async def`"
+        return
     try:
         inspect.signature(fn).bind(None)
-    except (TypeError, ValueError):
-        return False
-    return True
+    except TypeError:
+        yield f"{path}: {name} must take {arguments}"
+    except ValueError:
+        return  # built-ins may have no signature to look at
 
 
-def _barriers(graph: "Graph[Any, Any]") -> Iterator[str]:
-    for barrier in graph.places:
-        if not isinstance(barrier, Barrier):
-            continue
-        path, options = f"barriers.{barrier.name}", barrier.options
+def _barriers(declared: _Declared) -> Iterator[str]:
+    for barrier in filter(None, map(as_barrier, declared.graph.places)):
+        path = f"barriers.{barrier.name}"
         if not barrier.exits:
             yield f"{path}.exits: nothing leads out of it"
         for name in barrier.exits:
             if not _NAME.fullmatch(name):
-                yield f"{path}.exits: {name!r} is not a name"
-        if options.timeout is not None and not 0 < options.timeout < float("inf"):
-            yield f"{path}.timeout: {options.timeout} is not a number of seconds above 0"
-        if options.timeout is not None and not isinstance(options.on_timeout, Fail):
-            if not barrier.takes(options.on_timeout):
-                declared = ", ".join(barrier.exits)
-                yield f"{path}.on_timeout: it has no exit {options.on_timeout.exit!r} (it has {declared})"
+                yield f"{path}.exits: {name!r} {_NO_NAME}"
+        yield from _timeout(barrier, path)
 
 
-def _edges(graph: "Graph[Any, Any]") -> Iterator[str]:
-    for edge in graph.edges:
-        path = f"nodes.{edge.source}.edges[{_position(graph, edge)}]"
-        yield from _known(graph, edge.source, f"{path}.source")
-        yield from _known(graph, edge.target, f"{path}.target")
-        yield from _leaving(graph, edge, path)
+def _timeout(barrier: Barrier[Any], path: str) -> Iterator[str]:
+    timeout, decision = barrier.options.timeout, barrier.options.on_timeout
+    if timeout is None:
+        if decision != Reject():
+            yield f"{path}.on_timeout: it never happens without a timeout"
+        return
+    if not 0 < timeout < math.inf:
+        yield f"{path}.timeout: {timeout} is not a number of seconds above 0"
+    if not isinstance(decision, Fail) and not barrier.takes(decision):
+        declared = ", ".join(barrier.exits)
+        yield f"{path}.on_timeout: it has no exit {decision.exit!r} (it has {declared})"
+
+
+def _edges(declared: _Declared) -> Iterator[str]:
+    for edge in declared.graph.edges:
+        path = f"nodes.{edge.source}.edges[{declared.positions[edge.index]}]"
+        yield from _known(declared, edge.source, f"{path}.source")
+        yield from _known(declared, edge.target, f"{path}.target")
+        yield from _leaving(declared.places.get(edge.source), edge, path)
         yield from _limit(edge.max_visits, path)
+        if edge.when is not None:
+            yield from _function(edge.when, f"{path}.when", "the predicate", "one argument, the state")
         if edge.fallback and (edge.when is not None or edge.on_error):
             yield f"{path}: a fallback edge has no `when` and no `on_error`: it is taken when nothing else is"
 
 
-def _leaving(graph: "Graph[Any, Any]", edge: Edge[Any], path: str) -> Iterator[str]:
-    source = next((place for place in graph.places if place.name == edge.source), None)
-    if isinstance(source, Barrier):
+def _leaving(source: Place[Any] | None, edge: Edge[Any], path: str) -> Iterator[str]:
+    barrier = as_barrier(source)
+    if barrier is not None:
         if not edge.exit:
-            yield f"{path}: edges leave a barrier by its exits ({', '.join(source.exits)})"
-        elif edge.exit not in source.exits:
-            yield f"{path}: barrier {source.name!r} has no exit {edge.exit!r} (it has {', '.join(source.exits)})"
+            yield f"{path}: edges leave a barrier by its exits ({', '.join(barrier.exits)})"
+        elif edge.exit not in barrier.exits:
+            yield f"{path}: barrier {barrier.name!r} has no exit {edge.exit!r} (it has {', '.join(barrier.exits)})"
         if edge.on_error:
             yield f"{path}: a barrier does not fail, so `on_error` never applies"
     elif source is not None and edge.exit:
         yield f"{path}: node {source.name!r} has no exits; only barriers do"
 
 
-def _rivals(graph: "Graph[Any, Any]") -> Iterator[str]:
-    for what, pick in (("plain", _is_plain), ("fallback", lambda edge: edge.fallback)):
-        counts = Counter((edge.source, edge.exit) for edge in graph.edges if pick(edge))
-        for (source, exit_name), count in counts.items():
-            if count > 1:
-                where = f"{source}.{exit_name}" if exit_name else source
-                hint = " (to run several at once, say parallel)" if what == "plain" else ""
-                yield f"nodes.{where}: {count} {what} edges leave it, and only one can be taken{hint}"
+def _rivals(declared: _Declared) -> Iterator[str]:
+    kinds = Counter((edge.origin, _kind(edge)) for edge in declared.graph.edges)
+    for (origin, kind), count in kinds.items():
+        if kind and count > 1:
+            hint = " (to run several at once, say parallel)" if kind == "plain" else ""
+            yield f"nodes.{origin}: {count} {kind} edges leave it, and only one can be taken{hint}"
 
 
-def _is_plain(edge: Edge[Any]) -> bool:
-    return edge.when is None and not edge.fallback and not edge.on_error
-
-
-def _position(graph: "Graph[Any, Any]", edge: Edge[Any]) -> int:
-    return [other.index for other in graph.edges if other.source == edge.source].index(edge.index)
+def _kind(edge: Edge[Any]) -> str:
+    """What there may be only one of, out of one place; empty for edges that have a predicate."""
+    if edge.fallback:
+        return "fallback"
+    if edge.when is not None:
+        return ""
+    return "unconditional on_error" if edge.on_error else "plain"
 
 
 def _limit(max_visits: int | None, path: str) -> Iterator[str]:
@@ -180,9 +242,9 @@ def _limit(max_visits: int | None, path: str) -> Iterator[str]:
         yield f"{path}.max_visits: {max_visits} would never let it be visited"
 
 
-def _known(graph: "Graph[Any, Any]", name: str, path: str) -> Iterator[str]:
-    names = [place.name for place in graph.places]
-    if name not in names:
-        close = get_close_matches(name, names, n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else f" (there are {', '.join(names) or 'none'})"
+def _known(declared: _Declared, name: str, path: str) -> Iterator[str]:
+    if name not in declared.places:
+        close = get_close_matches(name, declared.places, n=1)
+        known = ", ".join(list(declared.places)[:10]) or "none"
+        hint = f" (did you mean {close[0]!r}?)" if close else f" (there are {known})"
         yield f"{path}: no node {name!r}{hint}"

@@ -1,16 +1,16 @@
 """Where a run can be: nodes and barriers, and the exits and edges that lead from one to the next."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 from typing_extensions import TypeVar
 
 from .decisions import Decision, Exiting, Fail, Reject
 from .state import Mutation
 
 if TYPE_CHECKING:
-    from .context import LeafContext, NodeContext
+    from .context import NodeContext
 
 S = TypeVar("S")
 D = TypeVar("D", default=None)
@@ -18,7 +18,8 @@ D = TypeVar("D", default=None)
 Effects: TypeAlias = Literal["pure", "repeatable", "once"]
 EFFECTS: Final[tuple[Effects, ...]] = ("pure", "repeatable", "once")
 
-NodeFunction: TypeAlias = "Callable[[NodeContext[S, D]], Awaitable[None]] | Callable[[LeafContext[S, D]], Awaitable[None]]"
+NodeFunction: TypeAlias = "Callable[[NodeContext[S, D]], Awaitable[None]]"
+"""A function that wants only a `LeafContext` is one too: it asks for less than it gets."""
 Probe: TypeAlias = "Callable[[NodeContext[S, D]], Awaitable[bool | None]]"
 
 
@@ -55,6 +56,8 @@ class NodeOptions(Generic[S, D]):
     probe: "Probe[S, D] | None" = None
     max_visits: int | None = None
     token_cost: float = 0.0
+    has_side_effects: bool = False
+    """As it was said; `effects` is what it came to."""
 
 
 class Exit(Generic[S]):
@@ -107,7 +110,17 @@ class Barrier(Place[S]):
         return getattr(decision, "exit", None) in self.exits
 
 
-@define
+def as_node(place: "Place[S] | None") -> "Node[S, Any] | None":
+    """The place itself if it is a node, else None."""
+    return cast("Node[S, Any]", place) if isinstance(place, Node) else None
+
+
+def as_barrier(place: "Place[S] | None") -> Barrier[S] | None:
+    """The place itself if it is a barrier, else None."""
+    return place if isinstance(place, Barrier) else None
+
+
+@frozen
 class Edge(Generic[S]):
     """One declared way from a place (or one of its exits) to another place."""
 
@@ -122,8 +135,18 @@ class Edge(Generic[S]):
 
     def label(self) -> str:
         """How messages and drawings call the edge."""
-        source = f"{self.source}.{self.exit}" if self.exit else self.source
-        return f"{source} -> {self.target}"
+        return f"{self.origin} -> {self.target}"
+
+    @property
+    def origin(self) -> str:
+        """The node that it leaves, or the barrier with the exit."""
+        return f"{self.source}.{self.exit}" if self.exit else self.source
+
+    @property
+    def predicate(self) -> str:
+        """The name of its predicate: `when` for a lambda, empty for an edge without one."""
+        name = getattr(self.when, "__name__", "when") if self.when is not None else ""
+        return "when" if name == "<lambda>" else name
 
 
 Source: TypeAlias = "Place[S] | Exit[S] | str"
@@ -137,5 +160,3 @@ def key_of(source: "Source[Any]") -> tuple[str, str]:
         return source.name, ""
     place, _, exit_name = source.partition(".")
     return place, exit_name
-
-

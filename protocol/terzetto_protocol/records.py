@@ -50,6 +50,8 @@ class Resolution(Struct, frozen=True, tag="resolution"):
     source: str
     """Who: a person's or program's name, `timeout`, `auto` or `probe`."""
     command_id: str = ""
+    failure: Failure | None = None
+    """Why the run fails because of it, if it does."""
 
 
 class Note(Struct, frozen=True, tag="note"):
@@ -107,6 +109,14 @@ class Record(Struct, frozen=True, array_like=True):
     mutations: tuple[Recorded, ...] = ()
     detail: Detail | None = None
     path: str = ""
+
+
+def failure_of(record: Record) -> Failure | None:
+    """Why the run failed with this commit, or None for one that does not fail it."""
+    if record.status is not RunStatus.FAILED:
+        return None
+    made = record.detail.failure if isinstance(record.detail, Resolution) else record.detail
+    return made if isinstance(made, Failure) else None
 
 
 class RunHeader(Struct, frozen=True):
@@ -172,6 +182,8 @@ class Write(Struct, frozen=True):
     message: str = ""
     timer: float | None = None
     """UNIX time of the run's next barrier deadline, seconds; written whenever `moved`."""
+    kind: Kind = Kind.VISIT
+    """What the commit is about, for whoever counts; it is part of the body too."""
 
 
 class RunRow(Struct, frozen=True):

@@ -36,7 +36,9 @@ class Registry:
         """This very graph with its dependencies; raises `InvalidRequest` when it was not given to the runtime."""
         bound = self._bound.get((graph.name, graph.version))
         if bound is None or bound.graph is not graph:
-            raise InvalidRequest(f"graph {graph.name!r} {graph.version!r} was not given: open_runtime(..., graphs=[...])")
+            raise InvalidRequest(
+                f"graph {graph.name!r} {graph.version!r} was not given: open_runtime(..., graphs=[...])"
+            )
         return bound
 
     def all(self) -> list[Blueprint[Any]]:

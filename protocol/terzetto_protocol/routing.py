@@ -49,13 +49,19 @@ def after_success(
     for edge in (routes.plain, routes.fallback):
         if edge is not None and _open(edge, taken):
             return Way(edge)
-    tried = ", ".join(edge.label() for edge in routes.conditional) or "none"
-    source = f"{place}.{exit_name}" if exit_name else place
-    return NoWay(FailureCode.UNROUTED, f"no edge out of {source} can be taken (predicates tried: {tried})")
+    edges = [*routes.conditional, *(edge for edge in (routes.plain, routes.fallback) if edge is not None)]
+    tried = ", ".join(_tried(edge, taken) for edge in edges)
+    return NoWay(FailureCode.UNROUTED, f"no edge out of {edges[0].origin} can be taken (tried: {tried})")
+
+
+def _tried(edge: Edge[S], taken: Mapping[int, int]) -> str:
+    if not _open(edge, taken):
+        return f"{edge.label()}, which was taken {edge.max_visits} times"
+    return f"{edge.label()} if {edge.predicate}"
 
 
 def after_failure(blueprint: Blueprint[S], place: str, state: S, taken: Mapping[int, int]) -> Way[S] | NoWay:
-    """The first `on_error` edge that holds; `Way(None)` lets the failure stand."""
+    """The first `on_error` edge that holds, conditional ones first; `Way(None)` lets the failure stand."""
     return _first(blueprint.routes_from(place).on_error, state, taken)
 
 
@@ -64,8 +70,8 @@ def _first(edges: Iterable[Edge[S]], state: S, taken: Mapping[int, int]) -> Way[
         if not _open(edge, taken):
             continue
         try:
-            holds = edge.when is None or edge.when(state)
-        except Exception as error:  # noqa: BLE001 - a user's predicate may raise anything, and the run must be told
+            holds = edge.when is None or bool(edge.when(state))
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's predicate may raise anything
             return NoWay(FailureCode.NODE_ERROR, f"the predicate of edge {edge.label()} raised {describe(error)}")
         if holds:
             return Way(edge)

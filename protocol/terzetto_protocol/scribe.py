@@ -12,7 +12,7 @@ from .ids import barrier_id
 from .records import BarrierRow, Failure, Note, Record, Resolution, Step, Write
 from .statuses import PARKED, TERMINAL, BarrierStatus, RunStatus
 
-_encode = msgspec.msgpack.Encoder().encode
+encode_record = msgspec.msgpack.Encoder().encode
 
 RESTING: Final = TERMINAL | PARKED
 """Statuses whose commit always carries a snapshot, so that anybody can read the run without folding its log."""
@@ -38,7 +38,7 @@ def write_of(
         rows: barriers that the record opened, resolved or dropped.
         state: the encoded state, when a snapshot is to be written with it.
     """
-    body = _encode(record)
+    body = encode_record(record)
     code, message = outcome_text(record)
     return Write(
         run_id=fold.header.run_id,
@@ -56,6 +56,7 @@ def write_of(
         code=code,
         message=message,
         timer=_timer(fold),
+        kind=record.kind,
     )
 
 

@@ -3,20 +3,18 @@
 from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
-from .events import NodeStarted, told_by
+from .decisions import Recorded
+from .events import NodeFinished, NodeStarted, told_by
 from .fold import Fold, Pending
 from .ids import event_id
 from .limits import RUN_AHEAD
-from .records import BarrierRow, Detail, Kind, Record, Resolution, Step
-from .scribe import RESTING, closed_row, dropped_rows, opened_row, write_of
+from .receipts import Receipt
+from .records import BarrierRow, Detail, Kind, Record, Resolution, Step, Write
+from .scribe import RESTING, closed_row, dropped_rows, encode_record, opened_row, write_of
 from .state import Entry
 from .statuses import TERMINAL, RunStatus, VisitStatus, check_move
-from .turn import NOTHING, Effect, Finish, Start, Turn
+from .turn import NOTHING, Effect, Finish, Reply, Start, Turn
 from .waits import Mode, Waits
-from .decisions import Recorded
-from .receipts import Receipt
-from .records import Write
-from .turn import Reply
 
 S = TypeVar("S")
 
@@ -39,6 +37,7 @@ class Stage(Generic[S]):
         "logged",
         "owned",
         "promises",
+        "resolved",
         "settled",
         "told",
         "waits",
@@ -58,8 +57,16 @@ class Stage(Generic[S]):
         """False until this machine's first commit, which therefore raises the epoch."""
         self.halting: str | None = None
         self.fenced = ""
-        self.announced: RunStatus = fold.image.status
+        self.announced: RunStatus | None = fold.image.status
+        """The status of rest that was announced last."""
         self.effects: list[Effect] = []
+        self.resolved: dict[str, Resolution] = {}
+        """How barriers were resolved since this machine was made, for those who come second."""
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is under way: the run needs no machine in memory until somebody speaks to it."""
+        return self.status in IDLE and self.durable >= self.fold.image.seq and not self.waits.outbox
 
     @property
     def run_id(self) -> str:
@@ -152,6 +159,47 @@ class Stage(Generic[S]):
         pure = ahead and node is not None and node.options.effects == "pure"
         self.waits.hold(image.seq - RUN_AHEAD if pure else image.seq, visit)
 
+    def write_everyday(self, record: Record, state: bytes | None) -> Write:
+        """The write of a commit that moves neither the run's status nor its barriers."""
+        return Write(
+            run_id=self.fold.header.run_id,
+            expect=record.epoch,
+            epoch=record.epoch,
+            seq=record.seq,
+            at=record.at,
+            status=record.status,
+            event_id=record.event_id,
+            body=encode_record(record),
+            moved=False,
+            snapshot=None if state is None else self.fold.snapshot(state),
+        )
+
+    def go_on_everyday(self, entry: Pending, place: str, record: Record, write: Write | None, *, pure: bool) -> Turn:
+        """Tell of an everyday commit and start the visit that follows, now or when it is durable."""
+        node = f"{record.path}/{place}" if record.path else place
+        self.told = record.event_id
+        finished = NodeFinished(
+            id=record.event_id,
+            run_id=self.fold.header.run_id,
+            at=record.at,
+            node=node,
+            visit=record.visit,
+            seq=record.seq,
+            mutations=len(record.mutations),
+        )
+        if not self.settled or self.waits.outbox:
+            if self.settled:
+                self.durable = record.seq
+            self.waits.post(record.seq, finished)
+            self.waits.hold(record.seq - RUN_AHEAD if pure else record.seq, entry.visit)
+            if write is not None:
+                self.effects.append(write)
+            return self.turn(record.at)
+        self.durable = record.seq
+        self.live.add(entry.visit)
+        started = self._started(entry, 1, record.at)
+        return Turn(write, finished, (started,), Start(entry.visit, entry.place, 1, entry.path))
+
     def turn(self, at: float) -> Turn:
         """Everything that this input led to."""
         self._release(at)
@@ -184,16 +232,13 @@ class Stage(Generic[S]):
         self.live.add(entry.visit)
         attempt = entry.attempt or 1
         if mode != "probe":
-            self._tell_start(entry, attempt, at)
+            self.waits.post(self.fold.image.seq, self._started(entry, attempt, at))
         self.effects.append(Start(entry.visit, entry.place, attempt, entry.path, probe=mode == "probe"))
 
-    def _tell_start(self, entry: Pending, attempt: int, at: float) -> None:
+    def _started(self, entry: Pending, attempt: int, at: float) -> NodeStarted:
         self.told = self.next_event_id(self.fold.image.epoch)
         node = f"{entry.path}/{entry.place}" if entry.path else entry.place
-        started = NodeStarted(
-            id=self.told, run_id=self.run_id, at=at, node=node, visit=entry.visit, attempt=attempt
-        )
-        self.waits.post(self.fold.image.seq, started)
+        return NodeStarted(id=self.told, run_id=self.run_id, at=at, node=node, visit=entry.visit, attempt=attempt)
 
     def _announce(self) -> None:
         """Say once that the run came to rest, when that is durable."""

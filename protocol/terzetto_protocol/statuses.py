@@ -86,9 +86,7 @@ _R, _V, _B, _S = RunStatus, VisitStatus, BarrierStatus, StreamStatus
 RUN_MOVES: Final[Mapping[RunStatus | None, frozenset[RunStatus]]] = {
     None: frozenset({_R.QUEUED}),
     _R.QUEUED: frozenset({_R.RUNNING, _R.CANCELLED, _R.FAILED}),
-    _R.RUNNING: frozenset(
-        {_R.AWAITING_INPUT, _R.PAUSED, _R.CANCELLING, _R.INTERRUPTED, _R.SUCCEEDED, _R.FAILED}
-    ),
+    _R.RUNNING: frozenset({_R.AWAITING_INPUT, _R.PAUSED, _R.CANCELLING, _R.INTERRUPTED, _R.SUCCEEDED, _R.FAILED}),
     _R.AWAITING_INPUT: frozenset({_R.QUEUED, _R.RUNNING, _R.SUCCEEDED, _R.PAUSED, _R.CANCELLED, _R.FAILED}),
     _R.PAUSED: frozenset({_R.QUEUED, _R.RUNNING, _R.CANCELLED, _R.FAILED}),
     _R.CANCELLING: frozenset({_R.CANCELLED}),
@@ -101,9 +99,7 @@ RUN_MOVES: Final[Mapping[RunStatus | None, frozenset[RunStatus]]] = {
 
 VISIT_MOVES: Final[Mapping[VisitStatus | None, frozenset[VisitStatus]]] = {
     None: frozenset({_V.PENDING}),
-    _V.PENDING: frozenset(
-        {_V.RUNNING, _V.AWAITING_INPUT, _V.SUCCEEDED, _V.FAILED, _V.CANCELLED, _V.SKIPPED}
-    ),
+    _V.PENDING: frozenset({_V.RUNNING, _V.AWAITING_INPUT, _V.SUCCEEDED, _V.FAILED, _V.CANCELLED, _V.SKIPPED}),
     _V.RUNNING: frozenset({_V.SUCCEEDED, _V.FAILED, _V.CANCELLED, _V.UNKNOWN, _V.WAITING_RETRY, _V.RUNNING}),
     _V.AWAITING_INPUT: frozenset({_V.SUCCEEDED, _V.FAILED, _V.CANCELLED}),
     _V.WAITING_RETRY: frozenset({_V.PENDING, _V.CANCELLED, _V.FAILED}),
@@ -157,6 +153,6 @@ OTHER_NAMES: Final[Mapping[str, RunStatus]] = {
 
 
 def check_move(run_id: str, source: RunStatus | None, target: RunStatus, hint: str = "") -> None:
-    """Raise `IllegalTransition` unless a run may go from `source` to `target`; staying is no move."""
-    if source is not target and target not in RUN_MOVES[source]:
+    """Raise `IllegalTransition` unless a run may go from `source` to `target`, or stay there and not be terminal."""
+    if (source is not target or source in TERMINAL) and target not in RUN_MOVES[source]:
         raise IllegalTransition(run_id, "run", source, target, hint)

@@ -38,6 +38,8 @@ class Store(ABC):
 
     durable: bool
     """Whether what `commit` acknowledges survives the death of the process."""
+    shared: bool = False
+    """Whether other processes may read this store and leave commands in it."""
 
     async def __aenter__(self) -> "Store":
         """Open; raises `StoreInUse`, `StoreTooNew` or `StoreUnavailable` with a sentence that says what to do."""

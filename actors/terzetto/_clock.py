@@ -1,0 +1,23 @@
+"""The time of day for records and deadlines, driven by Trio's clock where that is a virtual one."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+import trio
+import trio.lowlevel
+
+_SYSTEM_CLOCK: Final = "SystemClock"
+
+
+def wall_clock() -> Callable[[], float]:
+    """A function that gives UNIX time in seconds; under a virtual clock it moves only as that clock moves.
+
+    Must be called inside `trio.run`.
+    """
+    if type(trio.lowlevel.current_clock()).__name__ == _SYSTEM_CLOCK:
+        return time.time
+    offset = time.time() - trio.current_time()
+    return lambda: offset + trio.current_time()
+
+

@@ -1,0 +1,216 @@
+"""The event hub: one shared log per run, and a place in it per reader.
+
+It owns the logs of runs that are live here, the last ones that are not, and nothing of any other run.
+It tells nobody anything by itself: publishing is a plain call that wakes the readers who wait. It has no
+task, so nothing can kill it; `close` ends it.
+"""
+
+from collections.abc import Sequence
+from typing import Final, final
+
+import trio
+from attrs import frozen
+
+from terzetto_protocol.codec import Codec
+from terzetto_protocol.errors import ActorStopped, InvalidRequest, UnknownRun
+from terzetto_protocol.event_log import EventLog
+from terzetto_protocol.events import Event, told_by
+from terzetto_protocol.limits import EVENT_WINDOW, EVENT_WINDOW_BYTES, HEARTBEAT, STATE_BYTES
+from terzetto_protocol.records import Record, RunRow
+
+from ._subscription import HUB, Stream
+from ._subscription import Subscription as Subscription
+from .stores._contract import Store
+
+IDLE_STREAMS: Final = 1000
+"""Logs of parked and ended runs that stay in memory though nobody reads them."""
+REPLAY_COMMITS: Final = 128
+"""Commits that are read back from the store at once."""
+
+_RECORDS: Final[Codec[Record]] = Codec(Record, "a stored commit", STATE_BYTES)
+
+
+@frozen
+class HubStatistics:
+    """What the hub is doing."""
+
+    streams: int
+    """Runs whose events are in memory."""
+    readers: int
+    """Subscriptions that are open."""
+    published: int
+    """Events since the hub began."""
+    dropped: int
+    """Events that have left the memory and can be read back from nowhere."""
+    gaps: int
+    """Times that a reader was told that it fell behind."""
+
+
+@final
+class Hub:
+    """Hands every published event to every reader of its run, and never waits for one of them.
+
+    Args:
+        store: where durable events that have left the memory are read back; None when there is nothing but
+            memory, so that logs are never dropped and keep durable events longer than chunks.
+        window: events of one run that stay in memory.
+        window_bytes: bytes of one run's events that stay in memory.
+        idle_streams: logs of parked and ended runs that stay in memory though nobody reads them.
+    """
+
+    def __init__(
+        self,
+        store: Store | None,
+        *,
+        window: int = EVENT_WINDOW,
+        window_bytes: int = EVENT_WINDOW_BYTES,
+        idle_streams: int = IDLE_STREAMS,
+    ) -> None:
+        self._store = store
+        self._window, self._window_bytes, self._idle_streams = window, window_bytes, idle_streams
+        self._streams: dict[str, Stream] = {}
+        self._idle: dict[str, None] = {}
+        self._sought: dict[str, int] = {}
+        self._readers = self._published = self._dropped = self.gaps = 0
+        self.closed = False
+
+    def publish(self, event: Event) -> None:
+        """Append to the run's log and wake its readers: not a checkpoint, and no reader can make it raise.
+
+        Events of a run come in the order of their ids, durable ones after their commit. Raises
+        `IllegalTransition` after the run's terminal event and `Refused` for an id that does not rise;
+        a second terminal event changes nothing, and so does any event once the hub is closed.
+        """
+        stream = self._streams.get(event.run_id)
+        if stream is None:
+            if self.closed:
+                return
+            stream = self._streams[event.run_id] = Stream(event.run_id, self._log())
+        stream.log.append(event)
+        if stream.waiting:
+            stream.wake()
+        if stream.idle:
+            stream.idle = False
+            self._idle.pop(event.run_id, None)
+
+    def events(
+        self, run_id: str, *, last_event_id: int | str | None = None, heartbeat: float = HEARTBEAT, strict: bool = False
+    ) -> Subscription:
+        """A subscription, to be entered: the run's events after `last_event_id`, from the store and then live.
+
+        Args:
+            run_id: the run; entering raises `UnknownRun` when neither the hub nor the store knows it.
+            last_event_id: id of the last event that the caller saw; None for all events.
+            heartbeat: seconds without an event after which a `Heartbeat` is given; `math.inf` for never.
+            strict: end after the Cursor when something after `last_event_id` is gone, instead of going on.
+        """
+        if not heartbeat > 0:
+            raise InvalidRequest(f"run {run_id!r}: a heartbeat every {heartbeat!r} s is not possible")
+        return Subscription(self, run_id, last_event_id, heartbeat, strict=strict)
+
+    def idle(self, run_id: str) -> None:
+        """Say that a run has parked or ended, after its last event: its log may go when nobody reads it."""
+        stream = self._streams.get(run_id)
+        if stream is not None:
+            stream.idle = True
+            self._settle(stream)
+
+    def close(self) -> None:
+        """End every subscription: readers get what is in memory, then `ActorStopped`. No run is touched."""
+        self.closed = True
+        streams, self._streams, self._idle = self._streams, {}, {}
+        for stream in streams.values():
+            self._retire(stream.log)
+            stream.wake()
+
+    def statistics(self) -> HubStatistics:
+        """Counts; not a checkpoint."""
+        logs = [stream.log for stream in self._streams.values()]
+        published = self._published + sum(log.evicted + len(log) for log in logs)
+        dropped = self._dropped + sum(log.dropped for log in logs)
+        return HubStatistics(len(logs), self._readers, published, dropped, self.gaps)
+
+    # -- for subscriptions -----------------------------------------------------------------------------------
+
+    async def attach(self, run_id: str) -> Stream:
+        """Count a reader in; always a checkpoint, and a cancelled one leaves no reader and no log."""
+        await trio.lowlevel.checkpoint()
+        if self.closed:
+            raise ActorStopped(HUB)
+        stream = self._streams.get(run_id)
+        return self._count_in(stream) if stream is not None else await self._find(run_id)
+
+    def detach(self, stream: Stream) -> None:
+        """Count a reader out, and drop a log that only it needed; not a checkpoint."""
+        stream.readers -= 1
+        self._readers -= 1
+        if not self.closed:
+            self._settle(stream)
+
+    async def recollect(self, stream: Stream, after: int, through: int) -> tuple[Sequence[Event], int]:
+        """Durable events after `after`, and the id up to which they are complete: `through`, or less."""
+        if self._store is None:
+            kept = stream.log.kept_after(after)
+            await trio.lowlevel.checkpoint()
+            return kept, through
+        if self.closed:
+            raise ActorStopped(HUB)
+        run_id = stream.run_id
+        bodies = await self._store.records_by_event(run_id, after_event=after, limit=REPLAY_COMMITS)
+        found = [event for body in bodies for event in told_by(run_id, _RECORDS.unpack(body))]
+        if len(bodies) == REPLAY_COMMITS and found:
+            through = min(through, found[-1].id)
+        return found, through
+
+    def _count_in(self, stream: Stream) -> Stream:
+        stream.readers += 1
+        self._readers += 1
+        self._idle.pop(stream.run_id, None)
+        return stream
+
+    async def _find(self, run_id: str) -> Stream:
+        # A run that begins to tell meanwhile keeps its log until we are done, even if it parks or ends: the row
+        # that the store gives us may be older than that.
+        self._sought[run_id] = self._sought.get(run_id, 0) + 1
+        try:
+            row = None if self._store is None else await self._store.run(run_id)
+            return self._count_in(self._streams.get(run_id) or self._stand_in(run_id, row))
+        finally:
+            others = self._sought.pop(run_id) - 1
+            if others:
+                self._sought[run_id] = others
+            if (stream := self._streams.get(run_id)) is not None:
+                self._settle(stream)
+
+    def _stand_in(self, run_id: str, row: RunRow | None) -> Stream:
+        if row is None:
+            raise UnknownRun(run_id)
+        if self.closed:
+            raise ActorStopped(HUB)
+        log = self._log()
+        log.begin_after(row)
+        stream = self._streams[run_id] = Stream(run_id, log)
+        return stream
+
+    def _log(self) -> EventLog:
+        return EventLog(replayable=self._store is not None, window=self._window, window_bytes=self._window_bytes)
+
+    def _settle(self, stream: Stream) -> None:
+        """Keep a log without readers only while its run is live, or among the last ones that are not."""
+        if stream.readers or self._store is None or stream.run_id in self._sought:
+            return
+        if not len(stream.log):
+            del self._streams[stream.run_id]
+        elif stream.idle:
+            self._idle.pop(stream.run_id, None)
+            self._idle[stream.run_id] = None
+            if len(self._idle) > self._idle_streams:
+                self._drop(next(iter(self._idle)))
+
+    def _drop(self, run_id: str) -> None:
+        del self._idle[run_id]
+        self._retire(self._streams.pop(run_id).log)
+
+    def _retire(self, log: EventLog) -> None:
+        self._published += log.evicted + len(log)
+        self._dropped += log.dropped + log.volatile()

@@ -1,0 +1,61 @@
+"""The inbox of a shared store: commands that other processes left for the owner.
+
+It owns nothing but the set of commands that are being carried out; a command that was carried out while
+its receipt was lost is carried out again and hears `AlreadyResolved` or `already_terminal`.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import trio
+from terzetto_protocol.codec import Codec
+from terzetto_protocol.commands import Command
+from terzetto_protocol.errors import StoreUnavailable, TerzettoError
+from terzetto_protocol.limits import INBOX_POLL
+from terzetto_protocol.receipts import Denied, Receipt
+from terzetto_protocol.records import Posted
+
+from .stores._contract import Store
+
+COMMANDS: Final[Codec[Command]] = Codec(Command, "command")
+RECEIPTS: Final[Codec[Receipt]] = Codec(Receipt, "receipt")
+
+
+class Inbox:
+    """Looks for commands, has them carried out, and puts the receipts beside them."""
+
+    def __init__(self, store: Store, carry_out: Callable[[Command], Awaitable[Receipt]]) -> None:
+        self._store = store
+        self._carry_out = carry_out
+        self._busy: set[str] = set()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look every `INBOX_POLL` seconds until cancelled. A checkpoint."""
+        async with trio.open_nursery() as nursery:
+            task_status.started()
+            while True:
+                try:
+                    for posted in await self._store.posted():
+                        if posted.command_id not in self._busy:
+                            self._busy.add(posted.command_id)
+                            nursery.start_soon(self._answer, posted)
+                except StoreUnavailable:
+                    pass  # the command waits in the store, and is found when the store is back
+                await trio.sleep(INBOX_POLL)
+
+    async def _answer(self, posted: Posted) -> None:
+        try:
+            receipt = await self._receipt(posted)
+            await self._store.answer(posted.command_id, RECEIPTS.pack(receipt))
+        except StoreUnavailable:
+            pass  # it stays without a receipt, and is found again
+        finally:
+            self._busy.discard(posted.command_id)
+
+    async def _receipt(self, posted: Posted) -> Receipt:
+        try:
+            return await self._carry_out(COMMANDS.unpack(posted.body))
+        except StoreUnavailable:
+            raise
+        except TerzettoError as error:
+            return Denied(posted.run_id, str(error))

@@ -1,0 +1,141 @@
+"""`terzetto.run`: a graph in the caller's own scope, without a runtime and without a store."""
+
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import trio
+from terzetto_protocol.decisions import Decision
+from terzetto_protocol.errors import InvalidRequest, Refused
+from terzetto_protocol.events import BarrierOpened, Event
+from terzetto_protocol.graph import Bound, Graph, unbind
+from terzetto_protocol.ids import check_run_id
+from terzetto_protocol.inputs import Claimed, Decided
+from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.places import Barrier
+from terzetto_protocol.receipts import Receipt
+from terzetto_protocol.records import RunHeader, RunRow, Write
+from terzetto_protocol.statuses import TERMINAL, RunStatus
+from terzetto_protocol.turn import Finish
+
+from ._clock import wall_clock
+from ._results import Result, result_of
+from ._run import RunActor, Services
+from ._deciders import Decider
+
+S = TypeVar("S")
+
+
+class _Alone:
+    """Keeper, outlet and writer of a run that has nobody else."""
+
+    def __init__(self) -> None:
+        self.opened: list[BarrierOpened] = []
+        self.ended = ""
+
+    def rested(self, actor: RunActor, finish: Finish) -> None:
+        """Nothing to do: the caller looks at the machine."""
+
+    def reply(self, command_id: str, receipt: Receipt) -> None:
+        """Nobody asks by command."""
+
+    def denied(self, command_id: str, error: Refused) -> None:
+        """Nobody asks by command."""
+
+    def taken(self, actor: RunActor, row: RunRow) -> None:
+        """There is no store in which it could be taken."""
+
+    def send(self, write: Write, sender: Any) -> None:
+        """A run without a log makes no writes."""
+
+    def publish(self, event: Event) -> None:
+        """Remember what is open."""
+        if isinstance(event, BarrierOpened):
+            self.opened.append(event)
+
+
+async def run(
+    graph: Graph[S, Any] | Bound[S],
+    state: S,
+    /,
+    *,
+    run_id: str | None = None,
+    max_steps: int | None = None,
+    auto_approve: bool = False,
+    decider: Decider | None = None,
+) -> S:
+    """Run a graph to its end in the caller's own scope and return the final state; nothing is stored.
+
+    A checkpoint. Cancelling the caller cancels the nodes, and nothing is left behind.
+
+    Args:
+        graph: a graph, or `terzetto.bind(graph, deps)`.
+        state: copied, so that the caller's object stays what it is.
+        run_id: shown in errors; a random one by default.
+        max_steps: visits allowed; the graph's own limit by default.
+        auto_approve: approve every barrier.
+        decider: `await decider(event)` answers each `BarrierOpened`.
+
+    Raises:
+        RunFailed: the run FAILED; the error says why.
+        InvalidRequest: the graph has barriers and nobody to decide them, or the state is of another type.
+    """
+    result = await run_to_end(
+        graph, state, run_id=run_id, max_steps=max_steps, auto_approve=auto_approve, decider=decider
+    )
+    return result.unwrap()
+
+
+async def run_to_end(
+    graph: Graph[S, Any] | Bound[S],
+    state: S,
+    *,
+    run_id: str | None,
+    max_steps: int | None,
+    auto_approve: bool,
+    decider: Decider | None,
+) -> Result[S]:
+    """As `run`, with the outcome as a value. A checkpoint."""
+    bound = unbind(graph)
+    blueprint = bound.graph.build()
+    if decider is None and not auto_approve and any(isinstance(p, Barrier) for p in blueprint.places.values()):
+        raise InvalidRequest(
+            f"graph {blueprint.name!r} has barriers and nobody would decide them: "
+            "pass decider= or auto_approve=True, or use a runtime"
+        )
+    clock = wall_clock()
+    header = RunHeader(
+        run_id=check_run_id(run_id) if run_id is not None else uuid4().hex,
+        graph=blueprint.name,
+        version=blueprint.version,
+        fingerprint="",
+        input_digest="",
+        at=clock(),
+        max_steps=max_steps or blueprint.max_steps,
+        auto_approve=auto_approve,
+    )
+    machine, first = RunMachine.begin(blueprint, header, blueprint.state.copy(state), logged=False)
+    alone = _Alone()
+    actor = RunActor(machine, bound.deps, Services(alone, alone, alone, clock))
+    actor.perform(first)
+    await _live(actor, alone, decider)
+    return result_of(machine.fold)
+
+
+async def _live(actor: RunActor, alone: _Alone, decider: Decider | None) -> None:
+    machine, clock = actor.machine, actor.services.clock
+    actor.claim(Claimed(clock()))
+    await actor.main()
+    while machine.status not in TERMINAL:
+        if machine.status is RunStatus.AWAITING_INPUT and decider is not None:
+            await _decide(actor, alone.opened.pop(0), decider)
+        elif machine.status is RunStatus.PAUSED:
+            raise Refused(machine.run_id, "it paused, and without a runtime nobody can resume it")
+        else:  # interrupted: the scope around us is gone
+            await trio.lowlevel.checkpoint()
+            raise Refused(machine.run_id, f"it stopped in {machine.status}")
+
+
+async def _decide(actor: RunActor, opened: BarrierOpened, decider: Decider) -> None:
+    decision: Decision = await decider(opened)
+    actor.claim(Decided(opened.barrier, decision, "decider", actor.services.clock()))
+    await actor.main()

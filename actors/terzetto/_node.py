@@ -1,0 +1,124 @@
+"""The node actor: handles a `Start`, answers with how the body ended.
+
+It owns nothing: the state is lent, the batch goes with the answer. What kills it is its cancel scope;
+then there is no answer, and the run tells its machine so.
+"""
+
+import traceback
+from collections.abc import Callable
+from typing import Any, Final
+
+import trio
+from terzetto_protocol.context import LeafContext, NodeContext, Port, Visit
+from terzetto_protocol.errors import describe
+from terzetto_protocol.inputs import NodeFailed, NodeFinished, Probed
+from terzetto_protocol.places import Node
+from terzetto_protocol.records import Failure
+from terzetto_protocol.statuses import FailureCode
+from terzetto_protocol.turn import Start
+
+from . import _faults
+
+_FRAMES: Final = 12
+"""Innermost frames of a failure that are kept."""
+
+
+async def handle(
+    node: Node[Any, Any], start: Start, lent: "Lent", clock: Callable[[], float]
+) -> NodeFinished | NodeFailed | Probed:
+    """Run a body (or a probe) to its end and say how it ended. A checkpoint if the body is one.
+
+    Raises `trio.Cancelled` and `KeyboardInterrupt` (alone or in a group): they are not the node's doing.
+    """
+    if _faults.hook is not None:
+        _faults.hook("node_start")
+    try:
+        if start.probe:
+            return await _probe(node, start, lent, clock)
+        if node.leaf:
+            leaf: LeafContext[Any, Any] = LeafContext(lent.state, lent.deps, lent.visit(start), lent.port)
+            await node.fn(leaf)  # type: ignore[arg-type]  # its annotation asked for this kind
+            return _finished(start, leaf, clock)
+        ctx: NodeContext[Any, Any] = NodeContext(lent.state, lent.deps, lent.visit(start), lent.port)
+        await node.fn(ctx)
+        return _finished(start, ctx, clock)
+    except Exception as error:  # noqa: BLE001 - a node may raise anything, and that is its own failure
+        _let_through(error)
+        return NodeFailed(start.visit, failure_of(node.name, error), clock())
+    except (SystemExit, GeneratorExit) as error:
+        return NodeFailed(start.visit, failure_of(node.name, error), clock())
+    except BaseExceptionGroup as error:
+        rest = _let_through(error)
+        return NodeFailed(start.visit, failure_of(node.name, rest), clock())
+
+
+def _finished(start: Start, ctx: LeafContext[Any, Any], clock: Callable[[], float]) -> NodeFinished:
+    if _faults.hook is not None:
+        _faults.hook("effect_done")
+        if ctx.batch:
+            _faults.hook("mutation_recorded")
+    return NodeFinished(start.visit, tuple(ctx.batch), clock(), ctx.following, ctx.pausing)
+
+
+async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callable[[], float]) -> Probed:
+    ctx: NodeContext[Any, Any] = NodeContext(lent.state, lent.deps, lent.visit(start), lent.port)
+    assert node.options.probe is not None  # noqa: S101 - the machine starts a probe only where there is one
+    try:
+        happened = await node.options.probe(ctx)
+    except Exception as error:  # noqa: BLE001 - a probe that cannot tell leaves it to a person
+        _let_through(error)
+        happened = None
+    if happened is not None and not isinstance(happened, bool):
+        happened = None
+    return Probed(start.visit, happened, tuple(ctx.batch), clock())
+
+
+class Lent:
+    """What a run lends to its nodes; `state` is looked up at each start, for a commit may have replaced it."""
+
+    __slots__ = ("_fold", "deps", "port")
+
+    def __init__(self, fold: Any, deps: Any, port: Port) -> None:
+        self._fold = fold
+        self.deps = deps
+        self.port = port
+
+    @property
+    def state(self) -> Any:
+        """The state as of the last commit."""
+        return self._fold.state
+
+    def visit(self, start: Start) -> Visit:
+        """Which visit this is."""
+        fold = self._fold
+        return Visit(fold.header.run_id, start.node, start.visit, start.attempt, start.path, fold.image.epoch)
+
+
+def _let_through(error: BaseException) -> BaseException:
+    """Raise the part of a group that is not the node's doing; return the rest, or the error itself."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    foreign, rest = error.split((trio.Cancelled, KeyboardInterrupt))
+    if foreign is not None:
+        raise foreign
+    return rest if rest is not None else error
+
+
+def failure_of(node: str, error: BaseException) -> Failure:
+    """What is stored and shown of an exception: its leaves and where it came from; no values, no source."""
+    leaves = tuple(describe(leaf) for leaf in _leaves(error))
+    text = leaves[0] if len(leaves) == 1 else f"{len(leaves)} errors: {'; '.join(leaves)}"
+    return Failure(FailureCode.NODE_ERROR, f"node {node!r}: {text}", leaves, _frames(error))
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]
+
+
+def _frames(error: BaseException) -> tuple[str, ...]:
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    return tuple(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
+
+

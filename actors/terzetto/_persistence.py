@@ -1,0 +1,202 @@
+"""The persistence actor: owns writing to the store.
+
+It owns the list of writes that wait, and tells each sender what became of its own. While one group is
+being stored the next one gathers, and is taken when the answers of the first are handed over: group
+commit without a timer. It is told to stop by `close()`, after everything that writes has ended, and
+stops when nothing waits any more.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+import trio
+from attrs import frozen
+from terzetto_protocol.backoff import backoff
+from terzetto_protocol.errors import StoreError, StoreUnavailable, describe
+from terzetto_protocol.limits import GROUP_COMMITS
+from terzetto_protocol.records import Outcome, Rejected, Write
+
+from . import _faults
+from .stores._contract import Store
+
+
+class Sender(Protocol):
+    """Whoever hands over writes."""
+
+    def written(self, write: Write, outcome: Outcome) -> None:
+        """Hear what became of a write; called on the persistence task, in order, and must not raise."""
+
+
+@frozen
+class PersistenceStatistics:
+    """What the persistence actor says of itself."""
+
+    waiting: int
+    """Writes that are not answered yet. Bounded: a run has at most its window of commits on the way."""
+    transactions: int
+    commits: int
+    bytes: int
+    """Encoded commits and snapshots that were stored."""
+    largest_group: int
+    failures: int
+    """Tries that the store did not take."""
+    unavailable_since: float | None
+    """Trio time since which the store is gone, or None."""
+
+
+class Persistence:
+    """Groups waiting writes into transactions and answers each sender.
+
+    A store that is gone is tried again for as long as it takes, on a new handle each time: a handle whose
+    sync failed is never trusted again. Writes that were in doubt are simply written again, for a store
+    recognises what it has.
+    """
+
+    def __init__(self, store: Store, *, on_change: Callable[[], None] | None = None) -> None:
+        self.store: Final = store
+        self._on_change = on_change or (lambda: None)
+        self._waiting: list[tuple[Write, Sender]] = []
+        self._in_flight = 0
+        self._task: trio.lowlevel.Task | None = None
+        self._closing = False
+        self._stopped = False
+        self._deadline = trio.CancelScope(shield=True)
+        self._unavailable_since: float | None = None
+        self._counts = {"transactions": 0, "commits": 0, "bytes": 0, "largest_group": 0, "failures": 0}
+
+    @property
+    def available(self) -> bool:
+        """Whether the store took the last thing that it was given."""
+        return self._unavailable_since is None
+
+    def send(self, write: Write, sender: Sender) -> None:
+        """Hand over a write; `sender.written` is called when it is durable or refused. Not a checkpoint.
+
+        After the actor has stopped the answer comes at once, inside this call.
+        """
+        if self._stopped:
+            sender.written(write, Rejected(STOPPED))
+            return
+        self._waiting.append((write, sender))
+        self._wake()
+
+    def close(self, deadline: float) -> None:
+        """Stop once nothing waits any more, or at this Trio time. Not a checkpoint; twice is once."""
+        self._closing = True
+        self._deadline.deadline = min(self._deadline.deadline, deadline)
+        self._wake()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Store what comes until closed. A checkpoint.
+
+        Shielded, so that the last commits of cancelled runs still land; `close` gives the shield its deadline.
+        When it stops early, every sender that still waits is told so.
+        """
+        self._stopped = self._closing = False
+        self._deadline = trio.CancelScope(shield=True)
+        task_status.started()
+        try:
+            with self._deadline:
+                while await self._work():
+                    pass
+        finally:
+            self._stopped = True
+            self._refuse_rest()
+
+    async def _work(self) -> bool:
+        while not self._waiting:
+            if self._closing:
+                return False
+            await self._sleep()
+        group = self._waiting[:GROUP_COMMITS]
+        self._in_flight = len(group)
+        outcomes = await self._store([write for write, _ in group])
+        del self._waiting[: len(group)]
+        self._in_flight = 0
+        if _faults.hook is not None:
+            _pass_points(_faults.hook, group)
+        for (write, sender), outcome in zip(group, outcomes, strict=True):
+            sender.written(write, outcome)
+        return True
+
+    async def _store(self, writes: Sequence[Write]) -> list[Outcome]:
+        failures = 0
+        while True:
+            try:
+                outcomes = await self._try(writes, again=failures > 0)
+            except StoreUnavailable:
+                failures += 1
+                self._note_failure()
+                await trio.sleep(backoff(failures))
+            else:
+                self._note_success(writes)
+                return outcomes
+
+    async def _try(self, writes: Sequence[Write], *, again: bool) -> list[Outcome]:
+        try:
+            if again:
+                await self.store.reopen()
+            return await self.store.commit(writes)
+        except StoreUnavailable:
+            raise
+        except StoreError as error:  # it says that trying again is of no use
+            return [Rejected(describe(error)) for _ in writes]
+
+    def _note_failure(self) -> None:
+        self._counts["failures"] += 1
+        if self._unavailable_since is None:
+            self._unavailable_since = trio.current_time()
+            self._on_change()
+
+    def _note_success(self, writes: Sequence[Write]) -> None:
+        counts = self._counts
+        counts["transactions"] += 1
+        counts["commits"] += len(writes)
+        counts["bytes"] += sum(len(write.body) + len(write.snapshot or b"") for write in writes)
+        counts["largest_group"] = max(counts["largest_group"], len(writes))
+        if self._unavailable_since is not None:
+            self._unavailable_since = None
+            self._on_change()
+
+    async def _sleep(self) -> None:
+        self._task = trio.lowlevel.current_task()
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._task = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _wake(self) -> None:
+        if self._task is not None:
+            task, self._task = self._task, None
+            trio.lowlevel.reschedule(task)
+
+    def _refuse_rest(self) -> None:
+        rest, self._waiting = self._waiting, []
+        for write, sender in rest:
+            sender.written(write, Rejected(STOPPED))
+
+    def statistics(self) -> PersistenceStatistics:
+        """Numbers since the start."""
+        return PersistenceStatistics(
+            waiting=len(self._waiting), unavailable_since=self._unavailable_since, **self._counts
+        )
+
+
+STOPPED: Final = "the persistence actor stopped before it was stored"
+"""Reason of the answers that a stopping persistence actor gives: the write may or may not be there."""
+
+
+def _pass_points(hook: Callable[[str], None], group: Sequence[tuple[Write, Sender]]) -> None:
+    for write, _ in group:
+        hook("commit_durable")
+        if write.header is not None:
+            hook("submit_durable")
+        kind = write.kind
+        if kind == "intent":
+            hook("intent_durable")
+        elif kind == "decide":
+            hook("decision_durable")
+
+

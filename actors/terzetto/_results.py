@@ -1,0 +1,48 @@
+"""How a run ended, as a value."""
+
+from typing import Generic, TypeVar
+
+from attrs import frozen
+from terzetto_protocol.errors import RunFailed
+from terzetto_protocol.fold import Fold
+from terzetto_protocol.records import Failure
+from terzetto_protocol.statuses import RunStatus
+
+S = TypeVar("S")
+
+
+@frozen
+class Result(Generic[S]):
+    """The end of a run; no outcome is an exception."""
+
+    run_id: str
+    status: RunStatus
+    """SUCCEEDED, FAILED or CANCELLED."""
+    state: S
+    """As of the last commit."""
+    code: str = ""
+    """Why it FAILED (see `terzetto.FailureCode`)."""
+    message: str = ""
+    failure: Failure | None = None
+    unknown: tuple[str, ...] = ()
+    """Visits, as `node@visit`, whose effect nobody knows: started once, ended by a cancel or a stop."""
+
+    def unwrap(self) -> S:
+        """The state of a run that SUCCEEDED; raises `RunFailed` for any other end."""
+        if self.status is RunStatus.SUCCEEDED:
+            return self.state
+        raise RunFailed(self.run_id, self.status, self.code, self.message or "no reason was given")
+
+
+def result_of(fold: Fold[S], message: str = "") -> Result[S]:
+    """The result of a fold whose run has ended."""
+    image, failure = fold.image, fold.image.failure
+    return Result(
+        run_id=fold.header.run_id,
+        status=image.status,
+        state=fold.state,
+        code="" if failure is None else failure.code,
+        message=message if failure is None else failure.message,
+        failure=failure,
+        unknown=image.unknown,
+    )

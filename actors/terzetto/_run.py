@@ -1,0 +1,317 @@
+"""The run actor: carries out what its machine wants.
+
+It owns the machine and the nodes' cancel scope. Delivering a message takes the turn at once, on the
+sender's task, as a plain call; during a turn messages queue. Its task only carries nodes, so nothing
+depends on it being awake. It tells the hub, the persistence actor and its keeper (the supervisor). What
+kills it is its keeper's nursery; then it says so to its machine, whose last commits still land.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import trio
+from attrs import frozen
+from terzetto_protocol.context import Emission, Port
+from terzetto_protocol.errors import Refused, StaleEpoch, StoreRejected
+from terzetto_protocol.events import Event, NodeStarted
+from terzetto_protocol.inputs import (
+    CommitDurable,
+    CommitRefused,
+    Emitted,
+    Input,
+    NodeCancelled,
+)
+from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.receipts import Receipt
+from terzetto_protocol.records import Applied, Exists, Outcome, Rejected, RunRow, Stale, Write
+from terzetto_protocol.turn import CancelNodes, Effect, Finish, Reply, Start, Turn
+
+from . import _faults
+from ._node import Lent, handle
+
+YIELD_STEPS: Final = 16
+"""Steps after which a run lets every other task run."""
+YIELD_SECONDS: Final = 0.001
+"""Time after which it does so, however few steps there were."""
+
+
+class Keeper(Protocol):
+    """Who looks after runs: the supervisor, or `terzetto.run`."""
+
+    def rested(self, actor: "RunActor", finish: Finish) -> None:
+        """The run needs no task any more, and that is durable."""
+
+    def reply(self, command_id: str, receipt: Receipt) -> None:
+        """A receipt that may be sent."""
+
+    def denied(self, command_id: str, error: Refused) -> None:
+        """A command was refused."""
+
+    def taken(self, actor: "RunActor", row: RunRow) -> None:
+        """The new run's id or key belongs to a run that is there already."""
+
+
+class Outlet(Protocol):
+    """Who shows events."""
+
+    def publish(self, event: Event) -> None:
+        """Show an event; never waits."""
+
+
+class Writer(Protocol):
+    """Who stores commits."""
+
+    def send(self, write: Write, sender: Any) -> None:
+        """Hand over a write; the sender hears what became of it."""
+
+
+@frozen
+class Services:
+    """What every run of a runtime shares."""
+
+    keeper: Keeper
+    outlet: Outlet
+    writer: Writer
+    clock: Callable[[], float]
+    settle: Callable[[list[Write]], list[Outcome]] | None = None
+    """Stores inside the call, where the store can do that."""
+    tasks: bool = False
+    """Whether every visit gets a task of its own."""
+
+
+class RunActor:
+    """One live run."""
+
+    __slots__ = ("_busy", "_mail", "_scope", "_starts", "_waiter", "carried", "lent", "machine", "rested", "services")
+
+    def __init__(self, machine: RunMachine[Any], deps: Any, services: Services) -> None:
+        self.machine = machine
+        self.services = services
+        pack = machine.blueprint.vocabulary.note if machine.logged else machine.blueprint.vocabulary.keep
+        self.lent = Lent(machine.fold, deps, Port(pack, self._emit, lambda: machine.cancelling))
+        self.rested = False
+        self.carried = False
+        """Whether somebody runs `main`."""
+        self._busy = False
+        self._mail: list[Input] = []
+        self._starts: list[Start] = []
+        self._scope: trio.CancelScope | None = None
+        self._waiter: trio.lowlevel.Task | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return self.machine.run_id
+
+    # -- turns -----------------------------------------------------------------------------------------------
+
+    def deliver(self, msg: Input) -> None:
+        """Take a turn with this message, or queue it while a turn is being taken. Not a checkpoint.
+
+        A refusal goes to whoever sent the command; a message without a sender that is refused raises.
+        """
+        self._mail.append(msg)
+        if not self._busy:
+            self._drain()
+
+    def claim(self, msg: Input) -> None:
+        """Deliver what sets the run going again, after which somebody has to call `main`. Not a checkpoint."""
+        self.rested = False
+        self.deliver(msg)
+
+    def perform(self, turn: Turn) -> None:
+        """Carry out a turn that was made elsewhere (the first one of a run), then whatever came meanwhile."""
+        self._busy = True
+        try:
+            self._carry_out(turn)
+        finally:
+            self._busy = False
+        if self._mail:
+            self._drain()
+
+    def _drain(self) -> None:
+        self._busy = True
+        try:
+            while self._mail:
+                msg = self._mail.pop(0)
+                try:
+                    turn = self.machine.feed(msg)
+                except Refused as error:
+                    self._refuse(msg, error)
+                else:
+                    self._carry_out(turn)
+        finally:
+            self._busy = False
+
+    def _refuse(self, msg: Input, error: Refused) -> None:
+        command_id = getattr(msg, "command_id", "")
+        if not command_id:
+            raise error
+        self.services.keeper.denied(command_id, error)
+
+    def _carry_out(self, turn: Turn) -> None:
+        if turn.commit is not None and not self._write(turn.commit):
+            return
+        if turn.event is not None:
+            self._publish(turn.event)
+        for effect in turn.more:
+            if type(effect) is NodeStarted:
+                self.services.outlet.publish(effect)  # the everyday turn has one, and it passes no fault point
+            elif not self._do(effect):
+                return
+        if turn.start is not None:
+            self._start(turn.start)
+
+    def _do(self, effect: Effect) -> bool:
+        """Carry out one effect; False when the rest of the turn must not happen."""
+        if isinstance(effect, Write):
+            return self._write(effect)
+        if isinstance(effect, Start):
+            self._start(effect)
+        elif isinstance(effect, Reply):
+            self.services.keeper.reply(effect.command_id, effect.receipt)
+        elif isinstance(effect, Finish):
+            self._finish(effect)
+        elif isinstance(effect, CancelNodes):
+            self._cancel_nodes()
+        else:
+            self._publish(effect)
+        return True
+
+    def _write(self, write: Write) -> bool:
+        if _faults.hook is not None:
+            _faults.hook("commit_applied")
+        settle = self.services.settle
+        if settle is None:
+            self.services.writer.send(write, self)
+            if _faults.hook is not None:
+                _faults.hook("commit_sent")
+            return True
+        (outcome,) = settle([write])
+        if isinstance(outcome, Applied):
+            return True
+        self.written(write, outcome)  # queued: a turn is being taken
+        return False
+
+    def _publish(self, event: Event) -> None:
+        self.services.outlet.publish(event)
+        if _faults.hook is not None and event.durable:
+            _faults.hook("event_published")
+
+    def _start(self, start: Start) -> None:
+        self._starts.append(start)
+        self._wake()
+
+    def _finish(self, finish: Finish) -> None:
+        self.rested = True
+        self._wake()
+        self.services.keeper.rested(self, finish)
+
+    def _cancel_nodes(self) -> None:
+        starts, self._starts = self._starts, []
+        for start in starts:  # told to start, but not begun: there is nothing to unwind
+            self._mail.append(NodeCancelled(start.visit, self.services.clock()))
+        if self._scope is not None:
+            self._scope.cancel(reason=f"run {self.run_id} is being cancelled")
+
+    def _emit(self, visit: int, emission: Emission) -> None:
+        self.deliver(Emitted(visit, emission, self.services.clock()))
+
+    def written(self, write: Write, outcome: Outcome) -> None:
+        """Hear from the store."""
+        at = self.services.clock()
+        if isinstance(outcome, Applied):
+            self.deliver(CommitDurable(write.seq, at))
+        elif isinstance(outcome, Exists):
+            self.deliver(CommitRefused(write.seq, "it was there already", at))
+            self.services.keeper.taken(self, outcome.row)
+        else:
+            self.deliver(CommitRefused(write.seq, refusal(write, outcome), at))
+
+    # -- carrying nodes --------------------------------------------------------------------------------------
+
+    async def main(self) -> None:
+        """Carry the run's nodes until it rests. A checkpoint.
+
+        Cancelled from outside (or by KeyboardInterrupt) the run is INTERRUPTED; its last commit is handed over
+        before this raises. A cancel of the run itself only ends the episode.
+        """
+        try:
+            while not self.rested:
+                with trio.CancelScope() as self._scope:
+                    await self._carry()
+                self._end_live()
+        except BaseException:
+            self._end_live()
+            raise
+
+    def _end_live(self) -> None:
+        """Tell the machine about every visit that the scope took with it: the log says what that means."""
+        self._starts.clear()
+        for visit in sorted(self.machine.live):
+            self.deliver(NodeCancelled(visit, self.services.clock()))
+
+    async def _carry(self) -> None:
+        while not self.rested:
+            if self.services.tasks or len(self._starts) > 1:
+                await self._carry_tasks()
+            else:
+                await self._carry_inline()
+
+    async def _carry_inline(self) -> None:
+        """One visit after another on this task, while there is one at a time."""
+        steps, since = 0, time.perf_counter()
+        while not self.rested and len(self._starts) <= 1:
+            if not self._starts:
+                await self._sleep()
+                steps, since = 0, time.perf_counter()
+                continue
+            await self._visit(self._starts.pop())
+            steps += 1
+            if steps >= YIELD_STEPS or time.perf_counter() - since > YIELD_SECONDS:
+                await trio.lowlevel.checkpoint()
+                steps, since = 0, time.perf_counter()
+            else:
+                await trio.lowlevel.checkpoint_if_cancelled()
+
+    async def _carry_tasks(self) -> None:
+        """A task for every visit, until none is left."""
+        async with trio.open_nursery() as nursery:
+            while not self.rested:
+                while self._starts:
+                    nursery.start_soon(self._visit, self._starts.pop(0))
+                if not (self.services.tasks or self.machine.live):
+                    return
+                await self._sleep()
+
+    async def _visit(self, start: Start) -> None:
+        node = self.machine.blueprint.node(start.node)
+        assert node is not None  # noqa: S101 - the machine starts what its own blueprint has
+        self.deliver(await handle(node, start, self.lent, self.services.clock))
+
+    async def _sleep(self) -> None:
+        """Wait until there is something to carry or nothing will ever be; cancelled, it has lost nothing."""
+        if self._starts or self.rested:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            return
+        self._waiter = trio.lowlevel.current_task()
+
+        def abort(_: object) -> trio.lowlevel.Abort:
+            self._waiter = None
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _wake(self) -> None:
+        if self._waiter is not None:
+            task, self._waiter = self._waiter, None
+            trio.lowlevel.reschedule(task)
+
+
+def refusal(write: Write, outcome: Outcome) -> str:
+    """In words, why a write was refused."""
+    if isinstance(outcome, Stale):
+        return str(StaleEpoch(write.run_id, write.expect, outcome.current))
+    assert isinstance(outcome, Rejected)  # noqa: S101 - the other outcomes were handled
+    return str(StoreRejected(f"run {write.run_id!r}: {outcome.reason}"))

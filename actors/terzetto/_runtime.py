@@ -1,0 +1,432 @@
+"""`open_runtime`: the tree of a Terzetto program, and the handles that people hold."""
+
+import hashlib
+import signal
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Any, Final, Generic, Literal, TypeVar, cast
+from uuid import uuid4
+
+import trio
+from attrs import frozen
+from terzetto_protocol.admission import Admission
+from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit
+from terzetto_protocol.decisions import Decision
+from terzetto_protocol.errors import InvalidRequest, UnknownRun
+from terzetto_protocol.graph import Bound, Graph
+from terzetto_protocol.ids import check_run_id
+from terzetto_protocol.limits import HEARTBEAT, POOL_SIZE, QUEUE_SIZE, SHUTDOWN_DEADLINE
+from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.places import Barrier
+from terzetto_protocol.receipts import CancelReceipt, Receipt, Submitted
+from terzetto_protocol.records import BarrierRow, RunHeader, RunRow
+from terzetto_protocol.registry import Registry
+from terzetto_protocol.statuses import RunStatus
+
+from . import _faults
+from ._clock import wall_clock
+from ._hub import Hub, Subscription
+from ._inbox import Inbox
+from ._persistence import Persistence, PersistenceStatistics
+from ._results import Result
+from ._services import Service, ServiceTree
+from ._supervisor import Supervisor, SupervisorStatistics, load_fold
+from .stores import Store, open_store
+
+S = TypeVar("S")
+_ID_DIGITS: Final = 12
+
+
+@frozen
+class RuntimeStatistics:
+    """What every actor of a runtime says of itself."""
+
+    supervisor: SupervisorStatistics
+    persistence: PersistenceStatistics
+    hub: Any
+    store: dict[str, Any]
+    restarts: int
+    """System actors that were started again."""
+
+
+class DecisionChannel(Generic[S]):
+    """The way by which decisions reach one barrier; it can be held, passed on and closed."""
+
+    def __init__(self, runtime: "Runtime", run_id: str, barrier: str, source: str) -> None:
+        self.run_id: Final = run_id
+        self.barrier: Final = barrier
+        self._runtime: Runtime | None = runtime
+        self._source = source
+
+    async def decide(self, decision: Decision, /) -> Receipt:
+        """Decide; the receipt is durable. A checkpoint; raises as `Run.decide`, and `trio.ClosedResourceError`."""
+        if self._runtime is None:
+            raise trio.ClosedResourceError("this decision channel was closed")
+        return await self._runtime.decide(self.run_id, self.barrier, decision, source=self._source)
+
+    def close(self) -> None:
+        """Decide nothing more through this channel; the barrier keeps waiting. Not a checkpoint."""
+        self._runtime = None
+
+
+class Run(Generic[S]):
+    """A handle on one run; it costs nothing and may be made again from the id."""
+
+    def __init__(self, runtime: "Runtime", run_id: str, *, reused: bool = False) -> None:
+        self.run_id: Final = run_id
+        self.reused: Final = reused
+        """Whether submitting found the same run there already."""
+        self._runtime = runtime
+
+    def __repr__(self) -> str:
+        return f"<run {self.run_id}>"
+
+    def events(
+        self, *, last_event_id: int | str | None = None, heartbeat: float = HEARTBEAT, strict: bool = False
+    ) -> Subscription:
+        """Everything that the run tells, from its beginning or after an event that was seen.
+
+        `async with run.events() as events: async for event in events: ...`. The first item is a `Cursor` that
+        says how `last_event_id` was resolved; the iteration ends after `RunEnded`. A slow reader gets a `Gap`
+        and delays nobody.
+
+        Args:
+            last_event_id: id of the last event that was seen; None for everything.
+            heartbeat: seconds of silence after which a `Heartbeat` comes.
+            strict: end instead of going on when events between are gone.
+        """
+        return self._runtime.hub.events(self.run_id, last_event_id=last_event_id, heartbeat=heartbeat, strict=strict)
+
+    async def decide(self, barrier: "str | Barrier[S]", decision: Decision, /, *, source: str = "") -> Receipt:
+        """Resolve a barrier: by its id, its name, or `""` for the only open one. A checkpoint.
+
+        The receipt is `DecisionTaken`, or `AlreadyResolved` with the winner. Cancelled, the decision may
+        have been taken.
+
+        Raises:
+            Refused: no such barrier is open, or it does not take this decision; it keeps waiting.
+        """
+        name = barrier.name if isinstance(barrier, Barrier) else barrier
+        return await self._runtime.decide(self.run_id, name, decision, source=source)
+
+    def decisions(self, barrier: "str | Barrier[S]", *, source: str = "") -> DecisionChannel[S]:
+        """The decision channel of a barrier. Not a checkpoint."""
+        name = barrier.name if isinstance(barrier, Barrier) else barrier
+        return DecisionChannel(self._runtime, self.run_id, name, source)
+
+    async def cancel(self, reason: str = "") -> CancelReceipt:
+        """End the run: once this has returned nothing of it commits any more. A checkpoint."""
+        return await self._runtime.cancel(self.run_id, reason)
+
+    async def resume(self) -> Receipt:
+        """Let a paused run go on. A checkpoint."""
+        return await self._runtime.resume(self.run_id)
+
+    async def result(self) -> Result[S]:
+        """Wait for the end; never raises for an outcome. A checkpoint; a cancelled wait leaves the run alone."""
+        return cast("Result[S]", await self._runtime.supervisor.result(self.run_id))
+
+    async def status(self) -> RunStatus:
+        """The durable status. A checkpoint."""
+        return (await self._runtime.row(self.run_id)).status
+
+    async def state(self) -> S:
+        """A copy of the durable state. A checkpoint."""
+        return cast("S", await self._runtime.state(self.run_id))
+
+    async def barriers(self) -> list[BarrierRow]:
+        """Open barriers. A checkpoint."""
+        return await self._runtime.store.barriers(self.run_id)
+
+
+class Runtime:
+    """What `open_runtime` gives: submit runs, find them, steer them."""
+
+    def __init__(self, store: Store, registry: Registry, hub: Hub, persistence: Persistence, supervisor: Supervisor):
+        self.store: Final = store
+        self.hub: Final = hub
+        self.registry: Final = registry
+        self.supervisor: Final = supervisor
+        self.stopping = trio.Event()
+        """Set when a signal asked for a shutdown."""
+        self._persistence = persistence
+        self._tree: ServiceTree | None = None
+
+    async def submit(
+        self,
+        graph: Graph[S, Any],
+        state: S,
+        /,
+        *,
+        run_id: str | None = None,
+        key: str = "",
+        max_steps: int | None = None,
+        auto_approve: bool = False,
+        metadata: dict[str, str | int | float | bool] | None = None,
+    ) -> Run[S]:
+        """Start a run; once this has returned the run, its input and its graph version are durable. A checkpoint.
+
+        Cancelled, the run may or may not be there: submit it again under the same id or key.
+
+        Args:
+            graph: one of the graphs that the runtime was opened with.
+            state: copied.
+            run_id: 1 to 128 of `A-Z a-z 0-9 . _ -`; the same id with the same input is the same run.
+            key: idempotency key: the same key with the same input is the same run, whatever its id.
+            max_steps: visits that this run may make.
+            auto_approve: approve every barrier that this run comes to.
+            metadata: kept with the run and shown with it.
+
+        Raises:
+            QueueFull: every slot and every place in the queue is taken.
+            RunConflict: the id or key belongs to a run with another graph or input.
+            InvalidRequest: the id, state or metadata is not acceptable.
+            NotStorable: the state would not come back from the store as it is.
+            StoreUnavailable: the store is gone for now.
+        """
+        bound = self.registry.of(graph)
+        blueprint = bound.graph.build()
+        copy = blueprint.state.copy(state)
+        header = RunHeader(
+            run_id=check_run_id(run_id if run_id is not None else uuid4().hex[:_ID_DIGITS]),
+            graph=blueprint.name,
+            version=blueprint.version,
+            fingerprint=blueprint.fingerprint,
+            input_digest=_digest(blueprint.name, blueprint.version, copy[0]),
+            at=self.supervisor.clock(),
+            key=key,
+            max_steps=_steps(max_steps, blueprint.max_steps),
+            auto_approve=auto_approve,
+            metadata=metadata or {},
+        )
+        settled = hasattr(self.store, "commit_now")
+        machine, first = RunMachine.begin(blueprint, header, copy, settled=settled, promises=self.store.durable)
+        receipt = await self.supervisor.submit(machine, first, bound.deps)
+        return Run(self, receipt.run_id, reused=receipt.reused)
+
+    async def run(self, graph: Graph[S, Any], state: S, /, **options: Any) -> S:
+        """Submit, wait for the end, and return the final state. A checkpoint.
+
+        Takes the options of `submit`. Cancelling the caller does not cancel the run.
+
+        Raises:
+            RunFailed: the run ended FAILED or CANCELLED.
+        """
+        run = await self.submit(graph, state, **options)
+        return (await run.result()).unwrap()
+
+    def get(self, run_id: str) -> Run[Any]:
+        """A handle on a run that was submitted earlier, perhaps by another process. Not a checkpoint."""
+        return Run(self, check_run_id(run_id))
+
+    async def row(self, run_id: str) -> RunRow:
+        """What the store lists about a run; raises `UnknownRun`. A checkpoint."""
+        row = await self.store.run(run_id)
+        if row is None:
+            raise UnknownRun(run_id)
+        return row
+
+    async def runs(
+        self, *, statuses: Sequence[RunStatus] | None = None, before: str | None = None, limit: int | None = 100
+    ) -> list[RunRow]:
+        """Runs of the store, newest first; `limit` 0 means none, None all. A checkpoint."""
+        return await self.store.runs(statuses=statuses, before=before, limit=limit)
+
+    async def state(self, run_id: str) -> Any:
+        """A copy of a run's durable state. A checkpoint."""
+        row = await self.row(run_id)
+        bound = self.registry.find(row.header.graph, row.header.version)
+        if bound is None:
+            raise InvalidRequest(f"run {run_id!r}: its graph {row.header.graph!r} is not known here")
+        return (await load_fold(self.store, row, bound.graph.build())).state
+
+    async def decide(
+        self, run_id: str, barrier: str, decision: Decision, /, *, source: str = "", command_id: str | None = None
+    ) -> Receipt:
+        """Resolve a barrier; see `Run.decide`. A checkpoint."""
+        command = Decide(command_id or uuid4().hex, run_id, barrier, decision, source)
+        return await self.supervisor.decide(command)
+
+    async def cancel(self, run_id: str, reason: str = "") -> CancelReceipt:
+        """End a run; see `Run.cancel`. A checkpoint."""
+        return await self.supervisor.cancel(Cancel(uuid4().hex, run_id, reason))
+
+    async def resume(self, run_id: str) -> Receipt:
+        """Let a paused run go on. A checkpoint."""
+        return await self.supervisor.resume(Resume(uuid4().hex, run_id))
+
+    async def carry_out(self, command: Command) -> Receipt:
+        """Do what a command from outside says. A checkpoint."""
+        if isinstance(command, Decide):
+            return await self.supervisor.decide(command)
+        if isinstance(command, Cancel):
+            return await self.supervisor.cancel(command)
+        if isinstance(command, Resume):
+            return await self.supervisor.resume(command)
+        return await self._submit_command(command)
+
+    async def _submit_command(self, command: Submit) -> Receipt:
+        bound = self.registry.find(command.graph, command.version) if command.version else None
+        bound = bound or self.registry.latest(command.graph)
+        state = bound.graph.build().state.from_json(command.state)
+        run = await self.submit(
+            bound.graph, state, run_id=command.run_id, key=command.key, auto_approve=command.auto_approve
+        )
+        return Submitted(run.run_id, self.store.durable, run.reused)
+
+    @property
+    def pool_size(self) -> int:
+        """Runs that are live at once; may be set while running."""
+        return self.supervisor.admission.pool_size
+
+    @pool_size.setter
+    def pool_size(self, size: int) -> None:
+        if size < 1:
+            raise InvalidRequest(f"a pool of {size} runs would never run anything")
+        self.supervisor.admission.pool_size = size
+        self.supervisor.store_changed()
+
+    def statistics(self) -> RuntimeStatistics:
+        """What every actor says of itself, now. Not a checkpoint."""
+        return RuntimeStatistics(
+            supervisor=self.supervisor.statistics(),
+            persistence=self._persistence.statistics(),
+            hub=self.hub.statistics(),
+            store=self.store.statistics(),
+            restarts=0 if self._tree is None else self._tree.restarts,
+        )
+
+
+@asynccontextmanager
+async def open_runtime(
+    store: str | Store,
+    graphs: Sequence[Graph[Any, None] | Bound[Any]],
+    *,
+    pool_size: int = POOL_SIZE,
+    queue_size: int = QUEUE_SIZE,
+    dispatch: Literal["direct", "task"] = "direct",
+    shutdown_deadline: float = SHUTDOWN_DEADLINE,
+    signals: bool = False,
+) -> AsyncGenerator["Runtime", None]:
+    """Run graphs as long as the `async with` block lasts; afterwards no task, thread or descriptor is left.
+
+    Leaving the block lets running work reach its next commit within `shutdown_deadline` seconds and
+    interrupts what is left; an error or a cancel that leaves the block interrupts at once. Both keep the
+    same promises: what was interrupted goes on with the next `open_runtime` on the same store, and so
+    does what was left behind by a process that died.
+
+    Args:
+        store: a URL (`"sqlite:runs.db"`, `"memory:"`) or a store that is not open yet.
+        graphs: every graph whose runs are to be carried, bound to its deps where it has some.
+        pool_size: runs that are live at once.
+        queue_size: new runs that wait for a slot before `submit` raises `QueueFull`.
+        dispatch: `"direct"` runs a lone visit on its run's task, `"task"` gives every visit its own.
+        shutdown_deadline: seconds.
+        signals: SIGTERM and SIGINT leave the block in good order, a second one at once.
+
+    Raises:
+        GraphError: a graph has mistakes.
+        StoreInUse, StoreTooNew, StoreUnavailable: the store cannot be opened; the message says what to do.
+    """
+    _faults.install_from_environment()
+    registry = Registry(graphs)
+    opened = open_store(store) if isinstance(store, str) else store
+    async with opened:
+        clock = wall_clock()
+        hub = Hub(opened)
+        persistence = Persistence(opened, on_change=lambda: supervisor.store_changed())
+        supervisor = Supervisor(
+            store=opened,
+            registry=registry,
+            hub=hub,
+            persistence=persistence,
+            admission=Admission(pool_size, queue_size),
+            clock=clock,
+            tasks=dispatch == "task",
+        )
+        runtime = Runtime(opened, registry, hub, persistence, supervisor)
+        async with _tree(runtime, persistence, supervisor) as nursery:
+            stop = _Stop(runtime, shutdown_deadline)
+            with trio.CancelScope() as stop.body, _listening(nursery, stop, signals):
+                try:
+                    yield runtime
+                    stop.clean = True
+                finally:
+                    await stop.drain()
+    hub.close()
+
+
+@asynccontextmanager
+async def _tree(
+    runtime: Runtime, persistence: Persistence, supervisor: Supervisor
+) -> AsyncGenerator[trio.Nursery, None]:
+    services = [Service("persistence", persistence.run, persistence.close), Service("supervisor", supervisor.run)]
+    if runtime.store.shared:
+        services.append(Service("inbox", Inbox(runtime.store, runtime.carry_out).run))
+    tree = ServiceTree(services)
+    runtime._tree = tree  # noqa: SLF001 - the runtime is being put together here
+    async with trio.open_nursery() as nursery:
+        await nursery.start(tree.run)
+        yield nursery
+        nursery.cancel_scope.cancel(reason="the runtime is closed")
+
+
+class _Stop:
+    """The way out: in good order, or at once."""
+
+    def __init__(self, runtime: Runtime, deadline: float) -> None:
+        self.clean = False
+        self.body = trio.CancelScope()
+        self._runtime = runtime
+        self._deadline = deadline
+        self._drain = trio.CancelScope(shield=True)
+
+    def signalled(self) -> None:
+        """A signal came: the first leaves in good order, the second at once."""
+        if self._runtime.stopping.is_set():
+            self._drain.deadline = trio.current_time()
+        self._runtime.stopping.set()
+        self.clean = True
+        self.body.cancel(reason="a signal asked for a shutdown")
+
+    async def drain(self) -> None:
+        """Let runs reach their commits. Shielded, with a deadline. A checkpoint."""
+        deadline = self._deadline if self.clean else 0.0
+        with self._drain:
+            self._drain.deadline = min(self._drain.deadline, trio.current_time() + deadline + 2 * SHUTDOWN_DEADLINE)
+            await self._runtime.supervisor.drain(deadline)
+
+
+def _listening(nursery: trio.Nursery, stop: _Stop, signals: bool) -> AbstractAsyncContextManager[None] | Any:  # noqa: FBT001 - passed on
+    if not signals:
+        return nullcontext()
+    receiver = trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT)
+    return _Listening(nursery, receiver, stop)
+
+
+class _Listening:
+    def __init__(self, nursery: trio.Nursery, receiver: Any, stop: _Stop) -> None:
+        self._nursery, self._receiver, self._stop = nursery, receiver, stop
+
+    def __enter__(self) -> None:
+        arriving = self._receiver.__enter__()
+        self._nursery.start_soon(self._listen, arriving)
+
+    def __exit__(self, *error: Any) -> None:
+        self._receiver.__exit__(*error)
+
+    async def _listen(self, arriving: Any) -> None:
+        async for _ in arriving:
+            self._stop.signalled()
+
+
+def _digest(graph: str, version: str, state: bytes) -> str:
+    return hashlib.sha256(b"\0".join((graph.encode(), version.encode(), state))).hexdigest()
+
+
+def _steps(asked: int | None, default: int) -> int:
+    if asked is not None and asked < 1:
+        raise InvalidRequest(f"max_steps {asked} allows no visit at all")
+    return asked or default
+
+

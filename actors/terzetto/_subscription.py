@@ -1,0 +1,229 @@
+"""One reader of one run's events: waits for them, and gives them out in order."""
+
+import math
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Final, Protocol, final
+
+import trio
+
+from terzetto_protocol.errors import ActorStopped, UnknownRun
+from terzetto_protocol.event_log import EventLog
+from terzetto_protocol.event_reader import Reader
+from terzetto_protocol.events import Event, Heartbeat, StreamItem
+
+HUB: Final = "the event hub"
+"""What `ActorStopped` calls it."""
+TURN_ITEMS: Final = 64
+"""Items that `async for` gives out before it lets other tasks run."""
+BATCH_ITEMS: Final = 256
+"""Items of one batch at most."""
+
+
+class Stream:
+    """One run in the hub: its log, how many read it, and who of them waits."""
+
+    __slots__ = ("idle", "log", "readers", "run_id", "waiting")
+
+    def __init__(self, run_id: str, log: EventLog) -> None:
+        self.run_id, self.log = run_id, log
+        self.readers = 0
+        self.idle = False
+        """Whether the run is parked or ended."""
+        self.waiting: dict[trio.lowlevel.Task, None] = {}
+
+    def wake(self) -> None:
+        """Let everyone who waits go on; each finds out for itself why."""
+        waiting, self.waiting = self.waiting, {}
+        for task in waiting:
+            trio.lowlevel.reschedule(task)
+
+    async def wait(self) -> None:
+        """Wait for `wake`; a checkpoint, and a cancelled wait leaves nothing behind."""
+        task = trio.lowlevel.current_task()
+        self.waiting[task] = None
+
+        def leave(_: object) -> trio.lowlevel.Abort:
+            del self.waiting[task]  # a task that was woken is not aborted any more, so it is there
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        await trio.lowlevel.wait_task_rescheduled(leave)
+
+
+class Source(Protocol):
+    """What a subscription needs of the hub."""
+
+    closed: bool
+    gaps: int
+
+    async def attach(self, run_id: str) -> Stream:
+        """Count a reader in, or raise `UnknownRun`; always a checkpoint, and a cancelled one leaves no reader."""
+        ...
+
+    def detach(self, stream: Stream) -> None:
+        """Count a reader out."""
+        ...
+
+    async def recollect(self, stream: Stream, after: int, through: int) -> tuple[Sequence[Event], int]:
+        """Durable events after `after`, and the id up to which they are complete: `through`, or less."""
+        ...
+
+
+@final
+class Subscription:
+    """Gives every event of a run after its cursor once, in order; what is missing is counted, never passed over.
+
+    The first item is a `Cursor`, the last one `RunEnded`; a run that has not ended is waited for. A cancelled
+    `async for` or batch loses nothing: the next one begins with the same item. One task iterates at a time.
+    Each item is at least a cancel check, and at least every 64 items other tasks get to run.
+
+    Iterating raises `ActorStopped` when the hub is closed, `UnknownRun` when the run is deleted meanwhile, and
+    what the store raises; after `StoreUnavailable` iterating may go on where it was.
+    """
+
+    def __init__(
+        self, source: Source, run_id: str, last_event_id: int | str | None, heartbeat: float, *, strict: bool
+    ) -> None:
+        self._source, self._run_id = source, run_id
+        self._last_event_id, self._heartbeat, self._strict = last_event_id, heartbeat, strict
+        self._place: tuple[Reader, Stream] | None = None
+        self._entered = self._begun = self._busy = False
+        self._items: list[StreamItem] = []
+        """Fetched, and to be given out from the end."""
+
+    async def __aenter__(self) -> "Subscription":
+        """Attach: a checkpoint, and nothing is attached when it is cancelled.
+
+        Raises `UnknownRun` when nobody knows the run, and `ActorStopped` when the hub is closed.
+        """
+        if self._entered:
+            raise RuntimeError("a subscription is entered once; ask for another one")
+        self._entered = True
+        stream = await self._source.attach(self._run_id)
+        self._place = Reader(stream.log, self._last_event_id, strict=self._strict), stream
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Detach, whatever has happened; not a checkpoint."""
+        if self._place is not None:
+            stream = self._place[1]
+            self._place, self._items = None, []
+            self._source.detach(stream)
+            if self._busy:
+                stream.wake()  # another task is waiting in here, and nobody would ever wake it
+
+    def __aiter__(self) -> "Subscription":
+        return self
+
+    async def __anext__(self) -> StreamItem:
+        """The next item: a checkpoint when it has to be fetched, else a cancel check."""
+        if self._items:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            self._items = await self._fetch(TURN_ITEMS)
+            self._items.reverse()
+            if not self._items:
+                raise StopAsyncIteration
+        return self._items.pop()
+
+    async def take(self) -> list[StreamItem]:
+        """The next items, 1 to 256 of those that are there, or none after the last one; always a checkpoint."""
+        if not self._items:
+            return await self._fetch(BATCH_ITEMS)
+        await trio.lowlevel.checkpoint()
+        items, self._items = self._items[::-1], []
+        return items
+
+    def batches(self) -> "Batches":
+        """The same items as lists of what is there, for readers who are in a hurry."""
+        return Batches(self)
+
+    async def _fetch(self, limit: int) -> list[StreamItem]:
+        """What comes next, in a list of its own; empty after the last item. A checkpoint that loses nothing."""
+        if self._place is None:
+            raise trio.ClosedResourceError("this subscription is not entered, or was left")
+        if self._busy:
+            raise trio.BusyResourceError("another task is iterating over this subscription")
+        self._busy = True
+        try:
+            reader, stream = self._place
+            items = await (self._more(reader, stream, limit) if self._begun else self._begin(reader, stream))
+        finally:
+            self._busy = False
+        self._source.gaps += reader.gaps
+        reader.gaps = 0
+        return items
+
+    async def _begin(self, reader: Reader, stream: Stream) -> list[StreamItem]:
+        # What comes back is read twice where the Cursor counts what does not: holding it might take any memory.
+        last, goal, returning = reader.last, reader.goal, 0
+        await trio.lowlevel.checkpoint()
+        while reader.counts and last < goal:
+            found, through = await self._source.recollect(stream, last, goal)
+            returning += sum(last < event.id <= through for event in found)
+            last = through
+        self._begun = True
+        return [reader.cursor(returning)]
+
+    async def _more(self, reader: Reader, stream: Stream, limit: int) -> list[StreamItem]:
+        rested = silent = False
+        while not reader.ended:
+            if reader.last < reader.goal:
+                if items := reader.recall(*await self._source.recollect(stream, reader.last, reader.goal)):
+                    return items
+                rested = True
+            elif events := reader.peek(limit):
+                if not rested:
+                    await trio.lowlevel.checkpoint()  # the window may move on meanwhile: these are ours already
+                return reader.advance(events)
+            elif silent:
+                return [Heartbeat()]
+            elif not rested:
+                await trio.lowlevel.checkpoint()  # a busy run goes on meanwhile, at a third of the price of a wait
+                rested = True
+            else:
+                self._check(stream)
+                silent = await self._wait(stream)
+        if not rested:
+            await trio.lowlevel.checkpoint()
+        return []
+
+    def _check(self, stream: Stream) -> None:
+        """Raise when no event will come, so that nobody waits for it."""
+        if self._source.closed:
+            raise ActorStopped(HUB)
+        if stream.log.terminal is not None:  # its last event was to be read back, and is not there any more
+            raise UnknownRun(self._run_id)
+
+    async def _wait(self, stream: Stream) -> bool:
+        """Wait until something has happened, or say that nothing did for so long."""
+        if self._heartbeat == math.inf:
+            await stream.wait()
+            silent = False
+        else:
+            with trio.move_on_after(self._heartbeat) as scope:
+                await stream.wait()
+            silent = scope.cancelled_caught
+        if self._place is None:
+            raise trio.ClosedResourceError("this subscription was left while a task was iterating over it")
+        return silent
+
+
+@final
+class Batches:
+    """An iterator over lists of items, never empty; see `Subscription.take`."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+
+    def __aiter__(self) -> "Batches":
+        return self
+
+    async def __anext__(self) -> list[StreamItem]:
+        """The next batch; a checkpoint."""
+        items = await self._subscription.take()
+        if not items:
+            raise StopAsyncIteration
+        return items

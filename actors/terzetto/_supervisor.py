@@ -1,0 +1,588 @@
+"""The supervisor: which runs are live, who gets a slot, and what happens when they come to rest.
+
+It owns the index of live runs, the admission queue and the nursery of the run tasks. It tells runs by
+delivering inputs, and hears from them by the `Keeper` calls of their turns. What kills it (a bug in it,
+or the persistence actor's death) takes its runs with it; they are claimed again by the next incarnation.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import trio
+from attrs import frozen
+from terzetto_protocol.admission import Admission
+from terzetto_protocol.commands import Cancel, Decide, Resume
+from terzetto_protocol.errors import (
+    ActorStopped,
+    Malformed,
+    Refused,
+    RunConflict,
+    StoreRejected,
+    StoreUnavailable,
+    UnknownRun,
+)
+from terzetto_protocol.fold import Fold
+from terzetto_protocol.inputs import (
+    CancelRequested,
+    Claimed,
+    Decided,
+    Halted,
+    Input,
+    ResumeRequested,
+    StoreGaveUp,
+    TimerFired,
+)
+from terzetto_protocol.limits import CANCEL_GRACE
+from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, Receipt, Submitted
+from terzetto_protocol.records import BarrierRow, RunHeader, RunRow
+from terzetto_protocol.registry import Registry
+from terzetto_protocol.statuses import TERMINAL, BarrierStatus, RunStatus
+from terzetto_protocol.turn import Finish
+
+from . import _faults
+from ._hub import Hub
+from ._mailbox import Slot
+from ._persistence import STOPPED, Persistence
+from ._results import Result, result_of
+from ._run import RunActor, Services
+from ._timers import Timers
+from .stores._contract import Store
+
+S = TypeVar("S")
+
+RECOVERY_INTERVAL: Final = 30.0
+"""Seconds between looks for runs that should be live and are not."""
+_UNFINISHED: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.CANCELLING, RunStatus.INTERRUPTED)
+
+
+@frozen
+class SupervisorStatistics:
+    """What the supervisor says of itself."""
+
+    live: int
+    """Runs in memory."""
+    carried: int
+    """Runs with a task."""
+    waiting: int
+    """Runs that wait for a slot."""
+    pool_size: int
+    ended: int
+    """Runs that came to a terminal status here."""
+    timers: int
+    """Parked runs with a deadline."""
+    unclaimed: tuple[tuple[str, str], ...]
+    """Runs that stay as they are, and why."""
+
+
+class Supervisor:
+    """Index, admission, recovery, timers, drain."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        registry: Registry,
+        hub: Hub,
+        persistence: Persistence,
+        admission: Admission,
+        clock: Callable[[], float],
+        tasks: bool,
+    ) -> None:
+        self.store: Final = store
+        self.registry: Final = registry
+        self.admission: Final = admission
+        self.clock: Final = clock
+        self._persistence = persistence
+        self._hub = hub
+        settle = getattr(store, "commit_now", None)
+        self._services = Services(self, hub, persistence, clock, settle, tasks)
+        self.closing = False
+        self._nursery: trio.Nursery | None = None
+        self._actors: dict[str, RunActor] = {}
+        self._carried: set[str] = set()
+        self._loading: dict[str, trio.Event] = {}
+        self._submits: dict[str, Slot[Submitted]] = {}
+        self._slots: dict[str, Slot[Receipt]] = {}
+        self._enders: dict[str, list[Slot[Result[Any]]]] = {}
+        self._unclaimed: dict[str, str] = {}
+        self._timers = Timers(clock)
+        self._look = trio.Event()
+        self._quiet = trio.Event()
+        self._ended = 0
+
+    # -- the actor's own life --------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Keep runs until cancelled. A checkpoint. Whoever waits for an answer then gets `ActorStopped`."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                await self._nursery.start(self._recover)
+                self._nursery.start_soon(self._timers.run, self._fire)
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self._nursery = None
+            self._forget()
+
+    def _forget(self) -> None:
+        """Answer everybody who waits, and know nothing: the next incarnation reads the store."""
+        stopped = ActorStopped("the supervisor")
+        waiting: list[Slot[Any]] = [*self._submits.values(), *self._slots.values()]
+        waiting.extend(slot for slots in self._enders.values() for slot in slots)
+        for slot in waiting:
+            slot.fail(stopped)
+        self._submits, self._slots, self._enders = {}, {}, {}
+        self._actors, self._carried = {}, set()
+        self._timers.clear()
+        self.admission.clear()
+
+    def store_changed(self) -> None:
+        """The store went away or came back: look for runs that were left behind meanwhile. Not a checkpoint."""
+        if self._persistence.available:
+            self._look.set()
+
+    # -- submitting ------------------------------------------------------------------------------------------
+
+    async def submit(self, machine: RunMachine[Any], first: Any, deps: Any) -> Submitted:
+        """Make a new run durable and let it wait for a slot. A checkpoint.
+
+        Cancelled, the run may or may not be there; submitting it again under the same id or key tells.
+
+        Raises:
+            QueueFull: every slot and every place in the queue is taken.
+            RunConflict: the id or key belongs to a run with another graph or input.
+            StoreUnavailable: the store is gone for now.
+        """
+        header = machine.fold.header
+        self._check_open()
+        already = self._actors.get(header.run_id)
+        if already is not None:
+            return await self._again(header, already)
+        self.admission.promise()
+        slot: Slot[Submitted] = Slot()
+        self._submits[header.run_id] = slot
+        actor = RunActor(machine, deps, self._services)
+        self._actors[header.run_id] = actor
+        actor.perform(first)
+        return await slot.wait()
+
+    async def _again(self, header: RunHeader, already: RunActor) -> Submitted:
+        pending = self._submits.get(header.run_id)
+        same_run(header, already.machine.fold.header)
+        if pending is not None:
+            await pending.wait()
+        await trio.lowlevel.checkpoint()
+        return Submitted(header.run_id, self.store.durable, reused=True)
+
+    def _check_open(self) -> None:
+        if self.closing or self._nursery is None:
+            raise ActorStopped("the runtime")
+        if not self._persistence.available:
+            raise StoreUnavailable("the store is gone for now: new work is refused, running work waits for it")
+
+    # -- commands --------------------------------------------------------------------------------------------
+
+    async def decide(self, command: Decide) -> Receipt:
+        """Resolve a barrier; the answer is durable. A checkpoint; a cancelled call may have been heard.
+
+        Raises:
+            Refused: the barrier is not open, or does not take this decision; it keeps waiting.
+            UnknownRun: no run has this id.
+        """
+        if not command.barrier:
+            actor = await self._actor(command.run_id)
+        else:
+            winner = await self._resolved_before(command)
+            if winner is not None:
+                return winner
+            actor = await self._actor(command.run_id)
+        barrier = name_barrier(actor.machine, command.barrier)
+        at, slot = self.clock(), self.admission.free or command.run_id in self.admission.holders
+        msg = Decided(barrier, command.decision, command.source, at, command.command_id, slot=slot)
+        return await self._command(actor, msg, command.command_id)
+
+    async def _resolved_before(self, command: Decide) -> AlreadyResolved | None:
+        """How the barrier was resolved, if its run is not in memory and the store knows."""
+        if command.run_id in self._actors:
+            return None
+        for row in reversed(await self.store.barriers(command.run_id, only_open=False)):
+            if command.barrier in (row.barrier, row.name):
+                return already_resolved(row)
+        return None
+
+    async def cancel(self, command: Cancel) -> CancelReceipt:
+        """End a run; `requested` and `stopped` are durable when they are told. A checkpoint."""
+        if command.run_id not in self._actors:
+            row = await self.store.run(command.run_id)
+            if row is None:
+                return CancelReceipt(command.run_id, "unknown", None, self.store.durable)
+            if row.status in TERMINAL:
+                return CancelReceipt(command.run_id, "already_terminal", row.status, self.store.durable)
+        actor = await self._actor(command.run_id)
+        msg = CancelRequested(command.reason, self.clock(), command.command_id)
+        receipt = await self._command(actor, msg, command.command_id)
+        assert isinstance(receipt, CancelReceipt)  # noqa: S101 - the machine answers a cancel with nothing else
+        return receipt
+
+    async def resume(self, command: Resume) -> Receipt:
+        """Let a paused run go on; the answer is durable. A checkpoint."""
+        actor = await self._actor(command.run_id)
+        return await self._command(actor, ResumeRequested(self.clock(), command.command_id), command.command_id)
+
+    async def _command(self, actor: RunActor, msg: Input, command_id: str) -> Receipt:
+        slot = self._slots.setdefault(command_id, Slot())
+        try:
+            self._set_going(actor, msg)
+            return await slot.wait()
+        finally:
+            self._slots.pop(command_id, None)
+            self._passivate(actor)
+
+    def _set_going(self, actor: RunActor, msg: Input) -> None:
+        """Deliver something that may bring a parked run back to life."""
+        actor.claim(msg)
+        if actor.machine.status is RunStatus.RUNNING and not actor.machine.fenced:
+            self.admission.take(actor.run_id)
+            self._carry(actor)
+
+    # -- what runs tell --------------------------------------------------------------------------------------
+
+    def rested(self, actor: RunActor, finish: Finish) -> None:
+        """A run came to rest: queue it, or let it go from memory."""
+        run_id = actor.run_id
+        if finish.fenced:
+            self._fenced(actor, finish.fenced)
+        elif finish.status is RunStatus.QUEUED:
+            self._queued(actor)
+        else:
+            self._let_go(actor, finish.status)
+        self._fill()
+        if not self._carried and not self._actors.get(run_id):
+            self._quiet.set()
+
+    def _queued(self, actor: RunActor) -> None:
+        slot = self._submits.pop(actor.run_id, None)
+        if slot is not None:
+            self.admission.keep_promise()
+            slot.answer(Submitted(actor.run_id, self.store.durable))
+            if _faults.hook is not None:
+                _faults.hook("receipt_sent")
+        self.admission.leave(actor.run_id)
+        if not self.closing:
+            self.admission.enqueue(actor.run_id, returning=slot is None)
+
+    def _let_go(self, actor: RunActor, status: RunStatus) -> None:
+        run_id = actor.run_id
+        if self._actors.get(run_id) is actor:
+            del self._actors[run_id]
+        self.admission.leave(run_id)
+        self._hub.idle(run_id)
+        if status is RunStatus.AWAITING_INPUT:
+            self._timers.set(run_id, deadline_of(actor.machine))
+        elif status in TERMINAL:
+            self._ended += 1
+            self._timers.drop(run_id)
+            result = result_of(actor.machine.fold)
+            for slot in self._enders.pop(run_id, ()):
+                slot.answer(result)
+
+    def _fenced(self, actor: RunActor, reason: str) -> None:
+        """The store refused a write of this run: forget what we know about it."""
+        run_id = actor.run_id
+        if self._actors.get(run_id) is actor:
+            del self._actors[run_id]
+        self.admission.leave(run_id)
+        self._hub.idle(run_id)
+        slot = self._submits.pop(run_id, None)
+        if slot is not None:
+            self.admission.keep_promise()
+            slot.fail(StoreRejected(reason))
+        elif STOPPED not in reason and self._nursery is not None:
+            self._nursery.start_soon(self._give_up, run_id, reason)
+
+    async def _give_up(self, run_id: str, reason: str) -> None:
+        """Fail a run whose write can never be stored; one that somebody else owns now is left alone."""
+        row = await self.store.run(run_id)
+        if row is None or row.status in TERMINAL or "claimed again" in reason:
+            return
+        actor = await self._actor(run_id)
+        actor.claim(StoreGaveUp(reason, self.clock()))
+
+    def reply(self, command_id: str, receipt: Receipt) -> None:
+        """Hand a receipt to whoever asked."""
+        slot = self._slots.get(command_id)
+        if slot is not None:
+            slot.answer(receipt)
+        if _faults.hook is not None:
+            _faults.hook("receipt_sent")
+
+    def denied(self, command_id: str, error: Refused) -> None:
+        """Hand a refusal to whoever asked."""
+        slot = self._slots.get(command_id)
+        if slot is not None:
+            slot.fail(error)
+
+    def taken(self, actor: RunActor, row: RunRow) -> None:
+        """A submitted id or key is there already: the same run, or a conflict."""
+        slot = self._submits.pop(actor.run_id, None)
+        if slot is None:
+            return
+        self.admission.keep_promise()
+        try:
+            same_run(actor.machine.fold.header, row.header)
+        except RunConflict as error:
+            slot.fail(error)
+        else:
+            slot.answer(Submitted(row.run_id, self.store.durable, reused=True))
+
+    # -- slots -----------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        while self._nursery is not None and not self.closing:
+            run_id = self.admission.next()
+            if run_id is None:
+                return
+            actor = self._actors.get(run_id)
+            if actor is not None:
+                self._claim(actor)
+            else:
+                self._nursery.start_soon(self._load_and_claim, run_id)
+
+    def _claim(self, actor: RunActor) -> None:
+        actor.claim(Claimed(self.clock()))
+        self._carry(actor)
+
+    def _carry(self, actor: RunActor) -> None:
+        if self._nursery is not None and not actor.rested and not actor.carried:
+            actor.carried = True
+            self._carried.add(actor.run_id)
+            self._nursery.start_soon(self._main, actor, name=f"run {actor.run_id}")
+
+    async def _main(self, actor: RunActor) -> None:
+        try:
+            await actor.main()
+        finally:
+            actor.carried = False
+            if self._actors.get(actor.run_id) in (actor, None):
+                self._carried.discard(actor.run_id)
+            if not self._carried:
+                self._quiet.set()
+
+    async def _load_and_claim(self, run_id: str) -> None:
+        try:
+            actor = await self._actor(run_id)
+            if not actor.carried:
+                self._claim(actor)
+        except (Refused, UnknownRun, Malformed) as error:
+            self._unclaimed[run_id] = str(error)
+            self.admission.leave(run_id)
+        except StoreUnavailable:
+            self.admission.leave(run_id)  # the next look finds it again
+
+    # -- memory ----------------------------------------------------------------------------------------------
+
+    async def _actor(self, run_id: str) -> RunActor:
+        """The run's actor, read from the store if it is not in memory. A checkpoint where it has to be read."""
+        while run_id not in self._actors:
+            loading = self._loading.get(run_id)
+            if loading is not None:
+                await loading.wait()
+                continue
+            self._loading[run_id] = done = trio.Event()
+            try:
+                machine, deps = await self._load(run_id)
+                self._actors[run_id] = RunActor(machine, deps, self._services)
+            finally:
+                del self._loading[run_id]
+                done.set()
+        return self._actors[run_id]
+
+    async def _load(self, run_id: str) -> tuple[RunMachine[Any], Any]:
+        row = await self.store.run(run_id)
+        if row is None:
+            raise UnknownRun(run_id)
+        bound = self.registry.find(row.header.graph, row.header.version)
+        if bound is None:
+            raise Refused(run_id, f"graph {row.header.graph!r} {row.header.version!r} is not known here; it stays as it is")
+        fold = await load_fold(self.store, row, bound.graph.build())
+        settled = self._services.settle is not None
+        self._unclaimed.pop(run_id, None)
+        return RunMachine(fold, settled=settled, promises=self.store.durable), bound.deps
+
+    def _passivate(self, actor: RunActor) -> None:
+        """Let an actor go that was only read to be asked something."""
+        machine = actor.machine
+        waits_for_slot = machine.status is RunStatus.QUEUED
+        if machine.at_rest and not waits_for_slot and self._actors.get(actor.run_id) is actor:
+            self._let_go(actor, machine.status) if machine.status not in TERMINAL else self._drop(actor)
+
+    def _drop(self, actor: RunActor) -> None:
+        del self._actors[actor.run_id]
+        self._hub.idle(actor.run_id)
+
+    # -- recovery and timers ---------------------------------------------------------------------------------
+
+    async def _recover(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """A loop, not a one-shot: what should be live and is not is claimed."""
+        started = False
+        while True:
+            self._look = trio.Event()
+            try:
+                await self._look_once()
+            except StoreUnavailable:
+                pass  # the persistence actor tells when it is back
+            if not started:
+                started = True
+                task_status.started()
+            with trio.move_on_after(RECOVERY_INTERVAL):
+                await self._look.wait()
+
+    async def _look_once(self) -> None:
+        for row in reversed(await self.store.runs(statuses=_UNFINISHED, limit=None)):
+            if row.run_id not in self._actors and not self.closing:
+                self.admission.enqueue(row.run_id, returning=row.status is not RunStatus.QUEUED)
+        for row in await self.store.runs(statuses=(RunStatus.AWAITING_INPUT,), limit=None):
+            if row.timer is not None and row.run_id not in self._actors:
+                self._timers.set(row.run_id, row.timer)
+        self._fill()
+
+    async def _fire(self, run_id: str) -> None:
+        """A parked run's deadline has passed: its barriers decide by themselves."""
+        try:
+            actor = await self._actor(run_id)
+        except (Refused, UnknownRun, Malformed) as error:
+            self._unclaimed[run_id] = str(error)
+            return
+        slot = self.admission.free or run_id in self.admission.holders
+        for barrier in due_barriers(actor.machine, self.clock()):
+            try:
+                self._set_going(actor, TimerFired(barrier, self.clock(), slot=slot))
+            except Refused:
+                continue  # somebody decided in this very moment, and was first
+        self._passivate(actor)
+
+    # -- the end of runs -------------------------------------------------------------------------------------
+
+    async def result(self, run_id: str) -> Result[Any]:
+        """Wait for a run's end. A checkpoint; a cancelled wait changes nothing.
+
+        Raises:
+            UnknownRun: no run has this id.
+        """
+        slot: Slot[Result[Any]] = Slot()
+        self._enders.setdefault(run_id, []).append(slot)
+        try:
+            if run_id not in self._actors:
+                row = await self.store.run(run_id)
+                if row is None:
+                    raise UnknownRun(run_id)
+                if row.status in TERMINAL:
+                    machine, _ = await self._load(run_id)
+                    return result_of(machine.fold, row.message)
+            return await slot.wait()
+        finally:
+            slots = self._enders.get(run_id, [])
+            if slot in slots:
+                slots.remove(slot)
+            if not slots:
+                self._enders.pop(run_id, None)
+
+    async def drain(self, deadline: float) -> None:
+        """Refuse new work, let running work reach its commits, then interrupt what is left. A checkpoint.
+
+        Args:
+            deadline: seconds for running work.
+        """
+        self.closing = True
+        self._halt(hard=False)
+        with trio.move_on_after(deadline):
+            await self._until_quiet()
+        if self._carried:
+            self._halt(hard=True)
+            with trio.move_on_after(CANCEL_GRACE):
+                await self._until_quiet()
+
+    def _halt(self, *, hard: bool) -> None:
+        for actor in list(self._actors.values()):
+            actor.deliver(Halted("the runtime is shutting down", self.clock(), hard=hard))
+
+    async def _until_quiet(self) -> None:
+        while self._carried:
+            self._quiet = trio.Event()
+            await self._quiet.wait()
+
+    def statistics(self) -> SupervisorStatistics:
+        """Numbers of this moment."""
+        return SupervisorStatistics(
+            live=len(self._actors),
+            carried=len(self._carried),
+            waiting=self.admission.waiting,
+            pool_size=self.admission.pool_size,
+            ended=self._ended,
+            timers=len(self._timers),
+            unclaimed=tuple(sorted(self._unclaimed.items())),
+        )
+
+
+async def load_fold(store: Store, row: RunRow, blueprint: Any) -> Fold[Any]:
+    """A run as its stored log makes it. A checkpoint.
+
+    Raises:
+        Refused: the graph cannot carry this run on any more; it stays as it is.
+    """
+    found = await store.snapshot(row.run_id)
+    if found is None:
+        raise Refused(row.run_id, "its log has no snapshot to begin with (see `terzetto doctor`)")
+    seq, snapshot = found
+    try:
+        fold = Fold.load(blueprint, row.header, snapshot, await store.records(row.run_id, after=seq))
+    except (Malformed, KeyError) as error:
+        raise Refused(row.run_id, f"graph {blueprint.name!r} cannot read its log ({error}); it stays as it is") from error
+    missing = [entry.place for entry in fold.image.frontier.values() if entry.place not in blueprint.places]
+    if missing:
+        raise Refused(row.run_id, f"graph {blueprint.name!r} has no node {', '.join(missing)} any more; it stays as it is")
+    return fold
+
+
+def same_run(wanted: RunHeader, there: RunHeader) -> None:
+    """Raise `RunConflict` unless both were submitted with the same graph and input."""
+    if wanted.input_digest != there.input_digest:
+        what = f"key {wanted.key!r}" if wanted.key and wanted.run_id != there.run_id else "id"
+        raise RunConflict(there.run_id, f"this {what} belongs to a run of graph {there.graph!r} with another input")
+
+
+def name_barrier(machine: RunMachine[Any], asked: str) -> str:
+    """The id of the barrier that is meant; raises `Refused` when it could be several, or none is open."""
+    waiting = [entry for entry in machine.fold.image.frontier.values() if entry.opening is not None]
+    meant = [entry.barrier for entry in waiting if asked in ("", entry.place)]
+    if len(meant) == 1:
+        return meant[0]
+    if len(meant) > 1:
+        raise Refused(machine.run_id, f"several barriers are open, say which: {', '.join(meant)}")
+    if asked:
+        recent = [barrier for barrier in machine.resolved if barrier.rpartition("@")[0] == asked]
+        return recent[-1] if recent else asked
+    raise Refused(machine.run_id, f"no barrier is open (the run is {machine.status})")
+
+
+def due_barriers(machine: RunMachine[Any], now: float) -> list[str]:
+    """Open barriers whose deadline has passed, in the order of their visits."""
+    return [
+        entry.barrier
+        for entry in machine.fold.image.frontier.values()
+        if entry.opening is not None and entry.opening.deadline is not None and entry.opening.deadline <= now
+    ]
+
+
+def deadline_of(machine: RunMachine[Any]) -> float | None:
+    """When the run's next barrier decides by itself, as UNIX time."""
+    openings = (entry.opening for entry in machine.fold.image.frontier.values())
+    return min((o.deadline for o in openings if o is not None and o.deadline is not None), default=None)
+
+
+def already_resolved(row: BarrierRow) -> AlreadyResolved | None:
+    """What the second decider of a barrier hears; None while it is open."""
+    if row.status is BarrierStatus.OPEN:
+        return None
+    return AlreadyResolved(row.run_id, row.barrier, row.decision or "none", row.source or "the run ended")

@@ -1,0 +1,243 @@
+"""The store for tests and for runs that may be forgotten: dicts and lists, gone with the process."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Final
+
+import msgspec
+import trio
+from terzetto_protocol.errors import UnknownRun
+from terzetto_protocol.records import (
+    Applied,
+    BarrierRow,
+    Exists,
+    Outcome,
+    Posted,
+    RunHeader,
+    RunRow,
+    Write,
+)
+from terzetto_protocol.statuses import BarrierStatus, RunStatus
+
+from ._contract import Store, StoreHealth
+from ._verdict import misnumbered, unknown, verdict
+
+_APPLIED: Final = Applied()
+
+
+class _Run:
+    # The writes themselves are kept: appending one is all that an everyday commit costs.
+    __slots__ = ("barriers", "epoch", "header", "log", "moved", "snapshot")
+
+    def __init__(self, header: RunHeader, first: Write) -> None:
+        self.header = header
+        self.epoch = first.epoch
+        self.log = [first]
+        self.moved = first
+        """The last write that said something about the run's row."""
+        self.snapshot: tuple[int, bytes] | None = None
+        self.barriers: dict[str, BarrierRow] = {}
+
+    def row(self) -> RunRow:
+        last, moved = self.log[-1], self.moved
+        return RunRow(
+            self.header, moved.status, self.epoch, last.seq, last.event_id, last.at,
+            moved.code, moved.message, moved.timer,
+        )  # fmt: skip
+
+    def stored(self, seq: int) -> tuple[int, bytes] | None:
+        if not 1 <= seq <= len(self.log):
+            return None
+        write = self.log[seq - 1]
+        return write.epoch, write.body
+
+    def age(self) -> tuple[float, str]:
+        return self.header.at, self.header.run_id
+
+
+class MemoryStore(Store):
+    """Keeps runs as long as the object lives, and nothing longer: `durable` is False.
+
+    Closing forgets nothing, so that a test can "restart" by opening the same object again. Commits
+    are settled inside the call: `commit_now` is `commit` without the checkpoint.
+    """
+
+    durable = False
+
+    def __init__(self) -> None:
+        self._runs: dict[str, _Run] = {}
+        self._keys: dict[str, _Run] = {}
+        self._barriers: dict[tuple[str, str], None] = {}
+        """Every barrier, in order of opening."""
+        self._inbox: dict[str, Posted] = {}
+        self._waiting: dict[str, Posted] = {}
+        """Commands without a receipt, oldest first."""
+        self._groups = 0
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Do nothing; not a checkpoint, because there is nothing to wait for."""
+
+    async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
+        """As the contract says; a checkpoint, before anything happens."""
+        await trio.lowlevel.checkpoint()
+        return self.commit_now(writes)
+
+    def commit_now(self, writes: Sequence[Write]) -> list[Outcome]:
+        """What `commit` does, at once: every write is settled when this returns."""
+        self._groups += 1
+        runs, outcomes = self._runs, list[Outcome]()
+        for write in writes:
+            run = runs.get(write.run_id)
+            if run is None or run.epoch != write.expect or len(run.log) + 1 != write.seq or write.header is not None:
+                outcomes.append(self._unusual(write, run))
+                continue
+            run.log.append(write)
+            if write.moved or write.snapshot is not None or write.barriers:
+                self._note(run, write)
+            outcomes.append(_APPLIED)
+        return outcomes
+
+    def _note(self, run: _Run, write: Write) -> None:
+        if write.moved:
+            run.moved, run.epoch = write, write.epoch
+        if write.snapshot is not None:
+            run.snapshot = write.seq, write.snapshot
+        for barrier in write.barriers:
+            run.barriers[barrier.barrier] = barrier
+            self._barriers[write.run_id, barrier.barrier] = None
+
+    def _unusual(self, write: Write, run: _Run | None) -> Outcome:
+        if write.header is not None:
+            return self._create(write, write.header, run)
+        if run is None:
+            return unknown(write)
+        # A write that could be applied does not come here, so there is always a verdict.
+        return verdict(write, run.epoch, len(run.log), run.stored(write.seq)) or _APPLIED
+
+    def _create(self, write: Write, header: RunHeader, run: _Run | None) -> Outcome:
+        if run is not None and run.header == header and run.stored(write.seq) == (write.epoch, write.body):
+            return _APPLIED
+        taken = run or (self._keys.get(header.key) if header.key else None)
+        if taken is not None:
+            return Exists(taken.row())
+        if (wrong := misnumbered(write)) is not None:
+            return wrong
+        run = self._runs[write.run_id] = _Run(header, write)
+        if header.key:
+            self._keys[header.key] = run
+        self._note(run, write)
+        return _APPLIED
+
+    async def reopen(self) -> None:
+        """Do nothing; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+
+    async def run(self, run_id: str) -> RunRow | None:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        run = self._runs.get(run_id)
+        return None if run is None else run.row()
+
+    async def run_by_key(self, key: str) -> RunRow | None:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        run = self._keys.get(key)
+        return None if run is None else run.row()
+
+    async def runs(
+        self, *, statuses: Sequence[RunStatus] | None = None, before: str | None = None, limit: int | None = 100
+    ) -> list[RunRow]:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        found: Iterable[_Run] = self._runs.values()
+        if statuses is not None:
+            found = _having(found, frozenset(statuses))
+        if before is not None:
+            found = _older(found, self._known(before).age())
+        return [run.row() for run in _first(sorted(found, key=_Run.age, reverse=True), limit)]
+
+    def _known(self, run_id: str) -> _Run:
+        try:
+            return self._runs[run_id]
+        except KeyError:
+            raise UnknownRun(run_id) from None
+
+    async def snapshot(self, run_id: str) -> tuple[int, bytes] | None:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        run = self._runs.get(run_id)
+        return None if run is None else run.snapshot
+
+    async def records(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[bytes]:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        run = self._runs.get(run_id)
+        return [] if run is None else [write.body for write in _first(run.log[max(after, 0) :], limit)]
+
+    async def records_by_event(self, run_id: str, *, after_event: int, limit: int | None = None) -> list[bytes]:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        run = self._runs.get(run_id)
+        return [] if run is None else _first([w.body for w in run.log if w.event_id > after_event], limit)
+
+    async def barriers(self, run_id: str | None = None, *, only_open: bool = True) -> list[BarrierRow]:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        rows = self._barriers_of(run_id)
+        return [row for row in rows if row.status is BarrierStatus.OPEN] if only_open else list(rows)
+
+    def _barriers_of(self, run_id: str | None) -> Iterator[BarrierRow]:
+        if run_id is None:
+            return (self._runs[run].barriers[barrier] for run, barrier in self._barriers)
+        run = self._runs.get(run_id)
+        return iter(() if run is None else run.barriers.values())
+
+    async def post(self, command: Posted) -> None:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        if command.command_id not in self._inbox:
+            self._inbox[command.command_id] = command
+            if command.receipt is None:
+                self._waiting[command.command_id] = command
+
+    async def posted(self, *, limit: int = 100) -> list[Posted]:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        return _first(list(self._waiting.values()), limit)
+
+    async def answer(self, command_id: str, receipt: bytes) -> None:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        command = self._waiting.pop(command_id, None)
+        if command is not None:
+            self._inbox[command_id] = msgspec.structs.replace(command, receipt=receipt)
+
+    async def receipt(self, command_id: str) -> bytes | None:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        command = self._inbox.get(command_id)
+        return None if command is None else command.receipt
+
+    async def health(self, *, deep: bool = False) -> StoreHealth:
+        """As the contract says; a checkpoint. There is nothing that could be damaged."""
+        await trio.lowlevel.checkpoint()
+        return StoreHealth("memory:", durable=False, version=1, details=(("runs", str(len(self._runs))),))
+
+    def statistics(self) -> dict[str, Any]:
+        """Transactions, and the runs and commits that are kept."""
+        commits = sum(len(run.log) for run in self._runs.values())
+        return {"transactions": self._groups, "runs": len(self._runs), "commits": commits}
+
+
+def _having(runs: Iterable[_Run], statuses: Collection[RunStatus]) -> Iterator[_Run]:
+    return (run for run in runs if run.moved.status in statuses)
+
+
+def _older(runs: Iterable[_Run], age: tuple[float, str]) -> Iterator[_Run]:
+    return (run for run in runs if run.age() < age)
+
+
+def _first(items: list[T], limit: int | None) -> list[T]:
+    return items if limit is None else items[: max(limit, 0)]

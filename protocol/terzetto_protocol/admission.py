@@ -1,0 +1,87 @@
+"""Who gets a slot: a pool of live runs, and a bounded queue in front of it.
+
+Decided and recovered runs go before new ones; inside each group it is first come, first served. Nothing
+that was accepted is ever dropped.
+"""
+
+from collections import deque
+from typing import Final
+
+from attrs import define, field
+
+from .errors import QueueFull
+from .limits import POOL_SIZE, QUEUE_SIZE
+
+_RETRY_AFTER: Final = 1.0  # seconds; a slot frees when some run parks or ends, which nobody can foretell
+
+
+@define
+class Admission:
+    """Slots and queue of one supervisor."""
+
+    pool_size: int = POOL_SIZE
+    """Runs that are live at once; may be changed while running."""
+    queue_size: int = QUEUE_SIZE
+    """New runs that wait before `check_room` raises."""
+    holders: set[str] = field(factory=set[str])
+    """Runs that hold a slot."""
+    _returning: deque[str] = field(factory=deque[str], init=False)
+    _new: deque[str] = field(factory=deque[str], init=False)
+    _waiting: set[str] = field(factory=set[str], init=False)
+    _promised: int = field(default=0, init=False)
+
+    @property
+    def waiting(self) -> int:
+        """Runs that wait for a slot."""
+        return len(self._waiting)
+
+    @property
+    def free(self) -> bool:
+        """Whether a run that comes now need not wait."""
+        return len(self.holders) < self.pool_size and not self._waiting
+
+    def promise(self) -> None:
+        """Reserve a place for a run that is being submitted; raises `QueueFull` when there is none."""
+        room = max(0, self.pool_size - len(self.holders)) + self.queue_size - len(self._new) - self._promised
+        if room <= 0:
+            raise QueueFull(len(self._waiting), _RETRY_AFTER)
+        self._promised += 1
+
+    def keep_promise(self) -> None:
+        """The submitted run has come (or was refused): its reserved place is not needed any more."""
+        self._promised -= 1
+
+    def enqueue(self, run_id: str, *, returning: bool) -> None:
+        """Let a run wait; one that is waiting already stays where it is."""
+        if run_id not in self._waiting and run_id not in self.holders:
+            self._waiting.add(run_id)
+            (self._returning if returning else self._new).append(run_id)
+
+    def next(self) -> str | None:
+        """Give the next waiting run a slot, if there is one of each."""
+        while len(self.holders) < self.pool_size and self._waiting:
+            queue = self._returning or self._new
+            run_id = queue.popleft()
+            if run_id in self._waiting:
+                self._waiting.discard(run_id)
+                self.holders.add(run_id)
+                return run_id
+        return None
+
+    def take(self, run_id: str) -> None:
+        """Give this run a slot, whoever waits: it was live already, or its decision carries it on at once."""
+        self._waiting.discard(run_id)
+        self.holders.add(run_id)
+
+    def leave(self, run_id: str) -> None:
+        """The run holds no slot and waits for none."""
+        self.holders.discard(run_id)
+        self._waiting.discard(run_id)
+
+    def clear(self) -> None:
+        """Forget everybody: the supervisor that kept this is gone."""
+        self.holders.clear()
+        self._waiting.clear()
+        self._returning.clear()
+        self._new.clear()
+        self._promised = 0
