@@ -114,6 +114,7 @@ async def run_to_end(
         auto_approve=auto_approve,
     )
     machine, first = RunMachine.begin(blueprint, header, blueprint.state.copy(state), logged=False)
+    machine.tells = False
     alone = _Alone()
     actor = RunActor(machine, bound.deps, Services(alone, alone, alone, clock))
     actor.perform(first)

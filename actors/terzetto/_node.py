@@ -11,6 +11,7 @@ from typing import Any, Final
 import trio
 from terzetto_protocol.context import LeafContext, NodeContext, Port, Visit
 from terzetto_protocol.errors import describe
+from terzetto_protocol.fold import Fold
 from terzetto_protocol.inputs import NodeFailed, NodeFinished, Probed
 from terzetto_protocol.places import Node
 from terzetto_protocol.records import Failure
@@ -35,13 +36,11 @@ async def handle(
     try:
         if start.probe:
             return await _probe(node, start, lent, clock)
-        if node.leaf:
-            leaf: LeafContext[Any, Any] = LeafContext(lent.state, lent.deps, lent.visit(start), lent.port)
-            await node.fn(leaf)  # type: ignore[arg-type]  # its annotation asked for this kind
-            return _finished(start, leaf, clock)
-        ctx: NodeContext[Any, Any] = NodeContext(lent.state, lent.deps, lent.visit(start), lent.port)
+        ctx: Any = (LeafContext if node.leaf else NodeContext)(lent.fold.state, lent.deps, lent.visit(start), lent.port)
         await node.fn(ctx)
-        return _finished(start, ctx, clock)
+        if _faults.hook is not None:
+            _pass_points(_faults.hook, ctx)
+        return NodeFinished(start.visit, ctx.batch, clock(), ctx.following, ctx.pausing)
     except Exception as error:  # noqa: BLE001 - a node may raise anything, and that is its own failure
         _let_through(error)
         return NodeFailed(start.visit, failure_of(node.name, error), clock())
@@ -52,16 +51,14 @@ async def handle(
         return NodeFailed(start.visit, failure_of(node.name, rest), clock())
 
 
-def _finished(start: Start, ctx: LeafContext[Any, Any], clock: Callable[[], float]) -> NodeFinished:
-    if _faults.hook is not None:
-        _faults.hook("effect_done")
-        if ctx.batch:
-            _faults.hook("mutation_recorded")
-    return NodeFinished(start.visit, tuple(ctx.batch), clock(), ctx.following, ctx.pausing)
+def _pass_points(hook: Callable[[str], None], ctx: LeafContext[Any, Any]) -> None:
+    hook("effect_done")
+    if ctx.batch:
+        hook("mutation_recorded")
 
 
 async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callable[[], float]) -> Probed:
-    ctx: NodeContext[Any, Any] = NodeContext(lent.state, lent.deps, lent.visit(start), lent.port)
+    ctx: NodeContext[Any, Any] = NodeContext(lent.fold.state, lent.deps, lent.visit(start), lent.port)
     assert node.options.probe is not None  # noqa: S101 - the machine starts a probe only where there is one
     try:
         happened = await node.options.probe(ctx)
@@ -74,23 +71,18 @@ async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callab
 
 
 class Lent:
-    """What a run lends to its nodes; `state` is looked up at each start, for a commit may have replaced it."""
+    """What a run lends to its nodes; `fold.state` is looked up at each start, for a commit may have replaced it."""
 
-    __slots__ = ("_fold", "deps", "port")
+    __slots__ = ("deps", "fold", "port")
 
-    def __init__(self, fold: Any, deps: Any, port: Port) -> None:
-        self._fold = fold
+    def __init__(self, fold: Fold[Any], deps: Any, port: Port) -> None:
+        self.fold = fold
         self.deps = deps
         self.port = port
 
-    @property
-    def state(self) -> Any:
-        """The state as of the last commit."""
-        return self._fold.state
-
     def visit(self, start: Start) -> Visit:
         """Which visit this is."""
-        fold = self._fold
+        fold = self.fold
         return Visit(fold.header.run_id, start.node, start.visit, start.attempt, start.path, fold.image.epoch)
 
 

@@ -111,9 +111,16 @@ class RunActor:
 
         A refusal goes to whoever sent the command; a message without a sender that is refused raises.
         """
-        self._mail.append(msg)
-        if not self._busy:
-            self._drain()
+        if self._busy:
+            self._mail.append(msg)
+            return
+        self._busy = True
+        try:
+            self._take(msg)
+            while self._mail:
+                self._take(self._mail.pop(0))
+        finally:
+            self._busy = False
 
     def claim(self, msg: Input) -> None:
         """Deliver what sets the run going again, after which somebody has to call `main`. Not a checkpoint."""
@@ -125,24 +132,18 @@ class RunActor:
         self._busy = True
         try:
             self._carry_out(turn)
-        finally:
-            self._busy = False
-        if self._mail:
-            self._drain()
-
-    def _drain(self) -> None:
-        self._busy = True
-        try:
             while self._mail:
-                msg = self._mail.pop(0)
-                try:
-                    turn = self.machine.feed(msg)
-                except Refused as error:
-                    self._refuse(msg, error)
-                else:
-                    self._carry_out(turn)
+                self._take(self._mail.pop(0))
         finally:
             self._busy = False
+
+    def _take(self, msg: Input) -> None:
+        try:
+            turn = self.machine.feed(msg)
+        except Refused as error:
+            self._refuse(msg, error)
+        else:
+            self._carry_out(turn)
 
     def _refuse(self, msg: Input, error: Refused) -> None:
         command_id = getattr(msg, "command_id", "")

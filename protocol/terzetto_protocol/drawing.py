@@ -179,11 +179,11 @@ _DOT_LINES: Final[Mapping[_Line, str]] = {
 
 
 def _dot_escaped(text: str) -> str:
-    return " ".join(text.split()).replace("\\", "\\\\").replace('"', '\\"')
+    return " ".join(text.split()).replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _dot_text(*lines: str) -> str:
-    """A quoted string; in DOT only the quotation mark and the backslash mean something there."""
+    """A quoted string, in which the quotation mark, the backslash and entities mean something to DOT."""
     return '"' + "\\n".join(map(_dot_escaped, lines)) + '"'
 
 

@@ -164,16 +164,18 @@ class Fold(Generic[S]):
         if record.status in TERMINAL:
             self._finish(record)
 
-    def follow(self, entry: Pending, record: Record, place: str) -> None:
-        """As `move`, for the everyday commit: the lone visit has ended, and `place` follows it."""
+    def follow(self, entry: Pending, place: str, event: int) -> None:
+        """As `move`, for the everyday commit: the lone visit has ended well, and `place` follows it."""
         image = self.image
-        image.seq, image.event_id, image.claims = record.seq, record.event_id, 0
-        self._account(record)
-        del image.frontier[record.visit]
-        image.visits += 1
-        entry.visit, entry.place, entry.status = image.visits, place, VisitStatus.PENDING
+        image.seq += 1
+        image.event_id, image.claims = event, 0
+        image.finished += 1
+        image.cost += self.blueprint.nodes[entry.place].options.token_cost
+        del image.frontier[entry.visit]
+        image.visits = visit = image.visits + 1
+        entry.visit, entry.place, entry.status = visit, place, VisitStatus.PENDING
         entry.attempt, entry.opening = 0, None
-        image.frontier[entry.visit] = entry
+        image.frontier[visit] = entry
 
     def ends_with(self, entries: Sequence[Entry]) -> bool:
         """Whether this batch was applied last."""

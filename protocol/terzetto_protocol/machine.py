@@ -41,7 +41,7 @@ from .inputs import (
 from .limits import CLAIMS
 from .places import Edge, Node
 from .receipts import AlreadyResolved, CancelReceipt, DecisionTaken, Resumed
-from .records import Failure, Kind, Note, Opening, Record, Resolution, RunHeader, Step
+from .records import Failure, Kind, Note, Opening, Resolution, RunHeader, Step
 from .routing import NoWay, Way, after_failure, after_success
 from .scribe import RESTING
 from .stage import Stage
@@ -108,10 +108,10 @@ class RunMachine(Stage[S], Generic[S]):
 
     def feed(self, msg: Input) -> Turn:
         """Decide about one input; raises `Refused` (or its leaf `IllegalTransition`) when it is not acceptable now."""
-        if type(msg) is NodeFinished and msg.next is None and not msg.pause:
-            entry = self.fold.image.frontier.get(msg.visit)
-            successor = None if entry is None else self.blueprint.everyday.get(entry.place)
-            if successor is not None and entry is not None and self._is_everyday(msg.visit):
+        if type(msg) is NodeFinished and msg.next is None and self._is_everyday(msg):
+            entry = self.fold.image.frontier[msg.visit]
+            successor = self.blueprint.everyday.get(entry.place)
+            if successor is not None:
                 return self._follow(entry, successor, msg)
         if self.fenced:
             return self._feed_fenced(msg)
@@ -124,13 +124,14 @@ class RunMachine(Stage[S], Generic[S]):
     # events and moves as the general path below (a property test runs both on the same inputs), without asking
     # what cannot be the case. It is most of what a run does, and the general path takes three times as long.
 
-    def _is_everyday(self, visit: int) -> bool:
+    def _is_everyday(self, msg: NodeFinished) -> bool:
         image = self.fold.image
         return (
             image.status is _R.RUNNING
-            and visit in self.live
+            and msg.visit in self.live
             and len(image.frontier) == 1
             and image.visits < self.fold.header.max_steps
+            and not msg.pause
             and self.halting is None
             and not self.fenced
         )
@@ -142,28 +143,10 @@ class RunMachine(Stage[S], Generic[S]):
             state = self._checkpoint(msg.batch, _R.RUNNING)
         except (MutationFailed, NotStorable):
             return self._unfollow(msg)
-        image = fold.image
-        record = Record(
-            image.seq + 1,
-            Kind.VISIT,
-            image.epoch,
-            msg.at,
-            _R.RUNNING,
-            self.told + 1,
-            msg.visit,
-            entry.place,
-            _V.SUCCEEDED,
-            entry.attempt,
-            (Step(image.visits + 1, successor.name),),
-            msg.batch if self.logged else (),  # type: ignore[arg-type]  # with a log every entry is encoded
-            None,
-            entry.path,
-        )
-        place = entry.place
-        fold.follow(entry, record, successor.name)
+        left = (entry.visit, entry.place, entry.attempt)
+        fold.follow(entry, successor.name, self.told + 1)
         self.live.clear()
-        write = self.write_everyday(record, state) if self.logged else None
-        return self.go_on_everyday(entry, place, record, write, pure=successor.options.effects == "pure")
+        return self.go_on_everyday(entry, left, msg, state, pure=successor.options.effects == "pure")
 
     def _unfollow(self, msg: NodeFinished) -> Turn:
         """The batch cannot be applied or stored: take it back, and let the general path say so in full."""
@@ -423,7 +406,10 @@ class RunMachine(Stage[S], Generic[S]):
         if not self.logged:
             self.fold.forget()
             return None
-        due = self.fold.snapshot_due(sum(len(entry.body) for entry in batch if hasattr(entry, "body")))
+        weight = 0
+        for entry in batch:
+            weight += len(entry.body)  # type: ignore[union-attr]  # with a log every entry is encoded
+        due = self.fold.snapshot_due(weight)
         return self.blueprint.state.pack(self.fold.state) if due or status in RESTING else None
 
     def _failure(self, entry: Pending, error: Exception) -> Failure:

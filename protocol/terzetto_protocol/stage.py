@@ -7,6 +7,7 @@ from .decisions import Recorded
 from .events import NodeFinished, NodeStarted, told_by
 from .fold import Fold, Pending
 from .ids import event_id
+from .inputs import NodeFinished as VisitEnded
 from .limits import RUN_AHEAD
 from .receipts import Receipt
 from .records import BarrierRow, Detail, Kind, Record, Resolution, Step, Write
@@ -39,6 +40,7 @@ class Stage(Generic[S]):
         "promises",
         "resolved",
         "settled",
+        "tells",
         "told",
         "waits",
     )
@@ -47,6 +49,8 @@ class Stage(Generic[S]):
         self.fold = fold
         self.blueprint = fold.blueprint
         self.logged, self.settled, self.promises = logged, settled or not logged, promises
+        self.tells = True
+        """False when nobody can listen: everyday events are then counted and not made."""
         self.live: set[int] = set()
         """Visits that were told to start and have not ended."""
         self.durable = fold.image.seq
@@ -159,46 +163,75 @@ class Stage(Generic[S]):
         pure = ahead and node is not None and node.options.effects == "pure"
         self.waits.hold(image.seq - RUN_AHEAD if pure else image.seq, visit)
 
-    def write_everyday(self, record: Record, state: bytes | None) -> Write:
-        """The write of a commit that moves neither the run's status nor its barriers."""
-        return Write(
+    def go_on_everyday(
+        self, entry: Pending, left: tuple[int, str, int], msg: VisitEnded, state: bytes | None, *, pure: bool
+    ) -> Turn:
+        """Store and tell an everyday commit, and start the visit that follows, now or when it is durable.
+
+        `left` is the (visit, place, attempt) that has ended; `entry` is already the one that follows.
+        """
+        seq, number = self.fold.image.seq, self.told + 1
+        write = self._everyday_write(entry, left, msg, state) if self.logged else None
+        self.told = number
+        if self.settled:
+            self.durable = seq
+        if self.settled and not self.waits.outbox:
+            self.live.add(entry.visit)
+            start = Start(entry.visit, entry.place, 1, entry.path)
+            if not self.tells:
+                self.told += 1
+                return Turn(start=start)
+            return Turn(write, self._finished(entry, left, msg, number), (self._started(entry, 1, msg.at),), start)
+        self.waits.post(seq, self._finished(entry, left, msg, number))
+        self.waits.hold(seq - RUN_AHEAD if pure else seq, entry.visit)
+        if write is not None:
+            self.effects.append(write)
+        return self.turn(msg.at)
+
+    def _finished(self, entry: Pending, left: tuple[int, str, int], msg: VisitEnded, number: int) -> NodeFinished:
+        return NodeFinished(
+            id=number,
             run_id=self.fold.header.run_id,
-            expect=record.epoch,
-            epoch=record.epoch,
-            seq=record.seq,
-            at=record.at,
-            status=record.status,
-            event_id=record.event_id,
-            body=encode_record(record),
-            moved=False,
-            snapshot=None if state is None else self.fold.snapshot(state),
+            at=msg.at,
+            node=f"{entry.path}/{left[1]}" if entry.path else left[1],
+            visit=left[0],
+            seq=self.fold.image.seq,
+            mutations=len(msg.batch),
         )
 
-    def go_on_everyday(self, entry: Pending, place: str, record: Record, write: Write | None, *, pure: bool) -> Turn:
-        """Tell of an everyday commit and start the visit that follows, now or when it is durable."""
-        node = f"{record.path}/{place}" if record.path else place
-        self.told = record.event_id
-        finished = NodeFinished(
-            id=record.event_id,
-            run_id=self.fold.header.run_id,
-            at=record.at,
-            node=node,
-            visit=record.visit,
-            seq=record.seq,
-            mutations=len(record.mutations),
+    def _everyday_write(
+        self, entry: Pending, left: tuple[int, str, int], msg: VisitEnded, state: bytes | None
+    ) -> Write:
+        image = self.fold.image
+        record = Record(
+            image.seq,
+            Kind.VISIT,
+            image.epoch,
+            msg.at,
+            RunStatus.RUNNING,
+            self.told + 1,
+            left[0],
+            left[1],
+            VisitStatus.SUCCEEDED,
+            left[2],
+            (Step(entry.visit, entry.place, path=entry.path),),
+            _stored(msg.batch),
+            None,
+            entry.path,
         )
-        if not self.settled or self.waits.outbox:
-            if self.settled:
-                self.durable = record.seq
-            self.waits.post(record.seq, finished)
-            self.waits.hold(record.seq - RUN_AHEAD if pure else record.seq, entry.visit)
-            if write is not None:
-                self.effects.append(write)
-            return self.turn(record.at)
-        self.durable = record.seq
-        self.live.add(entry.visit)
-        started = self._started(entry, 1, record.at)
-        return Turn(write, finished, (started,), Start(entry.visit, entry.place, 1, entry.path))
+        snapshot = None if state is None else self.fold.snapshot(state)
+        return Write(
+            run_id=self.fold.header.run_id,
+            expect=image.epoch,
+            epoch=image.epoch,
+            seq=image.seq,
+            at=msg.at,
+            status=RunStatus.RUNNING,
+            event_id=self.told + 1,
+            body=encode_record(record),
+            moved=False,
+            snapshot=snapshot,
+        )
 
     def turn(self, at: float) -> Turn:
         """Everything that this input led to."""

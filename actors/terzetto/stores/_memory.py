@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import trio
@@ -21,6 +21,8 @@ from terzetto_protocol.statuses import BarrierStatus, RunStatus
 
 from ._contract import Store, StoreHealth
 from ._verdict import misnumbered, unknown, verdict
+
+T = TypeVar("T")
 
 _APPLIED: Final = Applied()
 
@@ -94,13 +96,13 @@ class MemoryStore(Store):
                 outcomes.append(self._unusual(write, run))
                 continue
             run.log.append(write)
-            if write.moved or write.snapshot is not None or write.barriers:
+            if write.moved or write.snapshot is not None or write.barriers or write.epoch != write.expect:
                 self._note(run, write)
             outcomes.append(_APPLIED)
         return outcomes
 
     def _note(self, run: _Run, write: Write) -> None:
-        if write.moved:
+        if write.moved or write.epoch != write.expect:
             run.moved, run.epoch = write, write.epoch
         if write.snapshot is not None:
             run.snapshot = write.seq, write.snapshot

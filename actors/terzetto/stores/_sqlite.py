@@ -1,0 +1,172 @@
+"""The default store: one SQLite file, one owner, guests beside it."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar, TypeVarTuple
+
+import apsw
+import attrs
+import trio
+from terzetto_protocol.errors import StoreError, StoreInUse, StoreRejected, StoreUnavailable, TerzettoError, describe
+from terzetto_protocol.records import BarrierRow, Outcome, Posted, RunRow, Write
+from terzetto_protocol.statuses import RunStatus
+
+from ._contract import StoreHealth
+from ._schema import VERSION
+from ._sqlite_check import check_file
+from ._sqlite_file import OwnerLock, Synchronous, connect, pragma, sentence
+from ._sqlite_log import DATA_ERRORS, HandleLost, LogWriter
+from ._sqlite_reads import Reader
+from ._threaded import ThreadedStore
+from ._worker import CALL_LIMIT
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_DISTRUSTED: Final = (apsw.IOError, apsw.CorruptError, apsw.NotADBError)
+"""Errors after which a connection may believe what is not on the disk."""
+_POST: Final = "insert or ignore into inbox (command, run, body, at, receipt) values (?, ?, ?, ?, ?)"
+_ANSWER: Final = "update inbox set receipt = ?2 where command = ?1 and receipt is null"
+
+
+class SqliteStore(ThreadedStore):
+    """Keeps runs in a SQLite file: what it has acknowledged is on the disk, when `synchronous` is "full".
+
+    With "normal" the death of the process loses nothing, a power failure may lose the last commits.
+    One process owns the file (an operating system lock on `<file>.owner`, released by its death); a
+    `guest` opens it beside the owner, reads, and posts commands. After an error that leaves in doubt
+    what is on the disk, a failed sync above all, everything is refused until `reopen`.
+
+    Reads and commits share one connection and one thread. A read delays a commit by less than a
+    millisecond per thousand rows, because the rows come as one; the deep check of `health` has
+    a connection and a thread of its own. Nothing here ends the process's hold on a file while a
+    child made by `fork` without `exec` lives: start children by `exec`, as Trio does.
+    """
+
+    durable = True
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        synchronous: Synchronous = "full",
+        guest: bool = False,
+        vfs: str | None = None,
+        limit: float = CALL_LIMIT,
+    ) -> None:
+        self.path = os.path.abspath(path)
+        self.guest, self.synchronous = guest, synchronous
+        options = "" if synchronous == "full" else f"?synchronous={synchronous}"
+        super().__init__(f"sqlite:{os.fspath(path)}{options}", limit=limit)
+        self._vfs = vfs
+        self._lock = OwnerLock(self.path)
+        self._connection: apsw.Connection | None = None
+        self._broken = ""
+        self._inbox_seen = -1
+        self._counts = {"transactions": 0, "commits": 0, "bytes": 0}
+
+    def do_open(self) -> None:
+        """Lock, connect, check; raises `StoreInUse`, `StoreTooNew`, `StoreUnavailable`, or `StoreError` if not ours."""
+        try:
+            if not self.guest:
+                self._lock.acquire()
+            self._use(self._connect())
+        except (apsw.Error, OSError) as error:
+            raise sentence(self.path, "opening", error) from error
+
+    def _connect(self) -> apsw.Connection:
+        if self.guest and not os.path.exists(self.path):
+            raise StoreError(f"there is no store {self.path}: check the name, or start its owner first")
+        return connect(self.path, guest=self.guest, synchronous=self.synchronous, vfs=self._vfs)
+
+    def _use(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._writer, self._reader = LogWriter(connection), Reader(connection)
+        self._broken, self._inbox_seen = "", -1
+
+    def do_close(self) -> None:
+        """Close the connection, then give the file up."""
+        connection, self._connection = self._connection, None
+        try:
+            if connection is not None:
+                connection.close()
+        except apsw.Error as error:
+            raise sentence(self.path, "closing", error) from error
+        finally:
+            self._lock.release()
+
+    def do_reopen(self) -> None:
+        """Connect anew, and only then close the old connection."""
+        # In this order, because the first connection to a file reads the log from the disk, where a commit may stand
+        # that failed to be synced: it would count as durable although it is not. While one connection is open, the
+        # others take its word for where the log ends, and the next commit overwrites the failed one.
+        try:
+            old, fresh = self._connection, self._connect()
+        except (apsw.Error, OSError) as error:
+            raise sentence(self.path, "opening it again", error) from error
+        self._use(fresh)
+        if old is not None:
+            old.close()
+
+    def do_commit(self, writes: Sequence[Write]) -> list[Outcome]:
+        """One transaction; see `LogWriter`."""
+        outcomes = self._own("commit", self._writer.commit, writes)
+        self._counts["transactions"] += 1
+        self._counts["commits"] += len(writes)
+        self._counts["bytes"] += sum(len(write.body) for write in writes)
+        return outcomes
+
+    def do_run(self, run_id: str) -> RunRow | None:
+        """As the contract says."""
+        return self._do("reading", self._reader.run, run_id)
+
+    def do_run_by_key(self, key: str) -> RunRow | None:
+        """As the contract says."""
+        return self._do("reading", self._reader.run_by_key, key)
+
+    def do_runs(self, statuses: Sequence[RunStatus] | None, before: str | None, limit: int | None) -> list[RunRow]:
+        """As the contract says."""
+        return self._do("reading", self._reader.runs, statuses, before, limit)
+
+    def do_snapshot(self, run_id: str) -> tuple[int, bytes] | None:
+        """As the contract says."""
+        return self._do("reading", self._reader.snapshot, run_id)
+
+    def do_records(self, run_id: str, after: int, limit: int | None) -> list[bytes]:
+        """As the contract says."""
+        return self._do("reading", self._reader.records, run_id, after, limit)
+
+    def do_records_by_event(self, run_id: str, after_event: int, limit: int | None) -> list[bytes]:
+        """As the contract says."""
+        return self._do("reading", self._reader.records_by_event, run_id, after_event, limit)
+
+    def do_barriers(self, run_id: str | None, only_open: bool) -> list[BarrierRow]:  # noqa: FBT001 - as in the contract
+        """As the contract says."""
+        return self._do("reading", self._reader.barriers, run_id, only_open)
+
+    def do_post(self, command: Posted) -> None:
+        """As the contract says; the one thing that a guest writes."""
+        values = (command.command_id, command.run_id, command.body, command.at, command.receipt)
+        self._do("posting", self._execute, _POST, values)
+        self._inbox_seen = -1
+
+    def do_posted(self, limit: int) -> list[Posted]:
+        """As the contract says; costs no query while nothing was posted since the last time nothing was waiting."""
+        return self._do("reading", self._posted, limit)
+
+    def _posted(self, limit: int) -> list[Posted]:
+        # The number changes whenever another connection has written, and posting through this one forgets it.
+        version = pragma(self._writer.connection, "data_version")
+        if version == self._inbox_seen:
+            return []
+        commands = self._reader.posted(limit)
+        self._inbox_seen = -1 if commands or limit < 1 else int(version)
+        return commands
+
+    def do_answer(self, command_id: str, receipt: bytes) -> None:
+        """As the contract says."""
+        self._own("answering", self._execute, _ANSWER, (command_id, receipt))
+
+    def do_receipt(self, command_id: str) -> bytes | None:
+        """As the contract says."""
+        return self._do("reading", self._reader.receipt, command_id)

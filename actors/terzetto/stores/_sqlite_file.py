@@ -1,0 +1,156 @@
+"""The file of a SQLite store: who owns it, whether it is ours, and how it is opened."""
+
+import os
+import sys
+from typing import Final, Literal, TypeAlias
+
+import apsw
+from terzetto_protocol.errors import StoreError, StoreInUse, StoreTooNew, StoreUnavailable
+
+from ._schema import APPLICATION_ID, TABLES, VERSION
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+Synchronous: TypeAlias = Literal["full", "normal"]
+
+BUSY: Final = 5.0
+"""How long a transaction waits for a guest that is writing, seconds."""
+OLDEST_SQLITE: Final = 3_051_003
+"""The first SQLite in which connections of two processes cannot damage a WAL file (3.51.3)."""
+_LOCKED_BYTE: Final = 1024
+"""Windows locks bytes, and nobody can read a locked one: this one is behind the text."""
+
+
+class OwnerLock:
+    """At most one holder per file, in all processes; the operating system releases it when its holder dies.
+
+    The lock is on a file beside the database, because SQLite's own locks must stay free for guests.
+    That file stays where it is: removing it would let two owners lock two different files of one name.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = os.path.realpath(path) + ".owner"  # the same file by another name has the same owner
+        self._shown = path
+        self._fd = -1
+
+    def acquire(self) -> None:
+        """Take the lock or raise `StoreInUse`; never waits."""
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(fd)
+        except OSError as error:
+            holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() if sys.platform != "win32" else ""
+            os.close(fd)
+            raise self._in_use(holder) from error
+        os.ftruncate(fd, 0)
+        os.write(fd, b"%d\n" % os.getpid())
+        self._fd = fd
+
+    def release(self) -> None:
+        """Let go, if it is held."""
+        if self._fd >= 0:
+            os.ftruncate(self._fd, 0)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _in_use(self, holder: str) -> StoreInUse:
+        who = "this process already" if holder == str(os.getpid()) else f"process {holder or '(unknown)'}"
+        return StoreInUse(
+            f"store {self._shown} is owned by {who}: stop that owner first, or let it do the work "
+            "(`terzetto runs`, `show`, `watch`, `decide` and `cancel` work beside it; "
+            "in a program: open_store(url, guest=True))"
+        )
+
+
+def _lock(fd: int) -> None:
+    if sys.platform == "win32":
+        os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        os.lseek(fd, 0, os.SEEK_SET)
+    else:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def connect(path: str, *, guest: bool, synchronous: Synchronous, vfs: str | None) -> apsw.Connection:
+    """Open the file, make the tables if it is new, and refuse it if it is not ours; a refused file is not changed."""
+    if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
+        raise StoreError(f"SQLite {apsw.sqlite_lib_version()} may damage files that two processes use: update apsw")
+    flags = apsw.SQLITE_OPEN_READWRITE | (0 if guest else apsw.SQLITE_OPEN_CREATE)
+    connection = apsw.Connection(path, flags, vfs)
+    try:
+        connection.set_busy_timeout(int(BUSY * 1000))
+        is_new = _identify(connection, path)
+        if is_new and guest:
+            raise StoreError(f"{path} is empty: its owner has not made the store yet")
+        _settings(connection, path, synchronous)
+        if is_new:
+            _create(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def pragma(connection: apsw.Connection, name: str) -> str | int:
+    """The value of a pragma."""
+    row = connection.execute(f"pragma {name}").fetchone()
+    value = None if row is None else row[0]
+    assert isinstance(value, str | int)
+    return value
+
+
+def _identify(connection: apsw.Connection, path: str) -> bool:
+    # True for an empty file. Nothing is written before it is known that the file is ours to write.
+    if pragma(connection, "application_id") == APPLICATION_ID:
+        version = pragma(connection, "user_version")
+        assert isinstance(version, int)
+        if version > VERSION:
+            raise StoreTooNew(
+                f"{path} was written by a newer Terzetto (schema {version}, this one knows {VERSION}): update Terzetto"
+            )
+        return False
+    tables = connection.execute("select count(*) from sqlite_schema").fetchone()
+    if tables != (0,) or pragma(connection, "application_id"):
+        raise StoreError(f"{path} is another program's SQLite database; nothing was changed: choose another file")
+    return True
+
+
+def _settings(connection: apsw.Connection, path: str, synchronous: Synchronous) -> None:
+    if pragma(connection, "journal_mode=wal") != "wal":
+        raise StoreUnavailable(f"{path} cannot be opened in WAL mode: its file system has no shared memory")
+    connection.execute(f"pragma synchronous={synchronous}")
+
+
+def _create(connection: apsw.Connection) -> None:
+    # One transaction: a guest, or the next owner after a crash, finds all tables or an empty file.
+    with connection:
+        connection.execute(TABLES)
+        connection.execute(f"pragma application_id={APPLICATION_ID}")
+        connection.execute(f"pragma user_version={VERSION}")
+
+
+def sentence(path: str, what: str, error: Exception) -> StoreError:
+    """What to tell a person about an error of SQLite or of the operating system."""
+    return _KINDS.get(type(error), StoreUnavailable)(f"store {path}: {what} failed: {error}{_advice(error)}")
+
+
+def _advice(error: Exception) -> str:
+    return next((f" ({advice})" for kinds, advice in _ADVICE if isinstance(error, kinds)), "")
+
+
+_KINDS: Final[dict[type[Exception], type[StoreError]]] = {apsw.NotADBError: StoreError}
+
+_ADVICE: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
+    (apsw.NotADBError, "this is not a SQLite database, and nothing was changed: choose another file"),
+    (apsw.FullError, "the disk is full: free some space"),
+    ((apsw.BusyError, apsw.LockedError), "another process holds the file locked"),
+    (apsw.CorruptError, "the file is damaged: see what `terzetto doctor` says, and restore a copy"),
+    (FileNotFoundError, "make the folder first"),
+    (
+        (PermissionError, apsw.ReadOnlyError, apsw.PermissionsError, apsw.CantOpenError),
+        "the folder and the file must be there, and writable for this user",
+    ),
+)

@@ -1,0 +1,223 @@
+"""The write path of a SQLite store: a group of writes becomes one transaction, and few statements.
+
+Every statement gives the interpreter to the loop and has to get it back, which under load costs
+more than the statement. So the everyday writes of a group are bundled: those of one run become one
+row (a *segment*), and the rows of several runs one statement, which checks the epochs and the order
+itself. If any of it does not apply, everything is rolled back and done again, one by one, with
+questions asked: slower, and the only place where a write is judged.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Final
+
+import apsw
+import msgspec
+from apsw import SQLiteValue
+from terzetto_protocol.errors import describe
+from terzetto_protocol.records import Applied, BarrierRow, Exists, Outcome, Rejected, RunHeader, Write
+from terzetto_protocol.statuses import BarrierStatus
+
+from ._sqlite_reads import Reader
+from ._verdict import misnumbered, unknown, verdict
+
+SEGMENT_BYTES: Final = 256 * 1024
+"""Bodies that one row holds, bytes; more make another row, so that reading one commit stays cheap."""
+
+_CHUNKS: Final = (16, 4, 1)
+"""Rows per statement: few different statements, so that each is prepared once."""
+
+DATA_ERRORS: Final = (
+    apsw.TooBigError, apsw.ConstraintError, apsw.MismatchError, apsw.RangeError, TypeError, ValueError, OverflowError,
+)  # fmt: skip
+"""What is wrong with a value, and would be on every try. (A lone surrogate is a `ValueError`.)"""
+
+_APPLIED: Final = Applied()
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def _append(rows: int) -> str:
+    values = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * rows)
+    return f"""
+        with new (id, expect, epoch, first, last, event, at, body) as (values {values})
+        insert into commits (run, last, first, event, epoch, at, body)
+        select r.n, new.last, new.first, new.event, new.epoch, new.at, new.body
+        from new cross join runs r
+        where r.id = new.id and r.epoch = new.expect
+        and new.first = 1 + (select max(last) from commits where run = r.n)
+    """  # noqa: S608 - only the number of rows varies
+
+
+_APPEND: Final = {rows: _append(rows) for rows in _CHUNKS}
+_CREATE: Final = """
+    insert into runs (id, at, key, header, status, epoch, code, message, timer) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_FIRST: Final = "insert into commits (run, last, first, event, epoch, at, body) values (?, 1, 1, ?, ?, ?, ?)"
+_MOVE: Final = "update runs set status = ?2, epoch = ?3, code = ?4, message = ?5, timer = ?6 where id = ?1"
+_SNAPSHOT: Final = "insert into snapshots (run, seq, body) select n, ?2, ?3 from runs where id = ?1"
+_BARRIER: Final = """
+    insert into barriers (run, barrier, open, row) select n, ?2, ?3, ?4 from runs where id = ?1
+    on conflict (run, barrier) do update set open = excluded.open, row = excluded.row
+"""
+
+
+class HandleLost(Exception):
+    """A transaction did not end as told: nobody knows what the handle believes, so it must not be used again."""
+
+
+class _Unusual(Exception):
+    """Some write of the group does not simply apply."""
+
+
+class _Segment:
+    """Commits of one run that follow one another under one epoch, on their way into one row."""
+
+    __slots__ = ("entries", "first", "last", "size")
+
+    def __init__(self, write: Write) -> None:
+        self.first = self.last = write
+        self.entries = [(write.event_id, write.body)]
+        self.size = len(write.body)
+
+    def takes(self, write: Write) -> bool:
+        size = self.size + len(write.body)
+        if write.seq != self.last.seq + 1 or write.epoch != self.last.epoch or size > SEGMENT_BYTES:
+            return False
+        self.last, self.size = write, size
+        self.entries.append((write.event_id, write.body))
+        return True
+
+    def row(self) -> tuple[SQLiteValue, ...]:
+        first, last = self.first, self.last
+        body = first.body if first is last else _encode(self.entries)
+        return first.run_id, first.expect, last.epoch, first.seq, last.seq, last.event_id, last.at, body
+
+
+class LogWriter:
+    """Turns groups of writes into transactions on one connection; after `HandleLost` it needs a new one."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._execute = connection.execute
+        self._reader = Reader(connection)
+
+    def commit(self, writes: Sequence[Write]) -> list[Outcome]:
+        """Apply the group, each write whole or not at all, in one transaction that is durable when this returns.
+
+        Raises:
+            HandleLost: the transaction could not be ended; it may be there or not.
+            apsw.Error: nothing was written.
+        """
+        try:
+            with self._transaction():
+                self._apply_all(writes)
+        except (_Unusual, *DATA_ERRORS):
+            with self._transaction():
+                return [self._settle(write) for write in writes]
+        return [_APPLIED] * len(writes)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._execute("begin immediate")
+        try:
+            yield
+        except BaseException:
+            self._rollback()
+            raise
+        try:
+            self._execute("commit")
+        except apsw.Error as error:
+            self._rollback()
+            raise HandleLost from error
+
+    def _rollback(self) -> None:
+        # SQLite has rolled back by itself after some errors, a full disk among them.
+        try:
+            if self._connection.in_transaction:
+                self._execute("rollback")
+        except apsw.Error as error:
+            raise HandleLost from error
+
+    def _apply_all(self, writes: Sequence[Write]) -> None:
+        # Order matters inside a run only, so a write may go before bundled ones of other runs.
+        bundle: dict[str, _Segment] = {}
+        for write in writes:
+            segment = bundle.get(write.run_id)
+            if write.moved or write.header is not None or write.epoch != write.expect:
+                if segment is not None:
+                    self._flush(bundle)
+                self._apply(write)
+                continue
+            if segment is None or not segment.takes(write):
+                if segment is not None:
+                    self._flush(bundle)
+                bundle[write.run_id] = _Segment(write)
+            self._attach(write)
+        self._flush(bundle)
+
+    def _flush(self, bundle: dict[str, _Segment]) -> None:
+        rows = iter([segment.row() for segment in bundle.values()])
+        left = len(bundle)
+        bundle.clear()
+        for size in _CHUNKS:
+            while left >= size:
+                self._append([value for row in islice(rows, size) for value in row], size)
+                left -= size
+
+    def _append(self, values: Sequence[SQLiteValue], rows: int) -> None:
+        self._execute(_APPEND[rows], values)
+        if self._connection.changes() != rows:
+            raise _Unusual
+
+    def _apply(self, write: Write) -> None:
+        if write.header is not None:
+            self._create(write, write.header)
+        else:
+            self._append(_Segment(write).row(), 1)
+            if write.moved or write.epoch != write.expect:
+                self._execute(_MOVE, (write.run_id, *_row(write)))
+        self._attach(write)
+
+    def _create(self, write: Write, header: RunHeader) -> None:
+        if write.seq != 1:
+            raise _Unusual
+        self._execute(_CREATE, (write.run_id, header.at, header.key, _encode(header), *_row(write)))
+        run = self._connection.last_insert_rowid()
+        self._execute(_FIRST, (run, write.event_id, write.epoch, write.at, write.body))
+
+    def _attach(self, write: Write) -> None:
+        if write.snapshot is not None:
+            self._execute(_SNAPSHOT, (write.run_id, write.seq, write.snapshot))
+        for barrier in write.barriers:
+            self._execute(_BARRIER, (write.run_id, *_barrier(barrier)))
+
+    def _settle(self, write: Write) -> Outcome:
+        self._execute("savepoint one")
+        try:
+            outcome = self._judge(write)
+            if outcome is None:
+                self._apply(write)
+        except (_Unusual, *DATA_ERRORS) as error:
+            self._execute("rollback to one")
+            outcome = Rejected(f"commit {write.seq} of run {write.run_id!r} cannot be stored: {describe(error)}")
+        self._execute("release one")
+        return outcome or _APPLIED
+
+    def _judge(self, write: Write) -> Outcome | None:
+        run = self._reader.run(write.run_id)
+        stored = self._reader.commit(write.run_id, write.seq)
+        if write.header is None:
+            return unknown(write) if run is None else verdict(write, run.epoch, run.seq, stored)
+        if run is not None and run.header == write.header and stored == (write.epoch, write.body):
+            return _APPLIED
+        taken = run or (self._reader.run_by_key(write.header.key) if write.header.key else None)
+        return misnumbered(write) if taken is None else Exists(taken)
+
+
+def _row(write: Write) -> tuple[SQLiteValue, ...]:
+    return write.status.value, write.epoch, write.code, write.message, write.timer
+
+
+def _barrier(barrier: BarrierRow) -> tuple[SQLiteValue, ...]:
+    return barrier.barrier, barrier.status is BarrierStatus.OPEN, _encode(barrier)

@@ -1,0 +1,268 @@
+"""What people are shown of a run: one view model for the command line, the terminal and the page.
+
+Everything here is made of what a store holds (a row, encoded commits, barrier rows, a snapshot) and of nothing
+else: no graph code is asked, so a run can be shown where its graph is not known, or is broken. All of it is plain:
+texts, numbers, lists, dicts, and structs of these, which `msgspec.json.encode` takes as they are.
+"""
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, cast
+
+import msgspec
+from msgspec import Struct
+from msgspec.msgpack import Ext
+
+from .codec import readable
+from .events import DurableEvent, told_by
+from .fold import read_record, read_snapshot
+from .ids import barrier_id
+from .records import BarrierRow, Failure, Record, RunRow, Step, failure_of
+from .statuses import TERMINAL, BarrierStatus, RunStatus, VisitStatus
+
+_PENDING_EFFECT: Final = VisitStatus.RUNNING
+"""What the log says of a `once` visit whose intent is stored and whose end is not."""
+
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class BarrierView(Struct, frozen=True):
+    """An open barrier, with what a person needs to decide it."""
+
+    barrier: str
+    """`name@visit`: what `decide` takes."""
+    name: str
+    opened: float
+    """UNIX time, seconds."""
+    deadline: float | None
+    """UNIX time at which it decides by itself."""
+    payload: Any
+    reconcile: bool
+    """True when it asks what became of an effect (answers: confirm, retry, fail)."""
+
+
+class RunLine(Struct, frozen=True):
+    """One run in a list."""
+
+    run_id: str
+    graph: str
+    version: str
+    status: RunStatus
+    code: str
+    """Why it FAILED."""
+    message: str
+    submitted: float
+    updated: float
+    seq: int
+    """The last commit."""
+    epoch: int
+    open_barriers: tuple[str, ...]
+
+
+class MutationView(Struct, frozen=True):
+    """A recorded mutation: its registered name and its fields."""
+
+    name: str
+    data: Any
+
+
+class StepView(Struct, frozen=True):
+    """A visit that a commit lets follow, or a barrier that it opens."""
+
+    visit: int
+    node: str
+    """With its path, where it has one."""
+    opens: str
+    """Id of the barrier, if this opens one."""
+
+
+class CommitView(Struct, frozen=True):
+    """One commit, whole."""
+
+    seq: int
+    kind: str
+    at: float
+    epoch: int
+    path: str
+    place: str
+    visit: int
+    attempt: int
+    outcome: VisitStatus | None
+    """The visit's status after this commit."""
+    status: RunStatus
+    """The run's."""
+    mutations: tuple[MutationView, ...]
+    steps: tuple[StepView, ...]
+    events: tuple[dict[str, Any], ...]
+    """What it tells, each with `type` and `id`, as subscribers see it."""
+    detail: dict[str, Any] | None
+    """A failure, a resolution or a note, as its `type` says."""
+
+
+class RunView(Struct, frozen=True):
+    """One run, whole."""
+
+    run_id: str
+    graph: str
+    version: str
+    fingerprint: str
+    parent: str
+    key: str
+    max_steps: int
+    auto_approve: bool
+    metadata: dict[str, str | int | float | bool]
+    status: RunStatus
+    code: str
+    message: str
+    failure: Failure | None
+    """Why it FAILED, with the frames where it happened."""
+    epoch: int
+    seq: int
+    event_id: int
+    submitted: float
+    updated: float
+    open_barriers: tuple[BarrierView, ...]
+    unknown: tuple[str, ...]
+    """Visits, as `node@visit`, whose effect nobody knows."""
+    commits: tuple[CommitView, ...]
+    state: Any
+    """As of commit `state_seq`: of the last one when the run is parked or has ended."""
+    state_seq: int
+    """0 when no state is at hand."""
+
+
+def run_line(row: RunRow, barriers: Iterable[BarrierRow] = ()) -> RunLine:
+    """A row as it is listed; `barriers` may be those of other runs too."""
+    header = row.header
+    waiting = tuple(one.barrier for one in barriers if one.run_id == row.run_id and one.status is BarrierStatus.OPEN)
+    return RunLine(
+        run_id=row.run_id,
+        graph=header.graph,
+        version=header.version,
+        status=row.status,
+        code=row.code,
+        message=row.message,
+        submitted=header.at,
+        updated=row.updated,
+        seq=row.seq,
+        epoch=row.epoch,
+        open_barriers=waiting,
+    )
+
+
+def barrier_view(row: BarrierRow) -> BarrierView:
+    """A barrier's row with its payload decoded."""
+    payload = plain(readable(row.payload))
+    return BarrierView(row.barrier, row.name, row.opened, row.deadline, payload, row.reconcile)
+
+
+def event_view(event: DurableEvent) -> dict[str, Any]:
+    """An event as a dict with `type`, `id` and its fields, with what a barrier shows decoded."""
+    return cast("dict[str, Any]", plain(readable(_pack(event))))
+
+
+def commit_view(run_id: str, record: Record) -> CommitView:
+    """A commit with its mutations decoded and the events that it tells."""
+    return CommitView(
+        seq=record.seq,
+        kind=record.kind,
+        at=record.at,
+        epoch=record.epoch,
+        path=record.path,
+        place=record.place,
+        visit=record.visit,
+        attempt=record.attempt,
+        outcome=record.outcome,
+        status=record.status,
+        mutations=tuple(MutationView(each.name, plain(readable(bytes(each.body)))) for each in record.mutations),
+        steps=tuple(map(_step_view, record.steps)),
+        events=tuple(map(event_view, told_by(run_id, record))),
+        detail=None if record.detail is None else plain(readable(_pack(record.detail))),
+    )
+
+
+def run_view(
+    row: RunRow,
+    bodies: Iterable[bytes],
+    barriers: Iterable[BarrierRow] = (),
+    snapshot: tuple[int, bytes] | None = None,
+    *,
+    last: int | None = None,
+) -> RunView:
+    """A run as its whole log tells it; raises `Malformed` for damaged bytes.
+
+    Args:
+        row: the run's row.
+        bodies: all its encoded commits, in order.
+        barriers: its barriers; only open ones are shown.
+        snapshot: the newest one and its seq, if the state is to be shown.
+        last: how many commits are shown, counted from the end; None for all.
+    """
+    header = row.header
+    records = [read_record(body) for body in bodies]
+    shown = records if last is None else records[len(records) - min(last, len(records)) :]
+    return RunView(
+        run_id=row.run_id,
+        graph=header.graph,
+        version=header.version,
+        fingerprint=header.fingerprint,
+        parent=header.parent,
+        key=header.key,
+        max_steps=header.max_steps,
+        auto_approve=header.auto_approve,
+        metadata=header.metadata,
+        status=row.status,
+        code=row.code,
+        message=row.message,
+        failure=next(filter(None, map(failure_of, reversed(records))), None),
+        epoch=row.epoch,
+        seq=row.seq,
+        event_id=row.event_id,
+        submitted=header.at,
+        updated=row.updated,
+        open_barriers=tuple(barrier_view(one) for one in barriers if one.status is BarrierStatus.OPEN),
+        unknown=unknown_visits(records),
+        commits=tuple(commit_view(row.run_id, record) for record in shown),
+        state=None if snapshot is None else plain(readable(read_snapshot(snapshot[1]).state)),
+        state_seq=0 if snapshot is None else snapshot[0],
+    )
+
+
+def unknown_visits(records: Sequence[Record]) -> tuple[str, ...]:
+    """Visits, as `node@visit`, whose effect nobody knows: asked about, or begun in a run that ended without them."""
+    unsure: dict[int, tuple[str, bool]] = {}
+    for record in records:
+        if record.visit:
+            unsure.pop(record.visit, None)
+            if record.outcome is _PENDING_EFFECT:
+                unsure[record.visit] = barrier_id(record.path, record.place, record.visit), False
+        for step in record.steps:
+            if step.opening is not None and step.opening.reconcile:
+                unsure[step.visit] = barrier_id(step.path, step.place, step.visit), True
+    ended = bool(records) and records[-1].status in TERMINAL
+    return tuple(name for name, asked in unsure.values() if asked or ended)
+
+
+def _step_view(step: Step) -> StepView:
+    node = f"{step.path}/{step.place}" if step.path else step.place
+    return StepView(step.visit, node, "" if step.opening is None else barrier_id(step.path, step.place, step.visit))
+
+
+def plain(value: object) -> Any:
+    """The same with what JSON cannot say put into texts: bytes in base64, dates in ISO form, keys that are no text."""
+    try:
+        return msgspec.to_builtins(value, str_keys=True)
+    except TypeError:
+        return _plain(value)
+
+
+def _plain(value: object) -> Any:
+    """As `plain`, for the rare value that msgspec gives up on."""
+    if isinstance(value, dict):
+        table = cast("dict[object, object]", value)
+        return {key if isinstance(key, str) else str(key): _plain(item) for key, item in table.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in cast("Sequence[object]", value)]
+    if isinstance(value, Ext):
+        return {"ext": value.code, "data": base64.b64encode(bytes(value.data)).decode()}
+    return msgspec.to_builtins(value)

@@ -1,0 +1,413 @@
+"""A run machine and the world around it, for tests without Trio: a store, a clock, and nodes that do as told.
+
+A `Driver` carries out turns in the order of their effects, as a run actor does. Its disk takes a write whole or
+refuses it, and a crash forgets what the disk does not have. A `Witness` holds everything that becomes visible
+against the promises, in every test.
+"""
+
+from attrs import define, field
+from msgspec import Struct
+from terzetto_protocol.codec import pack
+from terzetto_protocol.context import Text
+from terzetto_protocol.decisions import Approve, Decision
+from terzetto_protocol.errors import Refused
+from terzetto_protocol.fold import Fold
+from terzetto_protocol.graph import Graph
+from terzetto_protocol.inputs import (
+    CancelRequested,
+    Claimed,
+    CommitDurable,
+    CommitRefused,
+    Decided,
+    Emitted,
+    Halted,
+    Input,
+    NodeCancelled,
+    NodeFailed,
+    NodeFinished,
+    Probed,
+    ResumeRequested,
+    StoreGaveUp,
+    TimerFired,
+)
+from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.receipts import Receipt
+from terzetto_protocol.records import BarrierRow, Failure, Record, RunHeader, Write
+from terzetto_protocol.statuses import BARRIER_MOVES, TERMINAL, BarrierStatus, RunStatus
+from terzetto_protocol.turn import CancelNodes, Effect, Finish, Reply, Start, Turn
+
+from .witness import Witness, record_of
+
+
+@define
+class Tally:
+    """The state of every graph here."""
+
+    count: int = 0
+    trail: list[str] = field(factory=list)
+    ratio: float = 0.0
+
+
+class Add(Struct, frozen=True):
+    n: int = 1
+
+    def apply(self, tally: Tally) -> None:
+        tally.count += self.n
+
+
+class Say(Struct, frozen=True):
+    text: str
+
+    def apply(self, tally: Tally) -> None:
+        tally.trail.append(self.text)
+
+
+class Burst(Struct, frozen=True):
+    """Breaks off when half of it is done."""
+
+    def apply(self, tally: Tally) -> None:
+        tally.count += 1000
+        raise ArithmeticError("burst")
+
+
+class Spoil(Struct, frozen=True):
+    """Makes a state that cannot be stored."""
+
+    def apply(self, tally: Tally) -> None:
+        tally.ratio = float("nan")
+
+
+MUTATIONS = (Add, Say, Burst, Spoil)
+
+
+async def body(ctx):
+    """Never run: the driver plays the nodes."""
+
+
+def sketch(places: str, edges: str = "", **options) -> Graph[Tally]:
+    """A graph in short: places as `a b:pure c:once d:probed e:barrier` (the first is the start), edges as `a>b>c`."""
+    graph = Graph("sketch", state=Tally, mutations=MUTATIONS, **options)
+    for word in places.split():
+        name, _, kind = word.partition(":")
+        if kind == "barrier":
+            graph.barrier(name)
+        elif kind == "probed":
+            graph.node(name=name, effects="once", probe=body)(body)
+        else:
+            graph.node(name=name, effects=kind or "repeatable")(body)
+    graph.start(graph.places[0])
+    for way in edges.split():
+        stops = way.split(">")
+        for source, target in zip(stops, stops[1:], strict=False):
+            graph.edge(source, target)
+    return graph
+
+
+@define
+class Disk:
+    """What a store keeps of one run; it takes writes in order, and refuses one with a stale epoch."""
+
+    writes: list[Write] = field(factory=list)
+    records: list[Record] = field(factory=list)
+    barriers: dict[str, BarrierRow] = field(factory=dict)
+    row: Write | None = None
+    """The last write that touched the run's row."""
+
+    @property
+    def seq(self) -> int:
+        return len(self.writes)
+
+    def put(self, write: Write) -> None:
+        """Apply a write whole."""
+        assert (write.header is not None) == (write.seq == 1), "the first write creates the run, and no other"
+        assert write.seq == self.seq + 1, f"write {write.seq} came after {self.seq}"
+        if self.row is not None:
+            assert write.expect == self.writes[-1].epoch, "a write expects the epoch that is there"
+            assert write.moved or (write.status, write.epoch) == (self.row.status, self.row.epoch), "the row is stale"
+        for row in write.barriers:
+            old = self.barriers.get(row.barrier)
+            asked_again = row.reconcile and row.status is BarrierStatus.OPEN  # the same visit after a retry
+            source = None if old is None or asked_again else old.status
+            assert row.status in BARRIER_MOVES[source], f"{row.barrier}: {source} -> {row.status}"
+            self.barriers[row.barrier] = row
+        self.writes.append(write)
+        self.records.append(record_of(write))
+        if write.moved:
+            self.row = write
+
+    def log(self) -> tuple[bytes, list[bytes]]:
+        """The newest snapshot, and the commits after it."""
+        bodies: list[bytes] = []
+        for write in reversed(self.writes):
+            if write.snapshot is not None:
+                return write.snapshot, bodies[::-1]
+            bodies.append(write.body)
+        raise AssertionError("the first write carries a snapshot")
+
+    def open_barriers(self) -> list[str]:
+        return [row.barrier for row in self.barriers.values() if row.status is BarrierStatus.OPEN]
+
+
+class Died(Exception):  # noqa: N818 - it is not an error
+    """The process ended in the middle of a turn."""
+
+
+class Driver:
+    """One run, from its submit on.
+
+    Args:
+        graph: what it runs.
+        state: what it begins with.
+        acks: `now`: every write is answered after the turn that made it; `later`: by `ack`; `settled`: it is
+            durable when it has been carried out, and nobody answers.
+        logged: False for a run without a store.
+        watch: False leaves out what costs time in proportion to the state.
+        header: more fields of the run's header.
+    """
+
+    def __init__(self, graph, state=None, *, acks="now", logged=True, watch=True, **header) -> None:
+        self.blueprint = graph.build()
+        self.acks, self.logged, self.watch, self.now = acks, logged, watch, 0.0
+        header.setdefault("max_steps", self.blueprint.max_steps)
+        self.header = RunHeader("r", graph.name, graph.version, "", "", 0.0, **header)
+        self.first = state or Tally()
+        self.disk = Disk()
+        self.sent: list[Write] = []
+        """Writes on their way to the disk."""
+        self.unanswered: list[int] = []
+        """Stored writes about which the machine has not heard."""
+        self.running: dict[int, Start] = {}
+        """Bodies and probes that were started and have not ended."""
+        self.leaving = False
+        """Whether bodies were told to leave."""
+        self.doom: int | None = None
+        """Effects that are still carried out before the process dies."""
+        self.receipts: dict[str, list[Receipt]] = {}
+        self.finishes: list[Finish] = []
+        self.witness = Witness(self)
+        self.machine: RunMachine[Tally]
+        self.submit()
+
+    # -- what a test looks at --------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> RunStatus:
+        return self.machine.status
+
+    @property
+    def state(self) -> Tally:
+        return self.machine.fold.state
+
+    @property
+    def frontier(self):
+        return self.machine.fold.image.frontier
+
+    @property
+    def failure(self) -> Failure | None:
+        return self.machine.fold.image.failure
+
+    @property
+    def events(self) -> list[str]:
+        """The names of what was seen."""
+        return [type(event).__name__ for event in self.witness.seen]
+
+    @property
+    def started(self) -> list[str]:
+        """Nodes in the order of their starts; a probe has a question mark."""
+        return [f"{start.node}{'?' * start.probe}" for start in self.witness.starts]
+
+    @property
+    def barrier(self) -> str:
+        """The id of the only open barrier."""
+        (entry,) = (entry for entry in self.frontier.values() if entry.opening is not None)
+        return entry.barrier
+
+    # -- turns -----------------------------------------------------------------------------------------------
+
+    def submit(self) -> None:
+        settled, state = self.acks == "settled", self.blueprint.state.copy(self.first)
+        self.machine, turn = RunMachine.begin(
+            self.blueprint, self.header, state, logged=self.logged, settled=settled
+        )
+        self._perform(turn)
+
+    def feed(self, msg: Input) -> None:
+        """Take a turn; a refused input is checked to have changed nothing, and raises."""
+        self._feed(msg)
+        if self.acks == "now":
+            self.ack()
+
+    def _feed(self, msg: Input) -> None:
+        before = fingerprint(self.machine) if self.watch else ()
+        try:
+            turn = self.machine.feed(msg)
+        except Refused:
+            assert not self.watch or fingerprint(self.machine) == before, f"a refused {msg} changed something"
+            raise
+        self.witness.hears(msg)
+        self._perform(turn)
+
+    def _perform(self, turn: Turn) -> None:
+        for effect in effects_of(turn):
+            if self.doom == 0:
+                raise Died
+            self.doom = None if self.doom is None else self.doom - 1
+            self._carry_out(effect)
+        self.witness.compare()
+        if self.acks == "now" and self.disk.seq == 0:
+            self.ack()
+
+    def _carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, Write):
+            self.sent.append(effect)
+            self.witness.wrote(effect)
+            if self.acks == "settled":
+                self._store(1)
+                self.unanswered.clear()
+        elif isinstance(effect, Start):
+            self.witness.started(effect)
+            self.running[effect.visit] = effect
+            self.leaving = False
+        elif isinstance(effect, CancelNodes):
+            self.leaving = True
+        elif isinstance(effect, Reply):
+            self.witness.replied(effect)
+            self.receipts.setdefault(effect.command_id, []).append(effect.receipt)
+        elif isinstance(effect, Finish):
+            self.witness.finished(effect)
+            self.finishes.append(effect)
+        else:
+            self.witness.showed(effect)
+
+    # -- the store -------------------------------------------------------------------------------------------
+
+    def _store(self, count: int) -> None:
+        for write in self.sent[:count]:
+            self.disk.put(write)
+            self.unanswered.append(write.seq)
+        del self.sent[:count]
+
+    def store(self, count: int = 1) -> None:
+        """Make the first writes durable without telling anybody."""
+        self._store(count)
+
+    def ack(self, count: int | None = None, *, grouped: bool = False) -> None:
+        """Make writes durable and answer; without a count, until nothing is on its way."""
+        while self.sent or self.unanswered:
+            self._store(len(self.sent) if count is None else count - len(self.unanswered))
+            seqs, self.unanswered = self.unanswered, []
+            for seq in seqs[-1:] if grouped else seqs:
+                self._feed(CommitDurable(seq, self.now))
+            if count is not None:
+                return
+
+    def refuse(self, reason: str = "run 'r' was claimed again") -> None:
+        """The store refuses the next write: this process is out of it."""
+        write = self.sent[0]
+        self.sent.clear()
+        self.feed(CommitRefused(write.seq, reason, self.now))
+
+    def crash(self, keep: int = 0) -> None:
+        """The process dies when `keep` of the writes under way have been stored; another reads the log."""
+        self._store(keep)
+        self.sent.clear()
+        self.unanswered.clear()
+        self.running.clear()
+        self.leaving, self.doom = False, None
+        self.witness.crashed()
+        if self.disk.seq == 0:
+            self.submit()
+            return
+        snapshot, bodies = self.disk.log()
+        fold = Fold.load(self.blueprint, self.header, snapshot, bodies)
+        self.machine = RunMachine(fold, settled=self.acks == "settled")
+        self.witness.compare()
+
+    # -- nodes -----------------------------------------------------------------------------------------------
+
+    def batch(self, *mutations):
+        pack_one = self.blueprint.vocabulary.note if self.logged else self.blueprint.vocabulary.keep
+        return [pack_one(mutation) for mutation in mutations]
+
+    def _end(self) -> int:
+        visit = next(iter(self.running))
+        del self.running[visit]
+        return visit
+
+    def finish(self, *mutations, next: str | None = None, pause: bool = False) -> None:  # noqa: A002
+        """The body that runs returns."""
+        self.feed(NodeFinished(self._end(), self.batch(*mutations), self.now, next, pause))
+
+    def fail(self, message: str = "ValueError: no") -> None:
+        self.feed(NodeFailed(self._end(), Failure("node_error", message), self.now))
+
+    def leave(self) -> None:
+        """The body that runs is cancelled."""
+        self.feed(NodeCancelled(self._end(), self.now))
+
+    def probed(self, happened: bool | None, *mutations) -> None:
+        self.feed(Probed(self._end(), happened, self.batch(*mutations), self.now))
+
+    def emit(self, text: str = "...") -> None:
+        self.feed(Emitted(next(iter(self.running)), Text(text), self.now))
+
+    # -- people and owners -----------------------------------------------------------------------------------
+
+    def claim(self) -> "Driver":
+        self.feed(Claimed(self.now))
+        return self
+
+    def decide(self, decision: Decision | None = None, command: str = "", *, barrier=None, slot=True) -> None:
+        chosen = self.barrier if barrier is None else barrier
+        self.feed(Decided(chosen, decision or Approve(), "ann", self.now, command, slot=slot))
+
+    def fire(self, barrier: str | None = None, *, slot: bool = True) -> None:
+        self.feed(TimerFired(self.barrier if barrier is None else barrier, self.now, slot=slot))
+
+    def cancel(self, command: str = "") -> None:
+        self.feed(CancelRequested("enough", self.now, command))
+
+    def resume(self, command: str = "") -> None:
+        self.feed(ResumeRequested(self.now, command))
+
+    def halt(self, *, hard: bool = False) -> None:
+        self.feed(Halted("shutting down", self.now, hard=hard))
+
+    def give_up(self) -> None:
+        self.feed(StoreGaveUp("too large", self.now))
+
+    def settle(self) -> None:
+        """Acknowledge everything and end everything that runs, until neither is left; then the run must rest."""
+        while self.sent or self.unanswered or self.running:
+            self.ack()
+            if self.running and self.leaving:
+                self.leave()
+            elif self.running and next(iter(self.running.values())).probe:
+                self.probed(None)
+            elif self.running:
+                self.finish()
+        self.witness.rests()
+
+
+def effects_of(turn: Turn) -> list[Effect]:
+    """Everything that a turn wants done, in order."""
+    return [effect for effect in (turn.commit, turn.event, *turn.more, turn.start) if effect is not None]
+
+
+def image_of(fold: Fold[Tally]) -> bytes:
+    return pack(fold.image, "image")
+
+
+def fingerprint(machine: RunMachine[Tally]) -> tuple[object, ...]:
+    """Everything that a machine knows, whatever its parts are called."""
+    parts: list[object] = [machine, machine.fold, machine.waits]
+    known = [image_of(machine.fold)]
+    for part in parts:
+        for cls in type(part).__mro__:
+            names = [name for name in getattr(cls, "__slots__", ()) if name not in ("blueprint", "fold", "waits")]
+            known.extend(repr(getattr(part, name, None)) for name in names)
+    return tuple(known)
+
+
+def ended(driver: Driver) -> bool:
+    return driver.status in TERMINAL

@@ -1,0 +1,227 @@
+"""A program that uses the public face as its users do: mypy and pyright, both strict, find nothing in it.
+
+It is checked, never run (`tests/test_typing.py`). `assert_type` holds what has to be inferred.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+
+import trio
+from attrs import define, frozen
+from terzetto.testing import context, emissions, recorded
+from typing_extensions import assert_type
+
+import terzetto
+
+
+@define
+class Draft:
+    text: str = ""
+    revisions: int = 0
+
+
+@frozen
+class Written:
+    text: str
+
+    def apply(self, draft: Draft) -> None:
+        draft.text, draft.revisions = self.text, draft.revisions + 1
+
+
+@frozen
+class Cleared:
+    def apply(self, draft: Draft) -> None:
+        draft.text = ""
+
+
+class Clients:
+    url: str = ""
+
+    async def complete(self, prompt: str) -> str:
+        return prompt
+
+
+graph = terzetto.Graph("article", state=Draft, mutations=[Written, Cleared], deps=Clients)
+assert_type(graph, terzetto.Graph[Draft, Clients])
+Ctx = terzetto.NodeContext[Draft, Clients]
+
+
+@graph.node
+async def write(ctx: Ctx) -> None:
+    """The alias carries state and deps."""
+    assert_type(ctx.state, Draft)
+    assert_type(ctx.deps, Clients)
+    assert_type(ctx.key, str)
+    ctx.emit_text(await ctx.deps.complete(ctx.state.text))
+    ctx.record(Written("hello"))
+    ctx.emit_tool("call-1", "search", "started")
+
+
+@graph.node
+async def skim(ctx: terzetto.LeafContext[Draft, Clients]) -> None:
+    """A node may ask for the small context."""
+    ctx.record(Cleared())
+    assert_type(ctx.is_cancelled(), bool)
+
+
+async def was_published(ctx: Ctx) -> bool | None:
+    return ctx.state.text in ctx.deps.url
+
+
+@graph.node(effects="once", probe=was_published, max_visits=3, token_cost=1.5)
+async def publish(ctx: Ctx) -> None:
+    ctx.goto(sign_off)
+    ctx.goto(write)
+    ctx.end()
+
+
+@graph.node(has_side_effects=True, name="tell-everybody")
+async def tell(ctx: Ctx) -> None:
+    ctx.pause()
+
+
+assert_type(write, terzetto.Node[Draft, Clients])
+assert_type(skim, terzetto.Node[Draft, Clients])
+assert_type(publish, terzetto.Node[Draft, Clients])
+
+
+def decided(decision: terzetto.Approve | terzetto.Reject | terzetto.Choose) -> Sequence[Cleared]:
+    return [Cleared()] if isinstance(decision, terzetto.Reject) else []
+
+
+sign_off = graph.barrier("sign-off", timeout=3600, on_timeout=terzetto.Fail(), payload=lambda draft: draft.text)
+review = graph.barrier("review", exits=("up", "down"), on_timeout=terzetto.Choose("down"), timeout=60, decided=decided)
+assert_type(sign_off, terzetto.Barrier[Draft])
+assert_type(sign_off.approved, terzetto.Exit[Draft])
+
+graph.start(write)
+graph.edge(write, sign_off)
+graph.edge(write, skim, on_error=True)
+graph.edge(skim, sign_off, when=lambda draft: draft.revisions > 1, max_visits=2)
+graph.edge(skim, "tell-everybody", fallback=True)
+graph.edge(sign_off.approved, publish)
+graph.edge(sign_off.rejected, write, when=lambda draft: draft.revisions < 3)
+graph.edge(review.exit("up"), publish)
+
+plain = terzetto.Graph("plain", state=Draft)
+assert_type(plain, terzetto.Graph[Draft, None])
+
+
+@plain.node(effects="pure")
+async def look(ctx: terzetto.NodeContext[Draft]) -> None:
+    assert_type(ctx.deps, None)
+
+
+@plain.node
+async def look_again(ctx: terzetto.LeafContext[Draft]) -> None:
+    """Both contexts have no deps by default."""
+
+
+bound = terzetto.bind(graph, Clients())
+assert_type(bound, terzetto.Bound[Draft])
+
+
+@frozen
+class Question:
+    text: str
+
+
+@frozen
+class Reminder:
+    seconds: float
+
+
+async def actors() -> None:
+    """A mailbox of one type infers it; a union is inferred by pyright and given to mypy."""
+    address, mailbox = terzetto.open_mailbox("clerk", Question)
+    with mailbox:
+        await address.tell(Question("where?"))
+        address.tell_nowait(Question("when?"))
+        async for envelope in mailbox:
+            assert_type(envelope.message, Question)
+            envelope.slot.answer("here")
+
+
+class Clerk:
+    """An actor keeps both ends under their full types."""
+
+    def __init__(self) -> None:
+        self.address: terzetto.Address[Question | Reminder, str]
+        self.mailbox: terzetto.Mailbox[Question | Reminder, str]
+        self.address, self.mailbox = terzetto.open_mailbox("clerk", Question, Reminder, capacity=8)
+
+    async def ask(self) -> None:
+        assert_type(await self.address.ask(Question("where?")), str)
+        await self.address.tell(Reminder(3.0))
+
+
+async def approve(event: terzetto.BarrierOpened) -> terzetto.Decision:
+    return terzetto.Approve() if terzetto.payload_of(event) else terzetto.Reject("empty")
+
+
+async def watch(run: terzetto.Run[Draft], last_event_id: int | None) -> int:
+    """Every item of a stream is one of a closed union, so that a match over it can be exhaustive."""
+    seen = 0
+    async with run.events(last_event_id=last_event_id, heartbeat=5, strict=True) as events:
+        assert_type(events, terzetto.Subscription)
+        async for item in events:
+            assert_type(item, terzetto.StreamItem)
+            match item:
+                case terzetto.BarrierOpened(barrier=barrier, deadline=deadline):
+                    assert_type(barrier, str)
+                    assert_type(deadline, float | None)
+                    assert_type(await run.decide(barrier, terzetto.Approve(), source="me"), terzetto.Receipt)
+                case terzetto.TextChunk() | terzetto.ThinkingChunk():
+                    assert_type(item.text, str)
+                case terzetto.Gap(missed=missed):
+                    assert_type(missed, int | None)
+                case terzetto.Cursor() | terzetto.Heartbeat():
+                    continue
+                case terzetto.RunEnded(status=status):
+                    assert_type(status, terzetto.RunStatus)
+                case _:
+                    seen = item.id
+    return seen
+
+
+async def lines(run: terzetto.Run[Draft]) -> AsyncIterator[str]:
+    async with run.events() as events:
+        async for batch in events.batches():
+            assert_type(batch, list[terzetto.StreamItem])
+            yield str(len(batch))
+
+
+async def main() -> None:
+    """From submit to result, the state keeps its type."""
+    async with terzetto.open_runtime("sqlite:runs.db", graphs=[bound, plain], signals=True) as runtime:
+        assert_type(runtime, terzetto.Runtime)
+        run = await runtime.submit(graph, Draft(), run_id="r-1", metadata={"tenant": "a"})
+        assert_type(run, terzetto.Run[Draft])
+        await watch(run, None)
+        decisions = run.decisions(sign_off)
+        assert_type(decisions, terzetto.DecisionChannel[Draft])
+        await decisions.decide(terzetto.Reject("not yet"))
+        assert_type(await run.cancel("enough"), terzetto.CancelReceipt)
+        assert_type(await run.state(), Draft)
+        assert_type(await run.barriers(), list[terzetto.BarrierRow])
+        result = await run.result()
+        assert_type(result, terzetto.Result[Draft])
+        assert_type(result.state, Draft)
+        assert_type(result.unwrap(), Draft)
+        assert_type(await runtime.run(plain, Draft()), Draft)
+        assert_type(runtime.statistics(), terzetto.RuntimeStatistics)
+    assert_type(await terzetto.run(bound, Draft(), decider=approve), Draft)
+    assert_type(await terzetto.run(plain, Draft()), Draft)
+
+
+async def unit_test() -> None:
+    """A decorated node stays a function of a context, which a test may make."""
+    ctx = context(Draft(), deps=Clients())
+    await write(ctx)
+    assert_type(recorded(ctx), list[terzetto.Mutation[Draft]])
+    assert emissions(ctx)
+    bare = context(Draft())
+    assert_type(bare, terzetto.NodeContext[Draft, None])
+    await look(bare)
+
+
+trio.run(main)

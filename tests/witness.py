@@ -1,0 +1,268 @@
+"""Looks at everything a run machine makes and shows, and holds it against SEMANTICS 2, 3 and 7.
+
+It keeps its own books (which visit is where, what was seen, how often a body was started) and never asks the
+machine, except to compare the machine's image and state with what the log alone makes of them.
+"""
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+from terzetto_protocol.codec import pack
+from terzetto_protocol.decisions import Retry, name_of
+from terzetto_protocol.errors import NotStorable
+from terzetto_protocol.events import Event, RunEnded, told_by
+from terzetto_protocol.fold import Fold, read_record, read_snapshot
+from terzetto_protocol.ids import split_event_id
+from terzetto_protocol.inputs import CommitRefused, Input, Probed
+from terzetto_protocol.limits import RUN_AHEAD
+from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, DecisionTaken, Resumed
+from terzetto_protocol.records import Kind, Record, Resolution, Write
+from terzetto_protocol.scribe import RESTING
+from terzetto_protocol.statuses import RUN_MOVES, TERMINAL, VISIT_MOVES, RunStatus, VisitStatus
+from terzetto_protocol.turn import Finish, Reply, Start
+
+_V = VisitStatus
+_LASTING = {_V.SUCCEEDED, _V.FAILED, _V.CANCELLED, _V.SKIPPED}
+_IDLE = RESTING | {RunStatus.QUEUED, RunStatus.INTERRUPTED}
+_encode = msgspec.msgpack.encode
+
+
+def record_of(write: Write) -> Record:
+    return read_record(write.body)
+
+
+class Witness:
+    """What was seen of one run, over all its owners."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+        self.seen: list[Event] = []
+        self.starts: list[Start] = []
+        self.gaps = False
+        """Whether chunks may have been dropped."""
+        self._stored: dict[int, bytes] = {}
+        self._read = 0
+        self._bodies: Counter[int] = Counter()
+        self._again: Counter[int] = Counter()
+        """Permissions to start a `once` body again: negative probes."""
+        self._fenced = False
+        self._records: list[Record] = []
+        self._visits: dict[int, VisitStatus] = {}
+        self._folds: list[Fold[Any]] = []
+        """The log folded from its first snapshot, and from its newest."""
+
+    # -- the log ---------------------------------------------------------------------------------------------
+
+    def wrote(self, write: Write) -> None:
+        """A write was handed over."""
+        record = record_of(write)
+        last = self._records[-1] if self._records else None
+        assert not self._fenced, "a fenced process wrote"
+        assert (record.seq, record.status, record.epoch, record.kind) == (
+            write.seq,
+            write.status,
+            write.epoch,
+            write.kind,
+        )
+        self._check_move(record, last)
+        self._records.append(record)
+        self._move_visits(record)
+        if record.kind is Kind.INTENT:
+            assert len(self.driver.sent) == 1, "D2: an intent was written before all else was durable"
+        told = told_by(write.run_id, record)
+        assert write.event_id == record.event_id + len(told) - 1
+        if record.status in TERMINAL:
+            assert isinstance(told[-1], RunEnded), "D7: END is told by the commit that ends the run"
+        self._fold(write, record)
+
+    def _check_move(self, record: Record, last: Record | None) -> None:
+        if last is None:
+            assert record.seq == 1
+            assert record.status in RUN_MOVES[None]
+            return
+        assert record.seq == last.seq + 1
+        assert record.epoch in (last.epoch, last.epoch + 1)
+        assert last.status not in TERMINAL, f"{record.kind} after the end"
+        assert record.status is last.status or record.status in RUN_MOVES[last.status], (last.status, record.status)
+        assert record.event_id > last.event_id
+        if last.status is RunStatus.CANCELLING:
+            assert record.kind is Kind.END, f"D6: {record.kind} after a cancel"
+
+    def _move_visits(self, record: Record) -> None:
+        if record.visit:
+            before = self._visits[record.visit]
+            if record.outcome is not None and record.outcome is not before:
+                assert record.outcome in VISIT_MOVES[before], (record.visit, before, record.outcome)
+            if record.kind is Kind.VISIT and self._effects(record.place) == "once":
+                assert before is _V.RUNNING, "D2: a `once` visit without an intent"
+            if record.outcome is not None:
+                self._visits[record.visit] = record.outcome
+        for step in record.steps:
+            if step.visit not in self._visits:
+                assert step.visit == len(self._visits) + 1, "visit numbers rise without a hole"
+                self._visits[step.visit] = _V.PENDING
+            if step.opening is not None:
+                status = _V.UNKNOWN if step.opening.reconcile else _V.AWAITING_INPUT
+                assert status in VISIT_MOVES[self._visits[step.visit]]
+                self._visits[step.visit] = status
+
+    def _fold(self, write: Write, record: Record) -> None:
+        """Law 1, with the general path: what the log alone makes, from the beginning and from the newest snapshot."""
+        for fold in self._folds:
+            fold.replay(record)
+        if write.snapshot is not None:
+            stored = read_snapshot(write.snapshot)
+            blueprint, header = self.driver.blueprint, self.driver.header
+            if self._folds:
+                whole = self._folds[0]
+                assert pack(stored.image, "image") == pack(whole.image, "image"), "a snapshot is not its log"
+                assert stored.state == blueprint.state.pack(whole.state), "a snapshot is not its log"
+            fresh = Fold.load(blueprint, header, write.snapshot, ())
+            self._folds = [self._folds[0] if self._folds else Fold.load(blueprint, header, write.snapshot, ()), fresh]
+        elif record.status in RESTING:
+            assert state_of(self._folds[0]) is None, "a run that rests can be read from one snapshot"
+
+    def compare(self) -> None:
+        """Law 1: folding the log gives the live image and the live state."""
+        if not (self.driver.logged and self.driver.watch):
+            return
+        live = self.driver.machine.fold
+        for fold in self._folds:
+            assert pack(fold.image, "image") == pack(live.image, "image"), "law 1: the images differ"
+            assert state_of(fold) == state_of(live), "law 1: the states differ"
+            assert fold.waiting == live.waiting
+
+    # -- what becomes visible --------------------------------------------------------------------------------
+
+    def hears(self, msg: Input) -> None:
+        """An input was accepted."""
+        if isinstance(msg, CommitRefused):
+            self._fenced = True
+        elif isinstance(msg, Probed) and msg.happened is False:
+            self._again[msg.visit] += 1
+
+    def showed(self, event: Event) -> None:
+        """An event was published."""
+        assert not self._fenced, "D8: a stale writer published"
+        hidden = [record_of(write) for write in self.driver.sent]
+        assert all(record.event_id > event.id for record in hidden), "D3/D4: seen before what it depends on is durable"
+        if self.seen:
+            assert event.id > self.seen[-1].id, "D4: ids rise strictly"
+            assert not isinstance(self.seen[-1], RunEnded), "D7: END is last"
+            before, number = split_event_id(self.seen[-1].id), split_event_id(event.id)
+            follows = event.id == self.seen[-1].id + 1 or (number[0] > before[0] and number[1] == 1)
+            assert follows or self.gaps, f"a hole in the ids: {before} -> {number}"
+        self.seen.append(event)
+        if event.durable and self.driver.logged:
+            assert _encode(event) == self._told().get(event.id), "D4: the stored commit tells another event"
+
+    def _told(self) -> dict[int, bytes]:
+        """Every durable event by its id, as a restarted process tells it."""
+        records = self.driver.disk.records
+        for record in records[self._read :]:
+            self._stored |= {event.id: _encode(event) for event in told_by("r", record)}
+        self._read = len(records)
+        return self._stored
+
+    def started(self, start: Start) -> None:
+        """A body or a probe was started."""
+        assert not self._fenced, "D8: a fenced process started a node"
+        effects, under_way = self._effects(start.node), len(self.driver.sent)
+        assert start.visit not in self.driver.running, "a visit has one body at a time"
+        if self.driver.logged:
+            assert self._records[-1].status is RunStatus.RUNNING
+            assert self._visits[start.visit] not in _LASTING, "a visit with a commit never starts again"
+        assert under_way <= (RUN_AHEAD if effects == "pure" else 0), f"D2/D3: {effects} ran {under_way} commits ahead"
+        self.starts.append(start)
+        if effects == "once" and not start.probe:
+            self._begin_once(start)
+
+    def _begin_once(self, start: Start) -> None:
+        self._bodies[start.visit] += 1
+        if not self.driver.logged:
+            return
+        written = [record for record in self.driver.disk.records if record.visit == start.visit]
+        assert written[-1].kind is Kind.INTENT, "D2: a `once` body without a durable intent"
+        assert (written[-1].attempt, written[-1].epoch) == (start.attempt, self._records[-1].epoch)
+        retries = sum(isinstance(r.detail, Resolution) and isinstance(r.detail.decision, Retry) for r in written)
+        assert self._bodies[start.visit] <= 1 + retries + self._again[start.visit], "a `once` body was started again"
+
+    def replied(self, reply: Reply) -> None:
+        """A receipt was sent: what it says is on the disk."""
+        assert not self._fenced, "D8: a stale writer answered"
+        if not self.driver.logged:
+            return
+        receipt, disk = reply.receipt, self.driver.disk.records
+        commands = {getattr(record.detail, "command_id", "") for record in disk if record.detail is not None}
+        if isinstance(receipt, DecisionTaken | Resumed):
+            assert reply.command_id in commands, "D5: acknowledged before it was durable"
+        elif isinstance(receipt, AlreadyResolved):
+            made = [(r.detail.barrier, name_of(r.detail.decision), r.detail.source) for r in disk if _resolves(r)]
+            assert (receipt.barrier, receipt.decision, receipt.source) in made
+        elif isinstance(receipt, CancelReceipt) and receipt.outcome == "requested":
+            assert any(record.kind is Kind.CANCEL for record in disk), "D6: acknowledged before it was durable"
+        else:
+            assert disk[-1].status in TERMINAL, f"{receipt} before the end was durable"
+
+    def finished(self, finish: Finish) -> None:
+        """The machine said that the run needs no task."""
+        if finish.fenced:
+            return
+        assert not self.driver.sent, "at rest, and something is under way"
+        assert finish.status in _IDLE
+        if self.driver.logged:
+            assert finish.status is self._records[-1].status, f"{finish} of a run that is {self._records[-1].status}"
+
+    def crashed(self) -> None:
+        """The process died: everything that is not on the disk never was."""
+        self._fenced = False
+        writes, self._records, self._visits, self._folds = self.driver.disk.writes, [], {}, []
+        for write in writes:
+            record = record_of(write)
+            self._records.append(record)
+            self._move_visits(record)
+            self._fold(write, record)
+        told = self._told()
+        late = [told[number] for number in sorted(told) if not self.seen or number > self.seen[-1].id]
+        for data in late:  # a reader that resumes from its last id reads them from the store
+            self.seen.append(msgspec.msgpack.decode(data, type=Event))
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    def rests(self) -> None:
+        """Liveness: nothing runs, nothing is under way, and the run says itself that it waits for somebody."""
+        machine = self.driver.machine
+        if self._fenced:
+            return
+        assert machine.status in _IDLE, f"law 5: {machine.status} with nothing to wait for"
+        assert machine.at_rest
+        if self.driver.logged:
+            self._rests_on_disk()
+
+    def _rests_on_disk(self) -> None:
+        disk = self.driver.disk
+        told, seen = self._told(), {event.id for event in self.seen if event.durable}
+        assert seen == set(told), "nothing durable is forgotten, and nothing else was seen as durable"
+        waiting = [f"{e.place}@{e.visit}" for e in self.driver.frontier.values() if e.opening is not None]
+        assert sorted(disk.open_barriers()) == sorted(waiting)
+        deadlines = [row.deadline for row in disk.barriers.values() if row.barrier in waiting and row.deadline]
+        assert disk.row.timer == min(deadlines, default=None)
+        assert disk.row.status is self.driver.status
+        ends = [event for event in self.seen if isinstance(event, RunEnded)]
+        assert len(ends) == (self.driver.status in TERMINAL), "D7: END exactly once"
+
+    def _effects(self, place: str) -> str:
+        node = self.driver.blueprint.node(place)
+        return "" if node is None else node.options.effects
+
+
+def _resolves(record: Record) -> bool:
+    return isinstance(record.detail, Resolution)
+
+
+def state_of(fold: Fold[Any]) -> bytes | None:
+    try:
+        return fold.blueprint.state.pack(fold.state)
+    except NotStorable:
+        return None
