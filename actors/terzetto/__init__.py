@@ -3,87 +3,84 @@
 Three voices, one score: a supervisor, runs and nodes, and the log of commits that they keep.
 """
 
-from terzetto_protocol.context import LeafContext as LeafContext
-from terzetto_protocol.context import NodeContext as NodeContext
-from terzetto_protocol.decisions import Approve as Approve
-from terzetto_protocol.decisions import Choose as Choose
-from terzetto_protocol.decisions import Confirm as Confirm
-from terzetto_protocol.decisions import Decision as Decision
-from terzetto_protocol.decisions import Fail as Fail
-from terzetto_protocol.decisions import Reject as Reject
-from terzetto_protocol.decisions import Retry as Retry
-from terzetto_protocol.errors import ActorStopped as ActorStopped
-from terzetto_protocol.errors import GraphError as GraphError
-from terzetto_protocol.errors import IllegalTransition as IllegalTransition
-from terzetto_protocol.errors import InvalidRequest as InvalidRequest
-from terzetto_protocol.errors import Malformed as Malformed
-from terzetto_protocol.errors import MutationFailed as MutationFailed
-from terzetto_protocol.errors import NotStorable as NotStorable
-from terzetto_protocol.errors import QueueFull as QueueFull
-from terzetto_protocol.errors import Refused as Refused
-from terzetto_protocol.errors import RunConflict as RunConflict
-from terzetto_protocol.errors import RunFailed as RunFailed
-from terzetto_protocol.errors import StaleEpoch as StaleEpoch
-from terzetto_protocol.errors import StoreError as StoreError
-from terzetto_protocol.errors import StoreInUse as StoreInUse
-from terzetto_protocol.errors import StoreRejected as StoreRejected
-from terzetto_protocol.errors import StoreTooNew as StoreTooNew
-from terzetto_protocol.errors import StoreUnavailable as StoreUnavailable
-from terzetto_protocol.errors import TerzettoError as TerzettoError
-from terzetto_protocol.errors import UnknownRun as UnknownRun
-from terzetto_protocol.events import BarrierOpened as BarrierOpened
-from terzetto_protocol.events import BarrierResolved as BarrierResolved
-from terzetto_protocol.events import CancelRequested as CancelRequested
-from terzetto_protocol.events import Cursor as Cursor
-from terzetto_protocol.events import CustomChunk as CustomChunk
-from terzetto_protocol.events import EffectIntended as EffectIntended
-from terzetto_protocol.events import Event as Event
-from terzetto_protocol.events import Gap as Gap
-from terzetto_protocol.events import Heartbeat as Heartbeat
-from terzetto_protocol.events import NodeFailed as NodeFailed
-from terzetto_protocol.events import NodeFinished as NodeFinished
-from terzetto_protocol.events import NodeStarted as NodeStarted
-from terzetto_protocol.events import RunEnded as RunEnded
-from terzetto_protocol.events import RunInterrupted as RunInterrupted
-from terzetto_protocol.events import RunPaused as RunPaused
-from terzetto_protocol.events import RunQueued as RunQueued
-from terzetto_protocol.events import RunStarted as RunStarted
-from terzetto_protocol.events import StreamItem as StreamItem
-from terzetto_protocol.events import TextChunk as TextChunk
-from terzetto_protocol.events import ThinkingChunk as ThinkingChunk
-from terzetto_protocol.events import ToolChunk as ToolChunk
-from terzetto_protocol.events import payload_of as payload_of
-from terzetto_protocol.graph import Bound as Bound
-from terzetto_protocol.graph import Graph as Graph
-from terzetto_protocol.graph import bind as bind
-from terzetto_protocol.places import Barrier as Barrier
-from terzetto_protocol.places import Effects as Effects
-from terzetto_protocol.places import Exit as Exit
-from terzetto_protocol.places import Node as Node
-from terzetto_protocol.receipts import AlreadyResolved as AlreadyResolved
-from terzetto_protocol.receipts import CancelReceipt as CancelReceipt
-from terzetto_protocol.receipts import DecisionTaken as DecisionTaken
-from terzetto_protocol.receipts import Receipt as Receipt
-from terzetto_protocol.records import BarrierRow as BarrierRow
-from terzetto_protocol.records import Failure as Failure
-from terzetto_protocol.records import RunRow as RunRow
-from terzetto_protocol.state import Mutation as Mutation
-from terzetto_protocol.state import transient as transient
-from terzetto_protocol.statuses import FailureCode as FailureCode
-from terzetto_protocol.statuses import RunStatus as RunStatus
-from terzetto_protocol.statuses import VisitStatus as VisitStatus
+from terzetto_protocol.context import LeafContext as LeafContext, NodeContext as NodeContext
+from terzetto_protocol.decisions import (
+    Approve as Approve,
+    Choose as Choose,
+    Confirm as Confirm,
+    Decision as Decision,
+    Fail as Fail,
+    Reject as Reject,
+    Retry as Retry,
+)
+from terzetto_protocol.errors import (
+    ActorStopped as ActorStopped,
+    GraphError as GraphError,
+    IllegalTransition as IllegalTransition,
+    InvalidRequest as InvalidRequest,
+    Malformed as Malformed,
+    MutationFailed as MutationFailed,
+    NotStorable as NotStorable,
+    QueueFull as QueueFull,
+    Refused as Refused,
+    RunConflict as RunConflict,
+    RunFailed as RunFailed,
+    StaleEpoch as StaleEpoch,
+    StoreError as StoreError,
+    StoreInUse as StoreInUse,
+    StoreRejected as StoreRejected,
+    StoreTooNew as StoreTooNew,
+    StoreUnavailable as StoreUnavailable,
+    TerzettoError as TerzettoError,
+    UnknownRun as UnknownRun,
+)
+from terzetto_protocol.events import (
+    BarrierOpened as BarrierOpened,
+    BarrierResolved as BarrierResolved,
+    CancelRequested as CancelRequested,
+    Cursor as Cursor,
+    CustomChunk as CustomChunk,
+    EffectIntended as EffectIntended,
+    Event as Event,
+    Gap as Gap,
+    Heartbeat as Heartbeat,
+    NodeFailed as NodeFailed,
+    NodeFinished as NodeFinished,
+    NodeStarted as NodeStarted,
+    RunEnded as RunEnded,
+    RunInterrupted as RunInterrupted,
+    RunPaused as RunPaused,
+    RunQueued as RunQueued,
+    RunStarted as RunStarted,
+    StreamItem as StreamItem,
+    TextChunk as TextChunk,
+    ThinkingChunk as ThinkingChunk,
+    ToolChunk as ToolChunk,
+    payload_of as payload_of,
+)
+from terzetto_protocol.graph import Bound as Bound, Graph as Graph, bind as bind
+from terzetto_protocol.places import Barrier as Barrier, Effects as Effects, Exit as Exit, Node as Node
+from terzetto_protocol.receipts import (
+    AlreadyResolved as AlreadyResolved,
+    CancelReceipt as CancelReceipt,
+    DecisionTaken as DecisionTaken,
+    Receipt as Receipt,
+)
+from terzetto_protocol.records import BarrierRow as BarrierRow, Failure as Failure, RunRow as RunRow
+from terzetto_protocol.state import Mutation as Mutation, transient as transient
+from terzetto_protocol.statuses import FailureCode as FailureCode, RunStatus as RunStatus, VisitStatus as VisitStatus
 
 from ._deciders import Decider as Decider
 from ._hub import Subscription as Subscription
 from ._inline import run as run
-from ._mailbox import Address as Address
-from ._mailbox import Mailbox as Mailbox
-from ._mailbox import open_mailbox as open_mailbox
+from ._mailbox import Address as Address, Mailbox as Mailbox, open_mailbox as open_mailbox
 from ._results import Result as Result
-from ._runtime import DecisionChannel as DecisionChannel
-from ._runtime import Run as Run
-from ._runtime import Runtime as Runtime
-from ._runtime import RuntimeStatistics as RuntimeStatistics
-from ._runtime import open_runtime as open_runtime
+from ._runtime import (
+    DecisionChannel as DecisionChannel,
+    Run as Run,
+    Runtime as Runtime,
+    RuntimeStatistics as RuntimeStatistics,
+    open_runtime as open_runtime,
+)
 
 __version__ = "0.1.0"

@@ -19,5 +19,3 @@ def wall_clock() -> Callable[[], float]:
         return time.time
     offset = time.time() - trio.current_time()
     return lambda: offset + trio.current_time()
-
-

@@ -18,8 +18,7 @@ from terzetto_protocol.events import Event, told_by
 from terzetto_protocol.limits import EVENT_WINDOW, EVENT_WINDOW_BYTES, HEARTBEAT, STATE_BYTES
 from terzetto_protocol.records import Record, RunRow
 
-from ._subscription import HUB, Stream
-from ._subscription import Subscription as Subscription
+from ._subscription import HUB, Stream, Subscription as Subscription
 from .stores._contract import Store
 
 IDLE_STREAMS: Final = 1000

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
+
 from terzetto_protocol.codec import Codec
 from terzetto_protocol.commands import Command
 from terzetto_protocol.errors import StoreUnavailable, TerzettoError

@@ -4,6 +4,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import trio
+
 from terzetto_protocol.decisions import Decision
 from terzetto_protocol.errors import InvalidRequest, Refused
 from terzetto_protocol.events import BarrierOpened, Event
@@ -18,9 +19,9 @@ from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.turn import Finish
 
 from ._clock import wall_clock
+from ._deciders import Decider
 from ._results import Result, result_of
 from ._run import RunActor, Services
-from ._deciders import Decider
 
 S = TypeVar("S")
 

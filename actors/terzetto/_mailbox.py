@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import trio
 from attrs import define, field, frozen
+
 from terzetto_protocol.errors import ActorStopped
 from terzetto_protocol.limits import MAILBOX
 

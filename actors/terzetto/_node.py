@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import trio
+
 from terzetto_protocol.context import LeafContext, NodeContext, Port, Visit
 from terzetto_protocol.errors import describe
 from terzetto_protocol.fold import Fold
@@ -59,7 +60,7 @@ def _pass_points(hook: Callable[[str], None], ctx: LeafContext[Any, Any]) -> Non
 
 async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callable[[], float]) -> Probed:
     ctx: NodeContext[Any, Any] = NodeContext(lent.fold.state, lent.deps, lent.visit(start), lent.port)
-    assert node.options.probe is not None  # noqa: S101 - the machine starts a probe only where there is one
+    assert node.options.probe is not None
     try:
         happened = await node.options.probe(ctx)
     except Exception as error:  # noqa: BLE001 - a probe that cannot tell leaves it to a person
@@ -112,5 +113,3 @@ def _leaves(error: BaseException) -> list[BaseException]:
 def _frames(error: BaseException) -> tuple[str, ...]:
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     return tuple(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)
-
-

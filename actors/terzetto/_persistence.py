@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import trio
 from attrs import frozen
+
 from terzetto_protocol.backoff import backoff
 from terzetto_protocol.errors import StoreError, StoreUnavailable, describe
 from terzetto_protocol.limits import GROUP_COMMITS
@@ -198,5 +199,3 @@ def _pass_points(hook: Callable[[str], None], group: Sequence[tuple[Write, Sende
             hook("intent_durable")
         elif kind == "decide":
             hook("decision_durable")
-
-

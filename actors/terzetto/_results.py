@@ -3,6 +3,7 @@
 from typing import Generic, TypeVar
 
 from attrs import frozen
+
 from terzetto_protocol.errors import RunFailed
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.records import Failure
@@ -34,7 +35,7 @@ class Result(Generic[S]):
         raise RunFailed(self.run_id, self.status, self.code, self.message or "no reason was given")
 
 
-def result_of(fold: Fold[S], message: str = "") -> Result[S]:
+def result_of(fold: Fold[S]) -> Result[S]:
     """The result of a fold whose run has ended."""
     image, failure = fold.image, fold.image.failure
     return Result(
@@ -42,7 +43,7 @@ def result_of(fold: Fold[S], message: str = "") -> Result[S]:
         status=image.status,
         state=fold.state,
         code="" if failure is None else failure.code,
-        message=message if failure is None else failure.message,
+        message=image.note if failure is None else failure.message,
         failure=failure,
         unknown=image.unknown,
     )

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import trio
 from attrs import frozen
+
 from terzetto_protocol.context import Emission, Port
 from terzetto_protocol.errors import Refused, StaleEpoch, StoreRejected
 from terzetto_protocol.events import Event, NodeStarted
@@ -288,7 +289,7 @@ class RunActor:
 
     async def _visit(self, start: Start) -> None:
         node = self.machine.blueprint.node(start.node)
-        assert node is not None  # noqa: S101 - the machine starts what its own blueprint has
+        assert node is not None
         self.deliver(await handle(node, start, self.lent, self.services.clock))
 
     async def _sleep(self) -> None:
@@ -314,5 +315,5 @@ def refusal(write: Write, outcome: Outcome) -> str:
     """In words, why a write was refused."""
     if isinstance(outcome, Stale):
         return str(StaleEpoch(write.run_id, write.expect, outcome.current))
-    assert isinstance(outcome, Rejected)  # noqa: S101 - the other outcomes were handled
+    assert isinstance(outcome, Rejected)
     return str(StoreRejected(f"run {write.run_id!r}: {outcome.reason}"))

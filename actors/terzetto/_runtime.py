@@ -2,13 +2,14 @@
 
 import hashlib
 import signal
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 from uuid import uuid4
 
 import trio
 from attrs import frozen
+
 from terzetto_protocol.admission import Admission
 from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit
 from terzetto_protocol.decisions import Decision
@@ -27,10 +28,11 @@ from . import _faults
 from ._clock import wall_clock
 from ._hub import Hub, Subscription
 from ._inbox import Inbox
+from ._loading import load_fold
 from ._persistence import Persistence, PersistenceStatistics
 from ._results import Result
 from ._services import Service, ServiceTree
-from ._supervisor import Supervisor, SupervisorStatistics, load_fold
+from ._supervisor import Supervisor, SupervisorStatistics
 from .stores import Store, open_store
 
 S = TypeVar("S")
@@ -142,7 +144,9 @@ class Run(Generic[S]):
 class Runtime:
     """What `open_runtime` gives: submit runs, find them, steer them."""
 
-    def __init__(self, store: Store, registry: Registry, hub: Hub, persistence: Persistence, supervisor: Supervisor):
+    def __init__(
+        self, store: Store, registry: Registry, hub: Hub, persistence: Persistence, supervisor: Supervisor
+    ) -> None:
         self.store: Final = store
         self.hub: Final = hub
         self.registry: Final = registry
@@ -334,7 +338,7 @@ async def open_runtime(
     async with opened:
         clock = wall_clock()
         hub = Hub(opened)
-        persistence = Persistence(opened, on_change=lambda: supervisor.store_changed())
+        persistence = Persistence(opened, on_change=lambda: supervisor.store_changed())  # noqa: PLW0108 - the supervisor is made below
         supervisor = Supervisor(
             store=opened,
             registry=registry,
@@ -345,15 +349,15 @@ async def open_runtime(
             tasks=dispatch == "task",
         )
         runtime = Runtime(opened, registry, hub, persistence, supervisor)
-        async with _tree(runtime, persistence, supervisor) as nursery:
-            stop = _Stop(runtime, shutdown_deadline)
-            with trio.CancelScope() as stop.body, _listening(nursery, stop, signals):
-                try:
-                    yield runtime
-                    stop.clean = True
-                finally:
-                    await stop.drain()
-    hub.close()
+        with closing(hub):
+            async with _tree(runtime, persistence, supervisor) as nursery:
+                stop = _Stop(runtime, shutdown_deadline)
+                with trio.CancelScope() as stop.body, _listening(nursery, stop, signals=signals):
+                    try:
+                        yield runtime
+                        stop.clean = True
+                    finally:
+                        await stop.drain()
 
 
 @asynccontextmanager
@@ -397,27 +401,19 @@ class _Stop:
             await self._runtime.supervisor.drain(deadline)
 
 
-def _listening(nursery: trio.Nursery, stop: _Stop, signals: bool) -> AbstractAsyncContextManager[None] | Any:  # noqa: FBT001 - passed on
+@contextmanager
+def _listening(nursery: trio.Nursery, stop: _Stop, *, signals: bool) -> Generator[None, None, None]:
     if not signals:
-        return nullcontext()
-    receiver = trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT)
-    return _Listening(nursery, receiver, stop)
+        yield
+        return
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as arriving:
+        nursery.start_soon(_listen, arriving, stop)
+        yield
 
 
-class _Listening:
-    def __init__(self, nursery: trio.Nursery, receiver: Any, stop: _Stop) -> None:
-        self._nursery, self._receiver, self._stop = nursery, receiver, stop
-
-    def __enter__(self) -> None:
-        arriving = self._receiver.__enter__()
-        self._nursery.start_soon(self._listen, arriving)
-
-    def __exit__(self, *error: Any) -> None:
-        self._receiver.__exit__(*error)
-
-    async def _listen(self, arriving: Any) -> None:
-        async for _ in arriving:
-            self._stop.signalled()
+async def _listen(arriving: AsyncIterator[int], stop: _Stop) -> None:
+    async for _ in arriving:
+        stop.signalled()
 
 
 def _digest(graph: str, version: str, state: bytes) -> str:
@@ -428,5 +424,3 @@ def _steps(asked: int | None, default: int) -> int:
     if asked is not None and asked < 1:
         raise InvalidRequest(f"max_steps {asked} allows no visit at all")
     return asked or default
-
-

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import trio
 from attrs import define, field, frozen
+
 from terzetto_protocol.restart import judge
 
 STOP_DEADLINE: Final = 10.0

@@ -6,11 +6,13 @@ or the persistence actor's death) takes its runs with it; they are claimed again
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import trio
 from attrs import frozen
-from terzetto_protocol.admission import Admission
+
+from terzetto_protocol.admission import Admission, same_run
 from terzetto_protocol.commands import Cancel, Decide, Resume
 from terzetto_protocol.errors import (
     ActorStopped,
@@ -21,7 +23,6 @@ from terzetto_protocol.errors import (
     StoreUnavailable,
     UnknownRun,
 )
-from terzetto_protocol.fold import Fold
 from terzetto_protocol.inputs import (
     CancelRequested,
     Claimed,
@@ -34,14 +35,16 @@ from terzetto_protocol.inputs import (
 )
 from terzetto_protocol.limits import CANCEL_GRACE
 from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.openings import already_resolved, deadline_of, due_barriers, name_barrier
 from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, Receipt, Submitted
-from terzetto_protocol.records import BarrierRow, RunHeader, RunRow
+from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.registry import Registry
-from terzetto_protocol.statuses import TERMINAL, BarrierStatus, RunStatus
+from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.turn import Finish
 
 from . import _faults
 from ._hub import Hub
+from ._loading import load_fold
 from ._mailbox import Slot
 from ._persistence import STOPPED, Persistence
 from ._results import Result, result_of
@@ -110,6 +113,7 @@ class Supervisor:
         self._look = trio.Event()
         self._quiet = trio.Event()
         self._ended = 0
+        self._filling = False
 
     # -- the actor's own life --------------------------------------------------------------------------------
 
@@ -222,7 +226,7 @@ class Supervisor:
         actor = await self._actor(command.run_id)
         msg = CancelRequested(command.reason, self.clock(), command.command_id)
         receipt = await self._command(actor, msg, command.command_id)
-        assert isinstance(receipt, CancelReceipt)  # noqa: S101 - the machine answers a cancel with nothing else
+        assert isinstance(receipt, CancelReceipt)
         return receipt
 
     async def resume(self, command: Resume) -> Receipt:
@@ -339,15 +343,18 @@ class Supervisor:
     # -- slots -----------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
-        while self._nursery is not None and not self.closing:
-            run_id = self.admission.next()
-            if run_id is None:
-                return
-            actor = self._actors.get(run_id)
-            if actor is not None:
-                self._claim(actor)
-            else:
-                self._nursery.start_soon(self._load_and_claim, run_id)
+        if self._filling:
+            return  # a claimed run came to rest at once: the loop below goes on with the next
+        self._filling = True
+        try:
+            while self._nursery is not None and not self.closing and (run_id := self.admission.next()) is not None:
+                actor = self._actors.get(run_id)
+                if actor is not None:
+                    self._claim(actor)
+                else:
+                    self._nursery.start_soon(self._load_and_claim, run_id)
+        finally:
+            self._filling = False
 
     def _claim(self, actor: RunActor) -> None:
         actor.claim(Claimed(self.clock()))
@@ -372,7 +379,7 @@ class Supervisor:
     async def _load_and_claim(self, run_id: str) -> None:
         try:
             actor = await self._actor(run_id)
-            if not actor.carried:
+            if not (actor.carried or self.closing):
                 self._claim(actor)
         except (Refused, UnknownRun, Malformed) as error:
             self._unclaimed[run_id] = str(error)
@@ -404,7 +411,9 @@ class Supervisor:
             raise UnknownRun(run_id)
         bound = self.registry.find(row.header.graph, row.header.version)
         if bound is None:
-            raise Refused(run_id, f"graph {row.header.graph!r} {row.header.version!r} is not known here; it stays as it is")
+            raise Refused(
+                run_id, f"graph {row.header.graph!r} {row.header.version!r} is not known here; it stays as it is"
+            )
         fold = await load_fold(self.store, row, bound.graph.build())
         settled = self._services.settle is not None
         self._unclaimed.pop(run_id, None)
@@ -428,10 +437,8 @@ class Supervisor:
         started = False
         while True:
             self._look = trio.Event()
-            try:
+            with suppress(StoreUnavailable):  # the persistence actor tells when it is back
                 await self._look_once()
-            except StoreUnavailable:
-                pass  # the persistence actor tells when it is back
             if not started:
                 started = True
                 task_status.started()
@@ -479,7 +486,7 @@ class Supervisor:
                     raise UnknownRun(run_id)
                 if row.status in TERMINAL:
                     machine, _ = await self._load(run_id)
-                    return result_of(machine.fold, row.message)
+                    return result_of(machine.fold)
             return await slot.wait()
         finally:
             slots = self._enders.get(run_id, [])
@@ -523,66 +530,3 @@ class Supervisor:
             timers=len(self._timers),
             unclaimed=tuple(sorted(self._unclaimed.items())),
         )
-
-
-async def load_fold(store: Store, row: RunRow, blueprint: Any) -> Fold[Any]:
-    """A run as its stored log makes it. A checkpoint.
-
-    Raises:
-        Refused: the graph cannot carry this run on any more; it stays as it is.
-    """
-    found = await store.snapshot(row.run_id)
-    if found is None:
-        raise Refused(row.run_id, "its log has no snapshot to begin with (see `terzetto doctor`)")
-    seq, snapshot = found
-    try:
-        fold = Fold.load(blueprint, row.header, snapshot, await store.records(row.run_id, after=seq))
-    except (Malformed, KeyError) as error:
-        raise Refused(row.run_id, f"graph {blueprint.name!r} cannot read its log ({error}); it stays as it is") from error
-    missing = [entry.place for entry in fold.image.frontier.values() if entry.place not in blueprint.places]
-    if missing:
-        raise Refused(row.run_id, f"graph {blueprint.name!r} has no node {', '.join(missing)} any more; it stays as it is")
-    return fold
-
-
-def same_run(wanted: RunHeader, there: RunHeader) -> None:
-    """Raise `RunConflict` unless both were submitted with the same graph and input."""
-    if wanted.input_digest != there.input_digest:
-        what = f"key {wanted.key!r}" if wanted.key and wanted.run_id != there.run_id else "id"
-        raise RunConflict(there.run_id, f"this {what} belongs to a run of graph {there.graph!r} with another input")
-
-
-def name_barrier(machine: RunMachine[Any], asked: str) -> str:
-    """The id of the barrier that is meant; raises `Refused` when it could be several, or none is open."""
-    waiting = [entry for entry in machine.fold.image.frontier.values() if entry.opening is not None]
-    meant = [entry.barrier for entry in waiting if asked in ("", entry.place)]
-    if len(meant) == 1:
-        return meant[0]
-    if len(meant) > 1:
-        raise Refused(machine.run_id, f"several barriers are open, say which: {', '.join(meant)}")
-    if asked:
-        recent = [barrier for barrier in machine.resolved if barrier.rpartition("@")[0] == asked]
-        return recent[-1] if recent else asked
-    raise Refused(machine.run_id, f"no barrier is open (the run is {machine.status})")
-
-
-def due_barriers(machine: RunMachine[Any], now: float) -> list[str]:
-    """Open barriers whose deadline has passed, in the order of their visits."""
-    return [
-        entry.barrier
-        for entry in machine.fold.image.frontier.values()
-        if entry.opening is not None and entry.opening.deadline is not None and entry.opening.deadline <= now
-    ]
-
-
-def deadline_of(machine: RunMachine[Any]) -> float | None:
-    """When the run's next barrier decides by itself, as UNIX time."""
-    openings = (entry.opening for entry in machine.fold.image.frontier.values())
-    return min((o.deadline for o in openings if o is not None and o.deadline is not None), default=None)
-
-
-def already_resolved(row: BarrierRow) -> AlreadyResolved | None:
-    """What the second decider of a barrier hears; None while it is open."""
-    if row.status is BarrierStatus.OPEN:
-        return None
-    return AlreadyResolved(row.run_id, row.barrier, row.decision or "none", row.source or "the run ended")

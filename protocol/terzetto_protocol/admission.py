@@ -9,8 +9,9 @@ from typing import Final
 
 from attrs import define, field
 
-from .errors import QueueFull
+from .errors import QueueFull, RunConflict
 from .limits import POOL_SIZE, QUEUE_SIZE
+from .records import RunHeader
 
 _RETRY_AFTER: Final = 1.0  # seconds; a slot frees when some run parks or ends, which nobody can foretell
 
@@ -85,3 +86,10 @@ class Admission:
         self._returning.clear()
         self._new.clear()
         self._promised = 0
+
+
+def same_run(wanted: RunHeader, there: RunHeader) -> None:
+    """Raise `RunConflict` unless both were submitted with the same graph and input."""
+    if wanted.input_digest != there.input_digest:
+        what = f"key {wanted.key!r}" if wanted.key and wanted.run_id != there.run_id else "id"
+        raise RunConflict(there.run_id, f"this {what} belongs to a run of graph {there.graph!r} with another input")

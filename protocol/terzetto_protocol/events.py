@@ -156,7 +156,7 @@ class CustomChunk(_Told, frozen=True):
     durable: ClassVar[bool] = False
 
 
-class Cursor(Struct, frozen=True, tag=True):
+class Cursor(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """First item of every subscription: how `last_event_id` was resolved."""
 
     how: Literal["fresh", "resumed", "evicted", "invalid", "unknown"]
@@ -164,7 +164,7 @@ class Cursor(Struct, frozen=True, tag=True):
     """Events that are gone for this reader; None when nobody can know."""
 
 
-class Gap(Struct, frozen=True, tag=True):
+class Gap(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """This reader fell behind: what was in between is gone for it."""
 
     after: int
@@ -172,7 +172,7 @@ class Gap(Struct, frozen=True, tag=True):
     missed: int | None
 
 
-class Heartbeat(Struct, frozen=True, tag=True):
+class Heartbeat(Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     """Nothing has happened for a while, and the stream is alive."""
 
 

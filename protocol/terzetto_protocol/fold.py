@@ -16,7 +16,7 @@ from .errors import Malformed, NotStorable
 from .events import count_told
 from .ids import barrier_id
 from .limits import STATE_BYTES
-from .records import Failure, Kind, Opening, Record, RunHeader, Step
+from .records import Failure, Kind, Note, Opening, Record, RunHeader, Step
 from .state import Entry, StateForm
 from .statuses import TERMINAL, RunStatus, VisitStatus
 
@@ -61,6 +61,8 @@ class Image(Struct):
     places: dict[str, int] = {}
     """How often each counted place was visited."""
     failure: Failure | None = None
+    note: str = ""
+    """What a person should know about the end, where it is no failure."""
     unknown: tuple[str, ...] = ()
     """Visits whose effect nobody knows, as `node@visit`; set by the end of the run."""
     finished: int = 0
@@ -231,6 +233,8 @@ class Fold(Generic[S]):
         image = self.image
         if record.status is RunStatus.FAILED and isinstance(record.detail, Failure):
             image.failure = record.detail
+        elif isinstance(record.detail, Note):
+            image.note = record.detail.text
         unsure = (VisitStatus.RUNNING, VisitStatus.UNKNOWN)  # RUNNING is durable only where an intent is
         image.unknown = tuple(f"{e.place}@{e.visit}" for e in image.frontier.values() if e.status in unsure)
         image.frontier, self.waiting = {}, 0

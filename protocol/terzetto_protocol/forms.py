@@ -6,7 +6,7 @@ it is encoded: the bytes are decoded again and compared.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast, get_origin
 
 import attrs
 import msgspec
@@ -81,7 +81,8 @@ def _is_kept(part: inspect.Type) -> bool:
     if isinstance(part, inspect.CustomType):
         return part.cls is object
     # Fields of attrs classes that begin with an underscore are left out by msgspec, without a word.
-    cls = part.cls if isinstance(part, inspect.DataclassType) else None
+    cls: Any = part.cls if isinstance(part, inspect.DataclassType) else None
+    cls = get_origin(cls) or cls  # a generic class with its arguments has the fields of the class
     return cls is None or not attrs.has(cls) or not any(name.startswith("_") for name in field_names(cls))
 
 

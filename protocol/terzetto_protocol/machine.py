@@ -9,18 +9,18 @@ pure node's gate opens a window of commits earlier: running ahead is nothing mor
 A refused input raises before anything has moved.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
 from attrs import frozen
 from msgspec import Raw
 
+from .blueprint import Blueprint
 from .chunks import chunk_of
 from .decisions import Approve, Decision, Fail, name_of
 from .errors import IllegalTransition, MutationFailed, NotStorable, Refused, describe
 from .fold import Fold, Image, Pending
-from .blueprint import Blueprint
 from .inputs import (
     CancelRequested,
     Claimed,
@@ -115,7 +115,7 @@ class RunMachine(Stage[S], Generic[S]):
                 return self._follow(entry, successor, msg)
         if self.fenced:
             return self._feed_fenced(msg)
-        _HANDLERS[type(msg)](self, msg)
+        self._HANDLERS[type(msg)](self, msg)
         return self.turn(msg.at)
 
     # -- the everyday path -----------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ class RunMachine(Stage[S], Generic[S]):
 
     def _step(self, to: "Edge[S] | str | None", at: float, *, open_barrier: bool) -> Step | Failure:
         """The visit that an edge (or a goto) leads to, within the limits."""
-        assert to is not None  # noqa: S101 - the caller looked
+        assert to is not None
         place = to if isinstance(to, str) else to.target
         counted = -1 if isinstance(to, str) or to.max_visits is None else to.index
         image, node = self.fold.image, self.blueprint.node(place)
@@ -558,20 +558,19 @@ class RunMachine(Stage[S], Generic[S]):
             raise Refused(self.run_id, f"this process does not own it any more: {self.fenced}")
         return NOTHING
 
-
-_HANDLERS: Final[dict[type, Callable[[RunMachine[Any], Any], None]]] = {
-    Claimed: RunMachine._on_claimed,  # noqa: SLF001 - the class's own table, made once for all instances
-    NodeFinished: RunMachine._on_finished,  # noqa: SLF001
-    NodeFailed: RunMachine._on_failed,  # noqa: SLF001
-    NodeCancelled: RunMachine._on_node_cancelled,  # noqa: SLF001
-    Probed: RunMachine._on_probed,  # noqa: SLF001
-    Emitted: RunMachine._on_emitted,  # noqa: SLF001
-    Decided: RunMachine._on_decided,  # noqa: SLF001
-    TimerFired: RunMachine._on_timer,  # noqa: SLF001
-    CancelRequested: RunMachine._on_cancel,  # noqa: SLF001
-    ResumeRequested: RunMachine._on_resume,  # noqa: SLF001
-    Halted: RunMachine._on_halted,  # noqa: SLF001
-    StoreGaveUp: RunMachine._on_store_gave_up,  # noqa: SLF001
-    CommitDurable: RunMachine._on_durable,  # noqa: SLF001
-    CommitRefused: RunMachine._on_refused,  # noqa: SLF001
-}
+    _HANDLERS: ClassVar[Mapping[type, Callable[..., None]]] = {
+        Claimed: _on_claimed,
+        NodeFinished: _on_finished,
+        NodeFailed: _on_failed,
+        NodeCancelled: _on_node_cancelled,
+        Probed: _on_probed,
+        Emitted: _on_emitted,
+        Decided: _on_decided,
+        TimerFired: _on_timer,
+        CancelRequested: _on_cancel,
+        ResumeRequested: _on_resume,
+        Halted: _on_halted,
+        StoreGaveUp: _on_store_gave_up,
+        CommitDurable: _on_durable,
+        CommitRefused: _on_refused,
+    }

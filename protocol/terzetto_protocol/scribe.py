@@ -78,7 +78,7 @@ def _timer(fold: Fold[Any]) -> float | None:
 
 def opened_row(run_id: str, step: Step, at: float) -> BarrierRow:
     """The row of a barrier that a step opens."""
-    assert step.opening is not None  # noqa: S101 - only called for steps that open
+    assert step.opening is not None
     return BarrierRow(
         run_id=run_id,
         barrier=barrier_id(step.path, step.place, step.visit),
@@ -118,5 +118,3 @@ def dropped_rows(fold: Fold[Any], at: float, but: int) -> tuple[BarrierRow, ...]
     run_id = fold.header.run_id
     open_ones = [entry for entry in fold.image.frontier.values() if entry.opening is not None and entry.visit != but]
     return tuple(closed_row(run_id, entry, at, None) for entry in open_ones)
-
-

@@ -257,9 +257,7 @@ class Stage(Generic[S]):
         if mode == "start" and node is not None and node.options.effects == "once":
             # D2: the intent is a write of its own, made only now that everything before it is durable.
             attempt = entry.attempt + 1
-            self.commit(
-                Kind.INTENT, at, RunStatus.RUNNING, entry=entry, outcome=VisitStatus.RUNNING, attempt=attempt
-            )
+            self.commit(Kind.INTENT, at, RunStatus.RUNNING, entry=entry, outcome=VisitStatus.RUNNING, attempt=attempt)
             self.waits.hold(self.fold.image.seq, entry.visit, "body")
             return
         self.live.add(entry.visit)

@@ -84,12 +84,12 @@ class StateForm(Generic[S]):
         """Encode and decode again; raises `InvalidRequest` for another type and `NotStorable`."""
         if type(state) is not self.type:  # a subclass would come back as its base
             raise InvalidRequest(f"the state must be a {self.type.__name__}, not {type(state).__name__} {state!r:.80}")
-        data, value = self._form.copy(self._project(state), self._what, STATE_BYTES)
+        lasting = self._project(state)
+        data, value = self._form.copy(lasting, self._what, STATE_BYTES)
         back = self._rebuild(value)
-        if back is not value and not is_same(self._project(back), value):
-            raise NotStorable(
-                self._what, "its lasting fields would come back changed (by its constructor or `restore`)"
-            )
+        if not is_same(lasting, self._project(back)):
+            reason = "its lasting fields would come back changed (by its constructor or `restore`)"
+            raise NotStorable(self._what, reason)
         return data, back
 
     def from_json(self, data: bytes) -> S:

@@ -69,7 +69,7 @@ def _mutations(
         return tuple(blueprint.vocabulary.note(mutation) for mutation in barrier.options.decided(decision))
     except NotStorable as error:
         raise Refused(run_id, f"barrier {barrier.name}: {error}") from error
-    except Exception as error:  # noqa: BLE001 - the author's function may raise anything; the barrier keeps waiting
+    except Exception as error:
         raise Refused(run_id, f"barrier {barrier.name}: its `decided` raised {describe(error)}") from error
 
 

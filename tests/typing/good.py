@@ -4,13 +4,13 @@ It is checked, never run (`tests/test_typing.py`). `assert_type` holds what has 
 """
 
 from collections.abc import AsyncIterator, Sequence
+from typing import assert_type
 
 import trio
 from attrs import define, frozen
-from terzetto.testing import context, emissions, recorded
-from typing_extensions import assert_type
 
 import terzetto
+from terzetto.testing import context, emissions, recorded
 
 
 @define

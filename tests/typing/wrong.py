@@ -5,13 +5,15 @@ It is checked, never run (`tests/test_typing.py`). A marked line says which erro
 
 from attrs import frozen
 from good import Clients, Draft, Question, Reminder, Written, graph, plain, publish, sign_off, write
-from terzetto.testing import context
 
 import terzetto
+from terzetto.testing import context
 
 
 @frozen
 class Wrong:
+    """A mutation of another state."""
+
     def apply(self, draft: int) -> None: ...
 
 
@@ -20,109 +22,129 @@ class Lazy:
     """Not a mutation: it has no `apply`."""
 
 
-terzetto.Graph("x", state=Draft, mutations=[Written, Wrong])  # W1: a mutation of another state
-terzetto.Graph("x", state=Draft, mutations=[Lazy])  # W2: not a mutation
+# Declaring a graph
+
+terzetto.Graph("x", state=Draft, mutations=[Written, Wrong])  # W1 mypy: list-item / pyright: reportArgumentType
+terzetto.Graph("x", state=Draft, mutations=[Lazy])  # W2 mypy: list-item / pyright: reportArgumentType
 
 
-@graph.node  # W3: a node of another state
-async def a(ctx: terzetto.NodeContext[int, Clients]) -> None: ...
+@graph.node  # W3 mypy: arg-type / pyright: reportArgumentType
+async def of_another_state(ctx: terzetto.NodeContext[int, Clients]) -> None: ...
 
 
-@graph.node  # W4: a node that asks for other deps
-async def b(ctx: terzetto.NodeContext[Draft, int]) -> None: ...
+@graph.node  # W4 mypy: arg-type / pyright: reportArgumentType
+async def with_other_deps(ctx: terzetto.NodeContext[Draft, int]) -> None: ...
 
 
-@graph.node  # W5: not an async function
-def c(ctx: terzetto.NodeContext[Draft, Clients]) -> None: ...
+@graph.node  # W5 mypy: arg-type / pyright: reportArgumentType
+def not_async(ctx: terzetto.NodeContext[Draft, Clients]) -> None: ...
 
 
-@graph.node  # W6: a node returns nothing; what it found is recorded
-async def d(ctx: terzetto.NodeContext[Draft, Clients]) -> Draft:
+@graph.node  # W6 mypy: arg-type / pyright: reportArgumentType
+async def returns_what_it_should_record(ctx: terzetto.NodeContext[Draft, Clients]) -> Draft:
     return ctx.state
 
 
-@graph.node(effects="twice")  # W7: no such effects
-async def e(ctx: terzetto.NodeContext[Draft, Clients]) -> None: ...
+@graph.node(effects="twice")  # W7 mypy: call-overload / pyright: reportArgumentType
+async def has_unheard_of_effects(ctx: terzetto.NodeContext[Draft, Clients]) -> None: ...
 
 
-async def probe(ctx: terzetto.NodeContext[Draft, Clients]) -> str:
-    return "yes"
+async def vague(ctx: terzetto.NodeContext[Draft, Clients]) -> str:
+    return "perhaps"
 
 
-@graph.node(effects="once", probe=probe)  # W8: a probe says True, False or None
-async def f(ctx: terzetto.NodeContext[Draft, Clients]) -> None: ...
+@graph.node(effects="once", probe=vague)  # W8 mypy: call-overload / pyright: reportArgumentType
+async def has_a_vague_probe(ctx: terzetto.NodeContext[Draft, Clients]) -> None: ...
 
 
-@plain.node
-async def g(ctx: terzetto.NodeContext[Draft]) -> None:
-    ctx.record(Wrong())  # W9: a mutation of another state
-    ctx.record(Draft())  # W10: a state is no mutation
-    ctx.record(Written)  # W11: the class instead of an instance
-    ctx.deps.url  # W12: no deps were declared
-    ctx.state.nope  # W13: no such field
-    ctx.goto("write")  # W14: the node itself, not its name
-    ctx.emit_tool("call", "search", "flying")  # W15: no such phase
-
-
-@plain.node
-async def h(ctx: terzetto.LeafContext[Draft]) -> None:
-    ctx.goto(g)  # W16: the small context has no control
-    await publish(ctx)  # W17: nor is it enough for a node that asks for more
-
-
-graph.edge(write.approved, publish)  # W18: nodes have no exits
-graph.edge(publish, write, when=lambda draft: draft.nope)  # W19: a predicate on a missing field
-graph.edge(publish, sign_off.approved)  # W20: an exit is where edges start
-graph.barrier("again", on_timeout=terzetto.Retry())  # W21: answers a reconcile barrier only
-graph.barrier("again", payload=lambda draft: draft.nope)  # W22
-graph.barrier("again", exits=[1, 2])  # W23
+graph.edge(write.approved, publish)  # W9 mypy: attr-defined / pyright: reportAttributeAccessIssue
+graph.edge(publish, write, when=lambda d: d.nope)  # W10 mypy: attr-defined / pyright: reportAttributeAccessIssue
+graph.edge(publish, sign_off.approved)  # W11 mypy: arg-type / pyright: reportArgumentType
+graph.start(sign_off.approved)  # W12 mypy: arg-type / pyright: reportArgumentType
+graph.barrier("b", timeout="1 h")  # W13 mypy: arg-type / pyright: reportArgumentType
+graph.barrier("b", timeout=60, on_timeout=terzetto.Retry())  # W14 mypy: arg-type / pyright: reportArgumentType
+graph.barrier("b", payload=lambda draft: draft.nope)  # W15 mypy: attr-defined / pyright: reportAttributeAccessIssue
+graph.barrier("b", decided=lambda decision: [Wrong()])  # W16 mypy: list-item / pyright: reportArgumentType
+graph.barrier("b", exits=[1])  # W17 mypy: list-item / pyright: reportArgumentType
 
 other = terzetto.Graph("y", state=Lazy)
 
 
 @other.node
-async def i(ctx: terzetto.NodeContext[Lazy]) -> None: ...
+async def stranger(ctx: terzetto.NodeContext[Lazy]) -> None: ...
 
 
-graph.edge(i, write)  # W24: a node of another state
-graph.start(i)  # W25
-graph.start(sign_off.approved)  # W26
+graph.start(stranger)  # W18 mypy: arg-type / pyright: reportArgumentType
+graph.edge(stranger, write)  # W19 mypy: arg-type / pyright: reportArgumentType
+graph.edge(write, stranger)  # W20 mypy: arg-type / pyright: reportArgumentType
+
+
+# Inside a node
+
+
+@plain.node
+async def careless(ctx: terzetto.NodeContext[Draft]) -> None:
+    ctx.record(Wrong())  # W21 mypy: arg-type / pyright: reportArgumentType
+    ctx.record(Draft())  # W22 mypy: arg-type / pyright: reportArgumentType
+    ctx.record(Written)  # W23 mypy: arg-type / pyright: reportArgumentType
+    ctx.deps.url  # W24 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    ctx.state.nope  # W25 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    ctx.goto("write")  # W26 mypy: arg-type / pyright: reportArgumentType
+    ctx.goto(stranger)  # W27 mypy: arg-type / pyright: reportArgumentType
+    ctx.emit_tool("call-1", "search", "flying")  # W28 mypy: arg-type / pyright: reportArgumentType
+
+
+@plain.node
+async def small(ctx: terzetto.LeafContext[Draft]) -> None:
+    ctx.goto(careless)  # W29 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    await publish(ctx)  # W30 mypy: arg-type / pyright: reportArgumentType
+
+
+# Running it
+
+
+def hasty(event: terzetto.BarrierOpened) -> terzetto.Decision:
+    """Not async, as a decider has to be."""
+    return terzetto.Approve()
 
 
 async def steer(runtime: terzetto.Runtime, run: terzetto.Run[Draft]) -> None:
-    await runtime.submit(graph, Lazy())  # W27: wrong input
-    await runtime.submit(graph, Draft(), run_id=7)  # W28
-    await runtime.submit(graph, Draft(), metadata={"made": object()})  # W29
-    await run.decide("sign-off", True)  # W30: not a decision
-    await run.decide(sign_off, "approve")  # W31
-    await run.decide(write, terzetto.Approve())  # W32: not a barrier
-    run.result()  # W33: not awaited
-    print((await run.result()).state.nope)  # W34
-    await run.state().text  # W35
-    terzetto.bind(graph, 3)  # W36: wrong deps
-    terzetto.bind(graph)  # W37: no deps
-    terzetto.open_runtime("sqlite:x", graphs=[graph])  # W38: deps not bound
-    terzetto.open_runtime("sqlite:x", graphs=graph)  # W39: not a list
-    await terzetto.run(graph, Draft())  # W40: deps not bound
-    await terzetto.run(plain, Lazy())  # W41: wrong input
-    await terzetto.run(plain, Draft(), decider=lambda event: terzetto.Approve())  # W42: a decider is async
-    await write(context(Draft()))  # W43: a test gives deps, too
+    await runtime.submit(graph, Lazy())  # W31 mypy: misc / pyright: reportArgumentType
+    await runtime.submit(graph, Draft(), run_id=7)  # W32 mypy: arg-type / pyright: reportArgumentType
+    await runtime.submit(graph, Draft(), metadata={"a": []})  # W33 mypy: dict-item / pyright: reportArgumentType
+    await run.decide("sign-off", True)  # W34 mypy: arg-type / pyright: reportArgumentType
+    await run.decide(sign_off, "approve")  # W35 mypy: arg-type / pyright: reportArgumentType
+    await run.decide(sign_off, terzetto.Reject(404))  # W36 mypy: arg-type / pyright: reportArgumentType
+    await run.decide(write, terzetto.Approve())  # W37 mypy: arg-type / pyright: reportArgumentType
+    run.result()  # W38 mypy: unused-coroutine / pyright: reportUnusedCoroutine
+    print((await run.result()).state.nope)  # W39 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    print(await run.state().text)  # W40 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    terzetto.bind(graph, 3)  # W41 mypy: misc / pyright: reportArgumentType
+    terzetto.bind(graph)  # W42 mypy: call-arg / pyright: reportCallIssue
+    terzetto.open_runtime("sqlite:x.db", graphs=[graph])  # W43 mypy: list-item / pyright: reportArgumentType
+    terzetto.open_runtime("sqlite:x.db", graphs=plain)  # W44 mypy: arg-type / pyright: reportArgumentType
+    await terzetto.run(plain, Lazy())  # W45 mypy: misc / pyright: reportArgumentType
+    await terzetto.run(plain, Draft(), decider=hasty)  # W46 mypy: arg-type / pyright: reportArgumentType
+    await write(context(Draft()))  # W47 mypy: arg-type / pyright: reportArgumentType
 
 
-async def speak(address: terzetto.Address[Question | Reminder, str]) -> None:
-    await address.tell("hello")  # W44: not a message of this actor
-    address.tell_nowait(3)  # W45
-    number: int = await address.ask(Question("how many?"))  # W46: its answers are texts
+# Speaking to actors
+
+
+async def speak(address: terzetto.Address[Question | Reminder, str]) -> int:
+    await address.tell("hello")  # W48 mypy: arg-type / pyright: reportArgumentType
+    address.tell_nowait(3)  # W49 mypy: arg-type / pyright: reportArgumentType
     single, _ = terzetto.open_mailbox("clerk", Question)
-    await single.tell(Reminder(1.0))  # W47
-    double, _ = terzetto.open_mailbox("clerk", Question, Reminder)
-    await double.tell("hello")  # W48
-    print(number)
+    await single.tell(Reminder(1.0))  # W50 mypy: arg-type / pyright: reportArgumentType
+    return await address.ask(Question("how many?"))  # W51 mypy: return-value / pyright: reportReturnType
 
 
-def read(event: terzetto.Event) -> str:
+# Reading a stream
+
+
+def read(event: terzetto.Event) -> None:
     match event:
         case terzetto.TextChunk():
-            return event.txt  # W49: no such field
+            print(event.txt)  # W52 mypy: attr-defined / pyright: reportAttributeAccessIssue
         case _:
-            return event.node  # W50: not every event has one
+            print(event.node)  # W53 mypy: union-attr / pyright: reportAttributeAccessIssue

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import trio
 from attrs import Factory, define, frozen
+
 from terzetto_protocol.context import NodeContext
 from terzetto_protocol.decisions import Approve, Choose, Reject
 from terzetto_protocol.graph import Graph

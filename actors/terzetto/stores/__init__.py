@@ -1,9 +1,23 @@
-"""Stores."""
+"""Stores: where runs are kept. `open_store` finds the one that a URL names."""
 
-from ._contract import Store as Store
+from typing import TYPE_CHECKING, Any
+
+from ._contract import Store as Store, StoreHealth as StoreHealth
+from ._memory import MemoryStore as MemoryStore
+from ._threaded import ThreadedStore as ThreadedStore
+from ._url import open_store as open_store
+
+if TYPE_CHECKING:
+    from ._sqlite import SqliteStore as SqliteStore
+else:
+
+    def __getattr__(name: str) -> Any:
+        # apsw loads in 20 ms, which a program without a SQLite store need not pay.
+        if name == "SqliteStore":
+            from ._sqlite import SqliteStore
+
+            return SqliteStore
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def open_store(url: str, *, guest: bool = False) -> Store:
-    from ._memory import MemoryStore
-
-    return MemoryStore()
+__all__ = ["MemoryStore", "SqliteStore", "Store", "StoreHealth", "ThreadedStore", "open_store"]

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 import trio
+
 from terzetto_protocol.errors import UnknownRun
 from terzetto_protocol.records import (
     Applied,

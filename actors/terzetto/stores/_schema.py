@@ -1,11 +1,14 @@
 """The tables of a SQLite store, and the numbers by which it is recognised."""
 
-from typing import Final
+from typing import Final, TypeAlias
 
 APPLICATION_ID: Final = 0x74727A74
 """What the file says it is ("trzt"), so that another program's database is never touched."""
 VERSION: Final = 1
 """Version of the tables below; a store with a higher one is refused."""
+
+Value: TypeAlias = int | float | str | bytes | None
+"""What a column holds."""
 
 TABLES: Final = """
 -- One row per run. What changes with every commit is not here: an everyday commit leaves this row alone.

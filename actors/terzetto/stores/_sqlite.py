@@ -2,17 +2,19 @@
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 import apsw
 import attrs
 import trio
-from terzetto_protocol.errors import StoreError, StoreInUse, StoreRejected, StoreUnavailable, TerzettoError, describe
+
+from terzetto_protocol.errors import StoreError, StoreInUse, StoreRejected, StoreUnavailable, describe
 from terzetto_protocol.records import BarrierRow, Outcome, Posted, RunRow, Write
 from terzetto_protocol.statuses import RunStatus
 
 from ._contract import StoreHealth
-from ._schema import VERSION
+from ._schema import VERSION, Value
 from ._sqlite_check import check_file
 from ._sqlite_file import OwnerLock, Synchronous, connect, pragma, sentence
 from ._sqlite_log import DATA_ERRORS, HandleLost, LogWriter
@@ -44,6 +46,7 @@ class SqliteStore(ThreadedStore):
     """
 
     durable = True
+    shared = True
 
     def __init__(
         self,
@@ -54,8 +57,9 @@ class SqliteStore(ThreadedStore):
         vfs: str | None = None,
         limit: float = CALL_LIMIT,
     ) -> None:
-        self.path = os.path.abspath(path)
-        self.guest, self.synchronous = guest, synchronous
+        self.path: Final = str(Path(path).absolute())
+        self.guest: Final = guest
+        self.synchronous: Final[Synchronous] = synchronous
         options = "" if synchronous == "full" else f"?synchronous={synchronous}"
         super().__init__(f"sqlite:{os.fspath(path)}{options}", limit=limit)
         self._vfs = vfs
@@ -70,14 +74,14 @@ class SqliteStore(ThreadedStore):
         try:
             if not self.guest:
                 self._lock.acquire()
-            self._use(self._connect())
+            self._use(self._connect(create=not self.guest))
         except (apsw.Error, OSError) as error:
             raise sentence(self.path, "opening", error) from error
 
-    def _connect(self) -> apsw.Connection:
-        if self.guest and not os.path.exists(self.path):
+    def _connect(self, *, create: bool = False) -> apsw.Connection:
+        if self.guest and not Path(self.path).exists():
             raise StoreError(f"there is no store {self.path}: check the name, or start its owner first")
-        return connect(self.path, guest=self.guest, synchronous=self.synchronous, vfs=self._vfs)
+        return connect(self.path, create=create, synchronous=self.synchronous, vfs=self._vfs)
 
     def _use(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -156,11 +160,11 @@ class SqliteStore(ThreadedStore):
 
     def _posted(self, limit: int) -> list[Posted]:
         # The number changes whenever another connection has written, and posting through this one forgets it.
-        version = pragma(self._writer.connection, "data_version")
+        version = int(pragma(self._open_connection, "data_version"))
         if version == self._inbox_seen:
             return []
         commands = self._reader.posted(limit)
-        self._inbox_seen = -1 if commands or limit < 1 else int(version)
+        self._inbox_seen = -1 if commands or limit < 1 else version
         return commands
 
     def do_answer(self, command_id: str, receipt: bytes) -> None:
@@ -170,3 +174,79 @@ class SqliteStore(ThreadedStore):
     def do_receipt(self, command_id: str) -> bytes | None:
         """As the contract says."""
         return self._do("reading", self._reader.receipt, command_id)
+
+    async def health(self, *, deep: bool = False) -> StoreHealth:
+        """As the contract says; a checkpoint. A cancelled deep check stops; commits go on meanwhile."""
+        health = await super().health()
+        if not deep:
+            return health
+        found = await trio.to_thread.run_sync(self._check)
+        return attrs.evolve(health, problems=(*health.problems, *found))
+
+    def _check(self) -> list[str]:
+        # In a thread of Trio's, on a connection of its own.
+        try:
+            connection = self._connect()
+            try:
+                return check_file(connection, trio.from_thread.check_cancelled)
+            finally:
+                connection.close()
+        except apsw.Error as error:
+            return [str(sentence(self.path, "checking", error))]
+
+    def do_health(self, deep: bool) -> StoreHealth:  # noqa: FBT001 - as in the contract
+        """What costs nothing to ask; answers also when the connection is distrusted."""
+        problems = (self._broken,) if self._broken else ()
+        details = [("owner", "no, a guest" if self.guest else f"process {os.getpid()}")]
+        if not self._broken:
+            details += self._do("reading", self._details)
+        return StoreHealth(self.url, durable=True, version=VERSION, problems=problems, details=tuple(details))
+
+    def _details(self) -> list[tuple[str, str]]:
+        connection = self._open_connection
+        size = int(pragma(connection, "page_count")) * int(pragma(connection, "page_size"))
+        level = ("OFF", "NORMAL", "FULL", "EXTRA")[int(pragma(connection, "synchronous"))]
+        return [
+            ("journal_mode", str(pragma(connection, "journal_mode"))),
+            ("synchronous", level),
+            ("sqlite", apsw.sqlite_lib_version()),
+            ("bytes", str(size)),
+        ]
+
+    def statistics(self) -> dict[str, Any]:
+        """Transactions, commits and their bytes since the store was made."""
+        return dict(self._counts)
+
+    @property
+    def _open_connection(self) -> apsw.Connection:
+        assert self._connection is not None, "do_open comes first"
+        return self._connection
+
+    def _execute(self, statement: str, values: tuple[Value, ...]) -> None:
+        try:
+            self._open_connection.execute(statement, values)
+        except DATA_ERRORS as error:
+            raise StoreRejected(f"store {self.path} will never take this: {describe(error)}") from error
+
+    def _own(self, what: str, fn: Callable[[*Ts], T], *args: *Ts) -> T:
+        if self.guest:
+            raise StoreInUse(
+                f"store {self.path} was opened as a guest, which reads and posts commands: {what} is its owner's"
+            )
+        return self._do(what, fn, *args)
+
+    def _do(self, what: str, fn: Callable[[*Ts], T], *args: *Ts) -> T:
+        if self._broken:
+            raise StoreUnavailable(self._broken)
+        try:
+            return fn(*args)
+        except HandleLost as lost:
+            raise self._distrust(what, lost.error) from lost.error
+        except _DISTRUSTED as error:
+            raise self._distrust(what, error) from error
+        except apsw.Error as error:
+            raise sentence(self.path, what, error) from error
+
+    def _distrust(self, what: str, error: Exception) -> StoreUnavailable:
+        self._broken = f"{sentence(self.path, what, error)}; nothing is trusted to this connection until `reopen`"
+        return StoreUnavailable(self._broken)

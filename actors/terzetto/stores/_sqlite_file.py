@@ -5,6 +5,7 @@ import sys
 from typing import Final, Literal, TypeAlias
 
 import apsw
+
 from terzetto_protocol.errors import StoreError, StoreInUse, StoreTooNew, StoreUnavailable
 
 from ._schema import APPLICATION_ID, TABLES, VERSION
@@ -74,17 +75,17 @@ def _lock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def connect(path: str, *, guest: bool, synchronous: Synchronous, vfs: str | None) -> apsw.Connection:
-    """Open the file, make the tables if it is new, and refuse it if it is not ours; a refused file is not changed."""
+def connect(path: str, *, create: bool, synchronous: Synchronous, vfs: str | None) -> apsw.Connection:
+    """Open the file, make the tables if it is new and `create`; a file that is not ours is refused, and not changed."""
     if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
         raise StoreError(f"SQLite {apsw.sqlite_lib_version()} may damage files that two processes use: update apsw")
-    flags = apsw.SQLITE_OPEN_READWRITE | (0 if guest else apsw.SQLITE_OPEN_CREATE)
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
     connection = apsw.Connection(path, flags, vfs)
     try:
         connection.set_busy_timeout(int(BUSY * 1000))
         is_new = _identify(connection, path)
-        if is_new and guest:
-            raise StoreError(f"{path} is empty: its owner has not made the store yet")
+        if is_new and not create:
+            raise StoreUnavailable(f"store {path} is empty: its owner has not made it yet, or something emptied it")
         _settings(connection, path, synchronous)
         if is_new:
             _create(connection)

@@ -7,18 +7,19 @@ itself. If any of it does not apply, everything is rolled back and done again, o
 questions asked: slower, and the only place where a write is judged.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import Final
 
 import apsw
 import msgspec
-from apsw import SQLiteValue
+
 from terzetto_protocol.errors import describe
 from terzetto_protocol.records import Applied, BarrierRow, Exists, Outcome, Rejected, RunHeader, Write
 from terzetto_protocol.statuses import BarrierStatus
 
+from ._schema import Value
 from ._sqlite_reads import Reader
 from ._verdict import misnumbered, unknown, verdict
 
@@ -63,7 +64,11 @@ _BARRIER: Final = """
 
 
 class HandleLost(Exception):
-    """A transaction did not end as told: nobody knows what the handle believes, so it must not be used again."""
+    """A transaction did not end as told: nobody knows what the connection believes, so it must not be used again."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        super().__init__(str(error))
 
 
 class _Unusual(Exception):
@@ -76,9 +81,10 @@ class _Segment:
     __slots__ = ("entries", "first", "last", "size")
 
     def __init__(self, write: Write) -> None:
-        self.first = self.last = write
+        self.first: Final = write
+        self.last: Write = write
         self.entries = [(write.event_id, write.body)]
-        self.size = len(write.body)
+        self.size: int = len(write.body)
 
     def takes(self, write: Write) -> bool:
         size = self.size + len(write.body)
@@ -88,7 +94,7 @@ class _Segment:
         self.entries.append((write.event_id, write.body))
         return True
 
-    def row(self) -> tuple[SQLiteValue, ...]:
+    def row(self) -> tuple[Value, ...]:
         first, last = self.first, self.last
         body = first.body if first is last else _encode(self.entries)
         return first.run_id, first.expect, last.epoch, first.seq, last.seq, last.event_id, last.at, body
@@ -118,7 +124,7 @@ class LogWriter:
         return [_APPLIED] * len(writes)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def _transaction(self) -> Generator[None]:
         self._execute("begin immediate")
         try:
             yield
@@ -129,7 +135,7 @@ class LogWriter:
             self._execute("commit")
         except apsw.Error as error:
             self._rollback()
-            raise HandleLost from error
+            raise HandleLost(error) from error
 
     def _rollback(self) -> None:
         # SQLite has rolled back by itself after some errors, a full disk among them.
@@ -137,7 +143,7 @@ class LogWriter:
             if self._connection.in_transaction:
                 self._execute("rollback")
         except apsw.Error as error:
-            raise HandleLost from error
+            raise HandleLost(error) from error
 
     def _apply_all(self, writes: Sequence[Write]) -> None:
         # Order matters inside a run only, so a write may go before bundled ones of other runs.
@@ -165,7 +171,7 @@ class LogWriter:
                 self._append([value for row in islice(rows, size) for value in row], size)
                 left -= size
 
-    def _append(self, values: Sequence[SQLiteValue], rows: int) -> None:
+    def _append(self, values: Sequence[Value], rows: int) -> None:
         self._execute(_APPEND[rows], values)
         if self._connection.changes() != rows:
             raise _Unusual
@@ -215,9 +221,9 @@ class LogWriter:
         return misnumbered(write) if taken is None else Exists(taken)
 
 
-def _row(write: Write) -> tuple[SQLiteValue, ...]:
+def _row(write: Write) -> tuple[Value, ...]:
     return write.status.value, write.epoch, write.code, write.message, write.timer
 
 
-def _barrier(barrier: BarrierRow) -> tuple[SQLiteValue, ...]:
+def _barrier(barrier: BarrierRow) -> tuple[Value, ...]:
     return barrier.barrier, barrier.status is BarrierStatus.OPEN, _encode(barrier)

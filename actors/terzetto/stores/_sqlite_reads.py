@@ -10,10 +10,12 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import apsw
 import msgspec
-from apsw import SQLiteValue
+
 from terzetto_protocol.errors import UnknownRun
 from terzetto_protocol.records import BarrierRow, Posted, RunHeader, RunRow
 from terzetto_protocol.statuses import RunStatus
+
+from ._schema import Value
 
 PAGE: Final = 512
 """Segments that are joined into one row at most: with the largest messages they stay below SQLite's 1 GB."""
@@ -35,7 +37,7 @@ C = TypeVar("C", bound=tuple[Any, ...])
 
 _header = msgspec.msgpack.Decoder(RunHeader).decode
 _barrier = msgspec.msgpack.Decoder(BarrierRow).decode
-_entries = msgspec.msgpack.Decoder(_Entries).decode
+_decode = msgspec.msgpack.Decoder(_Entries).decode
 
 
 class _Join(Generic[C]):
@@ -50,7 +52,7 @@ class _Join(Generic[C]):
         )
         self._decode = msgspec.json.Decoder(rows).decode
 
-    def read(self, connection: apsw.Connection, *values: SQLiteValue) -> Iterator[tuple[C, bytes]]:
+    def read(self, connection: apsw.Connection, *values: Value) -> Iterator[tuple[C, bytes]]:
         """The rows; the last value is the limit, -1 for none."""
         [(columns, blobs)] = connection.execute(self._sql, values)
         start = 0
@@ -133,7 +135,7 @@ class Reader:
 
     def runs(self, statuses: Sequence[RunStatus] | None, before: str | None, limit: int | None) -> list[RunRow]:
         """See `Store.runs`."""
-        values: list[SQLiteValue] = []
+        values: list[Value] = []
         if statuses is not None:
             values.append(msgspec.json.encode(list(statuses)).decode())
         if before is not None:
@@ -141,19 +143,19 @@ class Reader:
         join = _RUNS[statuses is not None, before is not None]
         return [_run_row(*row) for row in join.read(self._connection, *values, _limit(limit))]
 
-    def _age(self, run_id: str) -> tuple[SQLiteValue, ...]:
+    def _age(self, run_id: str) -> tuple[Value, ...]:
         row = self._connection.execute("select at, id from runs where id = ?", (run_id,)).fetchone()
         if row is None:
             raise UnknownRun(run_id)
-        return row
+        return tuple(row)
 
     def commit(self, run_id: str, seq: int) -> tuple[int, bytes] | None:
         """Epoch and body of one commit, or None."""
-        row = self._connection.execute(_COMMIT, (run_id, seq)).fetchone()
+        row: tuple[int, int, int, bytes] | None = self._connection.execute(_COMMIT, (run_id, seq)).fetchone()
         if row is None or seq < row[0]:
             return None
         first, last, epoch, body = row
-        return epoch, body if first == last else _entries(body)[seq - first][1]
+        return epoch, _entries(first, last, 0, body)[seq - first][1]
 
     def snapshot(self, run_id: str) -> tuple[int, bytes] | None:
         """See `Store.snapshot`."""
@@ -181,7 +183,7 @@ class Reader:
             after = rows[-1][0].last
         return found[:limit]
 
-    def barriers(self, run_id: str | None, *, only_open: bool) -> list[BarrierRow]:
+    def barriers(self, run_id: str | None, only_open: bool) -> list[BarrierRow]:  # noqa: FBT001 - as in the contract
         """See `Store.barriers`."""
         values = () if run_id is None else (run_id,)
         join = _BARRIERS[run_id is not None, only_open]
@@ -198,9 +200,11 @@ class Reader:
         return None if row is None else row[0]
 
 
+def _entries(first: int, last: int, event: int, body: bytes) -> _Entries:
+    return [(event, body)] if first == last else _decode(body)
+
+
 def _after(columns: _Columns, body: bytes, after: int, after_event: int) -> list[bytes]:
     # The first segment of an answer may begin before it.
-    if columns.first == columns.last:
-        return [body]
-    entries = _entries(body)[max(0, after + 1 - columns.first) :]
-    return [one for event, one in entries if event > after_event]
+    first, last, event, _ = columns
+    return [one for of, one in _entries(first, last, event, body)[max(0, after + 1 - first) :] if of > after_event]

@@ -11,13 +11,15 @@ survive the one survive the other. An orderly exit never gets there, because `cl
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, Final, Generic, TypeVar, TypeVarTuple, final
 
 import trio
-from terzetto_protocol.errors import StoreError, StoreUnavailable
 from trio.lowlevel import Abort, RaiseCancelT, Task
+
+from terzetto_protocol.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -161,10 +163,8 @@ class WorkerThread:
         self._tell(self._ended.set)
 
     def _tell(self, fn: Callable[[*Ts], object], *args: *Ts) -> None:
-        try:
+        with suppress(trio.RunFinishedError):  # the loop may be gone, and with it everybody who waited
             self._token.run_sync_soon(fn, *args)
-        except trio.RunFinishedError:
-            pass  # the loop is gone, and with it everybody who waited
 
     @trio.lowlevel.enable_ki_protection
     async def close(self, last: Callable[[], object]) -> None:

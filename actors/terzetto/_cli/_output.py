@@ -1,0 +1,131 @@
+"""Where a command writes: plain lines in a pipe, colours on a terminal that has rich, JSON for machines.
+
+Lines are flushed one by one, so that whoever reads a pipe sees each when it is written. Nothing that a terminal
+would obey is written in plain mode, and nothing of what comes from a store is obeyed in any mode.
+"""
+
+import io
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import msgspec
+
+from ._words import clean
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_GAP: Final = "  "
+
+
+class Output:
+    """Standard output and standard error of one command.
+
+    Args:
+        json: machines read standard output: lines for people are left out, `note` still reaches standard error.
+        plain: no colours and no progress bars, whatever the terminal can do.
+    """
+
+    def __init__(self, *, json: bool = False, plain: bool = False) -> None:
+        self.json_mode: Final = json
+        self.console: Final = None if json or plain else rich_console(sys.stdout)
+        self.terminal: Final = not json and sys.stdin.isatty() and sys.stdout.isatty()
+        """Whether a person sits there who can be asked."""
+        self._midline = False
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """One line (or several) for a person; nothing in JSON mode."""
+        if self.json_mode:
+            return
+        self._end_line()
+        if self.console is not None:
+            self.console.print(clean(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
+        else:
+            _write(sys.stdout, f"{clean(text)}\n")
+
+    def piece(self, text: str) -> None:
+        """A piece of text that a node streams, without an end of line."""
+        if text and not self.json_mode:
+            _write(sys.stdout, clean(text))
+            self._midline = not text.endswith("\n")
+
+    def prompt(self, text: str) -> None:
+        """A question, with the cursor behind it."""
+        self._end_line()
+        if self.console is not None:
+            self.console.print(text, style="bold", end=" ", markup=False, highlight=False, soft_wrap=True)
+        else:
+            _write(sys.stdout, f"{text} ")
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """What a person should know whatever is written to standard output: one line on standard error."""
+        sys.stdout.flush()
+        _write(sys.stderr, f"{clean(text)}\n")
+
+    def document(self, value: object) -> None:
+        """One JSON document on one line; only in JSON mode."""
+        if self.json_mode:
+            _write(sys.stdout, msgspec.json.encode(value).decode() + "\n")
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[str, str] | None = None) -> None:
+        """Columns; cells whose text is a key of `styles` are coloured."""
+        cells = [[clean(cell) for cell in row] for row in rows]
+        if self.console is not None:
+            self._rich_table(self.console, head, cells, styles or {})
+            return
+        widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
+        for row in (head, *cells):
+            padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            self.line(_GAP.join(padded).rstrip())
+
+    def _rich_table(
+        self, console: "Console", head: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[str, str]
+    ) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for position, name in enumerate(head):
+            # The first column is what a person copies: it is never cut.
+            table.add_column(name, no_wrap=position == 0, overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell, styles.get(cell, "")) for cell in row))
+        console.print(table)
+
+    def _end_line(self) -> None:
+        if self._midline:
+            self._midline = False
+            _write(sys.stdout, "\n")
+
+
+def rich_console(file: TextIO) -> "Console | None":
+    """A console for colours and progress bars, or None where plain lines are better."""
+    if not file.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", ""):
+        return None
+    try:
+        from rich.console import Console
+    except ImportError:
+        return None  # the extra `cli` is not installed
+    return Console(file=file, highlight=False)
+
+
+def _write(file: TextIO, text: str) -> None:
+    file.write(text)
+    file.flush()
+
+
+def forgive_streams() -> None:
+    """Let standard output and error take any text: what cannot be encoded is written with backslashes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def abandon_stdout() -> None:
+    """After a broken pipe: let the interpreter flush into nothing, instead of complaining at its end."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)

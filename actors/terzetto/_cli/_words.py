@@ -1,0 +1,128 @@
+"""How the command line says things: times, counts, statuses, events, and what to type next."""
+
+import os
+import re
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from terzetto_protocol.statuses import RunStatus
+
+STYLES: Final[Mapping[str, str]] = {
+    RunStatus.QUEUED: "cyan",
+    RunStatus.RUNNING: "blue",
+    RunStatus.AWAITING_INPUT: "yellow",
+    RunStatus.PAUSED: "yellow",
+    RunStatus.CANCELLING: "magenta",
+    RunStatus.INTERRUPTED: "magenta",
+    RunStatus.SUCCEEDED: "green",
+    RunStatus.FAILED: "red",
+    RunStatus.CANCELLED: "magenta",
+}
+"""Colours of statuses."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_UNITS: Final = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
+_LONGEST: Final = 160
+"""Characters of a value that a line shows."""
+
+
+def clean(text: str) -> str:
+    """The text without what a terminal would obey: file names and messages may hold anything."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def count(number: int, noun: str) -> str:
+    """`1 file`, `2 files`, `12,345 files`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def clock(at: float) -> str:
+    """The time of day; with the date, when it is another day."""
+    moment, today = time.localtime(at), time.localtime()
+    same = moment[:3] == today[:3]
+    return time.strftime("%H:%M:%S" if same else "%Y-%m-%d %H:%M:%S", moment)
+
+
+def span(seconds: float) -> str:
+    """`3 min`, `2 h`: the largest unit that fits, or `0 s`."""
+    for unit, name in _UNITS:
+        if abs(seconds) >= unit:
+            return f"{int(abs(seconds) // unit)} {name}"
+    return "0 s"
+
+
+def short(value: Any) -> str:
+    """Plain data as one line of JSON, cut where it is long."""
+    text = msgspec.json.encode(value).decode()
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def program() -> str:
+    """How this command line was called, as a person would call it again."""
+    name = "terzetto"
+    if Path(sys.argv[0]).name == "__main__.py":
+        name = f"{shlex.quote(Path(sys.executable).name)} -m terzetto"
+    return f"uv run {name}" if "UV_RUN_RECURSION_DEPTH" in os.environ else name
+
+
+def typed(*words: str) -> str:
+    """A command line to copy."""
+    return f"{program()} {shlex.join(words)}"
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """An event, as `views.event_view` gives it, in words."""
+    say = _SAYINGS.get(event["type"])
+    return clean(say(event) if say is not None else event["type"])
+
+
+def _visit(event: Mapping[str, Any]) -> str:
+    return f"{event['node']}@{event['visit']}"
+
+
+def _with(text: str, reason: str) -> str:
+    return f"{text}: {reason}" if reason else text
+
+
+def _opened(event: Mapping[str, Any]) -> str:
+    asks = "asks what became of its effect" if event["reconcile"] else "waits for a decision"
+    payload = event["payload"]
+    return f"{event['barrier']} {asks}" if payload is None else f"{event['barrier']} {asks}: {short(payload)}"
+
+
+def _resolved(event: Mapping[str, Any]) -> str:
+    decision = dict(event["decision"])
+    kind = decision.pop("type")
+    said = ", ".join(str(value) for value in decision.values() if value)
+    by = f" by {event['source']}" if event["source"] else ""
+    return _with(f"{event['barrier']} decided{by}", f"{kind} {said}".strip())
+
+
+def _failed(event: Mapping[str, Any]) -> str:
+    return f"{_visit(event)} failed: {event['failure']['message']}"
+
+
+_SAYINGS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "RunQueued": lambda e: _with("queued", e["reason"]),
+    "RunStarted": lambda e: f"claimed (epoch {e['epoch']})",
+    "NodeStarted": lambda e: f"{_visit(e)} started",
+    "NodeFinished": lambda e: f"{_visit(e)} finished, {count(e['mutations'], 'mutation')} (commit {e['seq']})",
+    "NodeFailed": _failed,
+    "EffectIntended": lambda e: f"{_visit(e)} is about to act, once",
+    "BarrierOpened": _opened,
+    "BarrierResolved": _resolved,
+    "RunPaused": lambda _: "paused",
+    "CancelRequested": lambda e: _with("cancel requested", e["reason"]),
+    "RunInterrupted": lambda e: _with("interrupted", e["reason"]),
+    "RunEnded": lambda e: _with(f"ended {e['status']}", f"{e['code']} {e['message']}".strip()),
+    "TextChunk": lambda e: f"{_visit(e)}: {e['text']}",
+    "ThinkingChunk": lambda e: f"{_visit(e)} thinks: {e['text']}",
+    "ToolChunk": lambda e: _with(f"{_visit(e)} {e['tool']} {e['phase']}", e["text"]),
+    "CustomChunk": lambda e: f"{_visit(e)} {e['name']}: {short(e['data'])}",
+    "Gap": lambda e: f"... {e['missed'] if e['missed'] is not None else 'some'} events are gone",
+}

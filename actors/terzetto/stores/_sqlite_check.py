@@ -1,0 +1,72 @@
+"""Whether a SQLite store holds together: SQLite's own check, and what only we know about our tables."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import apsw
+import msgspec
+
+MOST: Final = 100
+"""Problems that are reported; a file that has more needs no longer list."""
+_STEPS: Final = 100_000
+"""Steps of SQLite's machine between two looks at whether the check is cancelled; some milliseconds."""
+
+_QUESTIONS: Final = (
+    (
+        "select id from runs where n not in (select run from commits)",
+        "run {0!r} has no commit",
+    ),
+    (
+        """
+        select id, first, before from (
+            select run, first, lag(last, 1, 0) over (partition by run order by last) as before from commits
+        ) join runs on n = run where first <> before + 1
+        """,
+        "run {0!r}: commit {1} follows {2}",
+    ),
+    (
+        "select distinct run from commits where run not in (select n from runs)",
+        "commits belong to run number {0}, which is not there",
+    ),
+    (
+        "select id, seq from snapshots join runs on n = run where seq > (select max(last) from commits where run = n)",
+        "run {0!r}: its snapshot is of commit {1}, which is not there",
+    ),
+    (
+        "select barrier, run from barriers where run not in (select n from runs)",
+        "barrier {0!r} belongs to run number {1}, which is not there",
+    ),
+)
+"""Each finds what must not be, and says it."""
+_SEGMENTS: Final = "select id, first, last, body from commits join runs on runs.n = run where first < last"
+
+
+def check_file(connection: apsw.Connection, look: Callable[[], object]) -> list[str]:
+    """Everything that is wrong, in sentences; `look` is called now and then, and may raise to stop the check."""
+
+    def progress() -> bool:
+        look()
+        return False
+
+    connection.set_progress_handler(progress, _STEPS)
+    problems = _problems(connection)
+    return [problem for _, problem in zip(range(MOST), problems, strict=False)]
+
+
+def _problems(connection: apsw.Connection) -> Iterator[str]:
+    for (said,) in connection.execute(f"pragma integrity_check({MOST})"):
+        if said != "ok":
+            yield f"SQLite: {said}"
+    for question, problem in _QUESTIONS:
+        for row in connection.execute(question):
+            yield problem.format(*row)
+    for run_id, first, last, body in connection.execute(_SEGMENTS):
+        if _length(body) != last - first + 1:
+            yield f"run {run_id!r}: the segment of commits {first} to {last} cannot be read"
+
+
+def _length(body: bytes) -> int:
+    try:
+        return len(msgspec.msgpack.decode(body, type=list[tuple[int, bytes]]))
+    except msgspec.DecodeError:
+        return -1

@@ -1,0 +1,45 @@
+"""Which barrier is meant, which are due, and what those who come second are told."""
+
+from typing import Any
+
+from .errors import Refused
+from .machine import RunMachine
+from .receipts import AlreadyResolved
+from .records import BarrierRow
+from .statuses import BarrierStatus
+
+
+def name_barrier(machine: RunMachine[Any], asked: str) -> str:
+    """The id of the barrier that is meant; raises `Refused` when it could be several, or none is open."""
+    waiting = [entry for entry in machine.fold.image.frontier.values() if entry.opening is not None]
+    meant = [entry.barrier for entry in waiting if asked in ("", entry.place)]
+    if len(meant) == 1:
+        return meant[0]
+    if len(meant) > 1:
+        raise Refused(machine.run_id, f"several barriers are open, say which: {', '.join(meant)}")
+    if asked:
+        recent = [barrier for barrier in machine.resolved if barrier.rpartition("@")[0] == asked]
+        return recent[-1] if recent else asked
+    raise Refused(machine.run_id, f"no barrier is open (the run is {machine.status})")
+
+
+def due_barriers(machine: RunMachine[Any], now: float) -> list[str]:
+    """Open barriers whose deadline has passed, in the order of their visits."""
+    return [
+        entry.barrier
+        for entry in machine.fold.image.frontier.values()
+        if entry.opening is not None and entry.opening.deadline is not None and entry.opening.deadline <= now
+    ]
+
+
+def deadline_of(machine: RunMachine[Any]) -> float | None:
+    """When the run's next barrier decides by itself, as UNIX time."""
+    openings = (entry.opening for entry in machine.fold.image.frontier.values())
+    return min((o.deadline for o in openings if o is not None and o.deadline is not None), default=None)
+
+
+def already_resolved(row: BarrierRow) -> AlreadyResolved | None:
+    """What the second decider of a barrier hears; None while it is open."""
+    if row.status is BarrierStatus.OPEN:
+        return None
+    return AlreadyResolved(row.run_id, row.barrier, row.decision or "none", row.source or "the run ended")
