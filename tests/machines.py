@@ -70,6 +70,15 @@ class Burst(Struct, frozen=True):
         raise ArithmeticError("burst")
 
 
+class Tip(Struct, frozen=True):
+    """Can be done once, but not twice."""
+
+    def apply(self, tally: Tally) -> None:
+        if "tip" in tally.trail:
+            raise ValueError("tipped already")
+        tally.trail.append("tip")
+
+
 class Spoil(Struct, frozen=True):
     """Makes a state that cannot be stored."""
 
@@ -77,7 +86,7 @@ class Spoil(Struct, frozen=True):
         tally.ratio = float("nan")
 
 
-MUTATIONS = (Add, Say, Burst, Spoil)
+MUTATIONS = (Add, Say, Burst, Tip, Spoil)
 
 
 async def body(ctx):
@@ -182,6 +191,10 @@ class Driver:
         """Whether bodies were told to leave."""
         self.doom: int | None = None
         """Effects that are still carried out before the process dies."""
+        self.rejects = False
+        """Whether a store that answers at once refuses the next write."""
+        self.ownerless = False
+        """Whether the run was loaded and nobody has claimed it since."""
         self.receipts: dict[str, list[Receipt]] = {}
         self.finishes: list[Finish] = []
         self.witness = Witness(self)
@@ -252,6 +265,10 @@ class Driver:
             if self.doom == 0:
                 raise Died
             self.doom = None if self.doom is None else self.doom - 1
+            if self.rejects and isinstance(effect, Write):
+                self.rejects = False
+                self._feed(CommitRefused(effect.seq, "run 'r' was claimed again", self.now))
+                return
             self._carry_out(effect)
         self.witness.compare()
         if self.acks == "now" and self.disk.seq == 0:
@@ -260,6 +277,7 @@ class Driver:
     def _carry_out(self, effect: Effect) -> None:
         if isinstance(effect, Write):
             self.sent.append(effect)
+            self.ownerless = False
             self.witness.wrote(effect)
             if self.acks == "settled":
                 self._store(1)
@@ -302,7 +320,10 @@ class Driver:
                 return
 
     def refuse(self, reason: str = "run 'r' was claimed again") -> None:
-        """The store refuses the next write: this process is out of it."""
+        """The store refuses the first write under way (or the next, if it answers at once)."""
+        if self.acks == "settled":
+            self.rejects = True
+            return
         write = self.sent[0]
         self.sent.clear()
         self.feed(CommitRefused(write.seq, reason, self.now))
@@ -313,7 +334,8 @@ class Driver:
         self.sent.clear()
         self.unanswered.clear()
         self.running.clear()
-        self.leaving, self.doom = False, None
+        self.leaving, self.rejects, self.doom = False, False, None
+        self.ownerless = True
         self.witness.crashed()
         if self.disk.seq == 0:
             self.submit()

@@ -2,6 +2,7 @@
 
 import pytest
 from terzetto_protocol.errors import IllegalTransition, Refused
+from terzetto_protocol.fold import read_snapshot
 from terzetto_protocol.inputs import CommitDurable, NodeFinished
 from terzetto_protocol.records import Kind, Note
 from terzetto_protocol.statuses import TERMINAL, FailureCode, RunStatus
@@ -17,6 +18,11 @@ def kinds(driver: Driver) -> list[Kind]:
 
 def trail(driver: Driver) -> list[RunStatus]:
     return [record.status for record in driver.disk.records]
+
+
+def stored_state(driver: Driver) -> Tally:
+    """The state of the last commit's snapshot."""
+    return driver.blueprint.state.unpack(read_snapshot(driver.disk.writes[-1].snapshot).state)
 
 
 def refuses(driver: Driver, call, *args, error=Refused, **options) -> str:
@@ -38,8 +44,7 @@ def test_a_new_run_waits_for_its_owner():
 
     assert driver.status is _R.QUEUED
     assert driver.disk.writes[0].header == driver.header
-    assert driver.blueprint.state.unpack(driver.machine.fold._base) == Tally(count=7)
-    assert driver.disk.writes[0].snapshot is not None
+    assert stored_state(driver) == Tally(count=7)
     assert driver.events == ["RunQueued"]
     assert driver.started == []
     driver.settle()
@@ -363,7 +368,7 @@ def test_however_the_body_ends_a_cancelled_run_is_cancelled(ending):
     getattr(driver, ending)()
 
     assert driver.status is _R.CANCELLED
-    assert driver.blueprint.state.unpack(driver.machine.fold._base).count == 2
+    assert driver.state == stored_state(driver) == Tally(2)
     driver.settle()
 
 

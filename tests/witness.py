@@ -125,7 +125,7 @@ class Witness:
 
     def compare(self) -> None:
         """Law 1: folding the log gives the live image and the live state."""
-        if not (self.driver.logged and self.driver.watch):
+        if self._fenced or not (self.driver.logged and self.driver.watch):
             return
         live = self.driver.machine.fold
         for fold in self._folds:

@@ -50,6 +50,10 @@ def _schema(cls: type[Any]) -> Any:
         return _outline(cls, [])
 
 
+_TABLES: Final = frozenset({"properties", "$defs"})
+_VALUES: Final = frozenset({"default", "const", "enum", "examples"})
+
+
 def _undocumented(schema: Any, *, names: bool = False) -> Any:
     """A JSON schema without its descriptions, which come from docstrings; `names` says that keys are names."""
     if isinstance(schema, list):
@@ -58,13 +62,20 @@ def _undocumented(schema: Any, *, names: bool = False) -> Any:
         return schema
     kept = [item for item in cast("Mapping[str, Any]", schema).items() if names or item[0] != "description"]
     return {
-        key: value if key in _VALUES and not names else _undocumented(value, names=key in _TABLES and not names)
+        key: _settled(value)
+        if key in _VALUES and not names
+        else _undocumented(value, names=key in _TABLES and not names)
         for key, value in kept
     }
 
 
-_TABLES: Final = frozenset({"properties", "$defs"})
-_VALUES: Final = frozenset({"default", "const", "enum", "examples"})
+def _settled(value: Any) -> Any:
+    """A value of a schema with its lists sorted: a default that is a set stands there in any order."""
+    if isinstance(value, dict):
+        return {key: _settled(item) for key, item in cast("Mapping[str, Any]", value).items()}
+    if not isinstance(value, list):
+        return value
+    return sorted(map(_settled, cast("Iterable[Any]", value)), key=msgspec.json.encode)
 
 
 def _outline(hint: Any, seen: list[object]) -> Any:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.msgpack import Ext
 
 from .codec import readable
-from .events import DurableEvent, told_by
+from .events import StreamItem, told_by
 from .fold import read_record, read_snapshot
 from .ids import barrier_id
 from .records import BarrierRow, Failure, Record, RunRow, Step, failure_of
@@ -156,8 +156,8 @@ def barrier_view(row: BarrierRow) -> BarrierView:
     return BarrierView(row.barrier, row.name, row.opened, row.deadline, payload, row.reconcile)
 
 
-def event_view(event: DurableEvent) -> dict[str, Any]:
-    """An event as a dict with `type`, `id` and its fields, with what a barrier shows decoded."""
+def event_view(event: StreamItem) -> dict[str, Any]:
+    """An event as a dict with `type`, `id` and its fields, with what a barrier or a chunk shows decoded."""
     return cast("dict[str, Any]", plain(readable(_pack(event))))
 
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from attrs import frozen
+
 from terzetto_protocol.records import BarrierRow, Outcome, Posted, RunRow, Write
 from terzetto_protocol.statuses import RunStatus
 

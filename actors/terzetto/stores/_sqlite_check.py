@@ -13,32 +13,35 @@ _STEPS: Final = 100_000
 
 _QUESTIONS: Final = (
     (
-        "select id from runs where n not in (select run from commits)",
+        "select r.id from runs r where not exists (select * from commits c where c.run = r.n)",
         "run {0!r} has no commit",
     ),
     (
         """
-        select id, first, before from (
+        select r.id, c.first, c.before from runs r join (
             select run, first, lag(last, 1, 0) over (partition by run order by last) as before from commits
-        ) join runs on n = run where first <> before + 1
+        ) c on c.run = r.n where c.first <> c.before + 1
         """,
         "run {0!r}: commit {1} follows {2}",
     ),
     (
-        "select distinct run from commits where run not in (select n from runs)",
+        "select distinct c.run from commits c where not exists (select * from runs r where r.n = c.run)",
         "commits belong to run number {0}, which is not there",
     ),
     (
-        "select id, seq from snapshots join runs on n = run where seq > (select max(last) from commits where run = n)",
+        """
+        select r.id, s.seq from snapshots s join runs r on r.n = s.run
+        where s.seq > (select max(c.last) from commits c where c.run = r.n)
+        """,
         "run {0!r}: its snapshot is of commit {1}, which is not there",
     ),
     (
-        "select barrier, run from barriers where run not in (select n from runs)",
+        "select b.barrier, b.run from barriers b where not exists (select * from runs r where r.n = b.run)",
         "barrier {0!r} belongs to run number {1}, which is not there",
     ),
 )
 """Each finds what must not be, and says it."""
-_SEGMENTS: Final = "select id, first, last, body from commits join runs on runs.n = run where first < last"
+_SEGMENTS: Final = "select id, first, last, body from commits join runs on runs.n = commits.run where first < last"
 
 
 def check_file(connection: apsw.Connection, look: Callable[[], object]) -> list[str]:

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import apsw
@@ -29,31 +31,41 @@ class OwnerLock:
     """At most one holder per file, in all processes; the operating system releases it when its holder dies.
 
     The lock is on a file beside the database, because SQLite's own locks must stay free for guests.
-    That file stays where it is: removing it would let two owners lock two different files of one name.
+    An orderly release removes that file; one that a dead process left behind is taken over.
     """
 
     def __init__(self, path: str) -> None:
-        self._path = os.path.realpath(path) + ".owner"  # the same file by another name has the same owner
+        file = Path(path).resolve()  # the same file by another name has the same owner
+        self._path = file.with_name(file.name + ".owner")
         self._shown = path
         self._fd = -1
 
     def acquire(self) -> None:
         """Take the lock or raise `StoreInUse`; never waits."""
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            _lock(fd)
-        except OSError as error:
-            holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() if sys.platform != "win32" else ""
-            os.close(fd)
-            raise self._in_use(holder) from error
-        os.ftruncate(fd, 0)
-        os.write(fd, b"%d\n" % os.getpid())
-        self._fd = fd
+        while self._fd < 0:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                self._take(fd)
+            finally:
+                if self._fd != fd:
+                    os.close(fd)
+
+    def _take(self, fd: int) -> None:
+        if not _lock(fd):
+            raise self._in_use(_read(fd))
+        # Its holder may have removed the file while we were opening it: then this lock is on a file without a name,
+        # which would keep nobody out, and the next turn opens the one that has the name now.
+        if _is_named(fd, self._path):
+            os.ftruncate(fd, 0)
+            os.write(fd, b"%d\n" % os.getpid())
+            self._fd = fd
 
     def release(self) -> None:
         """Let go, if it is held."""
         if self._fd >= 0:
-            os.ftruncate(self._fd, 0)
+            if sys.platform != "win32":  # Windows removes no file that is open
+                with suppress(OSError):
+                    self._path.unlink()
             os.close(self._fd)
             self._fd = -1
 
@@ -66,13 +78,32 @@ class OwnerLock:
         )
 
 
-def _lock(fd: int) -> None:
+def _read(fd: int) -> str:
+    os.lseek(fd, 0, os.SEEK_SET)
+    return os.read(fd, 32).decode("ascii", "replace").strip()
+
+
+def _is_named(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _lock(fd: int) -> bool:
     if sys.platform == "win32":
         os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            return False
         os.lseek(fd, 0, os.SEEK_SET)
     else:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def connect(path: str, *, create: bool, synchronous: Synchronous, vfs: str | None) -> apsw.Connection:

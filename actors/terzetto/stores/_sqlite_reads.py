@@ -76,15 +76,16 @@ _INBOX: Final = _Join(
 )  # fmt: skip
 
 
+def _barriers(where: str) -> "_Join[tuple[int, int]]":
+    return _Join(list[tuple[int, int]], "n", "row", f"select n, row from barriers where {where} order by n")  # noqa: S608
+
+
 _BARRIERS: Final = {
-    (one_run, only_open): _Join(list[tuple[int]], "n", "row", f"select n, row from barriers where {where} order by n")  # noqa: S608
-    for one_run, only_open, where in (
-        (False, False, "true"),
-        (False, True, "open"),
-        (True, False, f"run = {_N}"),
-        (True, True, f"run = {_N} and open"),
-    )
-}  # fmt: skip
+    (False, False): _barriers("true"),
+    (False, True): _barriers("open"),
+    (True, False): _barriers(f"run = {_N}"),
+    (True, True): _barriers(f"run = {_N} and open"),
+}
 
 
 def _runs(where: str) -> _Join[_RunColumns]:

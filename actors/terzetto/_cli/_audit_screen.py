@@ -1,0 +1,119 @@
+"""What a person sees of an audit."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+from msgspec import Struct
+from terzetto_protocol.events import BarrierResolved, NodeFinished, NodeStarted, StreamItem
+from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.views import BarrierView, event_view, plain
+
+from .._demo.graph import Audit, collect, scan
+from .._demo.report import HTML_NAME, JSON_NAME
+from ._follow import EventPrinter
+from ._output import Output
+from ._progress import Progress, progress
+from ._words import count, event_line
+
+
+class Report(Struct, frozen=True):
+    """The last JSON line of `demo`."""
+
+    run_id: str
+    status: RunStatus
+    verdict: str
+    summary: dict[str, Any]
+    html: str | None
+    """None when no report was written."""
+    json: str | None
+
+
+@define
+class AuditScreen:
+    """Shows an audit's progress, its summary and its report."""
+
+    output: Output
+    done: int = 0
+    total: int | None = None
+    """None until the files are listed."""
+    files: Sequence[str] = ()
+    progress: Progress = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.progress = progress(self.output, "files")
+
+    def learn(self, audit: Audit) -> None:
+        """Take the list of files from the state, once there is one."""
+        self.files, self.total = audit.files, len(audit.files)
+
+    def began(self, audit: Audit, run_id: str, *, before: bool) -> None:
+        """Say what is audited, and what was done before."""
+        self.done = len(audit.rows)
+        self.output.line(f"auditing {audit.root} as run {run_id}", "bold")
+        if audit.files:
+            self.learn(audit)
+        if before and self.total:
+            done = f"{self.done:,} of {count(self.total, 'file')}" if self.done < self.total else "all files"
+            self.output.line(f"{done} {'was' if self.done == 1 else 'were'} done before, going on")
+        self._move()
+
+    def saw(self, items: Sequence[StreamItem]) -> bool:
+        """Take events in; True when the files were listed just now, so that the state knows them."""
+        listed = False
+        for item in items:
+            if isinstance(item, NodeFinished):
+                self.done += item.node == scan.name
+                listed = listed or item.node == collect.name
+            elif isinstance(item, BarrierResolved):
+                self.output.line(event_line(event_view(item)), "green")
+        if self.output.json_mode:
+            EventPrinter(self.output)([item for item in items if not isinstance(item, NodeStarted)])
+        self._move()
+        return listed
+
+    def _move(self) -> None:
+        if self.total is not None:
+            now = self.files[self.done] if self.done < self.total else ""
+            self.progress.update(self.done, self.total, now)
+
+    def present(self, barrier: BarrierView) -> None:
+        """Show what is to be decided."""
+        self.progress.finish()
+        if barrier.reconcile:
+            self.output.line(f"nobody knows whether the report was written ({barrier.barrier}): look, and say", "yellow")
+        else:
+            self.summary(barrier.payload)
+            self.output.line("Sign this audit off? Approved, the report is written.", "bold")
+
+    def summary(self, summary: Mapping[str, Any]) -> None:
+        """The figures, one a line."""
+        longest, deepest, largest = summary["longest"], summary["deepest"], summary["largest"]
+        rows = [
+            ("Files", summary["files"], ""),
+            ("Lines", summary["lines"], ""),
+            ("Functions", summary["functions"], ""),
+            ("Missing docstrings", summary["missing_docstrings"], "in public code"),
+            ("Problems", summary["problems"], "could not be read or parsed" if summary["problems"] else ""),
+            ("Longest function", longest["lines"], f"lines, {longest['name']} in {longest['path']}"),
+            ("Deepest nesting", deepest["nesting"], f"blocks, {deepest['path']}"),
+            ("Largest file", largest["lines"], f"lines, {largest['path']}"),
+        ]
+        self.output.line()
+        for label, figure, where in rows:
+            self.output.line(f"  {label:<18} {figure:>9,}  {where if figure else ''}".rstrip())
+        self.output.line()
+
+    def ended(self, audit: Audit, run_id: str, status: RunStatus) -> None:
+        """Say what became of it, and where the report is."""
+        html, json = Path(audit.out) / HTML_NAME, Path(audit.out) / JSON_NAME
+        done = audit.published
+        summary = plain(audit.summary)
+        said = (str(html), str(json)) if done else (None, None)
+        self.output.document(Report(run_id, status, audit.verdict, summary, *said))
+        if done:
+            self.output.line(f"report  {html.as_uri()}", "green")
+            self.output.line(f"data    {json}")
+        elif status is RunStatus.SUCCEEDED:
+            self.output.line(f"{audit.verdict}: no report was written", "yellow")

@@ -1,0 +1,82 @@
+"""Which audit a command means: one run per folder and output folder, numbered when it is made anew."""
+
+import hashlib
+import os
+from argparse import Namespace
+from pathlib import Path
+
+import trio
+from attrs import frozen
+from terzetto_protocol.records import RunRow
+from terzetto_protocol.statuses import TERMINAL
+
+from .._demo.graph import Audit
+from ..stores import Store
+from ._exits import Stop
+from ._stores import absolute, file_of, guest, store_url
+
+_DIGITS = 8
+
+
+@frozen
+class Place:
+    """Where an audit reads, writes and is kept; all three hold from any folder."""
+
+    root: Path
+    out: Path
+    store: str
+
+    @property
+    def name(self) -> str:
+        """The id of the first run of this audit."""
+        said = f"{self.root}\0{self.out}".encode("utf-8", "surrogateescape")
+        return f"audit-{hashlib.sha256(said).hexdigest()[:_DIGITS]}"
+
+    def state(self) -> Audit:
+        """What a run begins with: equal for an equal place, so that submitting it again finds the same run."""
+        return Audit(root=str(self.root), out=str(self.out), title=self.root.name or str(self.root))
+
+
+def place_of(args: Namespace) -> Place:
+    """What the command line says, or `Stop` for a folder that cannot be audited or written to."""
+    root = Path(args.folder or Path(trio.__file__).parent).resolve()
+    out = Path(args.out or ".").resolve()
+    if not root.is_dir():
+        is_file = f"{root} is a file: give its folder, {root.parent}"
+        raise Stop(is_file if root.exists() else f"there is no folder {root}")
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise Stop(f"the folder {root} may not be read by this user")
+    existing = next(each for each in (out, *out.parents) if each.exists())
+    if not existing.is_dir():
+        raise Stop(f"{existing} is a file: --out takes a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise Stop(f"the folder {existing} may not be written by this user: give another one with --out")
+    return Place(root, out, absolute(store_url(args)))
+
+
+async def latest(place: Place) -> tuple[str, RunRow | None]:
+    """The newest run of this audit, as a guest sees it; the id of the first one when there is none. A checkpoint."""
+    path = file_of(place.store)
+    if path is None or not os.path.exists(path):
+        return place.name, None
+    async with guest(place.store) as store:
+        return await newest(store, place.name)
+
+
+async def newest(store: Store, name: str) -> tuple[str, RunRow | None]:
+    """The last of `name`, `name-2`, `name-3`... that there is. A checkpoint."""
+    number, found = 1, await store.run(name)
+    while found is not None:
+        number += 1
+        after = await store.run(f"{name}-{number}")
+        if after is None:
+            return found.run_id, found
+        found = after
+    return name, None
+
+
+def following(name: str, row: RunRow) -> str:
+    """The id of the run after this one, which has ended."""
+    assert row.status in TERMINAL  # noqa: S101 - the caller looked
+    number = row.run_id.removeprefix(name).removeprefix("-")
+    return f"{name}-{int(number or '1') + 1}"

@@ -1,0 +1,154 @@
+"""`terzetto doctor`: what is installed, how the store is, and what waits for whom."""
+
+import os
+import sys
+import time
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from msgspec import Struct
+from terzetto_protocol.errors import StoreError
+from terzetto_protocol.records import BarrierRow, Posted, RunRow
+from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.views import RunLine, run_line
+
+from ..stores import Store, StoreHealth
+from ._exits import Exit
+from ._output import Output
+from ._stores import DEFAULT_STORE, absolute, file_of, guest, owner_of, store_url
+from ._words import count, span, typed
+
+STUCK: Final = 300.0
+"""Seconds without a commit after which a running run is worth a look."""
+_PACKAGES: Final = ("trio", "msgspec", "attrs", "cattrs", "apsw", "rich")
+
+
+class Finding(Struct, frozen=True):
+    """Something that waits, and what to do about it."""
+
+    run_id: str
+    """Empty for what concerns the whole store."""
+    finding: str
+    advice: str
+
+
+class Report(Struct, frozen=True):
+    """The JSON document of `doctor`."""
+
+    versions: dict[str, str]
+    store: str
+    problems: tuple[str, ...]
+    details: dict[str, str]
+    owner: int | None
+    """Process that owns the store."""
+    runs: dict[str, int]
+    """By status."""
+    findings: tuple[Finding, ...]
+
+
+async def doctor(args: Namespace, output: Output) -> int:
+    """Look at everything and change nothing. A checkpoint."""
+    url = store_url(args)
+    path = file_of(url)
+    if path is not None and not os.path.exists(path) and not args.store and url == DEFAULT_STORE:
+        report = Report(versions(), absolute(url), (), {"file": "not made yet"}, None, {}, ())
+    else:
+        report = await _examine(url, deep=args.deep)
+    output.document(report)
+    _tell(output, report, deep=args.deep)
+    return Exit.STORE if report.problems else Exit.FINE
+
+
+async def _examine(url: str, *, deep: bool) -> Report:
+    try:
+        async with guest(url) as store:
+            health = await store.health(deep=deep)
+            rows, barriers = await store.runs(limit=None), await store.barriers()
+            posted = await store.posted(limit=1000)
+    except StoreError as error:
+        return Report(versions(), absolute(url), (str(error),), {}, owner_of(url), {}, ())
+    owner = owner_of(url)
+    lines = [run_line(row, barriers) for row in rows]
+    findings = [*_commands(posted, owner), *(found for line in lines for found in _look(line, owner, absolute(url)))]
+    return Report(
+        versions=versions(),
+        store=absolute(url),
+        problems=health.problems,
+        details={name: value for name, value in health.details if name != "owner"} | {"schema": str(health.version)},
+        owner=owner,
+        runs=dict(Counter(line.status for line in lines)),
+        findings=tuple(findings),
+    )
+
+
+def versions() -> dict[str, str]:
+    """What is installed."""
+    from .. import __version__
+
+    found = {"terzetto": __version__, "python": sys.version.split()[0]}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    found["sqlite"] = _sqlite()
+    return found
+
+
+def _sqlite() -> str:
+    import apsw
+
+    return apsw.sqlite_lib_version()
+
+
+def _commands(posted: Iterable[Posted], owner: int | None) -> Iterator[Finding]:
+    waiting = list(posted)
+    if waiting:
+        who = "the next owner carries them out" if owner is None else f"process {owner} should answer within a second"
+        oldest = span(time.time() - waiting[0].at)
+        yield Finding("", f"{count(len(waiting), 'command')} without an answer, the oldest for {oldest}", who)
+
+
+def _look(line: RunLine, owner: int | None, store: str) -> Iterator[Finding]:
+    """What there is to say about one run."""
+    since = span(time.time() - line.updated)
+    for barrier in line.open_barriers:
+        decide = typed("decide", line.run_id, barrier, "--approve", "--store", store)
+        yield Finding(line.run_id, f"waits for a decision at {barrier} for {since}", decide)
+    if line.status is RunStatus.PAUSED:
+        yield Finding(line.run_id, f"is paused for {since}", typed("resume", line.run_id, "--store", store))
+    elif line.status in _UNFINISHED:
+        yield from _unfinished(line, since, owner, store)
+    elif line.code == "recovery_exhausted":
+        yield Finding(line.run_id, f"FAILED: {line.message}", typed("show", line.run_id, "--store", store))
+
+
+_UNFINISHED: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.CANCELLING, RunStatus.INTERRUPTED)
+
+
+def _unfinished(line: RunLine, since: str, owner: int | None, store: str) -> Iterator[Finding]:
+    if owner is None:
+        resume = typed("resume", line.run_id, "MODULE:GRAPH", "--store", store)
+        yield Finding(line.run_id, f"is {line.status}, and nobody owns the store for it to go on", resume)
+    elif time.time() - line.updated > STUCK:
+        text = f"is {line.status} in process {owner}, without a commit for {since}: a step may be stuck"
+        yield Finding(line.run_id, text, typed("cancel", line.run_id, "--store", store))
+
+
+def _tell(output: Output, report: Report, *, deep: bool) -> None:
+    output.line(", ".join(f"{name} {number}" for name, number in report.versions.items()))
+    details = ", ".join(f"{name} {value}" for name, value in report.details.items())
+    output.line(f"store {report.store}{f' ({details})' if details else ''}")
+    for problem in report.problems:
+        output.line(f"problem: {problem}", "red")
+    if not report.problems and report.runs:
+        output.line("integrity: checked, and whole" if deep else "integrity: not checked (--deep does)", "green" if deep else "")
+    owner = "no process owns it now" if report.owner is None else f"owned by process {report.owner}"
+    runs = ", ".join(f"{number:,} {status}" for status, number in report.runs.items()) or "no runs"
+    output.line(f"{owner}; {runs}")
+    for found in report.findings:
+        output.line(f"{f'run {found.run_id} ' if found.run_id else ''}{found.finding}", "yellow")
+        output.line(f"  {found.advice}")

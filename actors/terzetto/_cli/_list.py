@@ -1,0 +1,56 @@
+"""`terzetto runs`: the runs of a store, newest first."""
+
+import time
+from argparse import Namespace
+from difflib import get_close_matches
+
+from terzetto_protocol.statuses import OTHER_NAMES, RunStatus
+from terzetto_protocol.views import RunLine, run_line
+
+from ._exits import Exit, Stop
+from ._output import Output
+from ._stores import guest, store_url
+from ._words import STYLES, count, span, typed
+
+
+async def runs(args: Namespace, output: Output) -> int:
+    """List runs. A checkpoint."""
+    statuses = [status_of(word) for given in args.status for word in given.split(",")] or None
+    async with guest(store_url(args)) as store:
+        rows = await store.runs(statuses=statuses, before=args.before, limit=args.limit)
+        waiting = await store.barriers()
+    lines = [run_line(row, waiting) for row in rows]
+    output.document({"runs": lines})
+    if not lines:
+        output.line("no runs" if statuses is None and args.before is None else "no such runs")
+        return Exit.FINE
+    now = time.time()
+    cells = [[*_cells(line), f"{span(now - line.updated)} ago", _note(line)] for line in lines]
+    output.table(("RUN", "STATUS", "GRAPH", "COMMITS", "UPDATED", "NOTE"), cells, {**STYLES})
+    if args.limit is not None and len(lines) == args.limit:
+        output.line(f"(older ones: {typed('runs', '--before', lines[-1].run_id)})", "dim")
+    return Exit.FINE
+
+
+def _cells(line: RunLine) -> tuple[str, str, str, str]:
+    version = "" if line.version == "1" else f" {line.version}"
+    return line.run_id, line.status, f"{line.graph}{version}", f"{line.seq:,}"
+
+
+def _note(line: RunLine) -> str:
+    if line.open_barriers:
+        return f"waits at {', '.join(line.open_barriers)}"
+    return ": ".join(filter(None, (line.code, line.message)))
+
+
+def status_of(word: str) -> RunStatus:
+    """The status of this name, in any case, also by the names of other systems; raises `Stop`."""
+    name = word.strip().upper().replace("-", "_")
+    if name in OTHER_NAMES:
+        return OTHER_NAMES[name]
+    if name in RunStatus.__members__:
+        return RunStatus(name)
+    close = get_close_matches(name, [*RunStatus.__members__, *OTHER_NAMES], n=1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(RunStatus.__members__)}"
+    raise Stop(f"{word!r} is not a status: {hint}")
+

@@ -1,0 +1,119 @@
+"""`terzetto run` and the owning half of `terzetto resume`: carry a run in this process."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+from msgspec import Struct
+from terzetto_protocol.codec import readable
+from terzetto_protocol.graph import Graph, unbind
+from terzetto_protocol.records import Failure
+from terzetto_protocol.statuses import TERMINAL, RunStatus
+from terzetto_protocol.views import plain
+
+from .._results import Result
+from .._runtime import Run, Runtime
+from ._desk import Desk, present_payload
+from ._exits import Exit, exit_of
+from ._follow import EventPrinter, Follower
+from ._graphs import Found, find_graph
+from ._output import Output
+from ._owner import owning
+from ._stores import absolute, store_url
+from ._words import STYLES, count, short, typed
+
+Begin: TypeAlias = Callable[[Runtime], Awaitable[tuple[Run[Any], int | None]]]
+"""Gives the run to follow, and the event to go on after (None: show all)."""
+
+
+class Ended(Struct, frozen=True, tag="Result"):
+    """The last JSON line of a run that ended."""
+
+    run_id: str
+    status: RunStatus
+    code: str
+    message: str
+    failure: Failure | None
+    unknown: tuple[str, ...]
+    state: Any
+
+
+async def run(args: Namespace, output: Output) -> int:
+    """Submit a run and carry it until it rests; the same id and input again goes on. A checkpoint."""
+    found = find_graph(args.graph)
+    graph = unbind(found).graph
+    state = graph.build().state.from_json(read_input(args.input))
+    run_id = args.run_id or (None if args.key else f"{graph.name}-{uuid4().hex[:8]}")
+
+    async def begin(runtime: Runtime) -> tuple[Run[Any], int | None]:
+        run = await runtime.submit(graph, state, run_id=run_id, key=args.key, auto_approve=args.auto_approve)
+        if run.reused:
+            return await again(runtime, run, output)
+        output.line(f"run {run.run_id} of graph {graph.name}")
+        return run, None
+
+    return await carry(args, output, found, begin)
+
+
+async def again(runtime: Runtime, run: Run[Any], output: Output) -> tuple[Run[Any], int | None]:
+    """Say that the run was there before, and go on after what it had told by then. A checkpoint."""
+    row = await runtime.row(run.run_id)
+    goes_on = f"and has ended {row.status}" if row.status in TERMINAL else "and goes on"
+    output.line(f"run {run.run_id} was there before ({count(row.seq, 'commit')}) {goes_on}")
+    return run, row.event_id
+
+
+async def carry(args: Namespace, output: Output, found: Found, begin: Begin) -> int:
+    """Own the store, begin, follow the run to its rest, and say what it came to. A checkpoint."""
+    graph, store = unbind(found).graph, absolute(store_url(args))
+    desk = Desk(output, store, exits_of(graph), present_payload(output), stay=args.stay)
+    rest, run_id = None, ""
+    async with owning(store, [found], output) as runtime:
+        run, after = await begin(runtime)
+        run_id = run.run_id
+        rest = await Follower(run, desk, EventPrinter(output)).to_rest(after=after)
+        if rest in TERMINAL:
+            _tell_end(output, graph, await run.result())
+    again = typed("resume", run_id, args.graph, "--store", store)
+    if rest is None:
+        output.note(f"run {run_id} is interrupted, nothing is lost; go on: {again}")
+        return Exit.INTERRUPTED
+    if rest not in TERMINAL:
+        waits = "is paused; go on" if rest is RunStatus.PAUSED else "waits; once it is decided, go on"
+        output.line(f"run {run_id} {waits}: {again}", STYLES[rest])
+    return exit_of(rest)
+
+
+def exits_of(graph: Graph[Any, Any]) -> Callable[[str], Sequence[str]]:
+    """The exits of a graph's barriers by name; those of most barriers for a name that it does not have."""
+
+    def exits(name: str) -> Sequence[str]:
+        barrier = graph.build().barrier(name)
+        return ("approved", "rejected") if barrier is None else tuple(barrier.exits)
+
+    return exits
+
+
+def _tell_end(output: Output, graph: Graph[Any, Any], result: Result[Any]) -> None:
+    state = plain(readable(graph.build().state.pack(result.state)))
+    if output.json_mode:
+        said = (result.run_id, result.status, result.code, result.message, result.failure, result.unknown)
+        output.document(Ended(*said, state))
+        return
+    why = ": ".join(filter(None, (result.code, result.message)))
+    output.line(f"run {result.run_id} {result.status}{': ' if why else ''}{why}", STYLES[result.status])
+    for frame in result.failure.trace if result.failure is not None else ():
+        output.line(f"  {frame}", "dim")
+    for visit in result.unknown:
+        output.line(f"  nobody knows whether the effect of {visit} happened", "yellow")
+    output.line(f"state {short(state)}")
+
+
+def read_input(given: str) -> bytes:
+    """The JSON that `--input` names: itself, `@FILE`, or `@-` for standard input. Raises `OSError`."""
+    if given == "@-":
+        return sys.stdin.buffer.read()
+    return Path(given[1:]).read_bytes() if given.startswith("@") else given.encode("utf-8", "surrogateescape")

@@ -1,0 +1,88 @@
+"""`terzetto show`: one run, whole, from what is stored of it."""
+
+import time
+from argparse import Namespace
+
+from terzetto_protocol.statuses import TERMINAL
+from terzetto_protocol.views import BarrierView, CommitView, RunView, run_view
+
+from ._exits import Exit
+from ._output import Output
+from ._stores import absolute, find_run, guest, store_url
+from ._words import STYLES, clock, count, event_line, short, span, typed
+
+LINES: int = 20
+"""Commits that a person is shown unless `--commits` says otherwise."""
+
+
+async def show(args: Namespace, output: Output) -> int:
+    """Show a run. A checkpoint."""
+    last = args.commits if args.commits is not None else None if args.json else LINES
+    async with guest(store_url(args)) as store:
+        row = await find_run(store, args.run)
+        bodies = await store.records(row.run_id)
+        barriers = await store.barriers(row.run_id)
+        snapshot = await store.snapshot(row.run_id)
+    # Commits that came between the two reads are left out, so that the document is of one moment.
+    view = run_view(row, bodies[: row.seq], barriers, snapshot, last=last if last is None or last >= 0 else None)
+    output.document(view)
+    _head(output, view)
+    for barrier in view.open_barriers:
+        _barrier(output, view, barrier, absolute(store_url(args)))
+    _failure(output, view)
+    _commits(output, view)
+    if view.state is not None:
+        as_of = "" if view.state_seq == view.seq else f" (as of commit {view.state_seq})"
+        output.line(f"state{as_of} {short(view.state)}")
+    return Exit.FINE
+
+
+def _head(output: Output, view: RunView) -> None:
+    output.line(f"run {view.run_id} {view.status}", STYLES[view.status])
+    ended = "ended" if view.status in TERMINAL else "updated"
+    times = f"submitted {clock(view.submitted)}, {ended} {clock(view.updated)}"
+    output.line(f"graph {view.graph} {view.version}, {count(view.seq, 'commit')}, epoch {view.epoch}, {times}")
+    for name, value in view.metadata.items():
+        output.line(f"{name} {value}")
+
+
+def _barrier(output: Output, view: RunView, barrier: BarrierView, store: str) -> None:
+    by_itself = "" if barrier.deadline is None else f", decides by itself in {span(barrier.deadline - time.time())}"
+    output.line(f"{barrier.barrier} open since {clock(barrier.opened)}{by_itself}", "yellow")
+    if barrier.payload is not None:
+        output.line(f"  {short(barrier.payload)}")
+    flag = "--retry" if barrier.reconcile else "--approve"
+    output.line(f"  {typed('decide', view.run_id, barrier.barrier, flag, '--store', store)}")
+
+
+def _failure(output: Output, view: RunView) -> None:
+    if view.failure is not None:
+        output.line(f"{view.failure.code}: {view.failure.message}", "red")
+        for frame in view.failure.trace:
+            output.line(f"  {frame}", "dim")
+    elif view.message:
+        output.line(view.message)
+    for visit in view.unknown:
+        output.line(f"nobody knows whether the effect of {visit} happened", "yellow")
+
+
+def _commits(output: Output, view: RunView) -> None:
+    if not view.commits:
+        return
+    output.line()
+    hidden = view.seq - len(view.commits)
+    if hidden:
+        output.line(f"... {count(hidden, 'earlier commit')} (--commits all)", "dim")
+    cells = [_cells(commit) for commit in view.commits]
+    output.table(("SEQ", "AT", "EPOCH", "COMMIT", "MUTATIONS", "EVENTS"), cells)
+    output.line()
+
+
+def _cells(commit: CommitView) -> tuple[str, str, str, str, str, str]:
+    node = f"{commit.path}/{commit.place}" if commit.path else commit.place
+    visit = f" {node}@{commit.visit}" if commit.visit else ""
+    outcome = f" {commit.outcome}" if commit.outcome else ""
+    mutations = ", ".join(mutation.name for mutation in commit.mutations[:3])
+    more = f" and {len(commit.mutations) - 3} more" if len(commit.mutations) > 3 else ""
+    events = "; ".join(map(event_line, commit.events))
+    return str(commit.seq), clock(commit.at), str(commit.epoch), f"{commit.kind}{visit}{outcome}", mutations + more, events

@@ -1,0 +1,285 @@
+"""Graphs and histories that nobody would think of, for the property tests; and a player who acts them out."""
+
+from attrs import frozen
+from hypothesis import strategies as st
+from terzetto_protocol.context import Text
+from terzetto_protocol.decisions import Approve, Confirm, Decision, Fail, Reject, Retry
+from terzetto_protocol.errors import Refused
+from terzetto_protocol.graph import Graph
+from terzetto_protocol.inputs import CommitDurable, Emitted, NodeCancelled, NodeFinished, Probed
+from terzetto_protocol.statuses import RunStatus
+
+from .machines import MUTATIONS, Add, Burst, Died, Driver, Say, Spoil, Tally, Tip, body, ended
+
+_R = RunStatus
+KINDS = ["pure", "pure", "repeatable", "once", "probed", "barrier"]
+PREDICATES = {
+    "even": lambda tally: tally.count % 2 == 0,
+    "small": lambda tally: tally.count < 4,
+    "low": lambda tally: tally.count < 8,
+    "spoken": lambda tally: bool(tally.trail),
+    "raises": lambda tally: 1 // 0,
+}
+PAYLOADS = {"none": None, "trail": lambda tally: tally.trail, "raises": lambda tally: 1 // 0}
+DECIDED = {
+    "none": None,
+    "adds": lambda decision: [Add(1), Say(decision.exit)],
+    "bursts": lambda decision: [Add(1), Burst()],
+    "raises": lambda decision: 1 // 0,
+}
+TIMEOUTS = {"none": {}, "reject": {"timeout": 5.0}, "fail": {"timeout": 5.0, "on_timeout": Fail()}}
+BATCHES = [[], [Add(1)], [Add(2), Say("x")], [Say("y" * 400)], [Tip()], [Burst()], [Add(1), Burst()], [Spoil()]]
+
+
+@frozen
+class Spot:
+    """A node or a barrier."""
+
+    name: str
+    kind: str
+    max_visits: int | None = None
+    timeout: str = "none"
+    payload: str = "none"
+    decided: str = "none"
+
+
+@frozen
+class Way:
+    """An edge."""
+
+    source: str
+    target: str
+    kind: str
+    when: str | None = None
+    max_visits: int | None = None
+
+
+@frozen
+class Plan:
+    """A graph, in a form that hypothesis can show and shrink."""
+
+    spots: tuple[Spot, ...]
+    ways: tuple[Way, ...]
+    max_steps: int = 12
+    auto_approve: bool = False
+
+    def build(self, *, detour: bool = False) -> Graph[Tally]:
+        """The graph; with a `detour` plain edges get a rival that is never taken, so that no way is the only one."""
+        graph = Graph("plan", state=Tally, mutations=MUTATIONS, max_steps=self.max_steps)
+        for spot in self.spots:
+            _declare(graph, spot)
+        graph.start(self.spots[0].name)
+        for way in self.ways:
+            when = None if way.when is None else PREDICATES[way.when]
+            error, fallback = way.kind == "error", way.kind == "fallback"
+            graph.edge(
+                way.source, way.target, when=when, on_error=error, fallback=fallback, max_visits=way.max_visits
+            )
+        for way in self.ways if detour else ():
+            if way.kind == "plain" and way.max_visits is None:
+                graph.edge(way.source, way.target, when=lambda tally: False)
+        return graph
+
+    def driver(self, acks: str, *, detour: bool = False, logged: bool = True) -> Driver:
+        graph = self.build(detour=detour)
+        return Driver(graph, acks=acks, logged=logged, auto_approve=self.auto_approve)
+
+
+def _declare(graph: Graph[Tally], spot: Spot) -> None:
+    if spot.kind == "barrier":
+        timeout, payload = TIMEOUTS[spot.timeout], PAYLOADS[spot.payload]
+        graph.barrier(spot.name, payload=payload, decided=DECIDED[spot.decided], **timeout)
+    elif spot.kind == "probed":
+        graph.node(name=spot.name, effects="once", probe=body, max_visits=spot.max_visits)(body)
+    else:
+        graph.node(name=spot.name, effects=spot.kind, max_visits=spot.max_visits, token_cost=0.5)(body)
+
+
+_RARE_LIMIT = st.sampled_from([None, None, None, 1, 2])
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    kinds = draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=5))
+    spots, ways = [], []
+    for number, kind in enumerate(kinds):
+        if kind == "barrier":
+            options = {
+                "timeout": draw(st.sampled_from(sorted(TIMEOUTS))),
+                "payload": draw(st.sampled_from(["none", "none", "trail", "raises"])),
+                "decided": draw(st.sampled_from(["none", "none", "adds", "bursts", "raises"])),
+            }
+        else:
+            options = {"max_visits": draw(_RARE_LIMIT)}
+        spots.append(Spot(f"p{number}", kind, **options))
+    names = [spot.name for spot in spots]
+    for spot in spots:
+        exits = [f"{spot.name}.approved", f"{spot.name}.rejected"] if spot.kind == "barrier" else [spot.name]
+        for source in exits:
+            ways.extend(draw(_ways(source, names, errors=spot.kind != "barrier")))
+    return Plan(tuple(spots), tuple(ways), draw(st.integers(1, 14)), draw(st.booleans()))
+
+
+@st.composite
+def _ways(draw: st.DrawFn, source: str, names: list[str], *, errors: bool) -> list[Way]:
+    ways, target = [], st.sampled_from(names)
+    for kind, odds in (("conditional", 3), ("plain", 1), ("fallback", 3), ("error", 2 if errors else 99)):
+        if draw(st.integers(0, odds)) == (1 if kind == "plain" else odds) and odds != 99:
+            when = draw(st.sampled_from(sorted(PREDICATES))) if kind == "conditional" else None
+            ways.append(Way(source, draw(target), kind, when, draw(_RARE_LIMIT)))
+    return ways
+
+
+ACTS = [
+    *["advance"] * 10,
+    *["ack", "store", "emit", "fail", "leave", "cancel", "halt", "claim", "crash", "doom", "refuse", "stray", "wait"],
+    *["timer", "resume", "give_up"],
+]
+histories = st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 23)), max_size=40)
+
+
+class Player:
+    """Acts on a driver; whatever is refused is left at that."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.commands = 0
+
+    def act(self, name: str, number: int) -> None:
+        """Do one thing; `number` chooses among its variants."""
+        driver = self.driver
+        if driver.machine.fenced:
+            driver.crash()
+        try:
+            getattr(self, name)(number)
+        except Refused:
+            pass
+        except Died:
+            driver.crash(keep=number % 3)
+
+    def command(self) -> str:
+        self.commands += 1
+        return f"c{self.commands}"
+
+    def advance(self, number: int) -> None:
+        """What would happen next anyway."""
+        driver = self.driver
+        if driver.running:
+            self.end(number)
+        elif driver.sent or driver.unanswered:
+            driver.ack()
+        elif driver.status is _R.AWAITING_INPUT:
+            self.decide(number)
+        elif driver.status is _R.PAUSED:
+            driver.resume(self.command())
+        elif not ended(driver):
+            driver.claim()
+
+    def end(self, number: int) -> None:
+        """The body or probe that runs comes to its end."""
+        driver, start = self.driver, next(iter(self.driver.running.values()))
+        batch = BATCHES[number % len(BATCHES)] if number % 3 else []
+        if driver.leaving and number % 2:
+            driver.leave()
+        elif start.probe:
+            driver.probed([True, False, None][number % 3], *batch)
+        elif number % 11 == 1:
+            driver.fail()
+        else:
+            places = sorted(driver.blueprint.places)
+            following = {21: "", 22: places[0], 23: places[-1], 20: "nowhere"}.get(number)
+            driver.finish(*batch, next=following, pause=number % 7 == 6)
+
+    def decide(self, number: int) -> None:
+        driver = self.driver
+        options: list[Decision] = [Approve(), Reject("no"), Approve(), Retry(), Fail(), Confirm(tuple(self.result()))]
+        for shift in range(len(options)):
+            try:
+                driver.decide(options[(number + shift) % len(options)], self.command(), slot=number % 4 != 3)
+                return
+            except Refused:
+                continue  # this barrier takes another kind of decision
+
+    def result(self):
+        return self.driver.batch(Add(1))
+
+    def ack(self, number: int) -> None:
+        self.driver.ack(1 + number % 3, grouped=number % 2 == 0)
+
+    def store(self, number: int) -> None:
+        self.driver.store(1 + number % 2)
+
+    def emit(self, number: int) -> None:
+        if self.driver.running:
+            self.driver.emit(f"chunk {number}")
+
+    def fail(self, number: int) -> None:
+        if self.driver.running:
+            self.driver.fail()
+
+    def leave(self, number: int) -> None:
+        if self.driver.running:
+            self.driver.leave()
+
+    def cancel(self, number: int) -> None:
+        if number % 3 == 0:
+            self.driver.cancel(self.command())
+
+    def halt(self, number: int) -> None:
+        self.driver.halt(hard=number % 2 == 0)
+
+    def claim(self, number: int) -> None:
+        self.driver.claim()
+
+    def crash(self, number: int) -> None:
+        self.driver.crash(keep=number % 3)
+
+    def doom(self, number: int) -> None:
+        """The process dies in the middle of what it does next."""
+        self.driver.doom = number % 5
+
+    def refuse(self, number: int) -> None:
+        if number % 4 == 0 and (self.driver.sent or self.driver.acks == "settled"):
+            self.driver.refuse()
+
+    def wait(self, number: int) -> None:
+        self.driver.now += number / 4
+
+    def timer(self, number: int) -> None:
+        self.driver.now += number
+        for entry in list(self.driver.frontier.values()):
+            self.driver.fire(entry.barrier, slot=number % 4 != 3)
+
+    def resume(self, number: int) -> None:
+        self.driver.resume(self.command())
+
+    def give_up(self, number: int) -> None:
+        if number == 0 and self.driver.ownerless:
+            self.driver.give_up()
+
+    def stray(self, number: int) -> None:
+        """Something that nobody asked for."""
+        driver, now = self.driver, self.driver.now
+        gone = max(driver.frontier, default=2) - 1
+        strays = [
+            NodeFinished(gone, driver.batch(Add(100)), now),
+            NodeFinished(99, (), now),
+            NodeCancelled(gone, now),
+            Probed(gone, True, driver.batch(Add(100)), now),
+            Emitted(gone, Text("late"), now),
+            CommitDurable(driver.disk.seq - 1, now),
+        ]
+        if number < len(strays):
+            driver.feed(strays[number])
+        else:
+            driver.decide(Approve(), self.command(), barrier=f"p0@{number}")
+
+    def calm_down(self) -> None:
+        """No more accidents: whoever is left goes on from what is stored, and everything under way ends."""
+        driver = self.driver
+        driver.doom, driver.rejects = None, False
+        if driver.machine.fenced:
+            driver.crash()
+        if driver.ownerless and driver.status in (_R.RUNNING, _R.CANCELLING):
+            driver.claim()
+        driver.settle()

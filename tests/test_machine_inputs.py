@@ -1,0 +1,178 @@
+"""`terzetto_protocol.machine`: every input in each status is accepted or refused, and a refusal changes nothing.
+
+The driver compares everything that the machine knows before and after a refusal.
+"""
+
+import pytest
+from terzetto_protocol.context import Text
+from terzetto_protocol.decisions import Approve
+from terzetto_protocol.errors import IllegalTransition, Refused
+from terzetto_protocol.inputs import (
+    CancelRequested,
+    Claimed,
+    CommitDurable,
+    CommitRefused,
+    Decided,
+    Emitted,
+    Halted,
+    NodeCancelled,
+    NodeFailed,
+    NodeFinished,
+    Probed,
+    ResumeRequested,
+    StoreGaveUp,
+    TimerFired,
+)
+from terzetto_protocol.records import Failure
+from terzetto_protocol.statuses import RUN_MOVES, RunStatus
+
+from .machines import Driver, Tally, ended
+from .test_machine_barriers import gated
+
+NOW = 1000.0
+VISIT = 1
+"""The visit that is live wherever one is."""
+
+INPUTS = {
+    "claimed": lambda d: Claimed(NOW),
+    "finished": lambda d: NodeFinished(VISIT, d.batch(), NOW),
+    "failed": lambda d: NodeFailed(VISIT, Failure("node_error", "no"), NOW),
+    "node cancelled": lambda d: NodeCancelled(VISIT, NOW),
+    "probed": lambda d: Probed(VISIT, None, (), NOW),
+    "emitted": lambda d: Emitted(VISIT, Text("..."), NOW),
+    "decided": lambda d: Decided("gate@2", Approve(), "ann", NOW),
+    "timer": lambda d: TimerFired("gate@2", NOW),
+    "cancel": lambda d: CancelRequested("", NOW, "c"),
+    "resume": lambda d: ResumeRequested(NOW, "r"),
+    "halted": lambda d: Halted("bye", NOW),
+    "halted hard": lambda d: Halted("bye", NOW, hard=True),
+    "gave up": lambda d: StoreGaveUp("too large", NOW),
+    "durable": lambda d: CommitDurable(d.disk.seq, NOW),
+    "refused": lambda d: CommitRefused(d.disk.seq + 1, "stale", NOW),
+}
+
+ALWAYS = {"emitted", "cancel", "halted", "halted hard", "durable", "refused"}
+ENDINGS = {"finished", "failed", "node cancelled", "probed"}
+ACCEPTED = {
+    "QUEUED": ALWAYS | {"claimed", "gave up"},
+    "RUNNING": ALWAYS | ENDINGS | {"gave up"},
+    "RUNNING at the gate": ALWAYS | {"gave up"},
+    "RUNNING, found": ALWAYS | {"claimed", "gave up"},
+    "AWAITING_INPUT": ALWAYS | {"decided", "timer", "gave up"},
+    "AWAITING_INPUT, found": ALWAYS | {"decided", "timer", "gave up"},
+    "PAUSED": ALWAYS | {"resume", "gave up"},
+    "PAUSED, found": ALWAYS | {"resume", "gave up"},
+    "CANCELLING": ALWAYS | ENDINGS | {"gave up"},
+    "CANCELLING, found": ALWAYS | {"claimed", "gave up"},
+    "INTERRUPTED": ALWAYS | {"claimed", "gave up"},
+    "SUCCEEDED": ALWAYS,
+    "FAILED": ALWAYS,
+    "CANCELLED": ALWAYS,
+    "FENCED": ALWAYS - {"cancel"} | ENDINGS,
+}
+"""What is said to whom, and not in vain."""
+
+
+def run_in(situation: str, acks: str) -> Driver:
+    status, _, how = situation.partition(", ")
+    driver = Driver(gated(timeout=5), acks=acks)
+    driver.ack()
+    if status != "QUEUED":
+        driver.claim()
+        if status != "RUNNING at the gate":
+            driver.ack()
+            _bring_to(driver, status)
+    if how == "found":
+        driver.ack()
+        driver.crash()
+    return driver
+
+
+def _bring_to(driver: Driver, status: str) -> None:
+    match status:
+        case "AWAITING_INPUT" | "PAUSED":
+            driver.finish(pause=status == "PAUSED")
+        case "CANCELLING":
+            driver.cancel()
+        case "INTERRUPTED":
+            driver.leave()
+        case "SUCCEEDED":
+            driver.finish(next="")
+        case "FAILED":
+            driver.fail()
+        case "CANCELLED":
+            driver.cancel()
+            driver.leave()
+        case "FENCED":
+            driver.feed(CommitRefused(driver.disk.seq, "stale", 0.0))
+
+
+@pytest.mark.parametrize("acks", ["now", "later", "settled"])
+@pytest.mark.parametrize("situation", ACCEPTED)
+@pytest.mark.parametrize("name", INPUTS)
+def test_each_input_is_accepted_or_refused_in_each_status(name, situation, acks):
+    """2: anything else raises `IllegalTransition` (or `Refused`) and writes nothing."""
+    if situation == "RUNNING at the gate" and acks != "later":
+        pytest.skip("nothing waits where every write is durable at once")
+    driver = run_in(situation, acks)
+    before, message = driver.status, INPUTS[name](driver)
+    driver.now = NOW
+    if name in ACCEPTED[situation]:
+        driver.feed(message)
+    else:
+        with pytest.raises(Refused, match="'r'"):
+            driver.feed(message)
+        assert driver.status is before
+        return
+    if name in ENDINGS:
+        driver.running.pop(VISIT, None)
+    assert driver.status is before or driver.status in reachable(before)
+    ownerless = situation in ("RUNNING, found", "CANCELLING, found") and driver.status is before
+    if name != "gave up" and not ownerless:  # it is said to runs that were loaded for it, and carry nothing
+        driver.settle()
+
+
+def reachable(source: RunStatus) -> set[RunStatus]:
+    """Where one input may lead: over any number of moves, for one may end a run that it claimed."""
+    found, todo = set[RunStatus](), [source]
+    while todo:
+        for target in RUN_MOVES[todo.pop()] - found:
+            found.add(target)
+            todo.append(target)
+    return found
+
+
+@pytest.mark.parametrize("situation", [name for name in ACCEPTED if name != "FENCED"])
+def test_a_command_that_the_status_forbids_says_from_where_to_where(situation):
+    """2: anything else raises `IllegalTransition`."""
+    for name in ("claimed", "resume", "gave up"):
+        driver = run_in(situation, "now" if "gate" not in situation else "later")
+        if name not in ACCEPTED[situation]:
+            with pytest.raises(IllegalTransition) as caught:
+                driver.feed(INPUTS[name](driver))
+            assert caught.value.source == driver.status
+            assert driver.status in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [*INPUTS])
+def test_no_input_moves_a_run_that_has_ended(name):
+    """2: terminal statuses are immutable."""
+    for situation in ("SUCCEEDED", "FAILED", "CANCELLED"):
+        driver = run_in(situation, "now")
+        seq, events = driver.disk.seq, list(driver.events)
+        try:
+            driver.feed(INPUTS[name](driver))
+        except Refused:
+            pass
+        assert (driver.disk.seq, driver.events) == (seq, events)
+        assert ended(driver)
+
+
+@pytest.mark.parametrize("name", ["finished", "failed", "node cancelled", "probed"])
+def test_a_run_that_was_given_up_while_its_node_ran_hears_no_result(name):
+    """9.1: the run's end is written without it; its late results are refused."""
+    driver = Driver(gated(), Tally()).claim()
+    driver.give_up()
+    with pytest.raises(Refused):
+        driver.feed(INPUTS[name](driver))
+    assert ended(driver)

@@ -1,0 +1,217 @@
+"""`terzetto_protocol.machine`: laws that hold for every graph and every history (DESIGN, laws 1, 2, 4 and 5).
+
+The witness of each driver checks after every turn, over all owners of a run: law 1 (the log folded from its
+beginning and from its newest snapshot is the live image and state, byte by byte), that every status moves along
+its table, D2 to D8, that no visit with a commit starts again, and that a refusal changed nothing.
+"""
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from terzetto_protocol.decisions import Approve, Confirm
+from terzetto_protocol.fold import Fold
+from terzetto_protocol.statuses import RunStatus
+
+from .inventions import Plan, Player, Spot, Way, histories, plans
+from .machines import Add, Died, Driver, Tally, ended, image_of
+from .witness import state_of
+
+QUICK = settings(max_examples=250, deadline=None, derandomize=True)
+SWEEP = settings(max_examples=8000, deadline=None, database=None)
+
+slow_store = st.sampled_from(["now", "later", "later", "settled"])
+scripts = st.lists(st.integers(0, 23), max_size=24)
+
+
+# -- any history ---------------------------------------------------------------------------------------------------
+
+
+def hold(plan: Plan, acks: str, history) -> None:
+    """Act a history out, then let everything under way end: the run rests, and whoever reads its log knows the same."""
+    driver = plan.driver(acks)
+    player = Player(driver)
+    for name, number in history:
+        player.act(name, number)
+    player.calm_down()
+    _reads_the_same(driver)
+    _goes_on(player)
+
+
+def _reads_the_same(driver: Driver) -> None:
+    """Law 1, once more and whole: from the newest snapshot, as another process would."""
+    snapshot, bodies = driver.disk.log()
+    fold = Fold.load(driver.blueprint, driver.header, snapshot, bodies)
+    assert image_of(fold) == image_of(driver.machine.fold)
+    assert state_of(fold) == state_of(driver.machine.fold)
+
+
+def _goes_on(player: Player) -> None:
+    """Law 5: who rests can be set going until it ends, or waits for a person whose decision cannot be carried out."""
+    driver, last = player.driver, -1
+    while not ended(driver) and driver.disk.seq > last:
+        last = driver.disk.seq
+        player.act("advance", 0)
+        player.calm_down()
+    assert ended(driver) or driver.status is RunStatus.AWAITING_INPUT
+    assert driver.machine.fold.image.visits <= driver.header.max_steps
+
+
+@QUICK
+@given(plans(), slow_store, histories)
+def test_every_history_of_every_graph_keeps_the_promises(plan, acks, history):
+    hold(plan, acks, history)
+
+
+@pytest.mark.slow
+@SWEEP
+@given(plans(), slow_store, histories)
+def test_many_more_histories_keep_the_promises(plan, acks, history):
+    hold(plan, acks, history)
+
+
+# -- the same run, told in several ways ------------------------------------------------------------------------------
+
+
+def act_out(driver: Driver, script: list[int], *, unspoiled: bool = False) -> None:
+    """One logical history, whatever the store does: each number says how the next thing ends that can end.
+
+    A store that answers `later` is asked only when nothing else can happen.
+    """
+    player = Player(driver)
+    for number in script:
+        while not driver.running and (driver.sent or driver.unanswered):
+            driver.ack(1 + number % 3, grouped=number % 2 == 0)
+        if ended(driver):
+            break
+        if unspoiled and number % 8 == 7:
+            continue  # without a log nothing has to be storable
+        _one_act(player, number)
+    driver.ack()
+
+
+def _one_act(player: Player, number: int) -> None:
+    driver = player.driver
+    if driver.running and number % 5 == 4:
+        driver.emit(str(number))
+    if driver.running and number == 19:
+        driver.halt(hard=True)
+        driver.leave()
+    elif driver.running and number == 18:
+        driver.cancel("c")
+        driver.finish()
+    elif driver.running and number == 17:
+        driver.halt()
+        driver.finish()
+    else:
+        player.act("advance", number)
+
+
+def same_log(plan: Plan, script: list[int]) -> None:
+    """Neither the store's pace nor the everyday path decides what is written, or what is seen."""
+    drivers = [plan.driver(acks, detour=detour) for detour in (False, True) for acks in ("settled", "now", "later")]
+    for driver in drivers:
+        act_out(driver, script)
+    first = drivers[0]
+    for driver in drivers[1:]:
+        assert driver.disk.writes == first.disk.writes
+        assert driver.witness.seen == first.witness.seen
+        assert driver.receipts == first.receipts
+
+
+@QUICK
+@given(plans(), scripts)
+def test_the_pace_of_the_store_and_the_everyday_path_change_nothing(plan, script):
+    """DESIGN: everyday path and general path agree; acknowledged at once, later or in groups, the log is the same."""
+    same_log(plan, script)
+
+
+@pytest.mark.slow
+@SWEEP
+@given(plans(), scripts)
+def test_the_pace_of_the_store_changes_nothing_in_many_more(plan, script):
+    same_log(plan, script)
+
+
+@QUICK
+@given(plans(), scripts)
+def test_a_run_without_a_store_is_the_same_run(plan, script):
+    """`terzetto.run` carries graphs out as a runtime does."""
+    stored, unstored = plan.driver("settled"), plan.driver("settled", logged=False)
+    for driver in (stored, unstored):
+        act_out(driver, script, unspoiled=True)
+
+    assert unstored.disk.writes == []
+    assert unstored.witness.seen == stored.witness.seen
+    assert unstored.state == stored.state
+    assert unstored.status is stored.status
+
+
+# -- crashes at every point ------------------------------------------------------------------------------------------
+
+TOUR = Plan(
+    spots=(
+        Spot("p0", "pure"),
+        Spot("p1", "pure"),
+        Spot("p2", "once"),
+        Spot("p3", "barrier", decided="adds"),
+        Spot("p4", "repeatable", max_visits=2),
+        Spot("p5", "probed"),
+        Spot("p6", "pure"),
+    ),
+    ways=(
+        Way("p0", "p1", "plain"),
+        Way("p1", "p2", "plain"),
+        Way("p2", "p3", "plain"),
+        Way("p3.approved", "p4", "plain"),
+        Way("p4", "p5", "plain"),
+        Way("p5", "p4", "conditional", "low"),
+        Way("p5", "p6", "fallback"),
+    ),
+)
+"""Something of everything."""
+
+
+def go_on(driver: Driver) -> None:
+    """The next thing on the way to the end: every visit, however it came to its result, adds one."""
+    if driver.running and next(iter(driver.running.values())).probe:
+        driver.probed(True, Add(1))
+    elif driver.running:
+        driver.finish(Add(1))
+    elif driver.sent:
+        driver.ack(1)
+    elif driver.status is RunStatus.AWAITING_INPUT:
+        reconcile = driver.disk.barriers[driver.barrier].reconcile
+        driver.decide(Confirm(tuple(driver.batch(Add(1)))) if reconcile else Approve())
+    else:
+        driver.claim()
+
+
+def die_at(point: int, acks: str, keep: int) -> tuple[Driver, bool]:
+    """A tour whose first process dies after so many effects, and whether it did."""
+    driver, died = TOUR.driver(acks), False
+    driver.doom = point
+    while not ended(driver):
+        try:
+            go_on(driver)
+        except Died:
+            driver.crash(keep=keep)
+            died = True
+    driver.doom = None
+    driver.settle()
+    return driver, died
+
+
+@pytest.mark.parametrize("keep", [0, 1, 2])
+@pytest.mark.parametrize("acks", ["now", "later", "settled"])
+def test_a_process_may_die_between_any_two_effects(acks, keep):
+    """7: the crash table, at every point that the machine knows: the same end, and no visit with a commit again."""
+    unhurt, _ = die_at(10_000, acks, 0)
+    assert (unhurt.status, unhurt.state) == (RunStatus.SUCCEEDED, Tally(9, ["approved"]))
+    point, died = 0, True
+    while died:
+        driver, died = die_at(point, acks, keep)
+        assert (driver.status, driver.state) == (unhurt.status, unhurt.state)
+        assert driver.started.count("p2") == 1
+        _reads_the_same(driver)
+        point += 1
+
+    assert point > 30, "there are that many effects to die between"

@@ -1,0 +1,28 @@
+"""The store kit, over every store that we ship."""
+
+from pathlib import Path
+
+import pytest
+
+from terzetto.stores import MemoryStore, SqliteStore
+from terzetto.testing._store_kit import STORE_LAWS, Opener, StoreKit, StoreLaw
+
+
+def memory(folder: Path) -> Opener:
+    store = MemoryStore()
+    return lambda: store
+
+
+def sqlite(folder: Path) -> Opener:
+    return lambda: SqliteStore(folder / "runs.db")
+
+
+def sqlite_normal(folder: Path) -> Opener:
+    return lambda: SqliteStore(folder / "runs.db", synchronous="normal")
+
+
+@pytest.mark.parametrize("law", STORE_LAWS, ids=StoreKit.name)
+@pytest.mark.parametrize("opener", [memory, sqlite, sqlite_normal])
+async def test_law(opener, law: StoreLaw, tmp_path: Path) -> None:
+    """SEMANTICS 3, 11: every store keeps the whole contract."""
+    await StoreKit(opener(tmp_path)).check(law)
