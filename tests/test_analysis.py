@@ -110,6 +110,14 @@ def test_an_unguarded_cycle_is_found_beside_guarded_ones_between_the_same_nodes(
     assert found["b -> c -> b"] is True
 
 
+@pytest.mark.parametrize("back", [{"on_error": True, "max_visits": 1}, WHEN])
+def test_an_unguarded_cycle_is_found_behind_shorter_guarded_ones(back):
+    """5.4: also when every link of it is on another cycle that ends."""
+    found = cycles(("a", "b"), ("b", "c"), ("c", "a"), ("b", "a", back), ("c", "b", back), ("a", "c", back))
+
+    assert found == {"a -> b -> a": True, "a -> b -> c -> a": False, "a -> c -> a": True, "b -> c -> b": True}
+
+
 def test_unreachable_nodes_are_named_in_order():
     """5.4: unreachable nodes."""
     found = analyze(graph(("b", "a"), ("c", "gate"), nodes="abcd", start="b"))

@@ -7,7 +7,8 @@ from hypothesis import given, strategies as st
 from terzetto_protocol.cycles import Links, components, reached, shortest_cycles
 
 NAMES = "abcdef"
-graphs = st.fixed_dictionaries({name: st.lists(st.sampled_from(NAMES), unique=True, max_size=3) for name in NAMES})
+targets = st.lists(st.sampled_from(NAMES), unique=True, max_size=3)
+graphs = st.tuples(*(targets for _ in NAMES)).map(lambda drawn: dict(zip(NAMES, drawn, strict=True)))
 
 
 def every_cycle(links: Links) -> set[tuple[str, ...]]:

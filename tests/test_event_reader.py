@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from hypothesis import event as note, given, settings, strategies as st
+
 from terzetto_protocol.event_log import EventLog
 from terzetto_protocol.event_reader import Reader
 from terzetto_protocol.events import Cursor, Event, Gap, NodeFinished, RunEnded, StreamItem, TextChunk
@@ -64,6 +65,17 @@ def test_a_reader_that_falls_behind_gets_the_gap_and_the_durable_events():
     assert reader.gaps == 1
 
 
+def test_a_gap_names_the_last_event_that_was_seen():
+    """What the Cursor counted was not seen either."""
+    log = fill(EventLog(window=4), *map(chunk, range(1, 11)))
+    reader = Reader(log, 1)
+    assert reader.resume.missed == log.floor - 1
+    assert reader.recall([], reader.goal) == []
+
+    before, _ = log.floor, fill(log, *map(chunk, range(11, 21)))
+    assert reader.recall([], reader.goal) == [Gap(1, log.floor - before)]
+
+
 def test_only_durable_events_left_is_no_gap():
     """SEMANTICS 8.1: durable events older than the window are read from the store."""
     log, store = EventLog(window=4), [done(number) for number in range(1, 20)]
@@ -118,7 +130,9 @@ def test_a_cursor_that_misses_nothing_has_resumed():
     store = [done(number) for number in range(1, 10)]
     reader = Reader(fill(EventLog(window=2), *store), 3, strict=True)
 
-    assert reader.cursor(returning=len([event for event in store if 3 < event.id <= reader.goal])) == Cursor("resumed", 0)
+    assert reader.cursor(returning=len([event for event in store if 3 < event.id <= reader.goal])) == Cursor(
+        "resumed", 0
+    )
     assert brief(take(reader, store)) == list(range(4, 10))
 
 

@@ -16,7 +16,7 @@ from .machines import Add, Died, Driver, Tally, ended, image_of
 from .witness import state_of
 
 QUICK = settings(max_examples=250, deadline=None, derandomize=True)
-SWEEP = settings(max_examples=8000, deadline=None, database=None)
+SWEEP = settings(max_examples=2500, deadline=None, database=None)
 
 slow_store = st.sampled_from(["now", "later", "later", "settled"])
 scripts = st.lists(st.integers(0, 23), max_size=24)
@@ -210,7 +210,7 @@ def test_a_process_may_die_between_any_two_effects(acks, keep):
     while died:
         driver, died = die_at(point, acks, keep)
         assert (driver.status, driver.state) == (unhurt.status, unhurt.state)
-        assert driver.started.count("p2") == 1
+        assert driver.started.count("p2") <= 1, "0 when its process died between intent and body"
         _reads_the_same(driver)
         point += 1
 

@@ -7,7 +7,7 @@ from terzetto_protocol.inputs import CommitDurable, NodeFinished
 from terzetto_protocol.records import Kind, Note
 from terzetto_protocol.statuses import TERMINAL, FailureCode, RunStatus
 
-from .machines import Add, Burst, Driver, Say, Spoil, Tally, sketch
+from .machines import Add, Burst, Driver, Say, Spoil, Tally, Tip, sketch
 
 _R = RunStatus
 
@@ -282,6 +282,18 @@ def test_an_apply_that_raises_fails_the_run_at_the_previous_commit():
     assert driver.state == Tally(1), "the whole batch is dropped, and the half that was done too"
     for part in ("'b'", "Burst", "burst"):
         assert part in driver.failure.message
+    driver.settle()
+
+
+def test_the_batch_that_fails_is_dropped_and_not_its_twin_before():
+    """4.6: the run fails at the previous commit."""
+    driver = Driver(sketch("a b c", "a>b>c")).claim()
+    driver.finish(Tip())
+    driver.finish(Tip())
+
+    assert driver.status is _R.FAILED
+    assert "'b'" in driver.failure.message
+    assert driver.state.trail == ["tip"]
     driver.settle()
 
 

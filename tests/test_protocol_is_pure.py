@@ -43,7 +43,8 @@ graph = Graph("shapes", state=Shapes)
 graph.start(graph.node(draw))
 blueprint = graph.build()
 blueprint.state.copy(Shapes(Circle(1.0)))
-print(json.dumps([blueprint.fingerprint, graph.mermaid(), graph.dot(), str(graph.analyze())]) and json.dumps(sorted(sys.modules)))
+assert all([blueprint.fingerprint, graph.mermaid(), graph.dot(), str(graph.analyze())])
+print(json.dumps(sorted(sys.modules)))
 """
 
 

@@ -18,8 +18,10 @@ from terzetto_protocol.events import Event, told_by
 from terzetto_protocol.limits import EVENT_WINDOW, EVENT_WINDOW_BYTES, HEARTBEAT, STATE_BYTES
 from terzetto_protocol.records import Record, RunRow
 
-from ._subscription import HUB, Stream, Subscription as Subscription
+from ._subscription import HUB, Stream, Subscription
 from .stores._contract import Store
+
+__all__ = ["IDLE_STREAMS", "REPLAY_COMMITS", "Hub", "HubStatistics", "Subscription"]
 
 IDLE_STREAMS: Final = 1000
 """Logs of parked and ended runs that stay in memory though nobody reads them."""
@@ -201,7 +203,6 @@ class Hub:
         if not len(stream.log):
             del self._streams[stream.run_id]
         elif stream.idle:
-            self._idle.pop(stream.run_id, None)
             self._idle[stream.run_id] = None
             if len(self._idle) > self._idle_streams:
                 self._drop(next(iter(self._idle)))

@@ -111,7 +111,7 @@ async def run_to_end(
         fingerprint="",
         input_digest="",
         at=clock(),
-        max_steps=max_steps or blueprint.max_steps,
+        max_steps=blueprint.steps(max_steps),
         auto_approve=auto_approve,
     )
     machine, first = RunMachine.begin(blueprint, header, blueprint.state.copy(state), logged=False)

@@ -76,7 +76,7 @@ class Persistence:
         After the actor has stopped the answer comes at once, inside this call.
         """
         if self._stopped:
-            sender.written(write, Rejected(STOPPED))
+            sender.written(write, Rejected(STOPPED, final=False))
             return
         self._waiting.append((write, sender))
         self._wake()
@@ -176,7 +176,7 @@ class Persistence:
     def _refuse_rest(self) -> None:
         rest, self._waiting = self._waiting, []
         for write, sender in rest:
-            sender.written(write, Rejected(STOPPED))
+            sender.written(write, Rejected(STOPPED, final=False))
 
     def statistics(self) -> PersistenceStatistics:
         """Numbers since the start."""

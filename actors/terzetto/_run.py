@@ -226,10 +226,11 @@ class RunActor:
         if isinstance(outcome, Applied):
             self.deliver(CommitDurable(write.seq, at))
         elif isinstance(outcome, Exists):
-            self.deliver(CommitRefused(write.seq, "it was there already", at))
             self.services.keeper.taken(self, outcome.row)
+            self.deliver(CommitRefused(write.seq, "it was there already", at))
         else:
-            self.deliver(CommitRefused(write.seq, refusal(write, outcome), at))
+            final = isinstance(outcome, Rejected) and outcome.final
+            self.deliver(CommitRefused(write.seq, refusal(write, outcome), at, final))
 
     # -- carrying nodes --------------------------------------------------------------------------------------
 

@@ -199,7 +199,7 @@ class Runtime:
             input_digest=_digest(blueprint.name, blueprint.version, copy[0]),
             at=self.supervisor.clock(),
             key=key,
-            max_steps=_steps(max_steps, blueprint.max_steps),
+            max_steps=blueprint.steps(max_steps),
             auto_approve=auto_approve,
             metadata=metadata or {},
         )
@@ -418,9 +418,3 @@ async def _listen(arriving: AsyncIterator[int], stop: _Stop) -> None:
 
 def _digest(graph: str, version: str, state: bytes) -> str:
     return hashlib.sha256(b"\0".join((graph.encode(), version.encode(), state))).hexdigest()
-
-
-def _steps(asked: int | None, default: int) -> int:
-    if asked is not None and asked < 1:
-        raise InvalidRequest(f"max_steps {asked} allows no visit at all")
-    return asked or default

@@ -21,6 +21,7 @@ from terzetto_protocol.errors import (
     RunConflict,
     StoreRejected,
     StoreUnavailable,
+    TerzettoError,
     UnknownRun,
 )
 from terzetto_protocol.inputs import (
@@ -46,7 +47,7 @@ from . import _faults
 from ._hub import Hub
 from ._loading import load_fold
 from ._mailbox import Slot
-from ._persistence import STOPPED, Persistence
+from ._persistence import Persistence
 from ._results import Result, result_of
 from ._run import RunActor, Services
 from ._timers import Timers
@@ -78,6 +79,19 @@ class SupervisorStatistics:
     """Runs that stay as they are, and why."""
 
 
+class _Arrival:
+    """A run that is being submitted: nobody may touch it before it is durable."""
+
+    def __init__(self, actor: RunActor) -> None:
+        self.actor: Final = actor
+        self.slot: Final[Slot[Submitted]] = Slot()
+
+    async def settled(self) -> None:
+        """Wait until it is durable or refused. A checkpoint."""
+        with suppress(TerzettoError):  # whoever submitted it hears that
+            await self.slot.wait()
+
+
 class Supervisor:
     """Index, admission, recovery, timers, drain."""
 
@@ -105,7 +119,7 @@ class Supervisor:
         self._actors: dict[str, RunActor] = {}
         self._carried: set[str] = set()
         self._loading: dict[str, trio.Event] = {}
-        self._submits: dict[str, Slot[Submitted]] = {}
+        self._arriving: dict[str, _Arrival] = {}
         self._slots: dict[str, Slot[Receipt]] = {}
         self._enders: dict[str, list[Slot[Result[Any]]]] = {}
         self._unclaimed: dict[str, str] = {}
@@ -132,11 +146,11 @@ class Supervisor:
     def _forget(self) -> None:
         """Answer everybody who waits, and know nothing: the next incarnation reads the store."""
         stopped = ActorStopped("the supervisor")
-        waiting: list[Slot[Any]] = [*self._submits.values(), *self._slots.values()]
+        waiting: list[Slot[Any]] = [*(a.slot for a in self._arriving.values()), *self._slots.values()]
         waiting.extend(slot for slots in self._enders.values() for slot in slots)
         for slot in waiting:
             slot.fail(stopped)
-        self._submits, self._slots, self._enders = {}, {}, {}
+        self._arriving, self._slots, self._enders = {}, {}, {}
         self._actors, self._carried = {}, set()
         self._timers.clear()
         self.admission.clear()
@@ -160,22 +174,19 @@ class Supervisor:
         """
         header = machine.fold.header
         self._check_open()
-        already = self._actors.get(header.run_id)
-        if already is not None:
-            return await self._again(header, already)
+        if header.run_id in self._actors or header.run_id in self._arriving:
+            return await self._again(header)
         self.admission.promise()
-        slot: Slot[Submitted] = Slot()
-        self._submits[header.run_id] = slot
-        actor = RunActor(machine, deps, self._services)
-        self._actors[header.run_id] = actor
-        actor.perform(first)
-        return await slot.wait()
+        arrival = self._arriving[header.run_id] = _Arrival(RunActor(machine, deps, self._services))
+        arrival.actor.perform(first)
+        return await arrival.slot.wait()
 
-    async def _again(self, header: RunHeader, already: RunActor) -> Submitted:
-        pending = self._submits.get(header.run_id)
-        same_run(header, already.machine.fold.header)
-        if pending is not None:
-            await pending.wait()
+    async def _again(self, header: RunHeader) -> Submitted:
+        arrival = self._arriving.get(header.run_id)
+        actor = self._actors[header.run_id] if arrival is None else arrival.actor
+        same_run(header, actor.machine.fold.header)
+        if arrival is not None:
+            await arrival.slot.wait()
         await trio.lowlevel.checkpoint()
         return Submitted(header.run_id, self.store.durable, reused=True)
 
@@ -256,7 +267,7 @@ class Supervisor:
         """A run came to rest: queue it, or let it go from memory."""
         run_id = actor.run_id
         if finish.fenced:
-            self._fenced(actor, finish.fenced)
+            self._fenced(actor, finish)
         elif finish.status is RunStatus.QUEUED:
             self._queued(actor)
         else:
@@ -266,15 +277,16 @@ class Supervisor:
             self._quiet.set()
 
     def _queued(self, actor: RunActor) -> None:
-        slot = self._submits.pop(actor.run_id, None)
-        if slot is not None:
+        arrival = self._arriving.pop(actor.run_id, None)
+        if arrival is not None:
+            self._actors[actor.run_id] = actor
             self.admission.keep_promise()
-            slot.answer(Submitted(actor.run_id, self.store.durable))
+            arrival.slot.answer(Submitted(actor.run_id, self.store.durable))
             if _faults.hook is not None:
                 _faults.hook("receipt_sent")
         self.admission.leave(actor.run_id)
         if not self.closing:
-            self.admission.enqueue(actor.run_id, returning=slot is None)
+            self.admission.enqueue(actor.run_id, returning=arrival is None)
 
     def _let_go(self, actor: RunActor, status: RunStatus) -> None:
         run_id = actor.run_id
@@ -291,25 +303,21 @@ class Supervisor:
             for slot in self._enders.pop(run_id, ()):
                 slot.answer(result)
 
-    def _fenced(self, actor: RunActor, reason: str) -> None:
+    def _fenced(self, actor: RunActor, finish: Finish) -> None:
         """The store refused a write of this run: forget what we know about it."""
         run_id = actor.run_id
         if self._actors.get(run_id) is actor:
             del self._actors[run_id]
-        self.admission.leave(run_id)
-        self._hub.idle(run_id)
-        slot = self._submits.pop(run_id, None)
-        if slot is not None:
+            self.admission.leave(run_id)
+            self._hub.idle(run_id)
+        if self._arrived(actor) is not None:
             self.admission.keep_promise()
-            slot.fail(StoreRejected(reason))
-        elif STOPPED not in reason and self._nursery is not None:
-            self._nursery.start_soon(self._give_up, run_id, reason)
+            self._arriving.pop(run_id).slot.fail(StoreRejected(finish.fenced))
+        elif finish.final and self._nursery is not None:
+            self._nursery.start_soon(self._give_up, run_id, finish.fenced)
 
     async def _give_up(self, run_id: str, reason: str) -> None:
-        """Fail a run whose write can never be stored; one that somebody else owns now is left alone."""
-        row = await self.store.run(run_id)
-        if row is None or row.status in TERMINAL or "claimed again" in reason:
-            return
+        """Fail a run whose write can never be stored. A checkpoint."""
         actor = await self._actor(run_id)
         actor.claim(StoreGaveUp(reason, self.clock()))
 
@@ -329,9 +337,9 @@ class Supervisor:
 
     def taken(self, actor: RunActor, row: RunRow) -> None:
         """A submitted id or key is there already: the same run, or a conflict."""
-        slot = self._submits.pop(actor.run_id, None)
-        if slot is None:
+        if self._arrived(actor) is None:
             return
+        slot = self._arriving.pop(actor.run_id).slot
         self.admission.keep_promise()
         try:
             same_run(actor.machine.fold.header, row.header)
@@ -339,6 +347,10 @@ class Supervisor:
             slot.fail(error)
         else:
             slot.answer(Submitted(row.run_id, self.store.durable, reused=True))
+
+    def _arrived(self, actor: RunActor) -> "_Arrival | None":
+        arrival = self._arriving.get(actor.run_id)
+        return arrival if arrival is not None and arrival.actor is actor else None
 
     # -- slots -----------------------------------------------------------------------------------------------
 
@@ -379,7 +391,7 @@ class Supervisor:
     async def _load_and_claim(self, run_id: str) -> None:
         try:
             actor = await self._actor(run_id)
-            if not (actor.carried or self.closing):
+            if run_id in self.admission.holders and not (actor.carried or self.closing):
                 self._claim(actor)
         except (Refused, UnknownRun, Malformed) as error:
             self._unclaimed[run_id] = str(error)
@@ -392,6 +404,9 @@ class Supervisor:
     async def _actor(self, run_id: str) -> RunActor:
         """The run's actor, read from the store if it is not in memory. A checkpoint where it has to be read."""
         while run_id not in self._actors:
+            if run_id in self._arriving:  # it may be in the store already, and has an actor: there must not be two
+                await self._arriving[run_id].settled()
+                continue
             loading = self._loading.get(run_id)
             if loading is not None:
                 await loading.wait()
@@ -447,7 +462,8 @@ class Supervisor:
 
     async def _look_once(self) -> None:
         for row in reversed(await self.store.runs(statuses=_UNFINISHED, limit=None)):
-            if row.run_id not in self._actors and not self.closing:
+            here = row.run_id in self._actors or row.run_id in self._arriving
+            if not (here or self.closing):
                 self.admission.enqueue(row.run_id, returning=row.status is not RunStatus.QUEUED)
         for row in await self.store.runs(statuses=(RunStatus.AWAITING_INPUT,), limit=None):
             if row.timer is not None and row.run_id not in self._actors:

@@ -4,7 +4,7 @@ Decided and recovered runs go before new ones; inside each group it is first com
 that was accepted is ever dropped.
 """
 
-from collections import deque
+from collections import OrderedDict
 from typing import Final
 
 from attrs import define, field
@@ -26,26 +26,25 @@ class Admission:
     """New runs that wait before `check_room` raises."""
     holders: set[str] = field(factory=set[str])
     """Runs that hold a slot."""
-    _returning: deque[str] = field(factory=deque[str], init=False)
-    _new: deque[str] = field(factory=deque[str], init=False)
-    _waiting: set[str] = field(factory=set[str], init=False)
+    _returning: OrderedDict[str, None] = field(factory=OrderedDict[str, None], init=False)
+    _new: OrderedDict[str, None] = field(factory=OrderedDict[str, None], init=False)
     _promised: int = field(default=0, init=False)
 
     @property
     def waiting(self) -> int:
         """Runs that wait for a slot."""
-        return len(self._waiting)
+        return len(self._returning) + len(self._new)
 
     @property
     def free(self) -> bool:
         """Whether a run that comes now need not wait."""
-        return len(self.holders) < self.pool_size and not self._waiting
+        return len(self.holders) < self.pool_size and not self.waiting
 
     def promise(self) -> None:
         """Reserve a place for a run that is being submitted; raises `QueueFull` when there is none."""
         room = max(0, self.pool_size - len(self.holders)) + self.queue_size - len(self._new) - self._promised
         if room <= 0:
-            raise QueueFull(len(self._waiting), _RETRY_AFTER)
+            raise QueueFull(self.waiting, _RETRY_AFTER)
         self._promised += 1
 
     def keep_promise(self) -> None:
@@ -54,35 +53,32 @@ class Admission:
 
     def enqueue(self, run_id: str, *, returning: bool) -> None:
         """Let a run wait; one that is waiting already stays where it is."""
-        if run_id not in self._waiting and run_id not in self.holders:
-            self._waiting.add(run_id)
-            (self._returning if returning else self._new).append(run_id)
+        if not (run_id in self._returning or run_id in self._new or run_id in self.holders):
+            (self._returning if returning else self._new)[run_id] = None
 
     def next(self) -> str | None:
         """Give the next waiting run a slot, if there is one of each."""
-        while len(self.holders) < self.pool_size and self._waiting:
-            queue = self._returning or self._new
-            run_id = queue.popleft()
-            if run_id in self._waiting:
-                self._waiting.discard(run_id)
-                self.holders.add(run_id)
-                return run_id
-        return None
+        queue = self._returning or self._new
+        if len(self.holders) >= self.pool_size or not queue:
+            return None
+        run_id, _ = queue.popitem(last=False)
+        self.holders.add(run_id)
+        return run_id
 
     def take(self, run_id: str) -> None:
         """Give this run a slot, whoever waits: it was live already, or its decision carries it on at once."""
-        self._waiting.discard(run_id)
+        self.leave(run_id)
         self.holders.add(run_id)
 
     def leave(self, run_id: str) -> None:
         """The run holds no slot and waits for none."""
         self.holders.discard(run_id)
-        self._waiting.discard(run_id)
+        self._returning.pop(run_id, None)
+        self._new.pop(run_id, None)
 
     def clear(self) -> None:
         """Forget everybody: the supervisor that kept this is gone."""
         self.holders.clear()
-        self._waiting.clear()
         self._returning.clear()
         self._new.clear()
         self._promised = 0

@@ -109,9 +109,13 @@ class _View:
             for edge in self.between[source, target]
         )
 
-    def is_free(self, edge: Edge[Any]) -> bool:
-        """Whether a run may take this edge for ever and nothing is asked before."""
-        return not (_is_limited(edge) or self.halts(edge.source) or (edge.source, edge.on_error) in self.asking)
+    def endless(self, *, unasked: bool) -> Links:
+        """The links that a run may follow for ever, or only those of them before which no predicate is asked."""
+        edges = [edge for edge in self.graph.edges if edge.origin in self.routes]
+        unlimited = [edge for edge in edges if not (_is_limited(edge) or self.halts(edge.source))]
+        return self.links(
+            [edge for edge in unlimited if not unasked or (edge.source, edge.on_error) not in self.asking]
+        )
 
 
 def _origins(place: Place[Any]) -> list[str]:
@@ -124,9 +128,9 @@ def _is_limited(edge: Edge[Any]) -> bool:
 
 
 def _cycles(view: _View, links: Links) -> Iterator[Cycle]:
-    """Cycles of the free edges, which nothing ends, and cycles that cover all others."""
-    free = view.links([edge for edge in view.graph.edges if edge.origin in view.routes and view.is_free(edge)])
-    found = {*shortest_cycles(free), *shortest_cycles(links)}
+    """Cycles that cover all links, and again all that may be endless, so that no guarded one hides another."""
+    parts = view.endless(unasked=True), view.endless(unasked=False), links
+    found = {nodes for part in parts for nodes in shortest_cycles(part)}
     positions = {name: position for position, name in enumerate(view.places)}
     for nodes in sorted(found, key=lambda nodes: [positions[name] for name in nodes]):
         yield Cycle(nodes, view.is_guarded(nodes))

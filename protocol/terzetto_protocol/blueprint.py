@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from attrs import define, field
 
+from .errors import InvalidRequest
 from .fingerprint import fingerprint
 from .places import Barrier, Edge, Node, Place, as_barrier, as_node
 from .state import StateForm, Vocabulary
@@ -70,6 +71,12 @@ class Blueprint(Generic[S]):
     def routes_from(self, place: str, exit_name: str = "") -> Routes[S]:
         """The edges out of a node, or out of a barrier's exit."""
         return self.routes.get((place, exit_name)) or Routes()
+
+    def steps(self, asked: int | None) -> int:
+        """Visits that a run may make; raises `InvalidRequest` for a number that allows none."""
+        if asked is not None and asked < 1:
+            raise InvalidRequest(f"max_steps {asked} allows no visit at all")
+        return asked or self.max_steps
 
     @cached_property
     def fingerprint(self) -> str:

@@ -2,7 +2,6 @@
 
 from typing import ClassVar, TypeAlias
 
-import msgspec
 from msgspec import Raw, Struct
 
 
@@ -59,4 +58,4 @@ Reconciling: TypeAlias = Confirm | Retry | Fail
 
 def name_of(decision: Decision) -> str:
     """The decision's short name, as events and the command line show it."""
-    return str(msgspec.to_builtins(decision)["type"])
+    return str(decision.__struct_config__.tag)

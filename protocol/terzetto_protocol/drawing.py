@@ -112,8 +112,9 @@ def _arrows(graph: "Graph[Any, Any]") -> Iterator[_Arrow]:
         if edge.source in ids and edge.target in ids:
             yield _Arrow(ids[edge.source], ids[edge.target], _line(edge), ", ".join(_conditions(edge)))
     for origin in analyze(graph).ends:
-        name, _, exit_name = origin.partition(".")
-        yield _Arrow(ids[name], "finish", label=exit_name)
+        name, _, exit_name = (origin, "", "") if origin in ids else origin.partition(".")
+        if name in ids:
+            yield _Arrow(ids[name], "finish", label=exit_name)
 
 
 def _line(edge: Edge[Any]) -> _Line:

@@ -16,7 +16,7 @@ from .errors import Malformed, NotStorable
 from .events import count_told
 from .ids import barrier_id
 from .limits import STATE_BYTES
-from .records import Failure, Kind, Note, Opening, Record, RunHeader, Step
+from .records import Failure, Kind, Note, Opening, Record, RunHeader, Step, failure_of
 from .state import Entry, StateForm
 from .statuses import TERMINAL, RunStatus, VisitStatus
 
@@ -179,11 +179,6 @@ class Fold(Generic[S]):
         entry.attempt, entry.opening = 0, None
         image.frontier[visit] = entry
 
-    def ends_with(self, entries: Sequence[Entry]) -> bool:
-        """Whether this batch was applied last."""
-        count = len(entries)
-        return count > 0 and len(self._tail) >= count and self._tail[-count:] == list(entries)
-
     def _count_claims(self, record: Record) -> None:
         image = self.image
         if record.kind is Kind.CLAIM:
@@ -231,9 +226,8 @@ class Fold(Generic[S]):
 
     def _finish(self, record: Record) -> None:
         image = self.image
-        if record.status is RunStatus.FAILED and isinstance(record.detail, Failure):
-            image.failure = record.detail
-        elif isinstance(record.detail, Note):
+        image.failure = failure_of(record)
+        if image.failure is None and isinstance(record.detail, Note):
             image.note = record.detail.text
         unsure = (VisitStatus.RUNNING, VisitStatus.UNKNOWN)  # RUNNING is durable only where an intent is
         image.unknown = tuple(f"{e.place}@{e.visit}" for e in image.frontier.values() if e.status in unsure)

@@ -131,8 +131,6 @@ def _converter() -> "Converter":
     made.register_structure_hook_factory(attrs.has, structure)
     made.register_unstructure_hook_factory(attrs.has, unstructure)
     made.register_structure_hook_func(msgspec_can, msgspec.convert)
-    for leaf in (bool, int, float, str, bytes):
-        made.register_structure_hook(leaf, msgspec.convert)
     return made
 
 

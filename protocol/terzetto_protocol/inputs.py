@@ -123,6 +123,8 @@ class CommitRefused(Struct, frozen=True):
     seq: int
     reason: str
     at: float
+    final: bool = False
+    """Whether it can never be stored, so that the run has to fail."""
 
 
 Input: TypeAlias = (

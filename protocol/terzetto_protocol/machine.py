@@ -18,6 +18,7 @@ from msgspec import Raw
 
 from .blueprint import Blueprint
 from .chunks import chunk_of
+from .codec import pack_plain
 from .decisions import Approve, Decision, Fail, name_of
 from .errors import IllegalTransition, MutationFailed, NotStorable, Refused, describe
 from .fold import Fold, Image, Pending
@@ -115,7 +116,10 @@ class RunMachine(Stage[S], Generic[S]):
                 return self._follow(entry, successor, msg)
         if self.fenced:
             return self._feed_fenced(msg)
+        seq = self.fold.image.seq
         self._HANDLERS[type(msg)](self, msg)
+        if self.fold.header.auto_approve and self.fold.image.seq != seq:
+            self._auto_approve(msg.at)
         return self.turn(msg.at)
 
     # -- the everyday path -----------------------------------------------------------------------------------
@@ -140,8 +144,12 @@ class RunMachine(Stage[S], Generic[S]):
         fold = self.fold
         try:
             fold.apply(msg.batch)
+        except MutationFailed:
+            return self._unfollow(msg)
+        try:
             state = self._checkpoint(msg.batch, _R.RUNNING)
-        except (MutationFailed, NotStorable):
+        except NotStorable:
+            fold.drop(msg.batch)
             return self._unfollow(msg)
         left = (entry.visit, entry.place, entry.attempt)
         fold.follow(entry, successor.name, self.told + 1)
@@ -149,10 +157,10 @@ class RunMachine(Stage[S], Generic[S]):
         return self.go_on_everyday(entry, left, msg, state, pure=successor.options.effects == "pure")
 
     def _unfollow(self, msg: NodeFinished) -> Turn:
-        """The batch cannot be applied or stored: take it back, and let the general path say so in full."""
-        if self.fold.ends_with(msg.batch):
-            self.fold.drop(msg.batch)
+        """The batch cannot be applied or stored, and was taken back: let the general path say so in full."""
         self._on_finished(msg)
+        if self.fold.header.auto_approve:
+            self._auto_approve(msg.at)
         return self.turn(msg.at)
 
     # -- claims ----------------------------------------------------------------------------------------------
@@ -178,6 +186,8 @@ class RunMachine(Stage[S], Generic[S]):
     def _on_store_gave_up(self, msg: StoreGaveUp) -> None:
         if self.status in TERMINAL:
             raise IllegalTransition(self.run_id, "run", self.status, _R.FAILED)
+        if self.live:
+            raise Refused(self.run_id, "its nodes still run here: only a run that was loaded anew is given up")
         self.owned = False
         if self.status is _R.CANCELLING:
             self.commit(Kind.END, msg.at, _R.CANCELLED, detail=Note(msg.reason))
@@ -214,7 +224,6 @@ class RunMachine(Stage[S], Generic[S]):
                 self._end_failed(at, opening)
                 return
             self._open(Kind.OPEN, entry, opening, at)
-        self._auto_approve(entry, at)
 
     def _open(self, kind: Kind, entry: Pending, opening: Opening, at: float) -> None:
         step = Step(entry.visit, entry.place, opening=opening, path=entry.path)
@@ -230,8 +239,8 @@ class RunMachine(Stage[S], Generic[S]):
         if options.payload is None:
             return Opening(deadline, at=at)
         try:
-            return Opening(deadline, Raw(msgspec.msgpack.encode(options.payload(self.fold.state))), at=at)
-        except Exception as error:  # noqa: BLE001 - the author's function may raise anything
+            return Opening(deadline, Raw(pack_plain(options.payload(self.fold.state), "what it returned")), at=at)
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the author's function may raise anything
             text = f"the payload of barrier {place!r} could not be made: {describe(error)}"
             return Failure(FailureCode.NODE_ERROR, text, (describe(error),))
 
@@ -247,6 +256,7 @@ class RunMachine(Stage[S], Generic[S]):
     def _on_finished(self, msg: NodeFinished) -> None:
         entry = self._leave(msg.visit)
         if self.status is not _R.RUNNING:
+            self.fold.cleanse()
             self._unwound(msg.at)  # D6: nothing commits after an acknowledged cancel
             return
         try:
@@ -293,6 +303,8 @@ class RunMachine(Stage[S], Generic[S]):
         way: Way[S] | NoWay = Way(None)
         if not final:
             way = after_failure(self.blueprint, entry.place, self.fold.state, image.edges)
+            if isinstance(way, NoWay):
+                failure = msgspec.structs.replace(failure, message=f"{failure.message}; then {way.message}")
         leads_on = isinstance(way, Way) and way.edge is not None
         ahead = self._next(entry, way, at) if leads_on else _Next(_R.FAILED, (), failure)
         detail = ahead.failure or failure
@@ -316,8 +328,12 @@ class RunMachine(Stage[S], Generic[S]):
         self._unwound(msg.at)
 
     def _on_probed(self, msg: Probed) -> None:
+        asked = self.fold.image.frontier.get(msg.visit)
+        if asked is not None and asked.status is not _V.RUNNING:
+            raise Refused(self.run_id, f"visit {msg.visit} has no intent to ask about")
         entry = self._leave(msg.visit)
         if self.status is not _R.RUNNING:
+            self.fold.cleanse()
             self._unwound(msg.at)
         elif msg.happened:
             self.live.add(msg.visit)
@@ -328,6 +344,7 @@ class RunMachine(Stage[S], Generic[S]):
         else:
             self.fold.cleanse()
             self.waits.hold(self.fold.image.seq, msg.visit)
+            self._unwound(msg.at)
 
     def _on_emitted(self, msg: Emitted) -> None:
         entry = self.fold.image.frontier.get(msg.visit)
@@ -440,10 +457,18 @@ class RunMachine(Stage[S], Generic[S]):
         verdict = judge(self.run_id, self.blueprint, entry, decision, timeout=True)
         self._decide(entry, verdict, Decided(msg.barrier, decision, "timeout", msg.at, slot=msg.slot))
 
-    def _auto_approve(self, entry: Pending, at: float) -> None:
-        barrier = self.blueprint.barrier(entry.place)
-        if self.fold.header.auto_approve and barrier is not None and barrier.takes(Approve()):
-            self._on_decided(Decided(entry.barrier, Approve(), "auto", at))
+    def _auto_approve(self, at: float) -> None:
+        """Approve what has opened, one after the other; a barrier that cannot be approved keeps waiting."""
+        refused: set[int] = set()
+        while self.status in (_R.AWAITING_INPUT, _R.RUNNING):
+            open_ones = (e for e in self.fold.image.frontier.values() if e.status is _V.AWAITING_INPUT)
+            entry = next((e for e in open_ones if e.visit not in refused), None)
+            if entry is None:
+                return
+            try:
+                self._on_decided(Decided(entry.barrier, Approve(), "auto", at))
+            except Refused:
+                refused.add(entry.visit)
 
     def _waiting(self, barrier: str) -> Pending:
         if self.status in (_R.AWAITING_INPUT, _R.RUNNING):
@@ -455,12 +480,16 @@ class RunMachine(Stage[S], Generic[S]):
     def _decide(self, entry: Pending, verdict: Verdict, msg: Decided) -> None:
         try:
             self.fold.apply(verdict.mutations)
-        except MutationFailed as error:
+            if verdict.mutations and self.logged:
+                self.blueprint.state.pack(self.fold.state)
+        except (MutationFailed, NotStorable) as error:
+            if isinstance(error, NotStorable):
+                self.fold.drop(verdict.mutations)
             raise Refused(self.run_id, f"barrier {entry.barrier} keeps waiting: {error}") from error
         ahead = self._after_verdict(entry, verdict, msg)
         if ahead.status is _R.RUNNING and not msg.slot and self.status is _R.AWAITING_INPUT:
             ahead = _Next(_R.QUEUED, ahead.steps)
-        resolution = Resolution(entry.barrier, msg.decision, msg.source, msg.command_id)
+        resolution = Resolution(entry.barrier, msg.decision, msg.source, msg.command_id, ahead.failure)
         if verdict.outcome is not _V.PENDING:  # a retried effect may have to be asked about again
             self.resolved[entry.barrier] = resolution
         self.commit(
@@ -479,6 +508,7 @@ class RunMachine(Stage[S], Generic[S]):
             return
         if verdict.outcome is _V.PENDING and self.status is _R.RUNNING:
             self.waits.hold(self.fold.image.seq, entry.visit)
+            self._unwound(msg.at)
         elif self.status is not _R.QUEUED:
             self._go_on(ahead, msg.at)
 
@@ -508,7 +538,8 @@ class RunMachine(Stage[S], Generic[S]):
         if status in TERMINAL:
             self._answer_cancel(msg, "already_terminal")
         elif status is _R.CANCELLING:
-            self._answer_cancel(msg, "requested")
+            self._unwound(msg.at)  # for one that was found so in the log
+            self._answer_cancel(msg, "stopped" if self.status in TERMINAL else "requested")
         elif status is _R.RUNNING:
             self.waits.gate.clear()
             self.commit(Kind.CANCEL, msg.at, _R.CANCELLING, detail=note)
@@ -549,7 +580,7 @@ class RunMachine(Stage[S], Generic[S]):
         self.waits.clear()
         if self.live:
             self.effects.append(CancelNodes())
-        self.effects.append(Finish(self.status, fenced=msg.reason))
+        self.effects.append(Finish(self.status, fenced=msg.reason, final=msg.final))
 
     def _feed_fenced(self, msg: Input) -> Turn:
         if isinstance(msg, _ENDING):

@@ -227,6 +227,8 @@ class Rejected(Struct, frozen=True):
     """This write can never be stored; the others of its group were."""
 
     reason: str
+    final: bool = True
+    """False when nobody tried: the persistence actor stopped first, and the write may or may not be there."""
 
 
 Outcome: TypeAlias = Applied | Stale | Exists | Rejected

@@ -9,7 +9,7 @@ from .decisions import name_of
 from .events import DurableEvent
 from .fold import Fold, Pending
 from .ids import barrier_id
-from .records import BarrierRow, Failure, Note, Record, Resolution, Step, Write
+from .records import BarrierRow, Note, Record, Resolution, Step, Write, failure_of
 from .statuses import PARKED, TERMINAL, BarrierStatus, RunStatus
 
 encode_record = msgspec.msgpack.Encoder().encode
@@ -62,8 +62,9 @@ def write_of(
 
 def outcome_text(record: Record) -> tuple[str, str]:
     """Code and message of a run's row: why it failed, or what a person should know."""
-    if record.status is RunStatus.FAILED and isinstance(record.detail, Failure):
-        return record.detail.code, record.detail.message
+    failure = failure_of(record)
+    if failure is not None:
+        return failure.code, failure.message
     if isinstance(record.detail, Note):
         return "", record.detail.text
     return "", ""

@@ -118,7 +118,7 @@ class Stage(Generic[S]):
             outcome=outcome,
             attempt=attempt,
             steps=steps,
-            mutations=_stored(mutations) if self.logged else (),
+            mutations=_stored(mutations),
             detail=detail,
             path="" if entry is None else entry.path,
         )
@@ -279,6 +279,8 @@ class Stage(Generic[S]):
             if status in IDLE:
                 self.waits.post(self.fold.image.seq, Finish(status))
                 self.effects.extend(self.waits.ready(self.durable))
+            else:
+                self.waits.go_on()
 
 
 def _stored(mutations: Sequence[Entry]) -> tuple[Recorded, ...]:

@@ -36,7 +36,9 @@ class Finish(Struct, frozen=True):
 
     status: RunStatus
     fenced: str = ""
-    """Why the store refused, when the run was taken from us."""
+    """Why the store refused, when what this process knows about the run is worth nothing any more."""
+    final: bool = False
+    """Whether the refused write can never be stored, so that the run, read anew, has to fail."""
 
 
 Effect: TypeAlias = Write | Event | Start | CancelNodes | Reply | Finish

@@ -69,7 +69,7 @@ def _mutations(
         return tuple(blueprint.vocabulary.note(mutation) for mutation in barrier.options.decided(decision))
     except NotStorable as error:
         raise Refused(run_id, f"barrier {barrier.name}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         raise Refused(run_id, f"barrier {barrier.name}: its `decided` raised {describe(error)}") from error
 
 

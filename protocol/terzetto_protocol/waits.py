@@ -4,7 +4,7 @@ from typing import Final, Literal, TypeAlias
 
 from .events import CustomChunk, TextChunk, ThinkingChunk, ToolChunk
 from .limits import EVENT_WINDOW
-from .turn import Effect
+from .turn import Effect, Finish
 
 _CHUNKS: Final = (TextChunk, ThinkingChunk, ToolChunk, CustomChunk)
 
@@ -47,6 +47,10 @@ class Waits:
         if self._chunks:
             self._chunks -= sum(isinstance(effect, _CHUNKS) for effect in taken)
         return taken
+
+    def go_on(self) -> None:
+        """Take back an announced rest that nobody has heard of: the run does not rest any more."""
+        self.outbox = [(need, effect) for need, effect in self.outbox if not isinstance(effect, Finish)]
 
     def hold(self, need: int, visit: int, mode: Mode = "start") -> None:
         """Let a visit go when `need` is durable."""

@@ -1,21 +1,23 @@
 """What a person sees of an audit."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import msgspec
 from attrs import define, field
 from msgspec import Struct
+
 from terzetto_protocol.events import BarrierResolved, NodeFinished, NodeStarted, StreamItem
 from terzetto_protocol.statuses import RunStatus
-from terzetto_protocol.views import BarrierView, event_view, plain
+from terzetto_protocol.views import BarrierView, event_view
 
 from .._demo.graph import Audit, collect, scan
 from .._demo.report import HTML_NAME, JSON_NAME
+from .._demo.scan import Summary
 from ._follow import EventPrinter
 from ._output import Output
 from ._progress import Progress, progress
-from ._words import count, event_line
+from ._words import STYLES, count, event_line
 
 
 class Report(Struct, frozen=True):
@@ -24,7 +26,7 @@ class Report(Struct, frozen=True):
     run_id: str
     status: RunStatus
     verdict: str
-    summary: dict[str, Any]
+    summary: Summary
     html: str | None
     """None when no report was written."""
     json: str | None
@@ -35,6 +37,8 @@ class AuditScreen:
     """Shows an audit's progress, its summary and its report."""
 
     output: Output
+    asks: bool = True
+    """Whether somebody will be asked to sign off."""
     done: int = 0
     total: int | None = None
     """None until the files are listed."""
@@ -82,38 +86,41 @@ class AuditScreen:
         """Show what is to be decided."""
         self.progress.finish()
         if barrier.reconcile:
-            self.output.line(f"nobody knows whether the report was written ({barrier.barrier}): look, and say", "yellow")
+            self.output.line(
+                f"nobody knows whether the report was written ({barrier.barrier}): look, and say", "yellow"
+            )
         else:
-            self.summary(barrier.payload)
-            self.output.line("Sign this audit off? Approved, the report is written.", "bold")
+            self.summary(msgspec.convert(barrier.payload, Summary))
+            if self.asks:
+                self.output.line("Sign this audit off? Approved, the report is written.", "bold")
 
-    def summary(self, summary: Mapping[str, Any]) -> None:
+    def summary(self, figures: Summary) -> None:
         """The figures, one a line."""
-        longest, deepest, largest = summary["longest"], summary["deepest"], summary["largest"]
+        longest, deepest, largest = figures.longest, figures.deepest, figures.largest
         rows = [
-            ("Files", summary["files"], ""),
-            ("Lines", summary["lines"], ""),
-            ("Functions", summary["functions"], ""),
-            ("Missing docstrings", summary["missing_docstrings"], "in public code"),
-            ("Problems", summary["problems"], "could not be read or parsed" if summary["problems"] else ""),
-            ("Longest function", longest["lines"], f"lines, {longest['name']} in {longest['path']}"),
-            ("Deepest nesting", deepest["nesting"], f"blocks, {deepest['path']}"),
-            ("Largest file", largest["lines"], f"lines, {largest['path']}"),
+            ("Files", figures.files, ""),
+            ("Lines", figures.lines, ""),
+            ("Functions", figures.functions, ""),
+            ("Missing docstrings", figures.missing_docstrings, "in public code"),
+            ("Problems", figures.problems, "files that could not be read or parsed"),
+            ("Longest function", longest.lines, f"lines: {longest.name} in {longest.path}"),
+            ("Deepest nesting", deepest.nesting, f"blocks: {deepest.path}"),
+            ("Largest file", largest.lines, f"lines: {largest.path}"),
         ]
         self.output.line()
-        for label, figure, where in rows:
-            self.output.line(f"  {label:<18} {figure:>9,}  {where if figure else ''}".rstrip())
+        self.output.figures([(label, figure, remark if figure else "") for label, figure, remark in rows])
         self.output.line()
 
-    def ended(self, audit: Audit, run_id: str, status: RunStatus) -> None:
+    def ended(self, audit: Audit, run_id: str, status: RunStatus, message: str) -> None:
         """Say what became of it, and where the report is."""
+        self.progress.finish()
         html, json = Path(audit.out) / HTML_NAME, Path(audit.out) / JSON_NAME
-        done = audit.published
-        summary = plain(audit.summary)
-        said = (str(html), str(json)) if done else (None, None)
-        self.output.document(Report(run_id, status, audit.verdict, summary, *said))
-        if done:
-            self.output.line(f"report  {html.as_uri()}", "green")
-            self.output.line(f"data    {json}")
+        paths = (str(html), str(json)) if audit.published else (None, None)
+        self.output.document(Report(run_id, status, audit.verdict, audit.summary, *paths))
+        if audit.published:
+            self.output.line(f"report  {html.as_uri()}", "green", copied=True)
+            self.output.line(f"data    {json}", copied=True)
         elif status is RunStatus.SUCCEEDED:
             self.output.line(f"{audit.verdict}: no report was written", "yellow")
+        else:
+            self.output.line(f"run {run_id} {status}{f': {message}' if message else ''}", STYLES[status])

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import trio
 from attrs import frozen
+
 from terzetto_protocol.records import RunRow
 from terzetto_protocol.statuses import TERMINAL
 
 from .._demo.graph import Audit
 from ..stores import Store
 from ._exits import Stop
-from ._stores import absolute, file_of, guest, store_url
+from ._stores import absolute, file_of, guest, is_made, store_url
 
 _DIGITS = 8
 
@@ -54,29 +55,26 @@ def place_of(args: Namespace) -> Place:
     return Place(root, out, absolute(store_url(args)))
 
 
-async def latest(place: Place) -> tuple[str, RunRow | None]:
-    """The newest run of this audit, as a guest sees it; the id of the first one when there is none. A checkpoint."""
-    path = file_of(place.store)
-    if path is None or not os.path.exists(path):
-        return place.name, None
+async def latest(place: Place) -> RunRow | None:
+    """The newest run of this audit as a guest sees it, if there is one. A checkpoint."""
+    if file_of(place.store) is None or not is_made(place.store):
+        return None
     async with guest(place.store) as store:
         return await newest(store, place.name)
 
 
-async def newest(store: Store, name: str) -> tuple[str, RunRow | None]:
+async def newest(store: Store, name: str) -> RunRow | None:
     """The last of `name`, `name-2`, `name-3`... that there is. A checkpoint."""
-    number, found = 1, await store.run(name)
+    number, last = 1, None
+    found = await store.run(name)
     while found is not None:
-        number += 1
-        after = await store.run(f"{name}-{number}")
-        if after is None:
-            return found.run_id, found
-        found = after
-    return name, None
+        number, last = number + 1, found
+        found = await store.run(f"{name}-{number}")
+    return last
 
 
 def following(name: str, row: RunRow) -> str:
     """The id of the run after this one, which has ended."""
-    assert row.status in TERMINAL  # noqa: S101 - the caller looked
+    assert row.status in TERMINAL
     number = row.run_id.removeprefix(name).removeprefix("-")
     return f"{name}-{int(number or '1') + 1}"

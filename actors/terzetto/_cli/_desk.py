@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import trio
 from attrs import define, field
+
 from terzetto_protocol.decisions import Approve, Choose, Confirm, Decision, Fail, Reject, Retry
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.receipts import AlreadyResolved
@@ -78,7 +79,7 @@ class Desk:
         flags = [f"--{word}" for word in choices(barrier, self.exits(barrier.name))]
         command = typed("decide", run_id, barrier.barrier, flags[0], "--store", self.store)
         self.output.line(f"Decide it from any terminal (or with {' or '.join(flags[1:])}):")
-        self.output.line(f"  {command}")
+        self.output.line(f"  {command}", copied=True)
         if self.output.json_mode:
             self.output.note(f"{barrier.barrier} waits for a decision: {command}")
 
@@ -108,14 +109,21 @@ class Desk:
 
     async def _ask(self, question: str) -> str | None:
         self.output.prompt(question)
-        return await read_line()
+        answer = await read_line()
+        if answer is not None:
+            self.output.answered()
+        return answer
 
 
 def choices(barrier: BarrierView, exits: Sequence[str]) -> dict[str, Callable[[str], Decision]]:
     """What may be answered, by the word that a person types; each takes the reason that was given."""
     if barrier.reconcile:
         return dict(_RECONCILING)
-    return dict(_STANDARD.get(name, (name, lambda _, name=name: Choose(name))) for name in exits)
+    return dict(_STANDARD.get(name) or (name, _choosing(name)) for name in exits)
+
+
+def _choosing(name: str) -> Callable[[str], Decision]:
+    return lambda note: Choose(name, note)
 
 
 def labels(words: Mapping[str, object]) -> list[str]:

@@ -1,6 +1,5 @@
 """`terzetto doctor`: what is installed, how the store is, and what waits for whom."""
 
-import os
 import sys
 import time
 from argparse import Namespace
@@ -10,15 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from msgspec import Struct
+
 from terzetto_protocol.errors import StoreError
-from terzetto_protocol.records import BarrierRow, Posted, RunRow
+from terzetto_protocol.records import Posted
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.views import RunLine, run_line
 
-from ..stores import Store, StoreHealth
 from ._exits import Exit
 from ._output import Output
-from ._stores import DEFAULT_STORE, absolute, file_of, guest, owner_of, store_url
+from ._stores import DEFAULT_STORE, absolute, guest, is_made, owner_of, store_url
 from ._words import count, span, typed
 
 STUCK: Final = 300.0
@@ -52,8 +51,7 @@ class Report(Struct, frozen=True):
 async def doctor(args: Namespace, output: Output) -> int:
     """Look at everything and change nothing. A checkpoint."""
     url = store_url(args)
-    path = file_of(url)
-    if path is not None and not os.path.exists(path) and not args.store and url == DEFAULT_STORE:
+    if url == DEFAULT_STORE and not args.store and not is_made(url):
         report = Report(versions(), absolute(url), (), {"file": "not made yet"}, None, {}, ())
     else:
         report = await _examine(url, deep=args.deep)
@@ -145,10 +143,12 @@ def _tell(output: Output, report: Report, *, deep: bool) -> None:
     for problem in report.problems:
         output.line(f"problem: {problem}", "red")
     if not report.problems and report.runs:
-        output.line("integrity: checked, and whole" if deep else "integrity: not checked (--deep does)", "green" if deep else "")
+        output.line(
+            "integrity: checked, and whole" if deep else "integrity: not checked (--deep does)", "green" if deep else ""
+        )
     owner = "no process owns it now" if report.owner is None else f"owned by process {report.owner}"
     runs = ", ".join(f"{number:,} {status}" for status, number in report.runs.items()) or "no runs"
     output.line(f"{owner}; {runs}")
     for found in report.findings:
         output.line(f"{f'run {found.run_id} ' if found.run_id else ''}{found.finding}", "yellow")
-        output.line(f"  {found.advice}")
+        output.line(f"  {found.advice}", copied=True)

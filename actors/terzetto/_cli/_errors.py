@@ -1,7 +1,7 @@
 """Which errors are a person's to read: a sentence and an exit code instead of a traceback."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, cast
 
 from terzetto_protocol.errors import ActorStopped, Malformed, StoreError, TerzettoError
 
@@ -23,7 +23,7 @@ def explain(error: BaseException) -> Stop | None:
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
+        for inner in cast("BaseExceptionGroup[BaseException]", error).exceptions:
             yield from _leaves(inner)
     else:
         yield error

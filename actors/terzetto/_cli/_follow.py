@@ -5,6 +5,7 @@ from typing import Any
 
 import trio
 from attrs import define, field
+
 from terzetto_protocol.events import (
     BarrierOpened,
     BarrierResolved,
@@ -16,10 +17,11 @@ from terzetto_protocol.events import (
     TextChunk,
     payload_of,
 )
+from terzetto_protocol.limits import INBOX_POLL
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.views import BarrierView, barrier_view, event_view, plain
 
-from .._runtime import Run
+from .._runtime import Run, Runtime
 from ._desk import Desk
 from ._output import Output
 from ._words import clock, event_line
@@ -29,6 +31,7 @@ from ._words import clock, event_line
 class Follower:
     """Follows one run that this process owns, and has its barriers seen to."""
 
+    runtime: Runtime
     run: Run[Any]
     desk: Desk
     saw: Callable[[Sequence[StreamItem]], None]
@@ -47,7 +50,7 @@ class Follower:
                 # Asked for after the subscription began: what is resolved from here on is told by an event.
                 for row in await self.run.barriers():
                     await self._open(nursery, barrier_view(row))
-                rest = await self._parked(await self.run.status() is RunStatus.PAUSED)
+                rest = RunStatus.PAUSED if await self.run.status() is RunStatus.PAUSED else await self._parked()
                 while rest is None:
                     batch = await events.take()
                     self.saw(batch)
@@ -85,13 +88,14 @@ class Follower:
         if scope is not None:
             scope.cancel(reason="the barrier was resolved")
 
-    async def _parked(self, paused: bool = False) -> RunStatus | None:  # noqa: FBT001, FBT002 - looked at once, at the start
-        """PAUSED, or AWAITING_INPUT when nothing goes on and nobody here will decide."""
-        if paused:
-            return RunStatus.PAUSED
-        if self._unattended and await self.run.status() is RunStatus.AWAITING_INPUT:
-            return RunStatus.AWAITING_INPUT
-        return None
+    async def _parked(self) -> RunStatus | None:
+        """AWAITING_INPUT when nothing goes on and nobody has decided or will do it here, else None. A checkpoint."""
+        if not self._unattended:
+            return None
+        # A decision that was recorded before this process owned the store is carried out, or denied, first.
+        while self.runtime.store.shared and await self.runtime.store.posted(limit=1):  # noqa: ASYNC110 - nobody tells
+            await trio.sleep(INBOX_POLL)
+        return RunStatus.AWAITING_INPUT if await self.run.status() is RunStatus.AWAITING_INPUT else None
 
 
 @define

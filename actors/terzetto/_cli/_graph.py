@@ -4,6 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from msgspec import Struct
+
 from terzetto_protocol.errors import GraphError
 from terzetto_protocol.graph import Bound, Graph
 from terzetto_protocol.places import as_node

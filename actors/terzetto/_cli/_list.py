@@ -10,7 +10,7 @@ from terzetto_protocol.views import RunLine, run_line
 from ._exits import Exit, Stop
 from ._output import Output
 from ._stores import guest, store_url
-from ._words import STYLES, count, span, typed
+from ._words import STYLES, span, typed
 
 
 async def runs(args: Namespace, output: Output) -> int:
@@ -53,4 +53,3 @@ def status_of(word: str) -> RunStatus:
     close = get_close_matches(name, [*RunStatus.__members__, *OTHER_NAMES], n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(RunStatus.__members__)}"
     raise Stop(f"{word!r} is not a status: {hint}")
-

@@ -8,7 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
 
@@ -35,13 +35,19 @@ class Output:
         """Whether a person sits there who can be asked."""
         self._midline = False
 
-    def line(self, text: str = "", style: str = "") -> None:
-        """One line (or several) for a person; nothing in JSON mode."""
+    def line(self, text: str = "", style: str = "", *, copied: bool = False) -> None:
+        """One line (or several) for a person; nothing in JSON mode.
+
+        Args:
+            text: what to say; a terminal breaks it between words.
+            style: its colour.
+            copied: a person will copy it: a terminal breaks it at its edge, where it is still one line.
+        """
         if self.json_mode:
             return
         self._end_line()
         if self.console is not None:
-            self.console.print(clean(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(clean(text), style=style or None, markup=False, soft_wrap=copied)
         else:
             _write(sys.stdout, f"{clean(text)}\n")
 
@@ -55,14 +61,19 @@ class Output:
         """A question, with the cursor behind it."""
         self._end_line()
         if self.console is not None:
-            self.console.print(text, style="bold", end=" ", markup=False, highlight=False, soft_wrap=True)
+            self.console.print(text, style="bold", end=" ", markup=False, soft_wrap=True)
         else:
             _write(sys.stdout, f"{text} ")
         sys.stdout.flush()
+        self._midline = True
+
+    def answered(self) -> None:
+        """The person has ended the line of the prompt."""
+        self._midline = False
 
     def note(self, text: str) -> None:
         """What a person should know whatever is written to standard output: one line on standard error."""
-        sys.stdout.flush()
+        self._end_line()
         _write(sys.stderr, f"{clean(text)}\n")
 
     def document(self, value: object) -> None:
@@ -70,35 +81,60 @@ class Output:
         if self.json_mode:
             _write(sys.stdout, msgspec.json.encode(value).decode() + "\n")
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[str, str] | None = None) -> None:
+    def figures(self, rows: Sequence[tuple[str, int, str]]) -> None:
+        """A label, a number and a remark on each line."""
+        cells = [(label, f"{figure:,}", clean(remark)) for label, figure, remark in rows]
+        if self.console is not None:
+            _rich_figures(self.console, cells)
+            return
+        wide, high = (max(len(cell[column]) for cell in cells) for column in (0, 1))
+        for label, figure, remark in cells:
+            self.line(f"  {label:<{wide}}  {figure:>{high}}  {remark}".rstrip())
+
+    def table(
+        self, head: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[str, str] | None = None
+    ) -> None:
         """Columns; cells whose text is a key of `styles` are coloured."""
         cells = [[clean(cell) for cell in row] for row in rows]
         if self.console is not None:
-            self._rich_table(self.console, head, cells, styles or {})
+            _rich_table(self.console, head, cells, styles or {})
             return
         widths = [max(map(len, column)) for column in zip(head, *cells, strict=True)]
         for row in (head, *cells):
             padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
             self.line(_GAP.join(padded).rstrip())
 
-    def _rich_table(
-        self, console: "Console", head: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[str, str]
-    ) -> None:
-        from rich.table import Table
-        from rich.text import Text
-
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for position, name in enumerate(head):
-            # The first column is what a person copies: it is never cut.
-            table.add_column(name, no_wrap=position == 0, overflow="fold")
-        for row in rows:
-            table.add_row(*(Text(cell, styles.get(cell, "")) for cell in row))
-        console.print(table)
-
     def _end_line(self) -> None:
         if self._midline:
             self._midline = False
             _write(sys.stdout, "\n")
+
+
+def _rich_table(
+    console: "Console", head: Sequence[str], rows: Sequence[Sequence[str]], styles: Mapping[str, str]
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for position, name in enumerate(head):
+        # The first column is what a person copies: it is never cut.
+        table.add_column(name, no_wrap=position == 0, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell, styles.get(cell, "")) for cell in row))
+    console.print(table)
+
+
+def _rich_figures(console: "Console", cells: Sequence[tuple[str, str, str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 0, 0, 2))
+    for justify in ("left", "right", "left"):
+        grid.add_column(justify=justify, overflow="fold")
+    for label, figure, remark in cells:
+        grid.add_row(label, Text(figure, "bold"), Text(remark, "dim"))
+    console.print(grid)
 
 
 def rich_console(file: TextIO) -> "Console | None":

@@ -3,9 +3,8 @@
 import os
 import sys
 import threading
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from terzetto_protocol.graph import Bound, Graph
 from terzetto_protocol.limits import CANCEL_GRACE, SHUTDOWN_DEADLINE
@@ -15,8 +14,14 @@ from .._services import STOP_DEADLINE
 from ._exits import Exit
 from ._output import Output
 
+T = TypeVar("T")
+
 LAST_RESORT: Final = SHUTDOWN_DEADLINE + CANCEL_GRACE + STOP_DEADLINE
 """Seconds after which a command that is leaving ends its process, whatever still hangs in it."""
+
+
+_PATIENCE: Final = 1.0
+"""Seconds of leaving after which a person is told what it waits for."""
 
 
 class LastResort:
@@ -38,7 +43,9 @@ class LastResort:
         self._left.set()
 
     def _watch(self) -> None:
-        if not self._left.wait(self._seconds):
+        if not self._left.wait(_PATIENCE):
+            self._output.note("leaving: steps that run may reach their commits (Ctrl-C once more: at once)")
+        if not self._left.wait(self._seconds - _PATIENCE):
             self._output.note(
                 f"terzetto: a step has ignored its cancel for {self._seconds:g} s: leaving without it. "
                 "What was committed is kept; the run goes on with the same command"
@@ -47,19 +54,23 @@ class LastResort:
             os._exit(Exit.INTERRUPTED)
 
 
-@asynccontextmanager
 async def owning(
-    url: str, graphs: Sequence[Graph[Any, Any] | Bound[Any]], output: Output
-) -> AsyncGenerator[Runtime, None]:
-    """A runtime that Ctrl-C and SIGTERM leave in good order; afterwards `runtime.stopping` tells whether one did."""
-    last_resort = LastResort(output)
+    url: str,
+    graphs: Sequence[Graph[Any, Any] | Bound[Any]],
+    output: Output,
+    body: Callable[[Runtime], Awaitable[T]],
+) -> T | None:
+    """What `body` gives of a runtime that owns the store; None when Ctrl-C or SIGTERM ended it. A checkpoint.
+
+    Left in good order, or after `LAST_RESORT` seconds at once.
+    """
+    last_resort, results = LastResort(output), list[T]()
     try:
         async with open_runtime(url, graphs, signals=True) as runtime:
             try:
-                yield runtime
+                results.append(await body(runtime))
             finally:
                 last_resort.arm()
-                if runtime.stopping.is_set():
-                    output.note("stopping: running steps may reach their commits (once more: at once)")
     finally:
         last_resort.disarm()
+    return results[0] if results else None

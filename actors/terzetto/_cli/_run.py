@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from msgspec import Struct
+
 from terzetto_protocol.codec import readable
 from terzetto_protocol.graph import Graph, unbind
 from terzetto_protocol.records import Failure
@@ -70,16 +71,21 @@ async def carry(args: Namespace, output: Output, found: Found, begin: Begin) -> 
     """Own the store, begin, follow the run to its rest, and say what it came to. A checkpoint."""
     graph, store = unbind(found).graph, absolute(store_url(args))
     desk = Desk(output, store, exits_of(graph), present_payload(output), stay=args.stay)
-    rest, run_id = None, ""
-    async with owning(store, [found], output) as runtime:
+    run_id = ""
+
+    async def body(runtime: Runtime) -> RunStatus:
+        nonlocal run_id
         run, after = await begin(runtime)
         run_id = run.run_id
-        rest = await Follower(run, desk, EventPrinter(output)).to_rest(after=after)
+        rest = await Follower(runtime, run, desk, EventPrinter(output)).to_rest(after=after)
         if rest in TERMINAL:
             _tell_end(output, graph, await run.result())
+        return rest
+
+    rest = await owning(store, [found], output, body)
     again = typed("resume", run_id, args.graph, "--store", store)
     if rest is None:
-        output.note(f"run {run_id} is interrupted, nothing is lost; go on: {again}")
+        output.note(f"run {run_id} is interrupted, nothing is lost; go on: {again}" if run_id else "interrupted")
         return Exit.INTERRUPTED
     if rest not in TERMINAL:
         waits = "is paused; go on" if rest is RunStatus.PAUSED else "waits; once it is decided, go on"

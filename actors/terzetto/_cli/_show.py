@@ -9,7 +9,7 @@ from terzetto_protocol.views import BarrierView, CommitView, RunView, run_view
 from ._exits import Exit
 from ._output import Output
 from ._stores import absolute, find_run, guest, store_url
-from ._words import STYLES, clock, count, event_line, short, span, typed
+from ._words import STYLES, clock, count, event_note, short, span, typed
 
 LINES: int = 20
 """Commits that a person is shown unless `--commits` says otherwise."""
@@ -52,7 +52,7 @@ def _barrier(output: Output, view: RunView, barrier: BarrierView, store: str) ->
     if barrier.payload is not None:
         output.line(f"  {short(barrier.payload)}")
     flag = "--retry" if barrier.reconcile else "--approve"
-    output.line(f"  {typed('decide', view.run_id, barrier.barrier, flag, '--store', store)}")
+    output.line(f"  {typed('decide', view.run_id, barrier.barrier, flag, '--store', store)}", copied=True)
 
 
 def _failure(output: Output, view: RunView) -> None:
@@ -84,5 +84,12 @@ def _cells(commit: CommitView) -> tuple[str, str, str, str, str, str]:
     outcome = f" {commit.outcome}" if commit.outcome else ""
     mutations = ", ".join(mutation.name for mutation in commit.mutations[:3])
     more = f" and {len(commit.mutations) - 3} more" if len(commit.mutations) > 3 else ""
-    events = "; ".join(map(event_line, commit.events))
-    return str(commit.seq), clock(commit.at), str(commit.epoch), f"{commit.kind}{visit}{outcome}", mutations + more, events
+    events = ", ".join(map(event_note, commit.events))
+    return (
+        str(commit.seq),
+        clock(commit.at),
+        str(commit.epoch),
+        f"{commit.kind}{visit}{outcome}",
+        mutations + more,
+        events,
+    )

@@ -6,11 +6,13 @@ from argparse import Namespace
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 from uuid import uuid4
 
 import trio
+
 from terzetto_protocol.commands import Command
 from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.receipts import Receipt
@@ -48,12 +50,17 @@ def file_of(url: str) -> str | None:
     return store.path if isinstance(store, SqliteStore) else None
 
 
+def is_made(url: str) -> bool:
+    """Whether there is anything to look into; raises `InvalidRequest` for what is no store URL."""
+    path = file_of(url)
+    return path is None or Path(path).exists()
+
+
 @asynccontextmanager
 async def guest(url: str) -> AsyncGenerator[Store, None]:
     """Beside the owner: read, and post commands. Raises `Stop` when there is no store yet."""
-    path = file_of(url)
-    if path is not None and not os.path.exists(path):
-        raise Stop(f"there is no store {path} (say where it is: --store URL, or the variable TERZETTO_STORE)")
+    if not is_made(url):
+        raise Stop(f"there is no store {file_of(url)} (say where it is: --store URL, or the variable TERZETTO_STORE)")
     async with open_store(url, guest=True) as store:
         yield store
 

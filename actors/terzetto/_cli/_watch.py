@@ -4,6 +4,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 import trio
+
 from terzetto_protocol.events import DurableEvent, RunEnded, told_by
 from terzetto_protocol.fold import read_record
 from terzetto_protocol.views import event_view

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+
 from terzetto_protocol.statuses import RunStatus
 
 STYLES: Final[Mapping[str, str]] = {
@@ -75,6 +76,12 @@ def typed(*words: str) -> str:
     return f"{program()} {shlex.join(words)}"
 
 
+def event_note(event: Mapping[str, Any]) -> str:
+    """An event beside its commit, which has told the rest: its name, and what it adds."""
+    note = _NOTES.get(event["type"])
+    return clean(event["type"] if note is None else f"{event['type']} {note(event)}".rstrip())
+
+
 def event_line(event: Mapping[str, Any]) -> str:
     """An event, as `views.event_view` gives it, in words."""
     say = _SAYINGS.get(event["type"])
@@ -96,17 +103,29 @@ def _opened(event: Mapping[str, Any]) -> str:
 
 
 def _resolved(event: Mapping[str, Any]) -> str:
-    decision = dict(event["decision"])
-    kind = decision.pop("type")
-    said = ", ".join(str(value) for value in decision.values() if value)
-    by = f" by {event['source']}" if event["source"] else ""
-    return _with(f"{event['barrier']} decided{by}", f"{kind} {said}".strip())
+    return f"{event['barrier']} decided: {_decided(event)}"
 
 
 def _failed(event: Mapping[str, Any]) -> str:
     return f"{_visit(event)} failed: {event['failure']['message']}"
 
 
+def _decided(event: Mapping[str, Any]) -> str:
+    decision = dict(event["decision"])
+    said = [decision.pop("type"), *(str(value) for value in decision.values() if value)]
+    by = [f"by {event['source']}"] if event["source"] else []
+    return " ".join([*said, *by])
+
+
+_NOTES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "BarrierOpened": lambda e: e["barrier"],
+    "BarrierResolved": _decided,
+    "NodeFailed": lambda e: e["failure"]["message"],
+    "CancelRequested": lambda e: e["reason"],
+    "RunInterrupted": lambda e: e["reason"],
+    "RunQueued": lambda e: e["reason"],
+    "RunEnded": lambda e: e["status"],
+}
 _SAYINGS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "RunQueued": lambda e: _with("queued", e["reason"]),
     "RunStarted": lambda e: f"claimed (epoch {e['epoch']})",

@@ -1,10 +1,9 @@
-"""What every store promises, whoever wrote it; `terzetto.testing.store_kit` checks it."""
+"""What every store promises, whoever wrote it; the store kit of `terzetto.testing` holds it to that."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from attrs import frozen
 
@@ -42,8 +41,15 @@ class Store(ABC):
     shared: bool = False
     """Whether other processes may read this store and leave commands in it."""
 
-    async def __aenter__(self) -> "Store":
-        """Open; raises `StoreInUse`, `StoreTooNew` or `StoreUnavailable` with a sentence that says what to do."""
+    async def __aenter__(self) -> Self:
+        """Open, or leave nothing behind.
+
+        Raises:
+            StoreInUse: another process owns it.
+            StoreTooNew: a newer Terzetto wrote it.
+            StoreUnavailable: it cannot be reached now.
+            StoreError: what is there is not a store, and was not touched.
+        """
         return self
 
     @abstractmethod
@@ -56,14 +62,26 @@ class Store(ABC):
     async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
         """Apply a group in one transaction, in order, and answer for each write, in order.
 
-        A write is applied when the stored run has the epoch `expect` (for a first write: when neither the
-        run nor its idempotency key exists), else refused without touching the others. A write that is
-        there already (same run, seq and epoch, from a try whose answer was lost) is `Applied`.
+        A write is applied when the stored run has the epoch `expect` and its seq follows the last one (for
+        a first write: when its seq is 1 and neither the run nor its idempotency key exists), else refused
+        without touching the others. A write that is there already, from a try whose answer was lost (same
+        run, seq, epoch and body, and for a first write the same header), is `Applied`. An old epoch is
+        `Stale`, a taken id or key `Exists`. Other content under a seq that is taken, a seq that leaves a
+        hole, an unknown run, and what the store cannot hold are `Rejected`; so is, by its seq, whatever
+        came after such a write. Whoever sends writes behind a first write that is not answered yet must
+        cope with `Exists`: they meet the other run, and would be applied to it if they fit.
+
+        Raises:
+            StoreUnavailable: nothing is known about the group; write it again (after `reopen()`).
         """
 
     @abstractmethod
     async def reopen(self) -> None:
-        """Throw the handle away and open a new one; what a failed sync left behind is never trusted."""
+        """Replace the handle by a new one; what a failed sync left behind is never trusted.
+
+        Raises:
+            StoreUnavailable: the store is still gone; try again later.
+        """
 
     @abstractmethod
     async def run(self, run_id: str) -> RunRow | None:
@@ -83,6 +101,9 @@ class Store(ABC):
             statuses: only these; None means all, an empty sequence none.
             before: a run id to page from.
             limit: 0 means none, None means all.
+
+        Raises:
+            UnknownRun: there is no run `before`.
         """
 
     @abstractmethod
@@ -99,7 +120,7 @@ class Store(ABC):
 
     @abstractmethod
     async def barriers(self, run_id: str | None = None, *, only_open: bool = True) -> list[BarrierRow]:
-        """Barriers in order of opening; of every run when `run_id` is None."""
+        """Barriers in order of opening (of the writes that brought them); of every run when `run_id` is None."""
 
     @abstractmethod
     async def post(self, command: Posted) -> None:
@@ -111,7 +132,7 @@ class Store(ABC):
 
     @abstractmethod
     async def answer(self, command_id: str, receipt: bytes) -> None:
-        """Put the receipt beside the command; the first one stays."""
+        """Put the receipt beside the command; the first one stays, and one for an unknown command is dropped."""
 
     @abstractmethod
     async def receipt(self, command_id: str) -> bytes | None:
@@ -124,6 +145,3 @@ class Store(ABC):
     def statistics(self) -> dict[str, Any]:
         """Numbers for the console: transactions, commits, bytes; whatever the store counts."""
         return {}
-
-
-OpenStore = AbstractAsyncContextManager[Store]

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
+
 from terzetto_protocol.codec import check_json, pack
 from terzetto_protocol.commands import Cancel, Command, Decide, Resume
 from terzetto_protocol.decisions import Approve, Choose, Confirm, Decision, Fail, Recorded, Reject, Retry, name_of
@@ -42,6 +43,10 @@ async def decide(args: Namespace, output: Output) -> int:
         barriers = await store.barriers(row.run_id, only_open=False)
         barrier = _meant(row, barriers, args.barrier)
         command = Decide(new_command_id(), row.run_id, barrier, decision, args.by or person())
+        winner = _winner(barriers, barrier)
+        if winner is not None:
+            output.document(Answered(row.run_id, "", recorded=False, receipt=winner))
+            return _told(output, command, winner)
         return await _say(args, output, store, row, command)
 
 
@@ -91,6 +96,15 @@ def _meant(row: RunRow, barriers: list[BarrierRow], asked: str) -> str:
     return waiting[0].barrier if waiting else ""
 
 
+def _winner(barriers: list[BarrierRow], asked: str) -> AlreadyResolved | None:
+    """How the barrier that is meant was resolved, if none of its name is open any more."""
+    meant = [each for each in barriers if asked in (each.barrier, each.name)]
+    if not meant or any(each.status is BarrierStatus.OPEN for each in meant):
+        return None
+    last = meant[-1]
+    return AlreadyResolved(last.run_id, last.barrier, last.decision or "none", last.source or "the end of the run")
+
+
 async def cancel(args: Namespace, output: Output) -> int:
     """End a run, through its owner. A checkpoint."""
     async with guest(store_url(args)) as store:
@@ -119,7 +133,9 @@ async def _resume_there(args: Namespace, output: Output, store: Store, row: RunR
         raise Stop(f"run {row.run_id!r} has ended {row.status}: nothing of it can go on")
     if (owner := owner_of(url)) is not None:
         waits = "" if row.status is not RunStatus.AWAITING_INPUT else " and waits for a decision"
-        output.line(f"run {row.run_id} is {row.status}{waits}: process {owner} carries it (`terzetto watch {row.run_id}`)")
+        output.line(
+            f"run {row.run_id} is {row.status}{waits}: process {owner} carries it (`terzetto watch {row.run_id}`)"
+        )
         output.document(Answered(row.run_id, "", recorded=False, receipt=None))
         return Exit.FINE
     command = typed("resume", row.run_id, "MODULE:GRAPH", "--store", absolute(url))
@@ -151,7 +167,9 @@ async def _say(args: Namespace, output: Output, store: Store, row: RunRow, comma
     if owner is None:
         output.line(f"recorded: no process owns the store now, and the next one carries it out{_next(args, row)}")
     else:
-        output.line(f"recorded: process {owner} owns the store and did not answer in {args.wait:g} s; it will carry it out")
+        output.line(
+            f"recorded: process {owner} owns the store and did not answer in {args.wait:g} s; it will carry it out"
+        )
     return Exit.FINE
 
 

@@ -1,0 +1,88 @@
+"""The command line: `main` takes the arguments, and gives the exit code."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeAlias
+
+import trio
+
+from ._errors import explain
+from ._exits import Exit, Stop
+from ._output import Output, abandon_stdout, forgive_streams
+from ._parser import parse
+
+_Command: TypeAlias = Callable[[Namespace, Output], Awaitable[int]]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; only a bug raises, so that it shows where it is.
+
+    Ctrl-C and SIGTERM leave in good order. What a run had committed by then is kept.
+    """
+    forgive_streams()
+    try:
+        args = parse(argv)
+        output = Output(json=args.json, plain=args.plain)
+        return trio.run(partial(_command(args.command), args, output), restrict_keyboard_interrupt_to_checkpoints=True)
+    except SystemExit as leaving:  # argparse, after --help and --version
+        return leaving.code if isinstance(leaving.code, int) else Exit.FINE
+    except BaseException as error:
+        stop = explain(error)
+        if stop is None:
+            raise
+        return _leave(stop)
+
+
+def _leave(stop: Stop) -> int:
+    if stop.code is Exit.UNREAD:
+        abandon_stdout()
+    else:
+        sys.stdout.flush()
+        Output().note(f"terzetto: {stop}")
+    return stop.code
+
+
+def _command(name: str) -> _Command:
+    """The command of this name, loaded when it is asked for: `--help` needs none of them."""
+    match name:
+        case "demo":
+            from ._demo import demo
+
+            return demo
+        case "run":
+            from ._run import run
+
+            return run
+        case "graph":
+            from ._graph import graph
+
+            return graph
+        case "doctor":
+            from ._doctor import doctor
+
+            return doctor
+        case _:
+            return _looking(name)
+
+
+def _looking(name: str) -> _Command:
+    """The commands that need no graph."""
+    match name:
+        case "runs":
+            from ._list import runs
+
+            return runs
+        case "show":
+            from ._show import show
+
+            return show
+        case "watch":
+            from ._watch import watch
+
+            return watch
+        case _:
+            from . import _commands as commands
+
+            return {"decide": commands.decide, "cancel": commands.cancel, "resume": commands.resume}[name]

@@ -1,0 +1,146 @@
+"""Graphs with bodies, and a runtime on virtual time around them, for tests of the actors."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+from attrs import frozen
+
+import terzetto
+from terzetto.stores import Store
+from terzetto_protocol.events import Cursor, Event
+from terzetto_protocol.graph import Graph
+
+from .machines import MUTATIONS, Add, Say, Tally
+
+LIMIT = 20.0
+"""Seconds of virtual time: less than the recovery loop waits between two looks, so that none saves a test."""
+
+both = pytest.mark.parametrize("dispatch", ["direct", "task"])
+"""Everything has to be the same wherever a node lives."""
+
+Body = Callable[[Any], Awaitable[None]]
+
+
+@asynccontextmanager
+async def opened(store: Store, *graphs: Any, limit: float = LIMIT, **options: Any) -> AsyncIterator[terzetto.Runtime]:
+    """A runtime that may not take longer than `limit`."""
+    with trio.fail_after(limit):
+        async with terzetto.open_runtime(store, graphs=graphs, **options) as runtime:
+            yield runtime
+
+
+@frozen
+class Step:
+    """A node of a chain, with options."""
+
+    fn: Body
+    options: dict[str, Any]
+
+
+def once(fn: Body, **options: Any) -> Step:
+    return Step(function(fn), {"effects": "once", **options})
+
+
+def function(body: Body) -> Body:
+    """The same as an `async def`, which a graph insists on."""
+
+    async def call(ctx: Any) -> None:
+        await body(ctx)
+
+    call.__name__ = body.__name__
+    return call
+
+
+def chain(*steps: Body | Step | str, name: str = "chain", **options: Any) -> Graph[Tally]:
+    """A graph of steps that follow each other; a text is a barrier, left through `approved`."""
+    graph = Graph(name, state=Tally, mutations=MUTATIONS, **options)
+    sources: list[Any] = []
+    for step in steps:
+        if isinstance(step, str):
+            place: Any = graph.barrier(step)
+        elif isinstance(step, Step):
+            place = graph.node(**step.options)(step.fn)
+        else:
+            place = graph.node(function(step) if isinstance(step, Held) else step)
+        if sources:
+            graph.edge(sources[-1], place)
+        else:
+            graph.start(place)
+        sources.append(place.approved if isinstance(step, str) else place)
+    return graph
+
+
+def says(text: str) -> Body:
+    """A body that records its name."""
+
+    async def body(ctx: Any) -> None:
+        ctx.record(Say(text))
+
+    body.__name__ = text
+    return body
+
+
+def counts(number: int = 1) -> Body:
+    """A body that adds to the state's count."""
+
+    async def count(ctx: Any) -> None:
+        ctx.record(Add(number))
+
+    return count
+
+
+class Held:
+    """A body that waits until it is let go, and tells what became of it."""
+
+    def __init__(self, name: str = "held", cleanup: float | None = None) -> None:
+        self.__name__ = name
+        self.begun = trio.Event()
+        self.go = trio.Event()
+        self.ends: list[str] = []
+        self._cleanup = cleanup
+
+    async def __call__(self, ctx: Any) -> None:
+        ctx.record(Say(self.__name__))
+        self.begun.set()
+        try:
+            await self.go.wait()
+        except trio.Cancelled:
+            self.ends.append("cancelled")
+            raise
+        finally:
+            if self._cleanup is not None:
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(self._cleanup)
+                self.ends.append("cleaned up")
+        self.ends.append("finished")
+
+
+async def told(run: terzetto.Run[Any], until: type | None = None) -> list[Event]:
+    """Everything that a run tells, to its end or to the first event of a type."""
+    seen: list[Any] = []
+    async with run.events() as events:
+        async for event in events:
+            if not isinstance(event, Cursor):
+                seen.append(event)
+            if until is not None and isinstance(event, until):
+                break
+    return seen
+
+
+async def opened_barrier(run: terzetto.Run[Any]) -> str:
+    """The id of the barrier at which the run parks next."""
+    while True:
+        for row in await run.barriers():
+            return row.barrier
+        await trio.testing.wait_all_tasks_blocked()
+
+
+async def parked(runtime: terzetto.Runtime, graph: Any, run_id: str, **options: Any) -> terzetto.Run[Any]:
+    """A run that has come to rest at its barrier."""
+    run = await runtime.submit(graph, Tally(), run_id=run_id, **options)
+    await opened_barrier(run)
+    await trio.testing.wait_all_tasks_blocked()
+    return run
