@@ -2,6 +2,7 @@
 
 from attrs import frozen
 from hypothesis import strategies as st
+
 from terzetto_protocol.context import Text
 from terzetto_protocol.decisions import Approve, Confirm, Decision, Fail, Reject, Retry
 from terzetto_protocol.errors import Refused
@@ -9,7 +10,8 @@ from terzetto_protocol.graph import Graph
 from terzetto_protocol.inputs import CommitDurable, Emitted, NodeCancelled, NodeFinished, Probed
 from terzetto_protocol.statuses import RunStatus
 
-from .machines import MUTATIONS, Add, Burst, Died, Driver, Say, Spoil, Tally, Tip, body, ended
+from .machines import Died, Driver, ended
+from .sketches import MUTATIONS, Add, Burst, Say, Spoil, Tally, Tip, body
 
 _R = RunStatus
 KINDS = ["pure", "pure", "repeatable", "once", "probed", "barrier"]
@@ -72,9 +74,7 @@ class Plan:
         for way in self.ways:
             when = None if way.when is None else PREDICATES[way.when]
             error, fallback = way.kind == "error", way.kind == "fallback"
-            graph.edge(
-                way.source, way.target, when=when, on_error=error, fallback=fallback, max_visits=way.max_visits
-            )
+            graph.edge(way.source, way.target, when=when, on_error=error, fallback=fallback, max_visits=way.max_visits)
         for way in self.ways if detour else ():
             if way.kind == "plain" and way.max_visits is None:
                 graph.edge(way.source, way.target, when=lambda tally: False)

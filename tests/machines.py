@@ -5,14 +5,13 @@ refuses it, and a crash forgets what the disk does not have. A `Witness` holds e
 against the promises, in every test.
 """
 
-from attrs import define, field
-from msgspec import Struct
+import pytest
+
 from terzetto_protocol.codec import pack
 from terzetto_protocol.context import Text
 from terzetto_protocol.decisions import Approve, Decision
 from terzetto_protocol.errors import Refused
-from terzetto_protocol.fold import Fold
-from terzetto_protocol.graph import Graph
+from terzetto_protocol.fold import Fold, read_snapshot
 from terzetto_protocol.inputs import (
     CancelRequested,
     Claimed,
@@ -32,132 +31,16 @@ from terzetto_protocol.inputs import (
 )
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.receipts import Receipt
-from terzetto_protocol.records import BarrierRow, Failure, Record, RunHeader, Write
-from terzetto_protocol.statuses import BARRIER_MOVES, TERMINAL, BarrierStatus, RunStatus
+from terzetto_protocol.records import Failure, RunHeader, Write
+from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.turn import CancelNodes, Effect, Finish, Reply, Start, Turn
 
-from .witness import Witness, record_of
+from .disk import Disk
+from .sketches import Tally
+from .witness import Witness
 
 
-@define
-class Tally:
-    """The state of every graph here."""
-
-    count: int = 0
-    trail: list[str] = field(factory=list)
-    ratio: float = 0.0
-
-
-class Add(Struct, frozen=True):
-    n: int = 1
-
-    def apply(self, tally: Tally) -> None:
-        tally.count += self.n
-
-
-class Say(Struct, frozen=True):
-    text: str
-
-    def apply(self, tally: Tally) -> None:
-        tally.trail.append(self.text)
-
-
-class Burst(Struct, frozen=True):
-    """Breaks off when half of it is done."""
-
-    def apply(self, tally: Tally) -> None:
-        tally.count += 1000
-        raise ArithmeticError("burst")
-
-
-class Tip(Struct, frozen=True):
-    """Can be done once, but not twice."""
-
-    def apply(self, tally: Tally) -> None:
-        if "tip" in tally.trail:
-            raise ValueError("tipped already")
-        tally.trail.append("tip")
-
-
-class Spoil(Struct, frozen=True):
-    """Makes a state that cannot be stored."""
-
-    def apply(self, tally: Tally) -> None:
-        tally.ratio = float("nan")
-
-
-MUTATIONS = (Add, Say, Burst, Tip, Spoil)
-
-
-async def body(ctx):
-    """Never run: the driver plays the nodes."""
-
-
-def sketch(places: str, edges: str = "", **options) -> Graph[Tally]:
-    """A graph in short: places as `a b:pure c:once d:probed e:barrier` (the first is the start), edges as `a>b>c`."""
-    graph = Graph("sketch", state=Tally, mutations=MUTATIONS, **options)
-    for word in places.split():
-        name, _, kind = word.partition(":")
-        if kind == "barrier":
-            graph.barrier(name)
-        elif kind == "probed":
-            graph.node(name=name, effects="once", probe=body)(body)
-        else:
-            graph.node(name=name, effects=kind or "repeatable")(body)
-    graph.start(graph.places[0])
-    for way in edges.split():
-        stops = way.split(">")
-        for source, target in zip(stops, stops[1:], strict=False):
-            graph.edge(source, target)
-    return graph
-
-
-@define
-class Disk:
-    """What a store keeps of one run; it takes writes in order, and refuses one with a stale epoch."""
-
-    writes: list[Write] = field(factory=list)
-    records: list[Record] = field(factory=list)
-    barriers: dict[str, BarrierRow] = field(factory=dict)
-    row: Write | None = None
-    """The last write that touched the run's row."""
-
-    @property
-    def seq(self) -> int:
-        return len(self.writes)
-
-    def put(self, write: Write) -> None:
-        """Apply a write whole."""
-        assert (write.header is not None) == (write.seq == 1), "the first write creates the run, and no other"
-        assert write.seq == self.seq + 1, f"write {write.seq} came after {self.seq}"
-        if self.row is not None:
-            assert write.expect == self.writes[-1].epoch, "a write expects the epoch that is there"
-            assert write.moved or (write.status, write.epoch) == (self.row.status, self.row.epoch), "the row is stale"
-        for row in write.barriers:
-            old = self.barriers.get(row.barrier)
-            asked_again = row.reconcile and row.status is BarrierStatus.OPEN  # the same visit after a retry
-            source = None if old is None or asked_again else old.status
-            assert row.status in BARRIER_MOVES[source], f"{row.barrier}: {source} -> {row.status}"
-            self.barriers[row.barrier] = row
-        self.writes.append(write)
-        self.records.append(record_of(write))
-        if write.moved:
-            self.row = write
-
-    def log(self) -> tuple[bytes, list[bytes]]:
-        """The newest snapshot, and the commits after it."""
-        bodies: list[bytes] = []
-        for write in reversed(self.writes):
-            if write.snapshot is not None:
-                return write.snapshot, bodies[::-1]
-            bodies.append(write.body)
-        raise AssertionError("the first write carries a snapshot")
-
-    def open_barriers(self) -> list[str]:
-        return [row.barrier for row in self.barriers.values() if row.status is BarrierStatus.OPEN]
-
-
-class Died(Exception):  # noqa: N818 - it is not an error
+class Died(Exception):
     """The process ended in the middle of a turn."""
 
 
@@ -216,6 +99,11 @@ class Driver:
         return self.machine.fold.image.frontier
 
     @property
+    def stored(self) -> Tally:
+        """The state in the last write's snapshot."""
+        return self.blueprint.state.unpack(read_snapshot(self.disk.writes[-1].snapshot).state)
+
+    @property
     def failure(self) -> Failure | None:
         return self.machine.fold.image.failure
 
@@ -239,9 +127,7 @@ class Driver:
 
     def submit(self) -> None:
         settled, state = self.acks == "settled", self.blueprint.state.copy(self.first)
-        self.machine, turn = RunMachine.begin(
-            self.blueprint, self.header, state, logged=self.logged, settled=settled
-        )
+        self.machine, turn = RunMachine.begin(self.blueprint, self.header, state, logged=self.logged, settled=settled)
         self._perform(turn)
 
     def feed(self, msg: Input) -> None:
@@ -356,7 +242,7 @@ class Driver:
         del self.running[visit]
         return visit
 
-    def finish(self, *mutations, next: str | None = None, pause: bool = False) -> None:  # noqa: A002
+    def finish(self, *mutations, next: str | None = None, pause: bool = False) -> None:
         """The body that runs returns."""
         self.feed(NodeFinished(self._end(), self.batch(*mutations), self.now, next, pause))
 
@@ -433,3 +319,20 @@ def fingerprint(machine: RunMachine[Tally]) -> tuple[object, ...]:
 
 def ended(driver: Driver) -> bool:
     return driver.status in TERMINAL
+
+
+def claimed(graph, *args, **options) -> Driver:
+    """A run in its first node, whose store is slow from now on."""
+    driver = Driver(graph, *args, acks="later", **options)
+    driver.ack()
+    driver.claim()
+    driver.ack()
+    return driver
+
+
+def refused(call, *args, error=Refused, **options) -> str:
+    """The call is refused (the driver checks that nothing changed), and the message names the run."""
+    with pytest.raises(error) as caught:
+        call(*args, **options)
+    assert caught.value.run_id == "r"
+    return str(caught.value)

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 import trio
-from attrs import frozen
+from attrs import define, field, frozen
+from msgspec import Struct
 
 import terzetto
 from terzetto.stores import Store
 from terzetto_protocol.events import Cursor, Event
 from terzetto_protocol.graph import Graph
-
-from .machines import MUTATIONS, Add, Say, Tally
 
 LIMIT = 20.0
 """Seconds of virtual time: less than the recovery loop waits between two looks, so that none saves a test."""
@@ -22,6 +21,31 @@ both = pytest.mark.parametrize("dispatch", ["direct", "task"])
 """Everything has to be the same wherever a node lives."""
 
 Body = Callable[[Any], Awaitable[None]]
+
+
+@define
+class Tally:
+    """The state of every graph here."""
+
+    count: int = 0
+    trail: list[str] = field(factory=list)
+
+
+class Add(Struct, frozen=True):
+    n: int = 1
+
+    def apply(self, tally: Tally) -> None:
+        tally.count += self.n
+
+
+class Say(Struct, frozen=True):
+    text: str
+
+    def apply(self, tally: Tally) -> None:
+        tally.trail.append(self.text)
+
+
+MUTATIONS = (Add, Say)
 
 
 @asynccontextmanager

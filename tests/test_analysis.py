@@ -118,6 +118,19 @@ def test_an_unguarded_cycle_is_found_behind_shorter_guarded_ones(back):
     assert found == {"a -> b -> a": True, "a -> b -> c -> a": False, "a -> c -> a": True, "b -> c -> b": True}
 
 
+def test_an_unguarded_cycle_is_found_behind_shorter_ones_with_a_way_out():
+    """5.4: also when every link of it is on a shorter cycle in which something is asked."""
+    ring = [(source, target) for source, target in ("ab", "bc", "cd", "da")]
+    detours = [(("b", "w"), ("w", "a")), (("c", "x"), ("x", "b")), (("d", "y"), ("y", "c")), (("a", "z"), ("z", "d"))]
+    edges: list[Any] = list(ring)
+    for (node, aside), back in detours:
+        edges += [(node, aside, {"on_error": True}), (aside, "out", WHEN), back]
+    made = graph(*edges, nodes="abcdwxyz")
+    made.node(name="out")(body)
+
+    assert [str(cycle) for cycle in analyze(made).cycles if not cycle.guarded] == ["a -> b -> c -> d -> a"]
+
+
 def test_unreachable_nodes_are_named_in_order():
     """5.4: unreachable nodes."""
     found = analyze(graph(("b", "a"), ("c", "gate"), nodes="abcd", start="b"))

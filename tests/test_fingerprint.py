@@ -50,7 +50,7 @@ for state in (Plain, Shapes):
 
 
 def test_every_process_finds_the_same_hash():
-    """1: (name, version, hash); B2.10: stable over processes."""
+    """1: (name, version, hash): every process finds the same."""
     seen = {
         subprocess.run(
             [sys.executable, "-c", PROGRAM],

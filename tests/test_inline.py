@@ -12,8 +12,7 @@ from terzetto_protocol.errors import GraphError, InvalidRequest, Refused, RunFai
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.statuses import RunStatus
 
-from .machines import MUTATIONS, Add, Say, Tally
-from .runtimes import Held, chain, counts, once, says
+from .runtimes import MUTATIONS, Add, Held, Say, Tally, chain, counts, once, says
 
 
 async def test_the_result_is_the_final_state():

@@ -7,12 +7,14 @@ its table, D2 to D8, that no visit with a commit starts again, and that a refusa
 
 import pytest
 from hypothesis import given, settings, strategies as st
+
 from terzetto_protocol.decisions import Approve, Confirm
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.statuses import RunStatus
 
 from .inventions import Plan, Player, Spot, Way, histories, plans
-from .machines import Add, Died, Driver, Tally, ended, image_of
+from .machines import Died, Driver, ended, image_of
+from .sketches import Add, Tally
 from .witness import state_of
 
 QUICK = settings(max_examples=250, deadline=None, derandomize=True)

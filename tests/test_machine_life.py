@@ -1,38 +1,14 @@
 """`terzetto_protocol.machine`: the life of a run, from its submit to its end (SEMANTICS 2, 4, 5 and 9)."""
 
 import pytest
-from terzetto_protocol.errors import IllegalTransition, Refused
-from terzetto_protocol.fold import read_snapshot
-from terzetto_protocol.inputs import CommitDurable, NodeFinished
-from terzetto_protocol.records import Kind, Note
-from terzetto_protocol.statuses import TERMINAL, FailureCode, RunStatus
 
-from .machines import Add, Burst, Driver, Say, Spoil, Tally, Tip, sketch
+from terzetto_protocol.records import Kind
+from terzetto_protocol.statuses import FailureCode, RunStatus
+
+from .machines import Driver
+from .sketches import Add, Burst, Say, Spoil, Tally, Tip, sketch
 
 _R = RunStatus
-
-
-def kinds(driver: Driver) -> list[Kind]:
-    return [record.kind for record in driver.disk.records]
-
-
-def trail(driver: Driver) -> list[RunStatus]:
-    return [record.status for record in driver.disk.records]
-
-
-def stored_state(driver: Driver) -> Tally:
-    """The state of the last commit's snapshot."""
-    return driver.blueprint.state.unpack(read_snapshot(driver.disk.writes[-1].snapshot).state)
-
-
-def refuses(driver: Driver, call, *args, error=Refused, **options) -> str:
-    """The call is refused (the driver checks that nothing changed), and the message names the run."""
-    before = driver.disk.seq, driver.status
-    with pytest.raises(error) as caught:
-        call(*args, **options)
-    assert before == (driver.disk.seq, driver.status)
-    assert caught.value.run_id == "r"
-    return str(caught.value)
 
 
 # -- along the edges ---------------------------------------------------------------------------------------------
@@ -44,7 +20,7 @@ def test_a_new_run_waits_for_its_owner():
 
     assert driver.status is _R.QUEUED
     assert driver.disk.writes[0].header == driver.header
-    assert stored_state(driver) == Tally(count=7)
+    assert driver.stored == Tally(count=7)
     assert driver.events == ["RunQueued"]
     assert driver.started == []
     driver.settle()
@@ -79,7 +55,7 @@ def test_what_was_recorded_is_applied_in_order_when_the_node_has_returned():
 
 
 def test_a_conditional_edge_is_asked_after_the_commit_and_before_the_plain_one():
-    """5.2: Next takes the first conditional edge whose predicate holds, in order of declaration; else the plain edge."""
+    """5.2: the first conditional edge whose predicate holds, in order of declaration; else the plain edge."""
     graph = sketch("a b c d", "a>d")
     graph.edge("a", "b", when=lambda tally: tally.count > 5)
     graph.edge("a", "c", when=lambda tally: tally.count > 3)
@@ -307,219 +283,3 @@ def test_a_state_that_cannot_be_stored_is_an_error_of_that_node():
     assert "'a'" in driver.failure.message
     assert driver.state == Tally()
     driver.settle()
-
-
-# -- pause, cancel, halt -----------------------------------------------------------------------------------------
-
-
-def test_a_pause_parks_the_run_at_the_commit_boundary():
-    """5.1: `pause` is independent of the outcome; 6.6: a parked run holds no slot and no task."""
-    driver = Driver(sketch("a b c", "a>b")).claim()
-    driver.finish(Add(1), next="c", pause=True)
-
-    assert driver.status is _R.PAUSED
-    assert driver.running == {}
-    assert driver.events[-2:] == ["NodeFinished", "RunPaused"]
-    assert driver.finishes[-1].status is _R.PAUSED
-    driver.settle()
-
-    driver.resume("again")
-    assert driver.status is _R.QUEUED
-    assert driver.receipts["again"][0].run_id == "r"
-    driver.claim()
-    assert driver.started == ["a", "c"]
-
-
-def test_a_paused_last_node_ends_the_run():
-    driver = Driver(sketch("a")).claim()
-    driver.finish(pause=True)
-
-    assert driver.status is _R.SUCCEEDED
-
-
-def test_a_paused_run_outlives_its_process():
-    driver = Driver(sketch("a b", "a>b")).claim()
-    driver.finish(Add(3), pause=True)
-    driver.crash()
-    assert driver.status is _R.PAUSED
-    driver.resume()
-    driver.claim()
-    driver.finish(Add(1))
-
-    assert driver.state.count == 4
-    assert driver.status is _R.SUCCEEDED
-
-
-def test_only_a_paused_run_can_be_resumed():
-    """2: anything else raises `IllegalTransition` and writes nothing."""
-    driver = Driver(sketch("a")).claim()
-    message = refuses(driver, driver.resume, error=IllegalTransition)
-    assert "RUNNING" in message
-
-
-def test_a_cancel_waits_for_the_node_and_drops_what_it_did():
-    """9.1: receipts `requested`, `stopped`; 3 D6: no commit of that run succeeds afterwards."""
-    driver = Driver(sketch("a b", "a>b")).claim()
-    driver.cancel("c1")
-    assert driver.status is _R.CANCELLING
-    assert driver.leaving
-    assert driver.receipts["c1"][0].outcome == "requested"
-
-    driver.finish(Add(1))  # it returned all the same
-    assert driver.status is _R.CANCELLED
-    assert driver.state == Tally()
-    assert trail(driver) == [_R.QUEUED, _R.RUNNING, _R.CANCELLING, _R.CANCELLED]
-    driver.settle()
-
-
-@pytest.mark.parametrize("ending", ["finish", "fail", "leave"])
-def test_however_the_body_ends_a_cancelled_run_is_cancelled(ending):
-    driver = Driver(sketch("a", "a>a"), Tally(2)).claim()
-    driver.cancel()
-    driver.state.count = 77
-    getattr(driver, ending)()
-
-    assert driver.status is _R.CANCELLED
-    assert driver.state == stored_state(driver) == Tally(2)
-    driver.settle()
-
-
-def test_a_cancel_before_the_first_claim_runs_no_node():
-    """9.1: before the first claim: no node ever runs."""
-    driver = Driver(sketch("a"))
-    driver.cancel("c1")
-
-    assert driver.status is _R.CANCELLED
-    assert driver.receipts["c1"][0].outcome == "stopped"
-    assert driver.started == []
-    refuses(driver, driver.claim, error=IllegalTransition)
-
-
-def test_a_parked_run_is_cancelled_at_once_and_its_barrier_dropped():
-    for pause in (False, True):
-        driver = Driver(sketch("a gate:barrier", "a>gate")).claim()
-        driver.finish(pause=pause)
-        driver.cancel("c1")
-
-        assert driver.status is _R.CANCELLED
-        assert driver.receipts["c1"][0].outcome == "stopped"
-        assert driver.disk.open_barriers() == []
-        driver.settle()
-
-
-def test_a_second_cancel_hears_what_the_first_came_to():
-    driver = Driver(sketch("a")).claim()
-    driver.cancel("c1")
-    driver.cancel("c2")
-    driver.leave()
-    driver.cancel("c3")
-
-    outcomes = [driver.receipts[name][0].outcome for name in ("c1", "c2", "c3")]
-    assert outcomes == ["requested", "requested", "already_terminal"]
-    assert kinds(driver).count(Kind.CANCEL) == 1
-
-
-def test_a_cancel_of_a_finished_run_changes_nothing():
-    driver = Driver(sketch("a")).claim()
-    driver.finish()
-    before = driver.disk.seq
-    driver.cancel("c1")
-
-    assert driver.receipts["c1"][0].outcome == "already_terminal"
-    assert driver.disk.seq == before
-    assert driver.status is _R.SUCCEEDED
-
-
-def test_a_soft_halt_lets_the_node_reach_its_commit():
-    """9.6: let running work reach its commits until the deadline, then INTERRUPTED (resumable)."""
-    driver = Driver(sketch("a b", "a>b")).claim()
-    driver.halt()
-    assert not driver.leaving
-    driver.finish(Add(1))
-
-    assert driver.status is _R.INTERRUPTED
-    assert driver.started == ["a"]
-    assert driver.state.count == 1
-    driver.claim()
-    assert driver.started == ["a", "b"]
-
-
-def test_a_hard_halt_cancels_the_node_which_runs_again_later():
-    """9.6; 3: no visit with a durable commit runs again by itself, and this one has none."""
-    driver = Driver(sketch("a")).claim()
-    driver.halt(hard=True)
-    assert driver.leaving
-    driver.leave()
-    assert driver.status is _R.INTERRUPTED
-    assert isinstance(driver.disk.records[-1].detail, Note)
-    driver.settle()
-
-    driver.claim()
-    driver.finish(Add(1))
-    assert driver.started == ["a", "a"]
-    assert [start.visit for start in driver.witness.starts] == [1, 1]
-    assert driver.status is _R.SUCCEEDED
-
-
-def test_a_halt_leaves_parked_and_waiting_runs_untouched():
-    """9.6: parked runs untouched."""
-    for graph in (sketch("gate:barrier"), sketch("a")):
-        driver = Driver(graph)
-        if graph.places[0].name == "gate":
-            driver.claim()
-        before = driver.disk.seq, driver.status
-        driver.halt(hard=True)
-        assert (driver.disk.seq, driver.status) == before
-
-
-def test_a_cancelled_scope_interrupts_the_run():
-    """9.4: KeyboardInterrupt is re-raised and the run INTERRUPTED."""
-    driver = Driver(sketch("a b", "a>b")).claim()
-    driver.leave()
-
-    assert driver.status is _R.INTERRUPTED
-
-
-# -- what comes too late, or never belonged here -------------------------------------------------------------------
-
-
-def test_late_results_are_refused():
-    """9.1: its late results are refused."""
-    driver = Driver(sketch("a b", "a>b")).claim()
-    driver.finish(Add(1))
-    message = refuses(driver, driver.feed, NodeFinished(1, (), 0.0))
-    assert "visit 1" in message
-    refuses(driver, driver.feed, NodeFinished(99, (), 0.0))
-    assert driver.started == ["a", "b"]
-
-
-def test_a_visit_that_waits_at_the_gate_cannot_end():
-    """3 D2: any other non-pure node starts => the commit before it is durable."""
-    driver = Driver(sketch("a b", "a>b"), acks="later")
-    driver.ack()
-    driver.claim()
-    driver.ack()
-    driver.finish()
-    refuses(driver, driver.feed, NodeFinished(2, (), 0.0))
-    driver.ack()
-    driver.finish()
-    driver.settle()
-
-
-def test_an_old_answer_of_the_store_changes_nothing():
-    driver = Driver(sketch("a b", "a>b")).claim()
-    driver.finish()
-    driver.feed(CommitDurable(1, 0.0))
-    driver.settle()
-
-
-def test_statistics_count_what_was_finished():
-    graph = sketch("a")
-    graph.node(name="b", token_cost=2.5)(graph.places[0].fn)
-    graph.edge("a", "b")
-    driver = Driver(graph).claim()
-    driver.finish()
-    driver.finish()
-
-    assert (driver.machine.fold.image.finished, driver.machine.fold.image.cost) == (2, 2.5)
-    assert driver.status in TERMINAL

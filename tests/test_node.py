@@ -9,8 +9,7 @@ from terzetto._results import Result
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.statuses import RunStatus
 
-from .machines import Add, Say, Tally
-from .runtimes import chain, says
+from .runtimes import Add, Say, Tally, chain, says
 
 
 async def outcome_of(graph: Graph[Tally]) -> Result[Tally]:

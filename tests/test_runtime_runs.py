@@ -1,5 +1,7 @@
 """`open_runtime`, submitting runs and finding them: the same in both dispatch forms (SEMANTICS 1, 3 and 10)."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 import trio
@@ -15,8 +17,7 @@ from terzetto_protocol.events import NodeFinished, NodeStarted, RunEnded, RunQue
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.statuses import RunStatus
 
-from .machines import MUTATIONS, Add, Say, Tally
-from .runtimes import Held, both, chain, counts, once, opened, says, told
+from .runtimes import MUTATIONS, Add, Held, Say, Tally, both, chain, counts, once, opened, says, told
 from .stores import FaultyStore, records, trail
 
 SUCCEEDED = RunStatus.SUCCEEDED
@@ -108,7 +109,9 @@ def timeless(message):
 
 
 def without_trace(detail):
-    """Frames of the dispatcher itself are in it."""
+    """Frames of the dispatcher itself are in it; and every submit and command has its own id."""
+    if hasattr(detail, "command_id"):
+        return msgspec.structs.replace(detail, command_id="")
     return msgspec.structs.replace(detail, trace=()) if hasattr(detail, "trace") else detail
 
 
@@ -178,7 +181,7 @@ async def test_pure_nodes_run_ahead_of_the_disk(autojump_clock):
     graph = Graph("ahead", state=Tally, mutations=MUTATIONS)
     nodes = [graph.node(name=f"n{number}", effects="pure")(step) for number in range(5)]
     graph.start(nodes[0])
-    for source, target in zip(nodes, nodes[1:], strict=False):
+    for source, target in pairwise(nodes):
         graph.edge(source, target)
     async with opened(store, graph) as runtime:
         await runtime.submit(graph, Tally(), run_id="r")
@@ -289,13 +292,13 @@ async def test_a_cancelled_submit_may_be_made_again(autojump_clock):
     """Cancelled, the run may or may not be there: submit it again under the same id tells."""
     store, graph = FaultyStore(), chain(says("one"))
     async with opened(store, graph, pool_size=1, queue_size=1) as runtime:
-        for _ in range(3):
+        for number in range(3):
             store.hold()
             with trio.move_on_after(1) as scope:
-                await runtime.submit(graph, Tally(), run_id="r")
+                await runtime.submit(graph, Tally(), run_id=f"r-{number}")
             assert scope.cancelled_caught
             store.release()
-            assert (await runtime.submit(graph, Tally(), run_id="r")).reused
-        assert SUCCEEDED is (await runtime.get("r").result()).status
+            assert (await runtime.submit(graph, Tally(), run_id=f"r-{number}")).reused
+            assert SUCCEEDED is (await runtime.get(f"r-{number}").result()).status
         for number in range(5):  # no place in the queue was lost
-            await (await runtime.submit(graph, Tally(), run_id=f"r-{number}")).result()
+            await (await runtime.submit(graph, Tally(), run_id=f"s-{number}")).result()

@@ -467,6 +467,8 @@ async def test_a_full_disk(path, disk) -> None:
         with pytest.raises(StoreUnavailable, match=r"\(the disk is full: free some space\)"):
             await store.commit(writes[2:])
         disk.full = False
+        with pytest.raises(StoreUnavailable, match="nothing is trusted to this connection until `reopen`"):
+            await store.commit(writes[2:])
         await store.reopen()
         await applied(store, *writes[2:])
         assert await store.records("r") == bodies(*writes)

@@ -433,7 +433,7 @@ async def test_closing_under_a_cancel_lets_the_commit_end(tmp_path, moment) -> N
         store = SlowStore(tmp_path / "runs.db")
         store.before, store.after = Gate(), Gate()
 
-        async def cancel(scope: trio.CancelScope) -> None:
+        async def cancel() -> None:
             if moment == "after":
                 store.before.open()
             await getattr(store, moment).begun.wait()
@@ -442,12 +442,16 @@ async def test_closing_under_a_cancel_lets_the_commit_end(tmp_path, moment) -> N
             store.before.open()
             store.after.open()
 
-        async with trio.open_nursery() as outside:
-            with trio.CancelScope() as scope:
-                outside.start_soon(cancel, scope)
+        async def use() -> None:
+            with scope:
                 async with store:
                     await store.commit([first(), claim()])
                     await trio.lowlevel.checkpoint()
+
+        scope = trio.CancelScope()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(use)
+            nursery.start_soon(cancel)
         assert scope.cancelled_caught
         assert store_threads() == []
         async with SqliteStore(tmp_path / "runs.db") as again:

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 import msgspec
+
 from terzetto_protocol.codec import pack
 from terzetto_protocol.decisions import Retry, name_of
 from terzetto_protocol.errors import NotStorable

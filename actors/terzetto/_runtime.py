@@ -204,7 +204,9 @@ class Runtime:
             metadata=metadata or {},
         )
         settled = hasattr(self.store, "commit_now")
-        machine, first = RunMachine.begin(blueprint, header, copy, settled=settled, promises=self.store.durable)
+        machine, first = RunMachine.begin(
+            blueprint, header, copy, settled=settled, promises=self.store.durable, command_id=uuid4().hex
+        )
         receipt = await self.supervisor.submit(machine, first, bound.deps)
         return Run(self, receipt.run_id, reused=receipt.reused)
 

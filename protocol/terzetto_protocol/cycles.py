@@ -78,8 +78,7 @@ def _finished(links: Links) -> list[str]:
         stack = [(root, iter(links[root]))] if root not in seen else []
         seen.add(root)
         while stack:
-            name, targets = stack[-1]
-            fresh = next((target for target in targets if target not in seen), None)
+            fresh = next((target for target in stack[-1][1] if target not in seen), None)
             if fresh is None:
                 order.append(stack.pop()[0])
             else:

@@ -92,14 +92,20 @@ class RunMachine(Stage[S], Generic[S]):
         logged: bool = True,
         settled: bool = False,
         promises: bool = True,
+        command_id: str = "",
     ) -> tuple["RunMachine[S]", Turn]:
-        """A new run in QUEUED, and the turn that makes it durable; `state` is (encoded, decoded copy)."""
+        """A new run in QUEUED, and the turn that makes it durable; `state` is (encoded, decoded copy).
+
+        `command_id` tells this submit from every other one, also at the same moment: a store must not take the
+        second for a repetition of the first.
+        """
         fold = Fold(blueprint, header, Image(), state[1], state[0])
         machine = cls(fold, logged=logged, settled=settled, promises=promises)
         machine.owned = True  # epoch 0 is nobody's: the first claim makes it 1
         machine.announced = None
         step = Step(1, blueprint.start)
-        machine.commit(Kind.SUBMIT, header.at, _R.QUEUED, steps=(step,), state=state[0], create=True)
+        detail = Note("", command_id) if command_id else None
+        machine.commit(Kind.SUBMIT, header.at, _R.QUEUED, steps=(step,), detail=detail, state=state[0], create=True)
         return machine, machine.turn(header.at)
 
     @property

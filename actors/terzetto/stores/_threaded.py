@@ -37,7 +37,7 @@ class ThreadedStore(Store):
         try:
             await worker.call("open", self.do_open)
         except BaseException:
-            await self._close()
+            await self._close()  # noqa: ASYNC102 - the worker shields and bounds it
             raise
         return self
 
@@ -45,7 +45,7 @@ class ThreadedStore(Store):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         """Close; a checkpoint, shielded and bounded. A call that is running ends first."""
-        await self._close()
+        await self._close()  # noqa: ASYNC102 - the worker shields and bounds it
 
     async def _close(self) -> None:
         await self._thread.close(self.do_close)

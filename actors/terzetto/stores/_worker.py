@@ -42,7 +42,7 @@ class _Job(Generic[T]):
     def perform(self) -> None:
         try:
             self.value = self.fn(*self.args)
-        except BaseException as error:  # noqa: BLE001 - it belongs to the caller, whatever it is
+        except BaseException as error:  # noqa: BLE001, ASYNC103 - it belongs to the caller, whatever it is
             self.error = error
 
     def give_up(self, _: RaiseCancelT) -> Abort:
@@ -191,5 +191,5 @@ class WorkerThread:
     async def _wait_end(self) -> None:
         await self._ended.wait()
         # It has only to return from its function now; asking is as quick as joining, and never blocks the loop.
-        while self._thread.is_alive():
+        while self._thread.is_alive():  # noqa: ASYNC110 - a thread that has ended cannot tell
             await trio.lowlevel.checkpoint()

@@ -86,12 +86,11 @@ async def a_cancelled_post_happened_or_not(store: Store) -> None:
     """Posting again after a cancelled try leaves one command."""
     for later in range(8):
         command = posted(f"c-{later}")
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(store.post, command)
-                for _ in range(later):
-                    await trio.lowlevel.cancel_shielded_checkpoint()
-                scope.cancel()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(store.post, command)
+            for _ in range(later):
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            nursery.cancel_scope.cancel()
         await store.post(command)
         expect(await store.posted(), [command], "there once")
         await store.answer(command.command_id, b"done")

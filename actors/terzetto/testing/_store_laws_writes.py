@@ -255,12 +255,11 @@ async def a_cancelled_commit_happened_or_not(store: Store) -> None:
     writes = await started(store)
     for round_ in range(12):
         group = [follow(seq=len(writes) + 1 + n) for n in range(3)]
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(store.commit, group)
-                for _ in range(round_):  # a little later each time
-                    await trio.lowlevel.cancel_shielded_checkpoint()
-                scope.cancel()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(store.commit, group)
+            for _ in range(round_):  # a little later each time
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            nursery.cancel_scope.cancel()
         there = await store.records("r", after=len(writes))
         expect(there in ([], [write.body for write in group]), True, "a group is there whole or not at all")
         await applied(store, *group)
