@@ -17,6 +17,7 @@ myst_heading_anchors = 3
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
 
 html_theme = "furo"
 html_title = "Terzetto"

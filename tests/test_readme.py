@@ -2,18 +2,12 @@
 
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
 import tomllib
 
 import pytest
-import terzetto_protocol.errors
-import terzetto_protocol.events
-from terzetto.testing import points
-
-import terzetto
 
 from .pages import PAGES, ROOT, blocks_of
 
@@ -22,8 +16,6 @@ TOLD_ELSEWHERE = {"README.md", "tutorial.md"}
 """Pages whose commands are a story, or need a network: the README's are below, the tutorial's in `test_tutorial.py`."""
 LIMIT = 60
 """Seconds that any one program or command may take."""
-
-pytestmark = pytest.mark.filterwarnings("default::ResourceWarning")
 
 
 def words_of(command):
@@ -37,8 +29,9 @@ def words_of(command):
 
 
 def run(folder, words, environ=None):
+    nothing = subprocess.DEVNULL
     done = subprocess.run(
-        words, cwd=folder, env=environ, capture_output=True, text=True, timeout=LIMIT, stdin=subprocess.DEVNULL
+        words, cwd=folder, env=environ, stdin=nothing, capture_output=True, text=True, timeout=LIMIT, check=False
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -51,7 +44,8 @@ def run_program(folder, block):
     place = f"line {block.line}: {errors}"
 
     if block.raises:
-        assert code == 1 and f"{block.raises}:" in errors.strip().splitlines()[-1], place
+        assert 1 == code, place
+        assert f"{block.raises}:" in errors.strip().splitlines()[-1], place
     else:
         assert 0 == code, place
         assert not errors, place
@@ -119,7 +113,7 @@ def installs(folder):
     """The extra that the command names exists, and its script is the module that the other tests start."""
     assert "cli" in project()["project"]["optional-dependencies"]
     assert {"terzetto": "terzetto._cli:main"} == project()["project"]["scripts"]
-    assert f"usage: {'terzetto'}" in run(folder, [sys.executable, "-m", "terzetto", "--help"])[1]
+    assert "usage: terzetto" in run(folder, [sys.executable, "-m", "terzetto", "--help"])[1]
 
 
 def demonstrates(folder):

@@ -14,6 +14,8 @@ PAGE = ROOT / "docs" / "tutorial.md"
 STORE = "sqlite:article.db"
 LIMIT = 60
 """Seconds that any one command may take."""
+SLOW = "trio.sleep(0.5)"
+"""What a reader needs to see it at work, and a test does not."""
 
 START = "python article.py"
 KILL = "kill -9 $(pgrep -f article.py)"
@@ -52,14 +54,15 @@ def terzetto(folder, *words):
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT, check=True).stdout
 
 
-def decide(folder):
-    return terzetto(folder, "decide", "article-1", "--approve")
+def decide(folder, *options):
+    return terzetto(folder, "decide", "article-1", "--approve", *options)
 
 
 @pytest.fixture
 def folder(tmp_path):
     program = next(block for block in blocks_of(PAGE) if block.name == "article.py")
-    tmp_path.joinpath("article.py").write_text(program.text)
+    assert SLOW in program.text
+    tmp_path.joinpath("article.py").write_text(program.text.replace(SLOW, "trio.sleep(0.05)"))
     return tmp_path
 
 
@@ -89,7 +92,7 @@ def test_an_article_that_is_killed_and_decided_from_elsewhere(folder, shown):
     end = next(block.text for block in blocks_of(PAGE) if block.language == "text" and "publish" in block.text)
 
     assert (0, end) == (process.returncode, rest)
-    assert "publish@7" in terzetto(folder, "show", "article-1") or "publish" in terzetto(folder, "show", "article-1")
+    assert "publish" in terzetto(folder, "show", "article-1")
 
     written = folder.joinpath("article.txt").stat().st_mtime_ns
     with started(folder) as process:
@@ -116,7 +119,7 @@ def test_a_decision_that_nobody_hears_waits_for_the_next_start(folder, shown):
 def test_an_article_that_is_killed_when_it_is_out(folder):
     with started(folder, TERZETTO_FAULTS="1", TERZETTO_CRASH_AT="effect_done:6") as process:
         read_to(process, "sign-off@6 waits for you")
-        decide(folder)
+        decide(folder, "--wait", "0.5")  # the owner dies with the receipt unsent
         process.communicate(timeout=LIMIT)
 
     assert -signal.SIGKILL == process.returncode

@@ -3,7 +3,7 @@
 from typing import TypeVar
 
 from terzetto_protocol.blueprint import Blueprint
-from terzetto_protocol.errors import Malformed, Refused
+from terzetto_protocol.errors import Malformed, MutationFailed, Refused
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.records import RunRow
 
@@ -24,7 +24,7 @@ async def load_fold(store: Store, row: RunRow, blueprint: Blueprint[S]) -> Fold[
     seq, snapshot = found
     try:
         fold = Fold.load(blueprint, row.header, snapshot, await store.records(row.run_id, after=seq))
-    except (Malformed, KeyError) as error:
+    except (Malformed, MutationFailed, KeyError) as error:
         raise Refused(
             row.run_id, f"graph {blueprint.name!r} cannot read its log ({error}); it stays as it is"
         ) from error

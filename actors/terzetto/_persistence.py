@@ -70,6 +70,11 @@ class Persistence:
         """Whether the store took the last thing that it was given."""
         return self._unavailable_since is None
 
+    @property
+    def stopped(self) -> bool:
+        """Whether it takes nothing any more."""
+        return self._stopped
+
     def send(self, write: Write, sender: Sender) -> None:
         """Hand over a write; `sender.written` is called when it is durable or refused. Not a checkpoint.
 

@@ -15,7 +15,7 @@ from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit
 from terzetto_protocol.decisions import Decision
 from terzetto_protocol.errors import InvalidRequest, UnknownRun
 from terzetto_protocol.graph import Bound, Graph
-from terzetto_protocol.ids import check_run_id
+from terzetto_protocol.ids import check_metadata, check_run_id
 from terzetto_protocol.limits import HEARTBEAT, POOL_SIZE, QUEUE_SIZE, SHUTDOWN_DEADLINE
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.places import Barrier
@@ -191,6 +191,7 @@ class Runtime:
         bound = self.registry.of(graph)
         blueprint = bound.graph.build()
         copy = blueprint.state.copy(state)
+        check_metadata(metadata or {})
         header = RunHeader(
             run_id=check_run_id(run_id if run_id is not None else uuid4().hex[:_ID_DIGITS]),
             graph=blueprint.name,
@@ -201,7 +202,7 @@ class Runtime:
             key=key,
             max_steps=blueprint.steps(max_steps),
             auto_approve=auto_approve,
-            metadata=metadata or {},
+            metadata=dict(metadata or {}),
         )
         settled = hasattr(self.store, "commit_now")
         machine, first = RunMachine.begin(

@@ -13,10 +13,10 @@ import trio
 from attrs import frozen
 
 from terzetto_protocol.admission import Admission, same_run
+from terzetto_protocol.backoff import LONGEST
 from terzetto_protocol.commands import Cancel, Decide, Resume
 from terzetto_protocol.errors import (
     ActorStopped,
-    Malformed,
     Refused,
     RunConflict,
     StoreRejected,
@@ -36,11 +36,11 @@ from terzetto_protocol.inputs import (
 )
 from terzetto_protocol.limits import CANCEL_GRACE
 from terzetto_protocol.machine import RunMachine
-from terzetto_protocol.openings import already_resolved, deadline_of, due_barriers, name_barrier
+from terzetto_protocol.openings import already_resolved, deadline_of, due_barriers, knows_barrier, name_barrier
 from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, Receipt, Submitted
 from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.registry import Registry
-from terzetto_protocol.statuses import TERMINAL, RunStatus
+from terzetto_protocol.statuses import TERMINAL, FailureCode, RunStatus
 from terzetto_protocol.turn import Finish
 
 from . import _faults
@@ -120,7 +120,8 @@ class Supervisor:
         self._carried: set[str] = set()
         self._loading: dict[str, trio.Event] = {}
         self._arriving: dict[str, _Arrival] = {}
-        self._slots: dict[str, Slot[Receipt]] = {}
+        self._slots: dict[str, tuple[str, Slot[Receipt]]] = {}
+        """The run and the slot of every command that is not answered yet, by the command's id."""
         self._enders: dict[str, list[Slot[Result[Any]]]] = {}
         self._unclaimed: dict[str, str] = {}
         self._timers = Timers(clock)
@@ -146,7 +147,8 @@ class Supervisor:
     def _forget(self) -> None:
         """Answer everybody who waits, and know nothing: the next incarnation reads the store."""
         stopped = ActorStopped("the supervisor")
-        waiting: list[Slot[Any]] = [*(a.slot for a in self._arriving.values()), *self._slots.values()]
+        waiting: list[Slot[Any]] = [arrival.slot for arrival in self._arriving.values()]
+        waiting.extend(slot for _, slot in self._slots.values())
         waiting.extend(slot for slots in self._enders.values() for slot in slots)
         for slot in waiting:
             slot.fail(stopped)
@@ -191,10 +193,15 @@ class Supervisor:
         return Submitted(header.run_id, self.store.durable, reused=True)
 
     def _check_open(self) -> None:
-        if self.closing or self._nursery is None:
+        self._check_alive()
+        if self.closing:
             raise ActorStopped("the runtime")
         if not self._persistence.available:
             raise StoreUnavailable("the store is gone for now: new work is refused, running work waits for it")
+
+    def _check_alive(self) -> None:
+        if self._nursery is None:  # nobody would ever answer
+            raise ActorStopped("the supervisor")
 
     # -- commands --------------------------------------------------------------------------------------------
 
@@ -205,21 +212,24 @@ class Supervisor:
             Refused: the barrier is not open, or does not take this decision; it keeps waiting.
             UnknownRun: no run has this id.
         """
-        if not command.barrier:
-            actor = await self._actor(command.run_id)
-        else:
-            winner = await self._resolved_before(command)
-            if winner is not None:
-                return winner
-            actor = await self._actor(command.run_id)
-        barrier = name_barrier(actor.machine, command.barrier)
-        at, slot = self.clock(), self.admission.free or command.run_id in self.admission.holders
+        self._check_alive()
+        winner = await self._resolved_before(command)
+        if winner is not None:
+            return winner
+        actor = await self._actor(command.run_id)
+        try:
+            barrier = name_barrier(actor.machine, command.barrier)
+        except Refused:
+            self._passivate(actor)
+            raise
+        at, slot = self.clock(), self._may_go_on(command.run_id)
         msg = Decided(barrier, command.decision, command.source, at, command.command_id, slot=slot)
         return await self._command(actor, msg, command.command_id)
 
     async def _resolved_before(self, command: Decide) -> AlreadyResolved | None:
-        """How the barrier was resolved, if its run is not in memory and the store knows."""
-        if command.run_id in self._actors:
+        """How the barrier was resolved, if the run in memory does not know of it and the store does."""
+        actor = self._actors.get(command.run_id)
+        if not command.barrier or (actor is not None and knows_barrier(actor.machine, command.barrier)):
             return None
         for row in reversed(await self.store.barriers(command.run_id, only_open=False)):
             if command.barrier in (row.barrier, row.name):
@@ -228,6 +238,7 @@ class Supervisor:
 
     async def cancel(self, command: Cancel) -> CancelReceipt:
         """End a run; `requested` and `stopped` are durable when they are told. A checkpoint."""
+        self._check_alive()
         if command.run_id not in self._actors:
             row = await self.store.run(command.run_id)
             if row is None:
@@ -246,7 +257,7 @@ class Supervisor:
         return await self._command(actor, ResumeRequested(self.clock(), command.command_id), command.command_id)
 
     async def _command(self, actor: RunActor, msg: Input, command_id: str) -> Receipt:
-        slot = self._slots.setdefault(command_id, Slot())
+        _, slot = self._slots.setdefault(command_id, (actor.run_id, Slot()))
         try:
             self._set_going(actor, msg)
             return await slot.wait()
@@ -257,9 +268,14 @@ class Supervisor:
     def _set_going(self, actor: RunActor, msg: Input) -> None:
         """Deliver something that may bring a parked run back to life."""
         actor.claim(msg)
-        if actor.machine.status is RunStatus.RUNNING and not actor.machine.fenced:
+        machine = actor.machine
+        if machine.status is RunStatus.RUNNING and machine.owned and not machine.fenced:
             self.admission.take(actor.run_id)
             self._carry(actor)
+
+    def _may_go_on(self, run_id: str) -> bool:
+        """Whether a run that is decided now need not wait for a slot."""
+        return not self.closing and (self.admission.free or run_id in self.admission.holders)
 
     # -- what runs tell --------------------------------------------------------------------------------------
 
@@ -271,6 +287,7 @@ class Supervisor:
         elif finish.status is RunStatus.QUEUED:
             self._queued(actor)
         else:
+            self._ended += finish.status in TERMINAL
             self._let_go(actor, finish.status)
         self._fill()
         if not self._carried and not self._actors.get(run_id):
@@ -297,7 +314,6 @@ class Supervisor:
         if status is RunStatus.AWAITING_INPUT:
             self._timers.set(run_id, deadline_of(actor.machine))
         elif status in TERMINAL:
-            self._ended += 1
             self._timers.drop(run_id)
             result = result_of(actor.machine.fold)
             for slot in self._enders.pop(run_id, ()):
@@ -310,30 +326,43 @@ class Supervisor:
             del self._actors[run_id]
             self.admission.leave(run_id)
             self._hub.idle(run_id)
+        error = self._refusal(run_id, finish)
+        for asked, slot in self._slots.values():
+            if asked == run_id:
+                slot.fail(error)
+        failure = actor.machine.fold.image.failure
         if self._arrived(actor) is not None:
             self.admission.keep_promise()
-            self._arriving.pop(run_id).slot.fail(StoreRejected(finish.fenced))
+            self._arriving.pop(run_id).slot.fail(error)
+        elif finish.final and failure is not None and failure.code == FailureCode.STORE_REJECTED:
+            self._unclaimed[run_id] = finish.fenced  # even that it fails cannot be stored
         elif finish.final and self._nursery is not None:
             self._nursery.start_soon(self._give_up, run_id, finish.fenced)
 
+    def _refusal(self, run_id: str, finish: Finish) -> TerzettoError:
+        """What those are told who wait for a write that was refused."""
+        if finish.final:
+            return StoreRejected(finish.fenced)
+        return ActorStopped("the persistence actor") if self._persistence.stopped else Refused(run_id, finish.fenced)
+
     async def _give_up(self, run_id: str, reason: str) -> None:
         """Fail a run whose write can never be stored. A checkpoint."""
-        actor = await self._actor(run_id)
-        actor.claim(StoreGaveUp(reason, self.clock()))
+        with suppress(TerzettoError):  # it has ended meanwhile, or the store is gone and the next look finds it
+            actor = await self._actor(run_id)
+            if not actor.machine.owned:
+                actor.claim(StoreGaveUp(reason, self.clock()))
 
     def reply(self, command_id: str, receipt: Receipt) -> None:
         """Hand a receipt to whoever asked."""
-        slot = self._slots.get(command_id)
-        if slot is not None:
-            slot.answer(receipt)
+        if command_id in self._slots:
+            self._slots[command_id][1].answer(receipt)
         if _faults.hook is not None:
             _faults.hook("receipt_sent")
 
     def denied(self, command_id: str, error: Refused) -> None:
         """Hand a refusal to whoever asked."""
-        slot = self._slots.get(command_id)
-        if slot is not None:
-            slot.fail(error)
+        if command_id in self._slots:
+            self._slots[command_id][1].fail(error)
 
     def taken(self, actor: RunActor, row: RunRow) -> None:
         """A submitted id or key is there already: the same run, or a conflict."""
@@ -369,8 +398,12 @@ class Supervisor:
             self._filling = False
 
     def _claim(self, actor: RunActor) -> None:
-        actor.claim(Claimed(self.clock()))
-        self._carry(actor)
+        try:
+            actor.claim(Claimed(self.clock()))
+        except Refused:  # it was cancelled while it waited, and that is on its way to the store
+            self.admission.leave(actor.run_id)
+        else:
+            self._carry(actor)
 
     def _carry(self, actor: RunActor) -> None:
         if self._nursery is not None and not actor.rested and not actor.carried:
@@ -393,17 +426,19 @@ class Supervisor:
             actor = await self._actor(run_id)
             if run_id in self.admission.holders and not (actor.carried or self.closing):
                 self._claim(actor)
-        except (Refused, UnknownRun, Malformed) as error:
-            self._unclaimed[run_id] = str(error)
-            self.admission.leave(run_id)
         except StoreUnavailable:
             self.admission.leave(run_id)  # the next look finds it again
+        except TerzettoError as error:
+            self._unclaimed[run_id] = str(error)
+            self.admission.leave(run_id)
+        self._fill()  # if its slot was not used, somebody else waits for it
 
     # -- memory ----------------------------------------------------------------------------------------------
 
     async def _actor(self, run_id: str) -> RunActor:
         """The run's actor, read from the store if it is not in memory. A checkpoint where it has to be read."""
         while run_id not in self._actors:
+            self._check_alive()
             if run_id in self._arriving:  # it may be in the store already, and has an actor: there must not be two
                 await self._arriving[run_id].settled()
                 continue
@@ -414,6 +449,7 @@ class Supervisor:
             self._loading[run_id] = done = trio.Event()
             try:
                 machine, deps = await self._load(run_id)
+                self._check_alive()
                 self._actors[run_id] = RunActor(machine, deps, self._services)
             finally:
                 del self._loading[run_id]
@@ -437,13 +473,9 @@ class Supervisor:
     def _passivate(self, actor: RunActor) -> None:
         """Let an actor go that was only read to be asked something."""
         machine = actor.machine
-        waits_for_slot = machine.status is RunStatus.QUEUED
+        waits_for_slot = machine.status in (RunStatus.QUEUED, RunStatus.INTERRUPTED)
         if machine.at_rest and not waits_for_slot and self._actors.get(actor.run_id) is actor:
-            self._let_go(actor, machine.status) if machine.status not in TERMINAL else self._drop(actor)
-
-    def _drop(self, actor: RunActor) -> None:
-        del self._actors[actor.run_id]
-        self._hub.idle(actor.run_id)
+            self._let_go(actor, machine.status)
 
     # -- recovery and timers ---------------------------------------------------------------------------------
 
@@ -462,7 +494,8 @@ class Supervisor:
 
     async def _look_once(self) -> None:
         for row in reversed(await self.store.runs(statuses=_UNFINISHED, limit=None)):
-            here = row.run_id in self._actors or row.run_id in self._arriving
+            actor = self._actors.get(row.run_id)
+            here = row.run_id in self._arriving or (actor is not None and not actor.machine.at_rest)
             if not (here or self.closing):
                 self.admission.enqueue(row.run_id, returning=row.status is not RunStatus.QUEUED)
         for row in await self.store.runs(statuses=(RunStatus.AWAITING_INPUT,), limit=None):
@@ -474,10 +507,13 @@ class Supervisor:
         """A parked run's deadline has passed: its barriers decide by themselves."""
         try:
             actor = await self._actor(run_id)
-        except (Refused, UnknownRun, Malformed) as error:
+        except StoreUnavailable:
+            self._timers.set(run_id, self.clock() + LONGEST)  # it may be back then
+            return
+        except TerzettoError as error:
             self._unclaimed[run_id] = str(error)
             return
-        slot = self.admission.free or run_id in self.admission.holders
+        slot = self._may_go_on(run_id)
         for barrier in due_barriers(actor.machine, self.clock()):
             try:
                 self._set_going(actor, TimerFired(barrier, self.clock(), slot=slot))
@@ -493,6 +529,7 @@ class Supervisor:
         Raises:
             UnknownRun: no run has this id.
         """
+        self._check_alive()
         slot: Slot[Result[Any]] = Slot()
         self._enders.setdefault(run_id, []).append(slot)
         try:

@@ -2,12 +2,15 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import Final
 
+from .codec import pack_plain
 from .errors import InvalidRequest
 from .limits import ID_LENGTH
 
 _RUN_ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{ID_LENGTH - 1}}}")
+_METADATA_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _COUNTER_BITS: Final = 32
 _COUNTER_MASK: Final = (1 << _COUNTER_BITS) - 1
 LAST_EVENT_ID: Final = (1 << 53) - 1
@@ -22,6 +25,16 @@ def check_run_id(run_id: str) -> str:
             f"{run_id!r} is not a run id: use 1 to {ID_LENGTH} of A-Z a-z 0-9 . _ - and begin with a letter or digit"
         )
     return run_id
+
+
+def check_metadata(metadata: Mapping[str, object]) -> None:
+    """Raise `InvalidRequest` (or its sibling `NotStorable`) naming the first key or value that is not acceptable."""
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not _METADATA_KEY.fullmatch(key):
+            raise InvalidRequest(f"{key!r:.80} is no key of metadata: use 1 to 64 of A-Z a-z 0-9 _, no digit first")
+        if type(value) not in (str, int, float, bool):
+            raise InvalidRequest(f"metadata {key}: {value!r:.80} is neither a text nor a number nor a bool")
+        pack_plain(value, f"metadata {key}")
 
 
 def event_id(epoch: int, counter: int) -> int:

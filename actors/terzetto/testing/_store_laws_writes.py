@@ -89,8 +89,10 @@ async def an_old_epoch_is_stale(store: Store) -> None:
     """A write under another epoch than the run's is refused whole, and told the current one."""
     writes = await started(store)
     late = follow(seq=3, expect=0, epoch=0, snapshot=b"late", barriers=(barrier(),))
-    outcomes = await store.commit([late, msgspec.structs.replace(late, moved=True), claim(seq=3, epoch=3)])
-    expect(outcomes, [Stale(1), Stale(1), Stale(1)], "the run has epoch 1")
+    group = [late, msgspec.structs.replace(late, moved=True), claim(seq=3, epoch=3)]
+    expect(await store.commit(group), [Stale(1)] * 3, "the run has epoch 1")
+    for write in group:
+        expect(await store.commit([write]), [Stale(1)], "the run has epoch 1, also for a write that comes alone")
     await _nothing_else(store, "r", *writes)
     expect(await store.snapshot("r"), (1, b"snapshot 1"), "the snapshot of a refused write is not there")
     expect(await store.barriers(only_open=False), [], "the barrier of a refused write is not there")
@@ -135,6 +137,9 @@ async def other_content_is_rejected(store: Store) -> None:
 async def a_hole_is_rejected(store: Store) -> None:
     """Commits of a run follow one another from 1 on; nothing is written that would leave a hole."""
     writes = await started(store)
+    for hole in (follow(seq=4), claim(seq=4, epoch=2), follow(seq=9)):
+        [outcome] = await store.commit([hole])
+        expect(type(outcome), Rejected, "only commit 3 follows 2, also when it comes alone")
     outcomes = await store.commit([follow(seq=4), claim(seq=5, epoch=2), follow(seq=3), follow(seq=5)])
     expect([type(one) for one in outcomes], [Rejected, Rejected, Applied, Rejected], "only commit 3 follows 2")
     await _nothing_else(store, "r", *writes, follow(seq=3))
