@@ -1,13 +1,28 @@
 """Fresh processes, for what a long-lived one cannot tell: memory and import time."""
 
+import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
 
 
 def say(*arguments: str) -> str:
-    """What a fresh interpreter prints; what it complains about goes where ours do."""
-    done = subprocess.run([sys.executable, *arguments], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+    """What a fresh interpreter prints; what it complains about goes where ours does."""
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=_environment())
     return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with byte code that is kept: compiling is no part of an import, except of the first in a life."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": _byte_code().name}
+
+
+@cache
+def _byte_code() -> "TemporaryDirectory[str]":
+    return TemporaryDirectory(prefix="benchmarks-")  # gone when this process ends

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from .pages import PAGES, blocks_of
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path("tests", "typing")
 PROGRAMS = [str(FOLDER / name) for name in ("good.py", "wrong.py")]
@@ -19,10 +21,14 @@ MYPY = ["mypy", "--strict", "--python-executable", sys.executable, "--output", "
 PYRIGHT = ["pyright", "--pythonpath", sys.executable, "--outputjson"]
 
 
+def run(tool, arguments, folder):
+    environ = os.environ | {"MYPYPATH": str(folder), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    command = [sys.executable, "-m", *tool, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=170, check=False)
+
+
 def output_of(tool):
-    environ = os.environ | {"MYPYPATH": str(ROOT / FOLDER), "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
-    command = [sys.executable, "-m", *tool, *PROGRAMS]
-    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=170, check=False)
+    done = run(tool, PROGRAMS, ROOT / FOLDER)
     assert done.returncode == 1, f"{tool[0]} did not do its work:\n{done.stdout}{done.stderr}"  # 1: it found errors
     return done.stdout
 
@@ -87,3 +93,33 @@ def test_marks_are_numbered_in_order(marks):
 
     assert list(range(1, len(marks) + 1)) == [int(number) for number in re.findall(r"# W(\d+) ", text)]
     assert text.count("# W") == len(marks)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """The programs of README.md and docs/*.md, as files of one folder."""
+    folder = tmp_path_factory.mktemp("shown")
+    strict = {"typeCheckingMode": "strict", "extraPaths": [str(ROOT / "actors"), str(ROOT / "protocol"), str(folder)]}
+    folder.joinpath("pyrightconfig.json").write_text(json.dumps(strict))
+    for page in PAGES:
+        for block in blocks_of(page):
+            if block.language == "python":
+                name = block.name or f"{page.stem.replace('-', '_')}_{block.line}.py"
+                folder.joinpath(name).write_text(block.text)
+    return folder
+
+
+def test_mypy_finds_nothing_in_the_programs_of_the_documentation(shown):
+    done = run(MYPY, sorted(map(str, shown.glob("*.py"))), shown)
+    reports = map(json.loads, done.stdout.splitlines())
+
+    assert [] == [report for report in reports if (ROOT / report["file"]).resolve().parent == shown.resolve()]
+    assert "" == done.stderr
+
+
+def test_pyright_finds_nothing_in_the_programs_of_the_documentation(shown):
+    done = run([*PYRIGHT, "--project", str(shown)], [], shown)
+    report = json.loads(done.stdout)
+
+    assert [] == report["generalDiagnostics"]
+    assert len(list(shown.glob("*.py"))) == report["summary"]["filesAnalyzed"]

@@ -23,7 +23,7 @@ async def load_fold(store: Store, row: RunRow, blueprint: Blueprint[S]) -> Fold[
         raise Refused(row.run_id, "its log has no snapshot to begin with (see `terzetto doctor`)")
     seq, snapshot = found
     try:
-        fold = Fold.load(blueprint, row.header, snapshot, await store.records(row.run_id, after=seq))
+        fold = Fold[S].load(blueprint, row.header, snapshot, await store.records(row.run_id, after=seq))
     except (Malformed, MutationFailed, KeyError) as error:
         raise Refused(
             row.run_id, f"graph {blueprint.name!r} cannot read its log ({error}); it stays as it is"

@@ -70,7 +70,7 @@ class Envelope(Generic[M, R]):
     """A message and the slot for its answer; `tell` has nobody listening to the slot."""
 
     message: M
-    slot: Slot[R] = field(factory=Slot)
+    slot: Slot[R] = field(factory=Slot[R])
 
 
 class _Shared(Generic[M, R]):

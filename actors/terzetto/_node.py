@@ -6,7 +6,7 @@ then there is no answer, and the run tells its machine so.
 
 import traceback
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import trio
 
@@ -91,10 +91,11 @@ def _let_through(error: BaseException) -> BaseException:
     """Raise the part of a group that is not the node's doing; return the rest, or the error itself."""
     if not isinstance(error, BaseExceptionGroup):
         return error
-    foreign, rest = error.split((trio.Cancelled, KeyboardInterrupt))
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    foreign, rest = group.split((trio.Cancelled, KeyboardInterrupt))
     if foreign is not None:
         raise foreign
-    return rest if rest is not None else error
+    return group if rest is None else rest
 
 
 def failure_of(node: str, error: BaseException) -> Failure:
@@ -106,7 +107,8 @@ def failure_of(node: str, error: BaseException) -> Failure:
 
 def _leaves(error: BaseException) -> list[BaseException]:
     if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return [leaf for inner in group.exceptions for leaf in _leaves(inner)]
     return [error]
 
 

@@ -53,9 +53,10 @@ class Persistence:
     recognises what it has.
     """
 
-    def __init__(self, store: Store, *, on_change: Callable[[], None] | None = None) -> None:
+    def __init__(self, store: Store) -> None:
         self.store: Final = store
-        self._on_change = on_change or (lambda: None)
+        self.on_change: Callable[[], None] = _nobody
+        """Called when the store went away or came back."""
         self._waiting: list[tuple[Write, Sender]] = []
         self._in_flight = 0
         self._task: trio.lowlevel.Task | None = None
@@ -152,7 +153,7 @@ class Persistence:
         self._counts["failures"] += 1
         if self._unavailable_since is None:
             self._unavailable_since = trio.current_time()
-            self._on_change()
+            self.on_change()
 
     def _note_success(self, writes: Sequence[Write]) -> None:
         counts = self._counts
@@ -162,7 +163,7 @@ class Persistence:
         counts["largest_group"] = max(counts["largest_group"], len(writes))
         if self._unavailable_since is not None:
             self._unavailable_since = None
-            self._on_change()
+            self.on_change()
 
     async def _sleep(self) -> None:
         self._task = trio.lowlevel.current_task()
@@ -192,6 +193,10 @@ class Persistence:
 
 STOPPED: Final = "the persistence actor stopped before it was stored"
 """Reason of the answers that a stopping persistence actor gives: the write may or may not be there."""
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 def _pass_points(hook: Callable[[str], None], group: Sequence[tuple[Write, Sender]]) -> None:

@@ -283,11 +283,9 @@ class RunActor:
     async def _carry_tasks(self) -> None:
         """A task for every visit, until none is left."""
         async with trio.open_nursery() as nursery:
-            while not self.rested:
+            while not self.rested and (self._starts or self.machine.live or self.services.tasks):
                 while self._starts:
                     nursery.start_soon(self._visit, self._starts.pop(0))
-                if not (self.services.tasks or self.machine.live):
-                    return
                 await self._sleep()
 
     async def _visit(self, start: Start) -> None:

@@ -4,13 +4,15 @@ import hashlib
 import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
-from typing import Any, Final, Generic, Literal, TypeVar, cast
+from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack, cast
 from uuid import uuid4
 
 import trio
 from attrs import frozen
 
 from terzetto_protocol.admission import Admission
+from terzetto_protocol.codec import check_text
+from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit
 from terzetto_protocol.decisions import Decision
 from terzetto_protocol.errors import InvalidRequest, UnknownRun
@@ -27,7 +29,7 @@ from terzetto_protocol.statuses import RunStatus
 from . import _faults
 from ._clock import wall_clock
 from ._hub import Hub, Subscription
-from ._inbox import Inbox
+from ._inbox import COMMANDS, Inbox
 from ._loading import load_fold
 from ._persistence import Persistence, PersistenceStatistics
 from ._results import Result
@@ -141,6 +143,16 @@ class Run(Generic[S]):
         return await self._runtime.store.barriers(self.run_id)
 
 
+class SubmitOptions(TypedDict, total=False):
+    """The options of `Runtime.submit`, which `Runtime.run` takes too."""
+
+    run_id: str | None
+    key: str
+    max_steps: int | None
+    auto_approve: bool
+    metadata: dict[str, str | int | float | bool] | None
+
+
 class Runtime:
     """What `open_runtime` gives: submit runs, find them, steer them."""
 
@@ -154,7 +166,8 @@ class Runtime:
         self.stopping = trio.Event()
         """Set when a signal asked for a shutdown."""
         self._persistence = persistence
-        self._tree: ServiceTree | None = None
+        self.tree: ServiceTree | None = None
+        """The system actors; set when they are started."""
 
     async def submit(
         self,
@@ -189,9 +202,10 @@ class Runtime:
             StoreUnavailable: the store is gone for now.
         """
         bound = self.registry.of(graph)
-        blueprint = bound.graph.build()
+        blueprint: Blueprint[S] = bound.graph.build()
         copy = blueprint.state.copy(state)
         check_metadata(metadata or {})
+        check_text(key, "the idempotency key")
         header = RunHeader(
             run_id=check_run_id(run_id if run_id is not None else uuid4().hex[:_ID_DIGITS]),
             graph=blueprint.name,
@@ -205,13 +219,13 @@ class Runtime:
             metadata=dict(metadata or {}),
         )
         settled = hasattr(self.store, "commit_now")
-        machine, first = RunMachine.begin(
+        machine, first = RunMachine[S].begin(
             blueprint, header, copy, settled=settled, promises=self.store.durable, command_id=uuid4().hex
         )
         receipt = await self.supervisor.submit(machine, first, bound.deps)
         return Run(self, receipt.run_id, reused=receipt.reused)
 
-    async def run(self, graph: Graph[S, Any], state: S, /, **options: Any) -> S:
+    async def run(self, graph: Graph[S, Any], state: S, /, **options: Unpack[SubmitOptions]) -> S:
         """Submit, wait for the end, and return the final state. A checkpoint.
 
         Takes the options of `submit`. Cancelling the caller does not cancel the run.
@@ -252,11 +266,14 @@ class Runtime:
     ) -> Receipt:
         """Resolve a barrier; see `Run.decide`. A checkpoint."""
         command = Decide(command_id or uuid4().hex, run_id, barrier, decision, source)
+        COMMANDS.pack(command)  # refuses what would not come back from the log
         return await self.supervisor.decide(command)
 
     async def cancel(self, run_id: str, reason: str = "") -> CancelReceipt:
         """End a run; see `Run.cancel`. A checkpoint."""
-        return await self.supervisor.cancel(Cancel(uuid4().hex, run_id, reason))
+        command = Cancel(uuid4().hex, run_id, reason)
+        COMMANDS.pack(command)
+        return await self.supervisor.cancel(command)
 
     async def resume(self, run_id: str) -> Receipt:
         """Let a paused run go on. A checkpoint."""
@@ -300,7 +317,7 @@ class Runtime:
             persistence=self._persistence.statistics(),
             hub=self.hub.statistics(),
             store=self.store.statistics(),
-            restarts=0 if self._tree is None else self._tree.restarts,
+            restarts=0 if self.tree is None else self.tree.restarts,
         )
 
 
@@ -341,7 +358,7 @@ async def open_runtime(
     async with opened:
         clock = wall_clock()
         hub = Hub(opened)
-        persistence = Persistence(opened, on_change=lambda: supervisor.store_changed())  # noqa: PLW0108 - the supervisor is made below
+        persistence = Persistence(opened)
         supervisor = Supervisor(
             store=opened,
             registry=registry,
@@ -351,6 +368,7 @@ async def open_runtime(
             clock=clock,
             tasks=dispatch == "task",
         )
+        persistence.on_change = supervisor.store_changed
         runtime = Runtime(opened, registry, hub, persistence, supervisor)
         with closing(hub):
             async with _tree(runtime, persistence, supervisor) as nursery:
@@ -360,7 +378,7 @@ async def open_runtime(
                         yield runtime
                         stop.clean = True
                     finally:
-                        await stop.drain()
+                        await stop.drain()  # noqa: ASYNC102 - it is shielded inside, with a deadline that a signal can cut
 
 
 @asynccontextmanager
@@ -371,7 +389,7 @@ async def _tree(
     if runtime.store.shared:
         services.append(Service("inbox", Inbox(runtime.store, runtime.carry_out).run))
     tree = ServiceTree(services)
-    runtime._tree = tree  # noqa: SLF001 - the runtime is being put together here
+    runtime.tree = tree
     async with trio.open_nursery() as nursery:
         await nursery.start(tree.run)
         yield nursery

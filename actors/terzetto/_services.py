@@ -22,6 +22,7 @@ class Body(Protocol):
 
     def __call__(self, *, task_status: trio.TaskStatus[None]) -> Awaitable[None]:
         """Run until stopped; says `started()` when others may count on it."""
+        ...
 
 
 @frozen
@@ -60,7 +61,7 @@ class ServiceTree:
                 task_status.started()
                 await self._watch(nursery)
             finally:
-                await self._stop([service.name for service in self._services])
+                await self._stop([service.name for service in self._services])  # noqa: ASYNC102 - shielded inside
 
     async def _watch(self, nursery: trio.Nursery) -> None:
         history: tuple[float, ...] = ()
@@ -84,7 +85,9 @@ class ServiceTree:
                 self._children[service.name] = child = _Child(service)
                 await nursery.start(self._run_child, child, name=service.name)
 
-    async def _run_child(self, child: _Child, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _run_child(  # noqa: ASYNC128 - the service's own body says that it has started
+        self, child: _Child, *, task_status: trio.TaskStatus[None]
+    ) -> None:
         try:
             with child.scope:
                 await child.service.body(task_status=task_status)
@@ -96,7 +99,7 @@ class ServiceTree:
 
     async def _stop(self, names: Sequence[str]) -> None:
         deadline = trio.current_time() + STOP_DEADLINE
-        with trio.CancelScope(shield=True, deadline=deadline):
+        with trio.CancelScope(shield=True, deadline=deadline):  # noqa: ASYNC912 - a service that never began needs no wait
             for service in reversed(self._services):
                 child = self._children.get(service.name)
                 if child is None or service.name not in names:

@@ -36,8 +36,8 @@ from terzetto_protocol.inputs import (
 )
 from terzetto_protocol.limits import CANCEL_GRACE
 from terzetto_protocol.machine import RunMachine
-from terzetto_protocol.openings import already_resolved, deadline_of, due_barriers, knows_barrier, name_barrier
-from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, Receipt, Submitted
+from terzetto_protocol.openings import already_resolved, deadline_of, due_barriers, name_barrier
+from terzetto_protocol.receipts import CancelReceipt, Receipt, Submitted
 from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.registry import Registry
 from terzetto_protocol.statuses import TERMINAL, FailureCode, RunStatus
@@ -212,10 +212,6 @@ class Supervisor:
             Refused: the barrier is not open, or does not take this decision; it keeps waiting.
             UnknownRun: no run has this id.
         """
-        self._check_alive()
-        winner = await self._resolved_before(command)
-        if winner is not None:
-            return winner
         actor = await self._actor(command.run_id)
         try:
             barrier = name_barrier(actor.machine, command.barrier)
@@ -225,16 +221,6 @@ class Supervisor:
         at, slot = self.clock(), self._may_go_on(command.run_id)
         msg = Decided(barrier, command.decision, command.source, at, command.command_id, slot=slot)
         return await self._command(actor, msg, command.command_id)
-
-    async def _resolved_before(self, command: Decide) -> AlreadyResolved | None:
-        """How the barrier was resolved, if the run in memory does not know of it and the store does."""
-        actor = self._actors.get(command.run_id)
-        if not command.barrier or (actor is not None and knows_barrier(actor.machine, command.barrier)):
-            return None
-        for row in reversed(await self.store.barriers(command.run_id, only_open=False)):
-            if command.barrier in (row.barrier, row.name):
-                return already_resolved(row)
-        return None
 
     async def cancel(self, command: Cancel) -> CancelReceipt:
         """End a run; `requested` and `stopped` are durable when they are told. A checkpoint."""
@@ -437,8 +423,8 @@ class Supervisor:
 
     async def _actor(self, run_id: str) -> RunActor:
         """The run's actor, read from the store if it is not in memory. A checkpoint where it has to be read."""
+        self._check_alive()
         while run_id not in self._actors:
-            self._check_alive()
             if run_id in self._arriving:  # it may be in the store already, and has an actor: there must not be two
                 await self._arriving[run_id].settled()
                 continue
@@ -468,7 +454,11 @@ class Supervisor:
         fold = await load_fold(self.store, row, bound.graph.build())
         settled = self._services.settle is not None
         self._unclaimed.pop(run_id, None)
-        return RunMachine(fold, settled=settled, promises=self.store.durable), bound.deps
+        machine = RunMachine(fold, settled=settled, promises=self.store.durable)
+        for barrier in await self.store.barriers(run_id, only_open=False):
+            if (winner := already_resolved(barrier)) is not None:
+                machine.resolved[barrier.barrier] = winner
+        return machine, bound.deps
 
     def _passivate(self, actor: RunActor) -> None:
         """Let an actor go that was only read to be asked something."""

@@ -4,7 +4,7 @@ from .context import Emission, Text, Tool
 from .events import Chunk, CustomChunk, TextChunk, ThinkingChunk, ToolChunk
 
 
-def chunk_of(emission: Emission, number: int, run_id: str, at: float, node: str, visit: int) -> Chunk:
+def chunk_of(emission: Emission, number: int, *, run_id: str, at: float, node: str, visit: int) -> Chunk:
     """The chunk event with this id."""
     if isinstance(emission, Text):
         kind = ThinkingChunk if emission.thinking else TextChunk

@@ -358,7 +358,7 @@ class RunMachine(Stage[S], Generic[S]):
             return  # a task that outlived its visit still talks: nobody may hear it
         self.told = self.next_event_id(self.fold.image.epoch)
         node = f"{entry.path}/{entry.place}" if entry.path else entry.place
-        chunk = chunk_of(msg.emission, self.told, self.run_id, msg.at, node, msg.visit)
+        chunk = chunk_of(msg.emission, self.told, run_id=self.run_id, at=msg.at, node=node, visit=msg.visit)
         self.waits.post(self.fold.image.seq, chunk)
 
     def _ways(self, entry: Pending, msg: NodeFinished) -> Way[S] | NoWay | str:
@@ -447,8 +447,7 @@ class RunMachine(Stage[S], Generic[S]):
     def _on_decided(self, msg: Decided) -> None:
         first = self.resolved.get(msg.barrier)
         if first is not None and msg.command_id:
-            winner = AlreadyResolved(self.run_id, msg.barrier, name_of(first.decision), first.source)
-            self.reply(msg.command_id, winner)
+            self.reply(msg.command_id, first)
             return
         entry = self._waiting(msg.barrier)
         verdict = judge(self.run_id, self.blueprint, entry, msg.decision, timeout=False)
@@ -497,7 +496,9 @@ class RunMachine(Stage[S], Generic[S]):
             ahead = _Next(_R.QUEUED, ahead.steps)
         resolution = Resolution(entry.barrier, msg.decision, msg.source, msg.command_id, ahead.failure)
         if verdict.outcome is not _V.PENDING:  # a retried effect may have to be asked about again
-            self.resolved[entry.barrier] = resolution
+            self.resolved[entry.barrier] = AlreadyResolved(
+                self.run_id, entry.barrier, name_of(msg.decision), msg.source
+            )
         self.commit(
             Kind.DECIDE,
             msg.at,

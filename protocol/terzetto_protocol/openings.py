@@ -23,14 +23,6 @@ def name_barrier(machine: RunMachine[Any], asked: str) -> str:
     raise Refused(machine.run_id, f"no barrier is open (the run is {machine.status})")
 
 
-def knows_barrier(machine: RunMachine[Any], asked: str) -> bool:
-    """Whether a barrier of this id or name is open, or was resolved since the machine was made."""
-    entries = machine.fold.image.frontier.values()
-    known = {entry.barrier: entry.place for entry in entries if entry.opening is not None}
-    known |= {barrier: barrier.rpartition("@")[0] for barrier in machine.resolved}
-    return asked in known or asked in known.values()
-
-
 def due_barriers(machine: RunMachine[Any], now: float) -> list[str]:
     """Open barriers whose deadline has passed, in the order of their visits."""
     return [

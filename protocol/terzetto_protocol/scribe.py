@@ -22,6 +22,7 @@ def write_of(
     fold: Fold[Any],
     record: Record,
     events: Sequence[DurableEvent],
+    *,
     expect: int,
     before: RunStatus | None,
     rows: tuple[BarrierRow, ...],

@@ -9,7 +9,7 @@ from .fold import Fold, Pending
 from .ids import event_id
 from .inputs import NodeFinished as VisitEnded
 from .limits import RUN_AHEAD
-from .receipts import Receipt
+from .receipts import AlreadyResolved, Receipt
 from .records import BarrierRow, Detail, Kind, Record, Resolution, Step, Write
 from .scribe import RESTING, closed_row, dropped_rows, encode_record, opened_row, write_of
 from .state import Entry
@@ -64,8 +64,8 @@ class Stage(Generic[S]):
         self.announced: RunStatus | None = fold.image.status
         """The status of rest that was announced last."""
         self.effects: list[Effect] = []
-        self.resolved: dict[str, Resolution] = {}
-        """How barriers were resolved since this machine was made, for those who come second."""
+        self.resolved: dict[str, AlreadyResolved] = {}
+        """How barriers were resolved, for those who come second; who loads a run says what its store knows."""
 
     @property
     def at_rest(self) -> bool:
@@ -129,7 +129,7 @@ class Stage(Generic[S]):
         if self.logged:
             if state is None and status in RESTING:
                 state = self.fold.try_pack()
-            self._write(write_of(self.fold, record, events, expect, before, rows, state))
+            self._write(write_of(self.fold, record, events, expect=expect, before=before, rows=rows, state=state))
         if self.settled:
             self.durable = record.seq
         for event in events:

@@ -1,6 +1,7 @@
 """`terzetto decide`, `cancel` and `resume`: what is said to a run that another process may own."""
 
 from argparse import Namespace
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ from msgspec import Raw, Struct
 from terzetto_protocol.codec import check_json, pack
 from terzetto_protocol.commands import Cancel, Command, Decide, Resume
 from terzetto_protocol.decisions import Approve, Choose, Confirm, Decision, Fail, Recorded, Reject, Retry, name_of
+from terzetto_protocol.errors import IllegalTransition
 from terzetto_protocol.graph import unbind
 from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, DecisionTaken, Denied, Receipt, Resumed
 from terzetto_protocol.records import BarrierRow, RunRow
@@ -152,7 +154,8 @@ async def _resume_here(args: Namespace, output: Output, row: RunRow) -> int:
         run = runtime.get(row.run_id)
         place = await again(runtime, run, output)
         if await run.status() is RunStatus.PAUSED:
-            await run.resume()
+            with suppress(IllegalTransition):  # a resume that was recorded before is carried out in this very moment
+                await run.resume()
         return place
 
     return await carry(args, output, found, begin)

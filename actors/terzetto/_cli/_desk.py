@@ -1,6 +1,7 @@
 """Who decides: a flag, the person at this terminal, or somebody at another one."""
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from getpass import getuser
@@ -16,7 +17,7 @@ from terzetto_protocol.views import BarrierView
 
 from .._runtime import Run
 from ._output import Output
-from ._words import short, typed
+from ._words import clock, short, typed
 
 _LINE: Final = 4096
 """Characters that a terminal gives at once, at most."""
@@ -43,6 +44,8 @@ class Desk:
     """The exits of a barrier, by its name."""
     present: Callable[[BarrierView], None]
     """Shows what is to be decided."""
+    auto: bool = False
+    """Whether the run approves its barriers by itself."""
     stay: bool = False
     """Whether to wait for a decision from elsewhere."""
     decision: Decision | None = None
@@ -51,11 +54,12 @@ class Desk:
 
     def attends(self, barrier: BarrierView) -> bool:
         """Whether somebody will answer while this command runs."""
-        return self.output.terminal or self.stay or self.answers(barrier)
+        return self.output.terminal or self.stay or self._answered(barrier)
 
-    def answers(self, barrier: BarrierView) -> bool:
-        """Whether the command line has the answer."""
-        return self.decision is not None and not barrier.reconcile
+    def _answered(self, barrier: BarrierView) -> bool:
+        """Whether the command line, or the run itself, has the answer."""
+        approves = self.auto and "approved" in self.exits(barrier.name)
+        return not barrier.reconcile and (approves or self.decision is not None)
 
     async def serve(
         self,
@@ -69,16 +73,19 @@ class Desk:
             task_status.started(scope)
             async with self._busy:  # one question at a time
                 self.present(barrier)
-                if self.decision is not None and not barrier.reconcile:
+                if not self._answered(barrier):
+                    if not self.output.terminal or not await self._converse(run, barrier):
+                        self.tell_how(run.run_id, barrier)
+                elif self.decision is not None:
                     await run.decide(barrier.barrier, self.decision, source=person())
-                elif not self.output.terminal or not await self._converse(run, barrier):
-                    self.tell_how(run.run_id, barrier)
 
     def tell_how(self, run_id: str, barrier: BarrierView) -> None:
         """Say what to type at another terminal."""
-        flags = [f"--{word}" for word in choices(barrier, self.exits(barrier.name))]
-        command = typed("decide", run_id, barrier.barrier, flags[0], "--store", self.store)
-        self.output.line(f"Decide it from any terminal (or with {' or '.join(flags[1:])}):")
+        words = choices(barrier, self.exits(barrier.name))
+        flags = [["--choose", word] if isinstance(words[word](""), Choose) else [f"--{word}"] for word in words]
+        command = typed("decide", run_id, barrier.barrier, *flags[0], "--store", self.store)
+        others = f" (or with {' or '.join(map(shlex.join, flags[1:]))})" if flags[1:] else ""
+        self.output.line(f"Decide it from any terminal{others}:")
         self.output.line(f"  {command}", copied=True)
         if self.output.json_mode:
             self.output.note(f"{barrier.barrier} waits for a decision: {command}")
@@ -160,8 +167,8 @@ def present_payload(output: Output) -> Callable[[BarrierView], None]:
     """Shows a barrier's payload as JSON."""
 
     def present(barrier: BarrierView) -> None:
-        asks = "what became of its effect?" if barrier.reconcile else "decide"
-        shown = "" if barrier.payload is None else f" {short(barrier.payload)}"
-        output.line(f"{barrier.barrier}: {asks}{shown}", "yellow")
+        asks = "asks what became of its effect" if barrier.reconcile else "waits for a decision"
+        shown = "" if barrier.payload is None else f": {short(barrier.payload)}"
+        output.line(f"{clock(barrier.opened)}  {barrier.barrier} {asks}{shown}", "yellow")
 
     return present

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final, cast
 
-from terzetto_protocol.errors import ActorStopped, Malformed, StoreError, TerzettoError
+from terzetto_protocol.errors import ActorStopped, GraphError, Malformed, StoreError, TerzettoError
 
 from ._exits import Exit, Stop
 
@@ -41,6 +41,8 @@ def _explain_leaf(error: BaseException) -> Stop | None:
             return Stop(f"the store is damaged: {error} (`terzetto doctor --deep` looks at all of it)", Exit.STORE)
         case StoreError() | ActorStopped():
             return Stop(str(error), Exit.STORE)
+        case GraphError(graph=graph, mistakes=(mistake,)):
+            return Stop(f"graph {graph!r} cannot be used: {mistake}")
         case TerzettoError():
             return Stop(str(error))
         case OSError():

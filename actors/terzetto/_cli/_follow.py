@@ -53,6 +53,9 @@ class Follower:
                 rest = RunStatus.PAUSED if await self.run.status() is RunStatus.PAUSED else await self._parked()
                 while rest is None:
                     batch = await events.take()
+                    if not batch:  # its last event was seen before
+                        rest = await self.run.status()
+                        break
                     self.saw(batch)
                     rest = await self._take(nursery, batch) or await self._parked()
             nursery.cancel_scope.cancel(reason="the run is at rest")
@@ -107,7 +110,10 @@ class EventPrinter:
     def __call__(self, items: Sequence[StreamItem]) -> None:
         """Show them; not a checkpoint."""
         for item in items:
-            if not isinstance(item, Cursor | Heartbeat):
+            # What a barrier asks is shown when it is asked, and how a run ended with its state.
+            if not isinstance(item, Cursor | Heartbeat) and (
+                self.output.json_mode or not isinstance(item, BarrierOpened | RunEnded)
+            ):
                 self._show(item)
 
     def _show(self, item: StreamItem) -> None:

@@ -77,6 +77,7 @@ async def carry(args: Namespace, output: Output, found: Found, begin: Begin) -> 
         nonlocal run_id
         run, after = await begin(runtime)
         run_id = run.run_id
+        desk.auto = (await runtime.row(run_id)).header.auto_approve
         rest = await Follower(runtime, run, desk, EventPrinter(output)).to_rest(after=after)
         if rest in TERMINAL:
             _tell_end(output, graph, await run.result())
