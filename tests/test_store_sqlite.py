@@ -18,8 +18,9 @@ import trio
 from apsw.ext import query_info
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from terzetto.stores import MemoryStore, SqliteStore
+from terzetto.stores import MemoryStore, SqliteStore, _sqlite_file
 from terzetto.stores._schema import APPLICATION_ID, VERSION
+from terzetto.stores._sqlite_file import OwnerLock
 from terzetto.testing._store_laws import applied, barrier, claim, first, follow, header, posted, started
 from terzetto_protocol.errors import (
     StoreError,
@@ -72,6 +73,7 @@ async def test_pragmas(path, level, number) -> None:
             "synchronous": number,
             "application_id": APPLICATION_ID,
             "user_version": VERSION,
+            "busy_timeout": 5000,
         }.items():
             assert store._connection.execute(f"pragma {name}").fetchall() == [(wanted,)], name
         health = await store.health()
@@ -126,6 +128,9 @@ async def test_an_everyday_commit_is_one_statement(path) -> None:
             statements.clear()
             await applied(store, *(follow(name, seq) for seq in (3, 4, 5) for name in names[1:]))
             assert statements == ["begin", "append 16", "append 4", "append 1", "commit"]
+            statements.clear()
+            await applied(store, follow("run-05", 6), follow("run-05", 7), follow("run-05", 8, moved=True))
+            assert statements == ["begin", "append 1", "append 1", "update", "commit"]
 
 
 @in_time
@@ -153,6 +158,7 @@ async def test_no_statement_walks_through_a_table(path) -> None:
     tables = "commits|runs|snapshots|barriers|inbox|r|c"
     walks = [plan for plan in plans if re.search(rf"SCAN ({tables})\b(?! USING INDEX)", plan)]
     assert walks == []
+    assert any("SEARCH r USING INDEX runs_status" in plan for plan in plans)
 
 
 @in_time
@@ -183,6 +189,28 @@ async def test_a_second_owner_is_refused(path) -> None:
     assert sorted(file.name for file in path.parent.iterdir()) == ["alias.db", "runs.db"]
     async with SqliteStore(path.parent / "alias.db") as store:
         assert len(await store.records("r")) == 2
+
+
+def test_a_lock_on_a_removed_file_is_no_lock(path, monkeypatch) -> None:
+    """Whoever opened the owner's file just before its holder removed it does not end up with a lock of its own."""
+    locks = [OwnerLock(str(path)) for _ in range(3)]
+    take, tries = _sqlite_file._lock, []
+
+    def late(fd: int) -> bool:
+        tries.append(fd)
+        if len(tries) == 1:  # the holder leaves, and another comes and goes, between our opening and our locking
+            locks[1].acquire()
+            locks[1].release()
+        return take(fd)
+
+    monkeypatch.setattr(_sqlite_file, "_lock", late)
+    locks[0].acquire()
+    with pytest.raises(StoreInUse):
+        locks[2].acquire()
+    locks[0].release()
+    locks[2].acquire()
+    locks[2].release()
+    assert list(path.parent.iterdir()) == []
 
 
 OWNER = """
@@ -307,6 +335,17 @@ async def test_a_guest_makes_no_store(path) -> None:
 
 
 @in_time
+async def test_a_store_is_made_whole_or_not_at_all(path, monkeypatch) -> None:
+    """Whoever dies while making the tables leaves an empty store, which the next owner makes."""
+    with monkeypatch.context() as patch:
+        patch.setattr(_sqlite_file, "TABLES", _sqlite_file.TABLES + "create table oops")
+        with pytest.raises(StoreUnavailable, match="opening failed"):
+            await SqliteStore(path).__aenter__()
+    async with SqliteStore(path) as store:
+        await started(store)
+
+
+@in_time
 async def test_a_newer_schema_is_refused(path) -> None:
     async with SqliteStore(path) as store:
         await started(store)
@@ -391,16 +430,16 @@ async def test_a_failed_sync(path, disk) -> None:
         disk.fail_after = 0
         with pytest.raises(StoreUnavailable, match=r"commit failed: .*nothing is trusted to this connection until"):
             await store.commit(writes[2:])
-        disk.fail_after = None
         for call in (store.commit(writes[2:]), store.run("r"), store.records("r"), store.posted()):
             with pytest.raises(StoreUnavailable, match="nothing is trusted to this connection until `reopen`"):
                 await call
         assert "commit failed" in (await store.health()).problems[0]
         before = store._connection
-        await store.reopen()
+        await store.reopen()  # while nothing can be synced, what is in the log must not become the truth
         assert store._connection is not before
         assert (await store.health(deep=True)).problems == ()
         assert await store.records("r") == bodies(*writes[:2]), "what failed is not there"
+        disk.fail_after = None
         await applied(store, *writes[2:])
         assert await store.records("r") == bodies(*writes)
     async with SqliteStore(path) as store:

@@ -112,31 +112,32 @@ async def steer(runtime: terzetto.Runtime, run: terzetto.Run[Draft]) -> None:
     await runtime.submit(graph, Lazy())  # W31 mypy: misc / pyright: reportArgumentType
     await runtime.submit(graph, Draft(), run_id=7)  # W32 mypy: arg-type / pyright: reportArgumentType
     await runtime.submit(graph, Draft(), metadata={"a": []})  # W33 mypy: dict-item / pyright: reportArgumentType
-    await run.decide("sign-off", True)  # W34 mypy: arg-type / pyright: reportArgumentType
-    await run.decide(sign_off, "approve")  # W35 mypy: arg-type / pyright: reportArgumentType
-    await run.decide(sign_off, terzetto.Reject(404))  # W36 mypy: arg-type / pyright: reportArgumentType
-    await run.decide(write, terzetto.Approve())  # W37 mypy: arg-type / pyright: reportArgumentType
-    run.result()  # W38 mypy: unused-coroutine / pyright: reportUnusedCoroutine
-    print((await run.result()).state.nope)  # W39 mypy: attr-defined / pyright: reportAttributeAccessIssue
-    print(await run.state().text)  # W40 mypy: attr-defined / pyright: reportAttributeAccessIssue
-    terzetto.bind(graph, 3)  # W41 mypy: misc / pyright: reportArgumentType
-    terzetto.bind(graph)  # W42 mypy: call-arg / pyright: reportCallIssue
-    terzetto.open_runtime("sqlite:x.db", graphs=[graph])  # W43 mypy: list-item / pyright: reportArgumentType
-    terzetto.open_runtime("sqlite:x.db", graphs=plain)  # W44 mypy: arg-type / pyright: reportArgumentType
-    await terzetto.run(plain, Lazy())  # W45 mypy: misc / pyright: reportArgumentType
-    await terzetto.run(plain, Draft(), decider=hasty)  # W46 mypy: arg-type / pyright: reportArgumentType
-    await write(context(Draft()))  # W47 mypy: arg-type / pyright: reportArgumentType
+    await runtime.run(plain, Draft(), max_step=3)  # W34 mypy: call-arg / pyright: reportCallIssue
+    await run.decide("sign-off", True)  # W35 mypy: arg-type / pyright: reportArgumentType
+    await run.decide(sign_off, "approve")  # W36 mypy: arg-type / pyright: reportArgumentType
+    await run.decide(sign_off, terzetto.Reject(404))  # W37 mypy: arg-type / pyright: reportArgumentType
+    await run.decide(write, terzetto.Approve())  # W38 mypy: arg-type / pyright: reportArgumentType
+    run.result()  # W39 mypy: unused-coroutine / pyright: reportUnusedCoroutine
+    print((await run.result()).state.nope)  # W40 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    print(await run.state().text)  # W41 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    terzetto.bind(graph, 3)  # W42 mypy: misc / pyright: reportArgumentType
+    terzetto.bind(graph)  # W43 mypy: call-arg / pyright: reportCallIssue
+    terzetto.open_runtime("sqlite:x.db", graphs=[graph])  # W44 mypy: list-item / pyright: reportArgumentType
+    terzetto.open_runtime("sqlite:x.db", graphs=plain)  # W45 mypy: arg-type / pyright: reportArgumentType
+    await terzetto.run(plain, Lazy())  # W46 mypy: misc / pyright: reportArgumentType
+    await terzetto.run(plain, Draft(), decider=hasty)  # W47 mypy: arg-type / pyright: reportArgumentType
+    await write(context(Draft()))  # W48 mypy: arg-type / pyright: reportArgumentType
 
 
 # Speaking to actors
 
 
 async def speak(address: terzetto.Address[Question | Reminder, str]) -> int:
-    await address.tell("hello")  # W48 mypy: arg-type / pyright: reportArgumentType
-    address.tell_nowait(3)  # W49 mypy: arg-type / pyright: reportArgumentType
+    await address.tell("hello")  # W49 mypy: arg-type / pyright: reportArgumentType
+    address.tell_nowait(3)  # W50 mypy: arg-type / pyright: reportArgumentType
     single, _ = terzetto.open_mailbox("clerk", Question)
-    await single.tell(Reminder(1.0))  # W50 mypy: arg-type / pyright: reportArgumentType
-    return await address.ask(Question("how many?"))  # W51 mypy: return-value / pyright: reportReturnType
+    await single.tell(Reminder(1.0))  # W51 mypy: arg-type / pyright: reportArgumentType
+    return await address.ask(Question("how many?"))  # W52 mypy: return-value / pyright: reportReturnType
 
 
 # Reading a stream
@@ -145,6 +146,6 @@ async def speak(address: terzetto.Address[Question | Reminder, str]) -> int:
 def read(event: terzetto.Event) -> None:
     match event:
         case terzetto.TextChunk():
-            print(event.txt)  # W52 mypy: attr-defined / pyright: reportAttributeAccessIssue
+            print(event.txt)  # W53 mypy: attr-defined / pyright: reportAttributeAccessIssue
         case _:
-            print(event.node)  # W53 mypy: union-attr / pyright: reportAttributeAccessIssue
+            print(event.node)  # W54 mypy: union-attr / pyright: reportAttributeAccessIssue

@@ -39,7 +39,7 @@ async def demo(args: Namespace, output: Output) -> int:
     if row is not None and row.status not in TERMINAL and args.fresh:
         output.note(f"the last audit, {row.run_id}, is {row.status}: it goes on, and no fresh one is made")
     screen.asks = not args.approve and args.reject is None
-    desk = Desk(output, place.store, exits_of(audit), screen.present, not args.no_wait, _decision(args))
+    desk = Desk(output, place.store, exits_of(audit), screen.present, stay=not args.no_wait, decision=_decision(args))
     try:
         return await _Demo(place, screen, desk).carry(fresh=args.fresh)
     except StoreInUse as error:

@@ -61,22 +61,16 @@ class Desk:
         approves = self.auto and "approved" in self.exits(barrier.name)
         return not barrier.reconcile and (approves or self.decision is not None)
 
-    async def serve(
-        self,
-        run: Run[Any],
-        barrier: BarrierView,
-        *,
-        task_status: trio.TaskStatus[trio.CancelScope] = trio.TASK_STATUS_IGNORED,
-    ) -> None:
-        """See to one barrier until it is resolved or the scope is cancelled, which takes nothing back. A checkpoint."""
-        with trio.CancelScope() as scope:
-            task_status.started(scope)
+    async def serve(self, run: Run[Any], barrier: BarrierView, scope: trio.CancelScope) -> None:
+        """See to one barrier until the scope is cancelled, which takes nothing back. A checkpoint."""
+        with scope:
             async with self._busy:  # one question at a time
-                self.present(barrier)
                 if not self._answered(barrier):
+                    self.present(barrier)
                     if not self.output.terminal or not await self._converse(run, barrier):
                         self.tell_how(run.run_id, barrier)
                 elif self.decision is not None:
+                    self.present(barrier)
                     await run.decide(barrier.barrier, self.decision, source=person())
 
     def tell_how(self, run_id: str, barrier: BarrierView) -> None:

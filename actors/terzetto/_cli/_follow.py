@@ -18,7 +18,7 @@ from terzetto_protocol.events import (
     payload_of,
 )
 from terzetto_protocol.limits import INBOX_POLL
-from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.views import BarrierView, barrier_view, event_view, plain
 
 from .._runtime import Run, Runtime
@@ -36,6 +36,8 @@ class Follower:
     desk: Desk
     saw: Callable[[Sequence[StreamItem]], None]
     """Shows items; must not wait."""
+    _seen: int = 0
+    _may_rest: bool = True
     _asked: dict[str, trio.CancelScope] = field(factory=dict[str, trio.CancelScope])
     _unattended: dict[str, BarrierView] = field(factory=dict[str, BarrierView])
 
@@ -45,60 +47,62 @@ class Follower:
         Args:
             after: the last event that was shown already; None for all.
         """
+        self._seen = after or 0
         async with trio.open_nursery() as nursery:
             async with self.run.events(last_event_id=after) as events:
-                # Asked for after the subscription began: what is resolved from here on is told by an event.
-                for row in await self.run.barriers():
-                    await self._open(nursery, barrier_view(row))
-                rest = RunStatus.PAUSED if await self.run.status() is RunStatus.PAUSED else await self._parked()
-                while rest is None:
-                    batch = await events.take()
-                    if not batch:  # its last event was seen before
-                        rest = await self.run.status()
-                        break
-                    self.saw(batch)
-                    rest = await self._take(nursery, batch) or await self._parked()
+                # Read after the subscription began: whatever is resolved from here on is told by an event.
+                goal = (await self.runtime.row(self.run.run_id)).event_id
+                waiting = await self.run.barriers()
+                while self._seen < goal and (batch := await events.take()):
+                    self._take(nursery, batch)
+                for row in waiting:
+                    if row.barrier not in self._asked:
+                        self._open(nursery, barrier_view(row))
+                while (rest := await self._at_rest()) is None and (batch := await events.take()):
+                    self._take(nursery, batch)
             nursery.cancel_scope.cancel(reason="the run is at rest")
-        return rest
+        return rest or await self.run.status()
 
-    async def _take(self, nursery: trio.Nursery, batch: Sequence[StreamItem]) -> RunStatus | None:
+    def _take(self, nursery: trio.Nursery, batch: Sequence[StreamItem]) -> None:
+        self.saw(batch)
         for item in batch:
             match item:
                 case BarrierOpened():
                     payload = plain(payload_of(item))
                     view = BarrierView(item.barrier, item.name, item.at, item.deadline, payload, item.reconcile)
-                    await self._open(nursery, view)
+                    self._open(nursery, view)
                 case BarrierResolved(barrier=barrier):
                     self._close(barrier)
-                case RunPaused():
-                    return RunStatus.PAUSED
-                case RunEnded(status=status):
-                    return status
+                case RunPaused() | RunEnded():
+                    self._may_rest = True
                 case _:
                     pass
-        return None
+        self._seen = max([self._seen, *(getattr(item, "id", 0) for item in batch)])
 
-    async def _open(self, nursery: trio.Nursery, barrier: BarrierView) -> None:
-        if barrier.barrier in self._asked:
+    def _open(self, nursery: trio.Nursery, barrier: BarrierView) -> None:
+        scope = self._asked.get(barrier.barrier)
+        if scope is not None and not scope.cancel_called:
             return
-        self._asked[barrier.barrier] = await nursery.start(self.desk.serve, self.run, barrier)
+        scope = self._asked[barrier.barrier] = trio.CancelScope()
+        nursery.start_soon(self.desk.serve, self.run, barrier, scope)
         if not self.desk.attends(barrier):
             self._unattended[barrier.barrier] = barrier
 
     def _close(self, barrier: str) -> None:
         self._unattended.pop(barrier, None)
-        scope = self._asked.pop(barrier, None)
-        if scope is not None:
-            scope.cancel(reason="the barrier was resolved")
+        self._asked.setdefault(barrier, trio.CancelScope()).cancel(reason="the barrier was resolved")
 
-    async def _parked(self) -> RunStatus | None:
-        """AWAITING_INPUT when nothing goes on and nobody has decided or will do it here, else None. A checkpoint."""
-        if not self._unattended:
+    async def _at_rest(self) -> RunStatus | None:
+        """The status in which nothing goes on and nobody here will change that, or None. A checkpoint."""
+        if not self._may_rest and not self._unattended:
             return None
+        self._may_rest, status = False, await self.run.status()
+        if status is not RunStatus.AWAITING_INPUT or not self._unattended:
+            return status if status in TERMINAL or status is RunStatus.PAUSED else None
         # A decision that was recorded before this process owned the store is carried out, or denied, first.
         while self.runtime.store.shared and await self.runtime.store.posted(limit=1):  # noqa: ASYNC110 - nobody tells
             await trio.sleep(INBOX_POLL)
-        return RunStatus.AWAITING_INPUT if await self.run.status() is RunStatus.AWAITING_INPUT else None
+        return status if await self.run.status() is status else None
 
 
 @define

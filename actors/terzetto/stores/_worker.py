@@ -95,7 +95,7 @@ class WorkerThread:
             StoreUnavailable: the call did not end in time, or an earlier one still has not.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        if self._running is not None or self._closed or self._line:
+        if self._running is not None or self._closed:
             await self._wait_turn(what)
         job = _Job(what, trio.lowlevel.current_task(), fn, args)
         self._running = job

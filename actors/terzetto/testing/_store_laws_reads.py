@@ -135,8 +135,8 @@ async def long_histories_are_read_whole(store: Store) -> None:
     """Several thousand commits, from any place."""
     await started(store)
     bodies = [follow(seq=seq).body for seq in range(3, 3003)]
-    for start in range(3, 3003, 10):  # many pieces
-        await applied(store, *(follow(seq=seq) for seq in range(start, start + 10)))
+    for start in range(3, 3003, 5):  # many pieces
+        await applied(store, *(follow(seq=seq) for seq in range(start, start + 5)))
     expect(await store.records("r", after=2), bodies, "all")
     expect(await store.records("r", after=1000, limit=1500), bodies[998:2498], "the middle")
     expect(await store.records_by_event("r", after_event=20_000), bodies[1998:], "by event")

@@ -49,6 +49,7 @@ async def a_taken_id_exists(store: Store) -> None:
     other = first(header=header(graph="other", key="k"), body=b"other", snapshot=b"other", barriers=(barrier(),))
     await applied(store, mine)
     expect(await store.commit([other]), [Exists(row_after(mine))], "the id is taken")
+    expect(await store.commit([first(seq=2, body=b"2")]), [Exists(row_after(mine))], "whatever its seq says")
     await _nothing_else(store, "r", mine)
     expect(await store.run_by_key("k"), None, "the key of a refused write is free")
     expect(await store.snapshot("r"), (1, b"snapshot 1"), "the snapshot of a refused write is not there")
@@ -137,7 +138,7 @@ async def other_content_is_rejected(store: Store) -> None:
 async def a_hole_is_rejected(store: Store) -> None:
     """Commits of a run follow one another from 1 on; nothing is written that would leave a hole."""
     writes = await started(store)
-    for hole in (follow(seq=4), claim(seq=4, epoch=2), follow(seq=9)):
+    for hole in (follow(seq=4), claim(seq=4, epoch=2), follow(seq=9), follow(seq=0), follow(seq=-1)):
         [outcome] = await store.commit([hole])
         expect(type(outcome), Rejected, "only commit 3 follows 2, also when it comes alone")
     outcomes = await store.commit([follow(seq=4), claim(seq=5, epoch=2), follow(seq=3), follow(seq=5)])
@@ -171,6 +172,9 @@ async def a_refusal_leaves_the_others_alone(store: Store) -> None:
     expect([type(outcome) for outcome in await store.commit(group)], wanted, "each for itself")
     lengths = {name: len(await store.records(name)) for name in "abcde"}
     expect(lengths, {"a": 4, "b": 3, "c": 3, "d": 3, "e": 1}, "commits that are there")
+    pair = [follow("b", 4), follow("b", 5, expect=2, epoch=2)]
+    expect(await store.commit(pair), [_OK, Stale(1)], "a neighbour of another epoch is no part of it")
+    expect(len(await store.records("b")), 4, "the one that was applied")
 
 
 @BOOK.law
