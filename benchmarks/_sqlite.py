@@ -39,6 +39,7 @@ def contests(sizes: Sizes, folder: str | None) -> list[Contest]:
             ours=partial(_one, folder, "pure", sizes.ahead),
             raw=raw,
             against=_RAW,
+            turns=2,
         ),
         Contest(
             name="sqlite_100",
@@ -48,6 +49,7 @@ def contests(sizes: Sizes, folder: str | None) -> list[Contest]:
             raw=raw,
             against=_RAW,
             aim=6.0,
+            turns=2,
         ),
     ]
 

@@ -1,5 +1,6 @@
 """The work that every chain does in a step: count, and shift a log of ten lines."""
 
+from collections.abc import Callable
 from time import perf_counter
 
 import trio
@@ -33,7 +34,7 @@ Ctx = terzetto.NodeContext[Tally, int]
 Chain = terzetto.Graph[Tally, int]
 
 
-def chain_graph(effects: terzetto.Effects = "repeatable") -> Chain:
+def chain_graph(effects: terzetto.Effects = "repeatable", when: Callable[[Tally], bool] | None = None) -> Chain:
     """One node that follows itself, until as many steps were made as its deps say."""
     graph = terzetto.Graph("chain", state=Tally, mutations=[Counted], deps=int)
 
@@ -45,7 +46,7 @@ def chain_graph(effects: terzetto.Effects = "repeatable") -> Chain:
             ctx.end()
 
     graph.start(step)
-    graph.edge(step, step)
+    graph.edge(step, step, when=when)
     return graph
 
 

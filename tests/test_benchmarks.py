@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 KEYS = {"name", "work", "ours", "against", "ratio", "min", "max", "aim", "met"}
 NAMES = [
     "chain",
+    "chain_when",
     "memory",
     "sqlite",
     "sqlite_pure",

@@ -63,7 +63,19 @@ def test_a_person_may_let_it_start_again_once():
     assert (len(driver.receipts["d1"]), len(driver.receipts["d2"])) == (1, 1)
 
 
-@pytest.mark.xfail(reason="both questions have the id a@1: its k never rises", raises=AssertionError)
+def test_one_owner_may_ask_twice_about_a_visit():
+    driver = lost(sketch("a:once"))
+    driver.decide(Retry(), "d1")
+    driver.halt(hard=True)
+    driver.leave()
+    driver.claim()
+    assert driver.status is _R.AWAITING_INPUT
+    driver.decide(Confirm(), "d2")
+
+    assert [receipt.barrier for name in ("d1", "d2") for receipt in driver.receipts[name]] == ["a@1", "a@1.1"]
+    assert driver.status is _R.SUCCEEDED
+
+
 def test_an_answer_to_the_first_question_is_no_answer_to_the_second():
     """6.1: Id = (run, path, visit, name, k); 6.5: a decision for another id never disturbs a wait."""
     driver = lost(sketch("a:once"))

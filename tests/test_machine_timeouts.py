@@ -100,7 +100,6 @@ def test_a_run_may_approve_everything_by_itself():
     driver.settle()
 
 
-@pytest.mark.xfail(reason="a parked run has no owner, and nobody comes back to approve", raises=AssertionError)
 def test_auto_approve_outlives_the_process_that_opened_the_barrier():
     """6.7: `auto_approve=True` on the run approves, whoever carries it."""
     driver = Driver(sketch("gate:barrier"), acks="later", auto_approve=True)
@@ -108,6 +107,7 @@ def test_auto_approve_outlives_the_process_that_opened_the_barrier():
     driver.claim()
     opening = next(number for number, write in enumerate(driver.sent) if write.barriers)
     driver.crash(keep=opening + 1)
+    driver.fire()
 
     assert driver.status is not _R.AWAITING_INPUT
 

@@ -111,8 +111,10 @@ async def test_ready_together_a_cancel_beats_both(autojump_clock, store, attempt
                 receipts[name] = error
 
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(at_the_deadline, "decision", run.decide, "ask", Approve())
             nursery.start_soon(at_the_deadline, "cancel", run.cancel)
         assert "stopped" == receipts["cancel"].outcome
+        assert not isinstance(receipts["decision"], DecisionTaken)
         assert RunStatus.CANCELLED is (await run.result()).status
 
 

@@ -57,6 +57,11 @@ def test_wrong_urls(url, said) -> None:
     assert "known forms: memory:, sqlite:FILE" in str(caught.value)
 
 
+def test_the_constructor_refuses_what_the_url_refuses() -> None:
+    with pytest.raises(InvalidRequest, match="synchronous is full or normal, not 'off'"):
+        SqliteStore("runs.db", synchronous="off")
+
+
 def test_memory_has_no_guests() -> None:
     with pytest.raises(InvalidRequest, match="has no guests"):
         open_store("memory:", guest=True)

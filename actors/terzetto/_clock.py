@@ -8,6 +8,7 @@ import trio
 import trio.lowlevel
 
 _SYSTEM_CLOCK: Final = "SystemClock"
+_OFFSET: Final = trio.lowlevel.RunVar[float]("_OFFSET")
 
 
 def wall_clock() -> Callable[[], float]:
@@ -17,5 +18,6 @@ def wall_clock() -> Callable[[], float]:
     """
     if type(trio.lowlevel.current_clock()).__name__ == _SYSTEM_CLOCK:
         return time.time
-    offset = time.time() - trio.current_time()
+    offset = _OFFSET.get(time.time() - trio.current_time())
+    _OFFSET.set(offset)  # every runtime of this trio.run tells the same time, also one that is opened later
     return lambda: offset + trio.current_time()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import trio
-from attrs import frozen
+from attrs import define, field, frozen
 
 from terzetto_protocol.admission import Admission, same_run
 from terzetto_protocol.backoff import LONGEST
@@ -92,6 +92,17 @@ class _Arrival:
             await self.slot.wait()
 
 
+_TIMEOUT, _DECISION, _CANCEL = range(3)
+
+
+@define(eq=False)
+class _Line:
+    """Who is about to speak to a run: a cancel goes before a decision, and that before a timeout."""
+
+    ranks: list[int] = field(factory=list[int])
+    moved: trio.Event = field(factory=trio.Event)
+
+
 class Supervisor:
     """Index, admission, recovery, timers, drain."""
 
@@ -124,6 +135,7 @@ class Supervisor:
         """The run and the slot of every command that is not answered yet, by the command's id."""
         self._enders: dict[str, list[Slot[Result[Any]]]] = {}
         self._unclaimed: dict[str, str] = {}
+        self._lines: dict[str, _Line] = {}
         self._timers = Timers(clock)
         self._look = trio.Event()
         self._quiet = trio.Event()
@@ -212,7 +224,7 @@ class Supervisor:
             Refused: the barrier is not open, or does not take this decision; it keeps waiting.
             UnknownRun: no run has this id.
         """
-        actor = await self._actor(command.run_id)
+        actor = await self._in_line(command.run_id, _DECISION)
         try:
             barrier = name_barrier(actor.machine, command.barrier)
         except Refused:
@@ -225,13 +237,15 @@ class Supervisor:
     async def cancel(self, command: Cancel) -> CancelReceipt:
         """End a run; `requested` and `stopped` are durable when they are told. A checkpoint."""
         self._check_alive()
-        if command.run_id not in self._actors:
+        try:
+            actor = await self._in_line(command.run_id, _CANCEL)
+        except UnknownRun:
+            return CancelReceipt(command.run_id, "unknown", None, self.store.durable)
+        except Refused:
             row = await self.store.run(command.run_id)
-            if row is None:
-                return CancelReceipt(command.run_id, "unknown", None, self.store.durable)
-            if row.status in TERMINAL:
-                return CancelReceipt(command.run_id, "already_terminal", row.status, self.store.durable)
-        actor = await self._actor(command.run_id)
+            if row is None or row.status not in TERMINAL:
+                raise
+            return CancelReceipt(command.run_id, "already_terminal", row.status, self.store.durable)
         msg = CancelRequested(command.reason, self.clock(), command.command_id)
         receipt = await self._command(actor, msg, command.command_id)
         assert isinstance(receipt, CancelReceipt)
@@ -239,8 +253,25 @@ class Supervisor:
 
     async def resume(self, command: Resume) -> Receipt:
         """Let a paused run go on; the answer is durable. A checkpoint."""
-        actor = await self._actor(command.run_id)
+        actor = await self._in_line(command.run_id, _DECISION)
         return await self._command(actor, ResumeRequested(self.clock(), command.command_id), command.command_id)
+
+    async def _in_line(self, run_id: str, rank: int) -> RunActor:
+        """The run's actor, once nobody who goes before is about to speak to it; speak before the next checkpoint."""
+        line = self._lines.setdefault(run_id, _Line())
+        line.ranks.append(rank)
+        try:
+            actor = await self._actor(run_id)
+            while max(line.ranks) > rank:
+                await line.moved.wait()
+                actor = await self._actor(run_id)
+            return actor
+        finally:
+            line.ranks.remove(rank)
+            line.moved.set()
+            line.moved = trio.Event()
+            if not line.ranks:
+                self._lines.pop(run_id)
 
     async def _command(self, actor: RunActor, msg: Input, command_id: str) -> Receipt:
         _, slot = self._slots.setdefault(command_id, (actor.run_id, Slot()))
@@ -495,8 +526,9 @@ class Supervisor:
 
     async def _fire(self, run_id: str) -> None:
         """A parked run's deadline has passed: its barriers decide by themselves."""
+        await trio.lowlevel.checkpoint()  # whoever is ready at this very moment goes before
         try:
-            actor = await self._actor(run_id)
+            actor = await self._in_line(run_id, _TIMEOUT)
         except StoreUnavailable:
             self._timers.set(run_id, self.clock() + LONGEST)  # it may be back then
             return

@@ -234,7 +234,7 @@ def _visited(number: int, run_id: str, record: Record) -> DurableEvent:
 
 
 def _opened(number: int, run_id: str, at: float, step: Step, opening: Opening) -> DurableEvent:
-    barrier = barrier_id(step.path, step.place, step.visit)
+    barrier = barrier_id(step.path, step.place, step.visit, step.k)
     return BarrierOpened(
         id=number,
         run_id=run_id,

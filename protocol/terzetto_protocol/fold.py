@@ -38,11 +38,13 @@ class Pending(Struct):
     status: VisitStatus = VisitStatus.PENDING
     attempt: int = 0
     opening: Opening | None = None
+    asked: int = 0
+    """How often a decision about this visit was asked for."""
 
     @property
     def barrier(self) -> str:
         """The id under which this visit is decided, if it is a barrier's or an unknown effect's."""
-        return barrier_id(self.path, self.place, self.visit)
+        return barrier_id(self.path, self.place, self.visit, max(0, self.asked - 1))
 
 
 class Image(Struct):
@@ -176,7 +178,7 @@ class Fold(Generic[S]):
         del image.frontier[entry.visit]
         image.visits = visit = image.visits + 1
         entry.visit, entry.place, entry.status = visit, place, VisitStatus.PENDING
-        entry.attempt, entry.opening = 0, None
+        entry.attempt, entry.opening, entry.asked = 0, None, 0
         image.frontier[visit] = entry
 
     def _count_claims(self, record: Record) -> None:
@@ -215,6 +217,7 @@ class Fold(Generic[S]):
         if step.opening is not None:
             self.waiting += entry.status not in _WAITING
             entry.opening = step.opening
+            entry.asked += 1
             entry.status = VisitStatus.UNKNOWN if step.opening.reconcile else VisitStatus.AWAITING_INPUT
 
     def _count(self, step: Step) -> None:

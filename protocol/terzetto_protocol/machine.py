@@ -40,7 +40,7 @@ from .inputs import (
     TimerFired,
 )
 from .limits import CLAIMS
-from .places import Edge, Node
+from .places import Barrier, Edge, Node
 from .receipts import AlreadyResolved, CancelReceipt, DecisionTaken, Resumed
 from .records import Failure, Kind, Note, Opening, Resolution, RunHeader, Step
 from .routing import NoWay, Way, after_failure, after_success
@@ -232,7 +232,7 @@ class RunMachine(Stage[S], Generic[S]):
             self._open(Kind.OPEN, entry, opening, at)
 
     def _open(self, kind: Kind, entry: Pending, opening: Opening, at: float) -> None:
-        step = Step(entry.visit, entry.place, opening=opening, path=entry.path)
+        step = Step(entry.visit, entry.place, opening=opening, path=entry.path, k=entry.asked)
         alone = self.fold.waiting + 1 == len(self.fold.image.frontier)
         self.commit(kind, at, _R.AWAITING_INPUT if alone else self.status, steps=(step,))
 
@@ -242,6 +242,8 @@ class RunMachine(Stage[S], Generic[S]):
             return Failure(FailureCode.UNROUTED, f"the graph has no node or barrier {place!r}")
         options = barrier.options
         deadline = None if options.timeout is None else at + options.timeout
+        if self._approves(barrier):
+            deadline = at  # so that whoever finds it open after a crash approves it at once
         if options.payload is None:
             return Opening(deadline, at=at)
         try:
@@ -459,8 +461,14 @@ class RunMachine(Stage[S], Generic[S]):
         if barrier is None or opening is None or opening.deadline is None or opening.deadline > msg.at:
             raise Refused(self.run_id, f"barrier {msg.barrier} is not due")
         decision: Decision = barrier.options.on_timeout
+        source = "timeout"
+        if self._approves(barrier):
+            decision, source = Approve(), "auto"
         verdict = judge(self.run_id, self.blueprint, entry, decision, timeout=True)
-        self._decide(entry, verdict, Decided(msg.barrier, decision, "timeout", msg.at, slot=msg.slot))
+        self._decide(entry, verdict, Decided(msg.barrier, decision, source, msg.at, slot=msg.slot))
+
+    def _approves(self, barrier: Barrier[S]) -> bool:
+        return self.fold.header.auto_approve and barrier.takes(Approve())
 
     def _auto_approve(self, at: float) -> None:
         """Approve what has opened, one after the other; a barrier that cannot be approved keeps waiting."""
@@ -495,10 +503,7 @@ class RunMachine(Stage[S], Generic[S]):
         if ahead.status is _R.RUNNING and not msg.slot and self.status is _R.AWAITING_INPUT:
             ahead = _Next(_R.QUEUED, ahead.steps)
         resolution = Resolution(entry.barrier, msg.decision, msg.source, msg.command_id, ahead.failure)
-        if verdict.outcome is not _V.PENDING:  # a retried effect may have to be asked about again
-            self.resolved[entry.barrier] = AlreadyResolved(
-                self.run_id, entry.barrier, name_of(msg.decision), msg.source
-            )
+        self.resolved[entry.barrier] = AlreadyResolved(self.run_id, entry.barrier, name_of(msg.decision), msg.source)
         self.commit(
             Kind.DECIDE,
             msg.at,

@@ -86,6 +86,8 @@ class Step(Struct, frozen=True, array_like=True):
     """The counted edge that led here, or -1."""
     opening: Opening | None = None
     path: str = ""
+    k: int = 0
+    """How often this visit was asked about before it opened."""
 
 
 class Record(Struct, frozen=True, array_like=True):

@@ -83,7 +83,7 @@ def opened_row(run_id: str, step: Step, at: float) -> BarrierRow:
     assert step.opening is not None
     return BarrierRow(
         run_id=run_id,
-        barrier=barrier_id(step.path, step.place, step.visit),
+        barrier=barrier_id(step.path, step.place, step.visit, step.k),
         name=step.place,
         visit=step.visit,
         status=BarrierStatus.OPEN,

@@ -245,7 +245,9 @@ def unknown_visits(records: Sequence[Record]) -> tuple[str, ...]:
 
 def _step_view(step: Step) -> StepView:
     node = f"{step.path}/{step.place}" if step.path else step.place
-    return StepView(step.visit, node, "" if step.opening is None else barrier_id(step.path, step.place, step.visit))
+    return StepView(
+        step.visit, node, "" if step.opening is None else barrier_id(step.path, step.place, step.visit, step.k)
+    )
 
 
 def plain(value: object) -> Any:

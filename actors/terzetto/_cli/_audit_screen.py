@@ -61,6 +61,8 @@ class AuditScreen:
         if before and self.total:
             done = f"{self.done:,} of {count(self.total, 'file')}" if self.done < self.total else "all files"
             self.output.line(f"{done} {'was' if self.done == 1 else 'were'} done before, going on")
+        if audit.verdict:
+            self.output.line(f"the sign-off was {audit.verdict}")
         self._move()
 
     def saw(self, items: Sequence[StreamItem]) -> bool:

@@ -151,12 +151,11 @@ async def _resume_here(args: Namespace, output: Output, row: RunRow) -> int:
         raise Stop(f"run {row.run_id!r} is of graph {row.header.graph!r}, and {args.graph} is graph {name!r}")
 
     async def begin(runtime: Runtime) -> tuple[Run[Any], int | None]:
-        run = runtime.get(row.run_id)
-        place = await again(runtime, run, output)
+        run, after = runtime.get(row.run_id), again(output, row)
         if await run.status() is RunStatus.PAUSED:
             with suppress(IllegalTransition):  # a resume that was recorded before is carried out in this very moment
                 await run.resume()
-        return place
+        return run, after
 
     return await carry(args, output, found, begin)
 

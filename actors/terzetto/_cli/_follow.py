@@ -1,7 +1,7 @@
 """Carrying one run from the terminal: its events, its questions, its end."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import trio
 from attrs import define, field
@@ -21,10 +21,14 @@ from terzetto_protocol.limits import INBOX_POLL
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.views import BarrierView, barrier_view, event_view, plain
 
+from .._hub import Subscription
 from .._runtime import Run, Runtime
 from ._desk import Desk
 from ._output import Output
 from ._words import clock, event_line
+
+_INBOX_WAIT: Final = 5.0
+"""Seconds that recorded commands get before their run counts as waiting."""
 
 
 @define
@@ -50,18 +54,32 @@ class Follower:
         self._seen = after or 0
         async with trio.open_nursery() as nursery:
             async with self.run.events(last_event_id=after) as events:
+                await self._hear_inbox()
                 # Read after the subscription began: whatever is resolved from here on is told by an event.
-                goal = (await self.runtime.row(self.run.run_id)).event_id
-                waiting = await self.run.barriers()
-                while self._seen < goal and (batch := await events.take()):
-                    self._take(nursery, batch)
+                goal, waiting = await self._told(), await self.run.barriers()
+                await self._catch_up(nursery, events, goal)
                 for row in waiting:
                     if row.barrier not in self._asked:
                         self._open(nursery, barrier_view(row))
                 while (rest := await self._at_rest()) is None and (batch := await events.take()):
                     self._take(nursery, batch)
+                await self._catch_up(nursery, events, await self._told())
             nursery.cancel_scope.cancel(reason="the run is at rest")
         return rest or await self.run.status()
+
+    async def _told(self) -> int:
+        return (await self.runtime.row(self.run.run_id)).event_id
+
+    async def _catch_up(self, nursery: trio.Nursery, events: Subscription, goal: int) -> None:
+        """Take everything up to the event `goal`, which was told already."""
+        while self._seen < goal and (batch := await events.take()):
+            self._take(nursery, batch)
+
+    async def _hear_inbox(self) -> None:
+        """Let what was recorded before this process owned the store be carried out, or denied. A checkpoint."""
+        with trio.move_on_after(_INBOX_WAIT):
+            while self.runtime.store.shared and await self.runtime.store.posted(limit=1):  # noqa: ASYNC110 - nobody tells
+                await trio.sleep(INBOX_POLL)
 
     def _take(self, nursery: trio.Nursery, batch: Sequence[StreamItem]) -> None:
         self.saw(batch)
@@ -99,9 +117,7 @@ class Follower:
         self._may_rest, status = False, await self.run.status()
         if status is not RunStatus.AWAITING_INPUT or not self._unattended:
             return status if status in TERMINAL or status is RunStatus.PAUSED else None
-        # A decision that was recorded before this process owned the store is carried out, or denied, first.
-        while self.runtime.store.shared and await self.runtime.store.posted(limit=1):  # noqa: ASYNC110 - nobody tells
-            await trio.sleep(INBOX_POLL)
+        await self._hear_inbox()
         return status if await self.run.status() is status else None
 
 

@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from terzetto_protocol.codec import readable
 from terzetto_protocol.graph import Graph, unbind
-from terzetto_protocol.records import Failure
+from terzetto_protocol.ids import check_run_id
+from terzetto_protocol.records import Failure, RunRow
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.views import plain
 
@@ -46,25 +47,26 @@ async def run(args: Namespace, output: Output) -> int:
     """Submit a run and carry it until it rests; the same id and input again goes on. A checkpoint."""
     found = find_graph(args.graph)
     graph = unbind(found).graph
+    if args.run_id is not None:
+        check_run_id(args.run_id)
     state = graph.build().state.from_json(read_input(args.input))
     run_id = args.run_id or (None if args.key else f"{graph.name}-{uuid4().hex[:8]}")
 
     async def begin(runtime: Runtime) -> tuple[Run[Any], int | None]:
         run = await runtime.submit(graph, state, run_id=run_id, key=args.key, auto_approve=args.auto_approve)
         if run.reused:
-            return await again(runtime, run, output)
+            return run, again(output, await runtime.row(run.run_id))
         output.line(f"run {run.run_id} of graph {graph.name}")
         return run, None
 
     return await carry(args, output, found, begin)
 
 
-async def again(runtime: Runtime, run: Run[Any], output: Output) -> tuple[Run[Any], int | None]:
-    """Say that the run was there before, and go on after what it had told by then. A checkpoint."""
-    row = await runtime.row(run.run_id)
+def again(output: Output, row: RunRow) -> int:
+    """Say that the run was there before; the last event that it had told by then."""
     goes_on = f"and has ended {row.status}" if row.status in TERMINAL else "and goes on"
-    output.line(f"run {run.run_id} was there before ({count(row.seq, 'commit')}) {goes_on}")
-    return run, row.event_id
+    output.line(f"run {row.run_id} was there before ({count(row.seq, 'commit')}) {goes_on}")
+    return row.event_id
 
 
 async def carry(args: Namespace, output: Output, found: Found, begin: Begin) -> int:

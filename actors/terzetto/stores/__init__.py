@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 else:
 
     def __getattr__(name: str) -> Any:
-        # apsw loads in 20 ms, which a program without a SQLite store need not pay.
+        # apsw is a library of 9 MB, which a program without a SQLite store need not load.
         if name == "SqliteStore":
             from ._sqlite import SqliteStore
 

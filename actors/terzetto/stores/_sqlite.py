@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import Any, Final, TypeVar, TypeVarTuple, get_args
 
 import apsw
 import attrs
 import trio
 
-from terzetto_protocol.errors import StoreError, StoreInUse, StoreRejected, StoreUnavailable, describe
+from terzetto_protocol.errors import InvalidRequest, StoreError, StoreInUse, StoreRejected, StoreUnavailable, describe
 from terzetto_protocol.records import BarrierRow, Outcome, Posted, RunRow, Write
 from terzetto_protocol.statuses import RunStatus
 
@@ -40,10 +40,10 @@ class SqliteStore(ThreadedStore):
     `guest` opens it beside the owner, reads, and posts commands. After an error that leaves in doubt
     what is on the disk, a failed sync above all, everything is refused until `reopen`.
 
-    Reads and commits share one connection and one thread. A read delays a commit by less than a
-    millisecond per thousand rows, because the rows come as one; the deep check of `health` has
-    a connection and a thread of its own. Nothing here ends the process's hold on a file while a
-    child made by `fork` without `exec` lives: start children by `exec`, as Trio does.
+    Reads and commits share one connection and one thread. A read holds up a commit for about two
+    milliseconds per thousand commits that it returns; the deep check of `health`, which takes longer,
+    has a connection and a thread of its own. A child made by `fork` without `exec` shares the hold on
+    the file, which then lasts until both have ended.
     """
 
     durable = True
@@ -58,6 +58,8 @@ class SqliteStore(ThreadedStore):
         vfs: str | None = None,
         limit: float = CALL_LIMIT,
     ) -> None:
+        if synchronous not in get_args(Synchronous):
+            raise InvalidRequest(f"synchronous is full or normal, not {synchronous!r}")
         self.path: Final = str(Path(path).absolute())
         self.guest: Final = guest
         self.synchronous: Final[Synchronous] = synchronous

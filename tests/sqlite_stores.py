@@ -1,8 +1,44 @@
-"""A disk that fails when told to: a SQLite VFS over the real one, for tests."""
+"""What the tests of the SQLite store share: a disk that fails when told to, and looks behind the scenes."""
 
+import functools
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
+import trio
+
+LIMIT = 30.0
+"""Seconds, hard, for every test."""
+
+
+def in_time(test):
+    @functools.wraps(test)
+    async def limited(*args, **kwargs):
+        with trio.fail_after(LIMIT):
+            await test(*args, **kwargs)
+
+    return limited
+
+
+def bodies(*writes):
+    return [write.body for write in writes]
+
+
+async def on_thread(store, fn, *args):
+    return await store._thread.call("test", fn, *args)
+
+
+@contextmanager
+def traced(store):
+    statements: list[str] = []
+
+    def trace(cursor, statement, values) -> bool:
+        statements.append(statement.split()[0] if "new (id" not in statement else f"append {statement.count('(?')}")
+        return True
+
+    store._connection.exec_trace = trace
+    yield statements
+    store._connection.exec_trace = None
 
 
 class FaultyDisk(apsw.VFS):

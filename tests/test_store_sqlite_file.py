@@ -1,0 +1,274 @@
+"""The file of a SQLite store: who may own it, who may visit, and whether it is ours at all."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import pytest
+import trio
+
+from terzetto.stores import SqliteStore, _sqlite_file
+from terzetto.stores._schema import VERSION
+from terzetto.stores._sqlite_file import OwnerLock
+from terzetto.testing._store_laws import applied, first, follow, posted, started
+from terzetto_protocol.errors import (
+    StoreError,
+    StoreInUse,
+    StoreTooNew,
+    StoreUnavailable,
+)
+
+from .sqlite_stores import bodies, in_time, traced
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "runs.db"
+
+
+@in_time
+async def test_a_second_owner_is_refused(path) -> None:
+    """SEMANTICS 11: one owner per file, by whatever name, and a sentence that says what to do."""
+    (path.parent / "alias.db").symlink_to(path)
+    async with SqliteStore(path) as store:
+        for name in ("runs.db", "alias.db"):
+            with pytest.raises(StoreInUse, match="owned by this process already: stop that owner first, or let it"):
+                await SqliteStore(path.parent / name).__aenter__()
+        await started(store)
+    assert sorted(file.name for file in path.parent.iterdir()) == ["alias.db", "runs.db"]
+    async with SqliteStore(path.parent / "alias.db") as store:
+        assert len(await store.records("r")) == 2
+
+
+def test_a_lock_on_a_removed_file_is_no_lock(path, monkeypatch) -> None:
+    """Whoever opened the owner's file just before its holder removed it does not end up with a lock of its own."""
+    locks = [OwnerLock(str(path)) for _ in range(3)]
+    take, tries = _sqlite_file._lock, []
+
+    def late(fd: int) -> bool:
+        tries.append(fd)
+        if len(tries) == 1:  # the holder leaves, and another comes and goes, between our opening and our locking
+            locks[1].acquire()
+            locks[1].release()
+        return take(fd)
+
+    monkeypatch.setattr(_sqlite_file, "_lock", late)
+    locks[0].acquire()
+    with pytest.raises(StoreInUse):
+        locks[2].acquire()
+    locks[0].release()
+    locks[2].acquire()
+    locks[2].release()
+    assert list(path.parent.iterdir()) == []
+
+
+OWNER = """
+import sys, trio
+from terzetto.stores import SqliteStore
+from terzetto.testing._store_laws import claim, first, follow
+
+async def main():
+    async with SqliteStore(sys.argv[1]) as store:
+        await store.commit([first(), claim()])
+        print("2", flush=True)
+        seq = 3
+        while True:
+            size = seq % 5 + 1
+            group = [follow(seq=seq + n, body=b"%d" % (seq + n) * 50) for n in range(size)]
+            await store.commit(group)
+            seq += size
+            print(seq - 1, flush=True)
+
+trio.run(main)
+"""
+
+
+@contextmanager
+def owner(path: Path):
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", OWNER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@in_time
+async def test_the_owner_may_be_another_process(path) -> None:
+    with owner(path) as process:
+        await trio.to_thread.run_sync(process.stdout.readline)
+        with pytest.raises(StoreInUse, match=f"owned by process {process.pid}: "):
+            await SqliteStore(path).__aenter__()
+        async with SqliteStore(path, guest=True) as guest:
+            assert (await guest.records("r"))[0] == first().body
+    async with SqliteStore(path) as store:  # its death released the lock
+        assert (await store.records("r"))[0] == first().body
+
+
+@pytest.mark.parametrize("lines", [1, 7, 60])
+@in_time
+async def test_kill_9_keeps_what_was_acknowledged(path, lines) -> None:
+    """Law 2: every commit that was answered is there, and at most the group on its way besides."""
+    acknowledged = 0
+    with owner(path) as process:
+        for _ in range(lines):
+            acknowledged = int(await trio.to_thread.run_sync(process.stdout.readline))
+        os.kill(process.pid, signal.SIGKILL)
+        for line in process.stdout:  # what it said before it died
+            acknowledged = int(line)
+        assert process.wait() == -signal.SIGKILL
+    async with SqliteStore(path) as store:
+        stored = await store.records("r", after=2)
+        assert acknowledged <= len(stored) + 2 <= acknowledged + 5
+        assert stored == [b"%d" % seq * 50 for seq in range(3, len(stored) + 3)]
+        assert (await store.health(deep=True)).problems == ()
+
+
+@in_time
+async def test_a_guest_reads_and_posts(path) -> None:
+    """SEMANTICS 11: beside the owner, and without one; the owner notices, and a guest sees the receipt."""
+    async with SqliteStore(path) as store, SqliteStore(path, guest=True) as guest:
+        writes = await started(store)
+        assert await guest.records("r") == bodies(*writes)
+        assert await store.posted() == []
+        await guest.post(posted("a"))
+        assert await store.posted() == [posted("a")]
+        await store.answer("a", b"done")
+        assert await guest.receipt("a") == b"done"
+        for refused in (guest.commit([follow(seq=3)]), guest.answer("a", b"mine")):
+            with pytest.raises(StoreInUse, match="opened as a guest, which reads and posts commands"):
+                await refused
+        await applied(store, follow(seq=3))
+        assert len(await guest.records("r")) == 3
+    async with SqliteStore(path, guest=True) as guest:
+        await guest.post(posted("b"))
+    async with SqliteStore(path) as store:
+        assert await store.posted() == [posted("b")]
+
+
+@in_time
+async def test_looking_for_commands_costs_no_query(path) -> None:
+    """While nothing was posted, a look asks SQLite for one number and reads no table."""
+    async with SqliteStore(path) as store, SqliteStore(path, guest=True) as guest:
+        assert await store.posted() == []
+        with traced(store) as statements:
+            for _ in range(3):
+                assert await store.posted() == []
+            await started(store)
+            statements.clear()
+            assert await store.posted() == []
+            assert statements == ["pragma"]
+            await guest.post(posted())
+            assert await store.posted() == [posted()]
+            assert await store.posted() == [posted()], "as long as it waits"
+            await store.answer("c-1", b"done")
+            assert await store.posted() == []
+            statements.clear()
+            assert await store.posted() == []
+            assert statements == ["pragma"]
+
+
+@in_time
+async def test_a_guest_makes_no_store(path) -> None:
+    with pytest.raises(StoreError, match=r"there is no store .*: check the name, or start its owner first"):
+        await SqliteStore(path, guest=True).__aenter__()
+    assert not path.exists()
+    path.touch()
+    with pytest.raises(StoreUnavailable, match="is empty: its owner has not made it yet"):
+        await SqliteStore(path, guest=True).__aenter__()
+    assert path.read_bytes() == b""
+
+
+# Files that are not ours.
+
+
+@in_time
+async def test_a_store_is_made_whole_or_not_at_all(path, monkeypatch) -> None:
+    """Whoever dies while making the tables leaves an empty store, which the next owner makes."""
+    with monkeypatch.context() as patch:
+        patch.setattr(_sqlite_file, "TABLES", _sqlite_file.TABLES + "create table oops")
+        with pytest.raises(StoreUnavailable, match="opening failed"):
+            await SqliteStore(path).__aenter__()
+    async with SqliteStore(path) as store:
+        await started(store)
+
+
+@in_time
+async def test_a_newer_schema_is_refused(path) -> None:
+    async with SqliteStore(path) as store:
+        await started(store)
+    connection = apsw.Connection(str(path))
+    connection.execute(f"pragma user_version={VERSION + 1}")
+    connection.close()
+    for guest in (False, True):
+        with pytest.raises(StoreTooNew, match=r"newer Terzetto \(schema 2, this one knows 1\): update Terzetto"):
+            await SqliteStore(path, guest=guest).__aenter__()
+
+
+@pytest.mark.parametrize("content", [b"hello", b"\0" * 700, b"not a database, " * 500], ids=["short", "zeros", "text"])
+@in_time
+async def test_garbage_is_refused_and_left_alone(path, content) -> None:
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match=r"this is not a SQLite database, and nothing was changed"):
+        await SqliteStore(path).__aenter__()
+    assert path.read_bytes() == content
+    assert [file.name for file in path.parent.iterdir()] == ["runs.db"]
+
+
+@pytest.mark.parametrize("setup", ["create table t (x)", "pragma application_id=7; pragma user_version=3"])
+@in_time
+async def test_another_programs_database_is_refused_and_left_alone(path, setup) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute(setup)
+    connection.close()
+    content = path.read_bytes()
+    with pytest.raises(StoreError, match="is another program's SQLite database; nothing was changed"):
+        await SqliteStore(path).__aenter__()
+    assert path.read_bytes() == content
+    assert [file.name for file in path.parent.iterdir()] == ["runs.db"]
+
+
+@contextmanager
+def ordinary_user():
+    # Nothing is read-only for root.
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def closed_folder():
+    # Pytest's own folders can be seen by their owner only, which is not what is tested here.
+    folder = Path(tempfile.mkdtemp())
+    apsw.Connection(str(folder / "there.db")).close()
+    folder.chmod(0o555)
+    yield folder
+    assert [file.name for file in folder.iterdir()] == ["there.db"]
+    folder.chmod(0o755)
+    shutil.rmtree(folder)
+
+
+@in_time
+async def test_a_folder_that_cannot_be_written(closed_folder) -> None:
+    with ordinary_user():
+        for name in ("new.db", "there.db"):
+            with pytest.raises(StoreUnavailable, match="must be there, and writable for this user"):
+                await SqliteStore(closed_folder / name).__aenter__()
+
+
+@in_time
+async def test_a_folder_is_no_store(tmp_path) -> None:
+    with pytest.raises(StoreUnavailable, match="opening failed"):
+        await SqliteStore(tmp_path).__aenter__()
