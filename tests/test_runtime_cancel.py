@@ -10,7 +10,7 @@ from terzetto_protocol.decisions import Approve
 from terzetto_protocol.events import CancelRequested, RunEnded, RunPaused
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.receipts import CancelReceipt, DecisionTaken
-from terzetto_protocol.records import Kind, Write
+from terzetto_protocol.records import Kind, Stale, Write
 from terzetto_protocol.statuses import TERMINAL, BarrierStatus, RunStatus
 
 from .runtimes import MUTATIONS, Add, Held, Tally, both, chain, once, opened, parked, says, told
@@ -187,7 +187,7 @@ async def test_a_cancel_survives_its_process(autojump_clock, dispatch):
         run = await runtime.submit(graph, Tally(), run_id="r")
         await held.begun.wait()
         await run.cancel()
-        store.verdict = lambda write: terzetto_stale(write)
+        store.verdict = stale
     assert RunStatus.CANCELLING is (await store.run("r")).status
     store.verdict = lambda write: None
     held.begun = trio.Event()
@@ -196,9 +196,8 @@ async def test_a_cancel_survives_its_process(autojump_clock, dispatch):
         assert not held.begun.is_set()
 
 
-def terzetto_stale(write: Write):
+def stale(write: Write) -> Stale:
     """What a process is told that froze and wakes up too late."""
-    from terzetto_protocol.records import Stale
 
     return Stale(write.expect + 1)
 

@@ -11,7 +11,7 @@ import trio
 
 from terzetto_protocol.codec import Codec
 from terzetto_protocol.commands import Command
-from terzetto_protocol.errors import StoreUnavailable, TerzettoError
+from terzetto_protocol.errors import ActorStopped, StoreUnavailable, TerzettoError
 from terzetto_protocol.limits import INBOX_POLL
 from terzetto_protocol.receipts import Denied, Receipt
 from terzetto_protocol.records import Posted
@@ -48,15 +48,15 @@ class Inbox:
         try:
             receipt = await self._receipt(posted)
             await self._store.answer(posted.command_id, RECEIPTS.pack(receipt))
-        except StoreUnavailable:
-            pass  # it stays without a receipt, and is found again
+        except (StoreUnavailable, ActorStopped):
+            pass  # it stays without a receipt, and is found again: by us, or by the next owner
         finally:
             self._busy.discard(posted.command_id)
 
     async def _receipt(self, posted: Posted) -> Receipt:
         try:
             return await self._carry_out(COMMANDS.unpack(posted.body))
-        except StoreUnavailable:
+        except (StoreUnavailable, ActorStopped):
             raise
         except TerzettoError as error:
             return Denied(posted.run_id, str(error))

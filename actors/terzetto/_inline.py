@@ -7,7 +7,7 @@ import trio
 
 from terzetto_protocol.decisions import Decision
 from terzetto_protocol.errors import InvalidRequest, Refused
-from terzetto_protocol.events import BarrierOpened, Event
+from terzetto_protocol.events import BarrierOpened, BarrierResolved, Event
 from terzetto_protocol.graph import Bound, Graph, unbind
 from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.inputs import Claimed, Decided
@@ -52,6 +52,8 @@ class _Alone:
         """Remember what is open."""
         if isinstance(event, BarrierOpened):
             self.opened.append(event)
+        elif isinstance(event, BarrierResolved):
+            self.opened = [opened for opened in self.opened if opened.barrier != event.barrier]
 
 
 async def run(
@@ -129,7 +131,9 @@ async def _live(actor: RunActor, alone: _Alone, decider: Decider | None) -> None
     await actor.main()
     while machine.status not in TERMINAL:
         if machine.status is RunStatus.AWAITING_INPUT and decider is not None:
-            await _decide(actor, alone.opened.pop(0), decider)
+            await _decide(actor, alone.opened[0], decider)
+        elif machine.status is RunStatus.AWAITING_INPUT:
+            raise Refused(machine.run_id, f"{alone.opened[0].barrier} cannot be approved: pass decider=")
         elif machine.status is RunStatus.PAUSED:
             raise Refused(machine.run_id, "it paused, and without a runtime nobody can resume it")
         else:  # interrupted: the scope around us is gone

@@ -63,7 +63,7 @@ async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callab
     assert node.options.probe is not None
     try:
         happened = await node.options.probe(ctx)
-    except Exception as error:  # noqa: BLE001 - a probe that cannot tell leaves it to a person
+    except (Exception, SystemExit, GeneratorExit, BaseExceptionGroup) as error:  # noqa: BLE001 - then a person is asked
         _let_through(error)
         happened = None
     if happened is not None and not isinstance(happened, bool):

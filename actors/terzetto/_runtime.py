@@ -290,8 +290,10 @@ class Runtime:
         return await self._submit_command(command)
 
     async def _submit_command(self, command: Submit) -> Receipt:
-        bound = self.registry.find(command.graph, command.version) if command.version else None
-        bound = bound or self.registry.latest(command.graph)
+        known = self.registry.find(command.graph, command.version)
+        if known is None and command.version:  # another version is another graph: it was not asked for
+            raise InvalidRequest(f"graph {command.graph!r} {command.version!r} is not known here")
+        bound = known or self.registry.latest(command.graph)
         state = bound.graph.build().state.from_json(command.state)
         run = await self.submit(
             bound.graph, state, run_id=command.run_id, key=command.key, auto_approve=command.auto_approve

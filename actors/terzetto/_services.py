@@ -58,6 +58,8 @@ class ServiceTree:
         async with trio.open_nursery() as nursery:
             try:
                 await self._start(nursery, [service.name for service in self._services])
+                if self._failures:
+                    raise self._failures[0][1]
                 task_status.started()
                 await self._watch(nursery)
             finally:
@@ -83,7 +85,12 @@ class ServiceTree:
         for service in self._services:
             if service.name in names:
                 self._children[service.name] = child = _Child(service)
-                await nursery.start(self._run_child, child, name=service.name)
+                try:
+                    await nursery.start(self._run_child, child, name=service.name)
+                except RuntimeError:
+                    if not self._failures:
+                        raise
+                    return  # it died before it had begun, and that is judged like any other death
 
     async def _run_child(  # noqa: ASYNC128 - the service's own body says that it has started
         self, child: _Child, *, task_status: trio.TaskStatus[None]
@@ -99,13 +106,13 @@ class ServiceTree:
 
     async def _stop(self, names: Sequence[str]) -> None:
         deadline = trio.current_time() + STOP_DEADLINE
-        with trio.CancelScope(shield=True, deadline=deadline):  # noqa: ASYNC912 - a service that never began needs no wait
-            for service in reversed(self._services):
-                child = self._children.get(service.name)
-                if child is None or service.name not in names:
-                    continue
-                if service.stop is not None:
-                    service.stop(deadline)
-                else:
-                    child.scope.cancel(reason="the runtime stops")
+        for service in reversed(self._services):
+            child = self._children.get(service.name)
+            if child is None or service.name not in names:
+                continue
+            if service.stop is not None:
+                service.stop(deadline)
+            else:
+                child.scope.cancel(reason="the runtime stops")
+            with trio.CancelScope(shield=True, deadline=deadline):  # a late one does not keep others from stopping
                 await child.done.wait()

@@ -542,6 +542,8 @@ class Supervisor:
             except Refused:
                 continue  # somebody decided in this very moment, and was first
         self._passivate(actor)
+        if due_barriers(actor.machine, self.clock()):
+            self._timers.drop(run_id)  # it cannot be carried out, and would be tried without a pause
 
     # -- the end of runs -------------------------------------------------------------------------------------
 

@@ -464,8 +464,15 @@ class RunMachine(Stage[S], Generic[S]):
         source = "timeout"
         if self._approves(barrier):
             decision, source = Approve(), "auto"
-        verdict = judge(self.run_id, self.blueprint, entry, decision, timeout=True)
-        self._decide(entry, verdict, Decided(msg.barrier, decision, source, msg.at, slot=msg.slot))
+        try:
+            verdict = judge(self.run_id, self.blueprint, entry, decision, timeout=True)
+            self._decide(entry, verdict, Decided(msg.barrier, decision, source, msg.at, slot=msg.slot))
+        except Refused as error:
+            if source == "auto":
+                raise
+            # Nobody is there to be told, and the deadline will not pass again: waiting on would be for ever.
+            text = f"nobody decided barrier {entry.barrier} in time, and what was to happen then cannot: {error}"
+            self._end_failed(msg.at, Failure(FailureCode.BARRIER_TIMEOUT, text))
 
     def _approves(self, barrier: Barrier[S]) -> bool:
         return self.fold.header.auto_approve and barrier.takes(Approve())

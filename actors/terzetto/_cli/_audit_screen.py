@@ -20,7 +20,7 @@ from ._progress import Progress, progress
 from ._words import STYLES, count, event_line
 
 
-class Report(Struct, frozen=True):
+class Report(Struct, frozen=True, tag="Report"):
     """The last JSON line of `demo`."""
 
     run_id: str
@@ -52,17 +52,20 @@ class AuditScreen:
         """Take the list of files from the state, once there is one."""
         self.files, self.total = audit.files, len(audit.files)
 
-    def began(self, audit: Audit, run_id: str, *, before: bool) -> None:
-        """Say what is audited, and what was done before."""
-        self.done = len(audit.rows)
-        self.output.line(f"auditing {audit.root} as run {run_id}", "bold")
-        if audit.files:
-            self.learn(audit)
-        if before and self.total:
-            done = f"{self.done:,} of {count(self.total, 'file')}" if self.done < self.total else "all files"
-            self.output.line(f"{done} {'was' if self.done == 1 else 'were'} done before, going on")
+    def goes_on(self, audit: Audit) -> None:
+        """Say what was done before."""
+        done, total = len(audit.rows), len(audit.files)
+        if done:
+            files = f"{done:,} of {count(total, 'file')}" if done < total else "all files"
+            self.output.line(f"{files} {'was' if done == 1 else 'were'} done before, going on")
         if audit.verdict:
             self.output.line(f"the sign-off was {audit.verdict}")
+
+    def begins_at(self, audit: Audit) -> None:
+        """Take where the run is as what the events will add to."""
+        self.done = len(audit.rows)
+        if audit.files:
+            self.learn(audit)
         self._move()
 
     def saw(self, items: Sequence[StreamItem]) -> bool:

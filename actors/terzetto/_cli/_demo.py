@@ -36,8 +36,7 @@ async def demo(args: Namespace, output: Output) -> int:
     row = await latest(place)
     if row is not None and row.status in TERMINAL and not args.fresh:
         return await _show_finished(place, row, screen)
-    if row is not None and row.status not in TERMINAL and args.fresh:
-        output.note(f"the last audit, {row.run_id}, is {row.status}: it goes on, and no fresh one is made")
+    await _announce(place, row, screen, fresh=args.fresh)
     screen.asks = not args.approve and args.reject is None
     desk = Desk(output, place.store, exits_of(audit), screen.present, stay=not args.no_wait, decision=_decision(args))
     try:
@@ -51,6 +50,18 @@ def _decision(args: Namespace) -> Decision | None:
     if args.approve:
         return Approve()
     return None if args.reject is None else Reject(args.reject)
+
+
+async def _announce(place: Place, row: RunRow | None, screen: AuditScreen, *, fresh: bool) -> None:
+    """Say what begins, or goes on, as it is before this process touches it. A checkpoint."""
+    run_id = place.name if row is None else following(place.name, row) if row.status in TERMINAL else row.run_id
+    screen.output.line(f"auditing {place.root} as run {run_id}", "bold")
+    if row is None or row.status in TERMINAL:
+        return
+    if fresh:
+        screen.output.note(f"the audit {row.run_id} has not ended: it goes on, and no fresh one is made")
+    async with guest(place.store) as store:
+        screen.goes_on((await _fold(store, row)).state)
 
 
 async def _show_finished(place: Place, row: RunRow, screen: AuditScreen) -> int:
@@ -102,7 +113,7 @@ class _Demo:
 
     async def _follow(self, runtime: Runtime, run: Run[Audit]) -> RunStatus:
         fold = await _fold(runtime.store, await runtime.row(run.run_id))
-        self.screen.began(fold.state, run.run_id, before=run.reused)
+        self.screen.begins_at(fold.state)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.screen.progress.run)
 

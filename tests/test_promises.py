@@ -1,0 +1,332 @@
+"""Promises that cross the borders of modules, each named by its number in SEMANTICS; see `test_promise_index.py`."""
+
+import ast
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import trio
+import trio.testing
+from attrs import define, field
+from msgspec import Struct
+
+import terzetto
+from terzetto._loading import load_fold
+from terzetto.stores import MemoryStore
+from terzetto_protocol import limits
+from terzetto_protocol.decisions import Approve, Choose
+from terzetto_protocol.errors import InvalidRequest, Refused, RunConflict
+from terzetto_protocol.events import Cursor, Gap, Heartbeat, NodeStarted, RunEnded
+from terzetto_protocol.graph import Graph
+from terzetto_protocol.ids import split_event_id
+from terzetto_protocol.receipts import CancelReceipt
+from terzetto_protocol.records import Kind
+from terzetto_protocol.statuses import TERMINAL, RunStatus
+
+from .pages import ROOT
+from .runtimes import MUTATIONS, Add, Held, Say, Tally, both, chain, counts, once, opened, opened_barrier, parked, says
+from .stores import FaultyStore, claim_elsewhere, records, trail
+
+AWAITING, CANCELLED, FAILED, SUCCEEDED = (
+    RunStatus.AWAITING_INPUT, RunStatus.CANCELLED, RunStatus.FAILED, RunStatus.SUCCEEDED,
+)  # fmt: skip
+stores = pytest.mark.parametrize("store", [MemoryStore, FaultyStore])
+
+
+# -- 1 and 2: graphs and runs over several starts of a program ------------------------------------------------
+
+
+@stores
+async def test_a_run_stays_with_its_version(autojump_clock, store):
+    """1: several versions may be live; a run is pinned to one."""
+    shelf = store()
+    old, new = chain("ask", says("old"), version="1"), chain("ask", says("new"), version="2")
+    async with opened(shelf, old) as runtime:
+        await parked(runtime, old, "r")
+    async with opened(shelf, new) as runtime:
+        for ask in (lambda: runtime.get("r").decide("ask", Approve()), runtime.get("r").cancel):
+            with pytest.raises(Refused, match="'chain' '1' is not known here; it stays as it is"):
+                await ask()
+        assert 3 == (await shelf.run("r")).seq
+    async with opened(shelf, new, old) as runtime:
+        await runtime.get("r").decide("ask", Approve())
+        assert ["old"] == (await runtime.get("r").result()).state.trail
+        assert ["new"] == (await runtime.run(new, Tally(), auto_approve=True)).trail
+        with pytest.raises(RunConflict):
+            await runtime.submit(new, Tally(), run_id="r")
+
+
+@stores
+async def test_ids_that_differ_in_case_are_two_runs(autojump_clock, store):
+    """1: a run has an id: every character of it counts."""
+    graph = chain("ask")
+    async with opened(store(), graph) as runtime:
+        one, two = await parked(runtime, graph, "Run"), await parked(runtime, graph, "rUN")
+        assert not two.reused
+        await one.decide("ask", Approve())
+        assert [SUCCEEDED, AWAITING] == [await one.status(), await two.status()]
+
+
+def renamed(place: str) -> list[Graph[Tally]]:
+    return [chain(says("a"), Held(place), name="live"), chain(place, says("b"), name="parked")]
+
+
+@stores
+async def test_a_graph_without_what_is_pending_leaves_the_run_as_it_is(autojump_clock, store):
+    """2: a run whose graph this runtime knows in an incompatible shape stays as it is with a reason. Compatible = its
+    schemas decode and every pending node and open barrier is still declared."""
+    shelf, before = store(), renamed("first")
+    async with opened(shelf, *before, shutdown_deadline=0) as runtime:
+        await runtime.submit(before[0], Tally(), run_id="live")
+        await parked(runtime, before[1], "parked")
+    logs = [await trail(shelf, run_id) for run_id in ("live", "parked")]
+    async with opened(shelf, *renamed("second")) as runtime:
+        await trio.testing.wait_all_tasks_blocked()
+        ((run_id, reason),) = runtime.statistics().supervisor.unclaimed
+        assert ("live", True) == (run_id, "no node first any more" in reason)
+        with pytest.raises(Refused, match="no node first any more"):
+            await runtime.get("parked").decide("first", Approve())
+    assert logs == [await trail(shelf, run_id) for run_id in ("live", "parked")]
+    more = chain("first", says("other"), says("more"), name="parked")
+    assert more.build().fingerprint != before[1].build().fingerprint
+    async with opened(shelf, more) as runtime:
+        await runtime.get("parked").decide("first", Approve())
+        assert ["other", "more"] == (await runtime.get("parked").result()).state.trail
+
+
+async def test_a_log_that_cannot_be_read_harms_nobody_else(autojump_clock):
+    """2: ... = its schemas decode; a run of which this is not so stays as it is with a reason, and it alone."""
+
+    class Add(Struct, frozen=True):  # of another version of the program
+        n: str = ""
+
+        def apply(self, tally: Tally) -> None:
+            raise AssertionError
+
+    shelf, good = MemoryStore(), chain(says("x"), name="good")
+    held = Held()
+    async with opened(shelf, graph := chain(counts(), held), shutdown_deadline=0) as runtime:
+        await runtime.submit(graph, Tally(), run_id="r")
+        await held.begun.wait()
+    other = Graph("chain", state=Tally, mutations=[Add, Say])
+    other.start(other.node(name="held")(says("held")))
+    async with opened(shelf, other, good) as runtime:
+        await trio.testing.wait_all_tasks_blocked()
+        ((run_id, reason),) = runtime.statistics().supervisor.unclaimed
+        assert ("r", True) == (run_id, "cannot read its log" in reason)
+        assert SUCCEEDED is (await (await runtime.submit(good, Tally())).result()).status
+        assert 0 == runtime.statistics().restarts
+    assert RunStatus.INTERRUPTED is (await shelf.run("r")).status
+
+
+# -- 3: durable before visible --------------------------------------------------------------------------------
+
+
+@stores
+async def test_receipts_say_what_durable_is_worth(autojump_clock, store):
+    """3: durability is a property of the store and says so in every receipt: memory `durable=False`."""
+
+    async def stop(ctx):
+        ctx.pause()
+
+    shelf, held = store(), Held()
+    graph = chain("ask", stop, held)
+    async with opened(shelf, graph) as runtime:
+        run = await parked(runtime, graph, "r")
+        receipts = [await run.decide("ask", Approve())]
+        await trio.testing.wait_all_tasks_blocked()
+        receipts.append(await run.resume())
+        await held.begun.wait()
+        receipts += [await run.cancel(), await runtime.get("nobody").cancel()]
+        await run.result()
+        receipts.append(await run.cancel())
+    assert {shelf.durable} == {receipt.durable for receipt in receipts}
+    assert (store is FaultyStore) == shelf.durable
+
+
+@both
+@pytest.mark.parametrize("moment", range(0, 60, 3))
+async def test_nothing_is_committed_after_an_acknowledged_cancel(autojump_clock, dispatch, moment):
+    """3 D6: a cancel was acknowledged => no commit and no intent succeeds, whatever is on its way at that moment."""
+    shelf = FaultyStore()
+    shelf.latency = 1.0
+
+    async def pay(ctx):
+        await trio.sleep(1.5)
+
+    graph = Graph("busy", state=Tally, mutations=MUTATIONS)
+    ahead = [graph.node(name=f"n{number}", effects="pure")(says("pure")) for number in range(3)]
+    nodes = [*ahead, graph.node(effects="once")(pay), graph.node(name="last")(says("last"))]
+    graph.start(nodes[0])
+    for source, target in zip(nodes, [*nodes[1:], nodes[0]], strict=True):
+        graph.edge(source, target)
+    async with opened(shelf, graph, dispatch=dispatch) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        await trio.sleep(moment / 4)
+        receipt = await run.cancel()
+        kinds = [record.kind for record in await records(shelf, "r")]
+        assert {"requested": Kind.CANCEL, "stopped": kinds[-1]}[receipt.outcome] in kinds
+        assert Kind.CANCEL in kinds
+        assert CANCELLED is (await run.result()).status
+        after = [record.kind for record in await records(shelf, "r")][len(kinds) :]
+    assert {Kind.END} >= set(after)
+    assert not (receipt.outcome == "stopped" and after)
+
+
+@both
+@stores
+async def test_a_stale_owner_leaves_and_the_next_look_finds_the_run(autojump_clock, dispatch, store):
+    """3 D8: a stale writer gets `StaleEpoch`, cancels its run scope and publishes nothing. 7: recovery is a loop, not a
+    one-shot at start."""
+    shelf, held, seen = store(), Held(), []
+    graph = chain(says("a"), held, says("c"))
+    async with opened(shelf, graph, dispatch=dispatch, limit=100) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        await held.begun.wait()
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def read():
+                async with run.events() as events:
+                    async for event in events:
+                        seen.append((trio.current_time(), event))
+
+            await trio.testing.wait_all_tasks_blocked()
+            await claim_elsewhere(shelf, graph, "r")
+            before = len(seen)
+            held.go.set()
+            await trio.testing.wait_all_tasks_blocked()
+            assert before == len(seen)
+            assert (0, 0) == (runtime.statistics().supervisor.live, runtime.statistics().supervisor.carried)
+            assert SUCCEEDED is (await run.result()).status
+            assert 30 == trio.current_time()
+    finished = [event for at, event in seen if getattr(event, "node", "") == "held" and at]
+    assert [3, 3] == [split_event_id(event.id)[0] for event in finished]  # only what the third owner did
+
+
+# -- 4: state -------------------------------------------------------------------------------------------------
+
+
+@define
+class Pile:
+    items: list[int] = field(factory=list)
+    groups: dict[str, list[int]] = field(factory=dict)
+    cache: Annotated[list[int], terzetto.transient] = field(factory=list)
+
+
+class Put(Struct, frozen=True):
+    n: int
+
+    def apply(self, pile: Pile) -> None:
+        pile.items.append(self.n)
+        pile.groups.setdefault(str(self.n % 3), []).append(self.n)
+        pile.cache.append(self.n)
+
+
+@stores
+@pytest.mark.parametrize("size", [1, 2, 60, 700])
+async def test_a_node_that_changed_its_input_and_raised(autojump_clock, store, size):
+    """4.3: a node that raises leaves no trace in the state: rebuilt from the log if the node had mutated its input, also
+    when the log is long and when snapshots have been written; transient fields are made anew (4.7)."""
+    shelf = store()
+
+    def restore(pile: Pile) -> None:
+        pile.cache = list(pile.items)
+
+    graph = Graph("pile", state=Pile, mutations=[Put], restore=restore)
+
+    @graph.node(effects="pure")
+    async def grow(ctx):
+        ctx.record(Put(len(ctx.state.items)))
+
+    @graph.node
+    async def spoil(ctx):
+        ctx.record(Put(-1))
+        ctx.state.items.reverse()
+        ctx.state.groups["0"].append(-99)
+        ctx.state.cache.clear()
+        raise ValueError("spoiled")
+
+    @graph.node
+    async def look(ctx):
+        assert list(range(size)) == ctx.state.items == ctx.state.cache
+        assert -99 not in ctx.state.groups["0"]
+        ctx.record(Put(size))
+
+    graph.start(grow)
+    graph.edge(grow, grow, when=lambda pile: len(pile.items) < size)
+    graph.edge(grow, spoil)
+    graph.edge(spoil, look, on_error=True)
+    async with opened(shelf, graph) as runtime:
+        result = await (await runtime.submit(graph, Pile(), run_id="r")).result()
+        assert (SUCCEEDED, list(range(size + 1))) == (result.status, result.state.items)
+        assert result.state == (await load_fold(shelf, await shelf.run("r"), graph.build())).state
+
+
+def test_no_pickle_anywhere():
+    """4.7: no fallback codec, no pickle anywhere."""
+    for path in [*ROOT.glob("protocol/**/*.py"), *ROOT.glob("actors/**/*.py")]:
+        for name in imports(path):
+            assert name.split(".")[0] not in {"pickle", "cPickle", "marshal", "shelve", "dill", "cloudpickle"}, path
+
+
+def imports(path: Path) -> list[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    plain = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return plain + [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+
+
+# -- 5 and 6: steps and barriers ------------------------------------------------------------------------------
+
+
+@both
+@stores
+@pytest.mark.parametrize("limit", range(1, 7))
+async def test_barriers_are_visits_too(autojump_clock, dispatch, store, limit):
+    """5.3: `max_steps` N allows exactly N visits, of which a barrier is one; the run may set it."""
+    graph = chain(says("a"), "b", says("c"), "d", says("e"))
+    async with opened(store(), graph, dispatch=dispatch) as runtime:
+        run = await runtime.submit(graph, Tally(), max_steps=limit, auto_approve=True)
+        result = await run.result()
+        rows = await runtime.store.barriers(run.run_id, only_open=False)
+    assert ["a", "c", "e"][: (limit + 1) // 2] == result.state.trail
+    assert ["b@2", "d@4"][: limit // 2] == [row.barrier for row in rows]
+    assert ((SUCCEEDED, "") if limit > 4 else (FAILED, "steps_exceeded")) == (result.status, result.code)
+
+
+def forked() -> Graph[Tally]:
+    """a plain barrier, then one with exits of its own."""
+    graph = Graph("forked", state=Tally, mutations=MUTATIONS)
+    first, second = graph.barrier("first"), graph.barrier("second", exits=("left", "right"))
+    graph.start(first)
+    graph.edge(first.approved, second)
+    for name in second.exits:
+        graph.edge(second.exit(name), graph.node(name=name)(says(name)))
+    return graph
+
+
+@stores
+async def test_what_nobody_can_approve_waits_and_is_listed(autojump_clock, store):
+    """6.7: nobody to decide: the barrier waits and is listed, also beside `auto_approve=True`; 6.3: declared exits."""
+    async with opened(store(), graph := forked()) as runtime:
+        run = await runtime.submit(graph, Tally(), auto_approve=True)
+        await trio.testing.wait_all_tasks_blocked()
+        assert ["second@2"] == [row.barrier for row in await run.barriers()]
+        with pytest.raises(Refused, match="left, right"):
+            await run.decide("second", Approve())
+        await run.decide("", Choose("right"))
+        assert ["right"] == (await run.result()).state.trail
+
+
+async def test_a_decider_is_asked_only_what_nothing_else_answers(autojump_clock):
+    """6.7: `terzetto.run(graph, state)` takes `decider=` or `auto_approve=True`, and both together."""
+    asked = []
+
+    async def decider(event):
+        asked.append(event.barrier)
+        return Choose("left")
+
+    assert ["left"] == (await terzetto.run(forked(), Tally(), auto_approve=True, decider=decider)).trail
+    assert ["second@2"] == asked
+    with pytest.raises(Refused, match="second@2 cannot be approved: pass decider="):
+        await terzetto.run(forked(), Tally(), auto_approve=True)
