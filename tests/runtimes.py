@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from attrs import define, field, frozen
 from msgspec import Struct
 
@@ -168,3 +169,20 @@ async def parked(runtime: terzetto.Runtime, graph: Any, run_id: str, **options: 
     await opened_barrier(run)
     await trio.testing.wait_all_tasks_blocked()
     return run
+
+
+def crowd() -> tuple[Graph[Tally], list[str], dict[str, trio.Event]]:
+    """A graph whose runs tell that they have begun, and wait to be let go by their id."""
+    order: list[str] = []
+    go: dict[str, trio.Event] = {}
+
+    async def wait(ctx):
+        order.append(ctx.run_id)
+        await go.setdefault(ctx.run_id, trio.Event()).wait()
+
+    return chain(wait, name="crowd"), order, go
+
+
+async def settled() -> None:
+    """Wait until nothing moves any more."""
+    await trio.testing.wait_all_tasks_blocked()

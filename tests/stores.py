@@ -7,10 +7,11 @@ import trio
 
 from terzetto._loading import load_fold
 from terzetto.stores import MemoryStore, Store
+from terzetto_protocol.decisions import Approve
 from terzetto_protocol.errors import StoreUnavailable
 from terzetto_protocol.fold import read_record
 from terzetto_protocol.graph import Graph
-from terzetto_protocol.inputs import Claimed
+from terzetto_protocol.inputs import Claimed, Decided
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.records import Applied, Outcome, Record, Write
 
@@ -122,3 +123,13 @@ async def claim_elsewhere(store: Store, graph: Graph[Any, Any], run_id: str) -> 
     for outcome in await store.commit(writes):
         assert outcome == Applied()
     return machine
+
+
+async def decide_elsewhere(store: Store, graph: Graph[Any, Any], run_id: str, barrier: str) -> None:
+    """Another process decides a barrier, and is never heard of again."""
+    row = await store.run(run_id)
+    assert row is not None
+    machine = RunMachine(await load_fold(store, row, graph.build()), settled=True)
+    turn = machine.feed(Decided(barrier, Approve(), "somebody else", row.updated))
+    assert turn.commit is not None
+    assert [Applied()] == await store.commit([turn.commit])

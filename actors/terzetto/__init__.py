@@ -75,6 +75,7 @@ from ._hub import Subscription as Subscription
 from ._inline import run as run
 from ._mailbox import Address as Address, Mailbox as Mailbox, open_mailbox as open_mailbox
 from ._results import Result as Result
+from ._run import RunStatistics as RunStatistics
 from ._runtime import (
     DecisionChannel as DecisionChannel,
     Run as Run,

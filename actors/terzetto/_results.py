@@ -25,6 +25,8 @@ class Result(Generic[S]):
     """Why it FAILED (see `terzetto.FailureCode`)."""
     message: str = ""
     failure: Failure | None = None
+    cost: float = 0.0
+    """Sum of the `token_cost` of the visits that ended."""
     unknown: tuple[str, ...] = ()
     """Visits, as `node@visit`, whose effect nobody knows: started once, ended by a cancel or a stop."""
 
@@ -45,5 +47,6 @@ def result_of(fold: Fold[S]) -> Result[S]:
         code="" if failure is None else failure.code,
         message=image.note if failure is None else failure.message,
         failure=failure,
+        cost=image.cost,
         unknown=image.unknown,
     )

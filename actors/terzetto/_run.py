@@ -26,6 +26,7 @@ from terzetto_protocol.inputs import (
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Applied, Exists, Outcome, Rejected, RunRow, Stale, Write
+from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.turn import CancelNodes, Effect, Finish, Reply, Start, Turn
 
 from . import _faults
@@ -65,6 +66,25 @@ class Writer(Protocol):
 
     def send(self, write: Write, sender: Any) -> None:
         """Hand over a write; the sender hears what became of it."""
+
+
+@frozen
+class RunStatistics:
+    """What a live run says of itself."""
+
+    status: RunStatus
+    seq: int
+    """The last commit that was made."""
+    durable: int
+    """The last commit that is stored."""
+    live: int
+    """Visits whose body runs, or is about to."""
+    held: int
+    """Visits and effects that wait for the store; a run has at most its window of them on the way."""
+    finished: int
+    """Node visits that have ended since the run began, over all owners."""
+    cost: float
+    """Sum of the `token_cost` of those visits."""
 
 
 @frozen
@@ -122,6 +142,14 @@ class RunActor:
                 self._take(self._mail.pop(0))
         finally:
             self._busy = False
+
+    def statistics(self) -> RunStatistics:
+        """Numbers of this moment. Not a checkpoint."""
+        machine, image = self.machine, self.machine.fold.image
+        held = len(machine.waits.gate) + len(machine.waits.outbox)
+        return RunStatistics(
+            image.status, image.seq, machine.durable, len(machine.live), held, image.finished, image.cost
+        )
 
     def claim(self, msg: Input) -> None:
         """Deliver what sets the run going again, after which somebody has to call `main`. Not a checkpoint."""

@@ -11,8 +11,8 @@ import trio
 from attrs import frozen
 
 from terzetto_protocol.admission import Admission
-from terzetto_protocol.codec import check_text
 from terzetto_protocol.blueprint import Blueprint
+from terzetto_protocol.codec import check_text
 from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit
 from terzetto_protocol.decisions import Decision
 from terzetto_protocol.errors import InvalidRequest, UnknownRun
@@ -28,11 +28,14 @@ from terzetto_protocol.statuses import RunStatus
 
 from . import _faults
 from ._clock import wall_clock
+from ._desk import Desk
 from ._hub import Hub, Subscription
 from ._inbox import COMMANDS, Inbox
 from ._loading import load_fold
+from ._mailbox import Address, MailboxStatistics
 from ._persistence import Persistence, PersistenceStatistics
 from ._results import Result
+from ._run import RunStatistics
 from ._services import Service, ServiceTree
 from ._supervisor import Supervisor, SupervisorStatistics
 from .stores import Store, open_store
@@ -47,6 +50,7 @@ class RuntimeStatistics:
 
     supervisor: SupervisorStatistics
     persistence: PersistenceStatistics
+    desk: MailboxStatistics
     hub: Any
     store: dict[str, Any]
     restarts: int
@@ -138,6 +142,10 @@ class Run(Generic[S]):
         """A copy of the durable state. A checkpoint."""
         return cast("S", await self._runtime.state(self.run_id))
 
+    def statistics(self) -> RunStatistics | None:
+        """Numbers of this moment, or None for a run that is not live here. Not a checkpoint."""
+        return self._runtime.supervisor.run_statistics(self.run_id)
+
     async def barriers(self) -> list[BarrierRow]:
         """Open barriers. A checkpoint."""
         return await self._runtime.store.barriers(self.run_id)
@@ -165,6 +173,7 @@ class Runtime:
         self.supervisor: Final = supervisor
         self.stopping = trio.Event()
         """Set when a signal asked for a shutdown."""
+        self.desk: Final = Desk(self.carry_out)
         self._persistence = persistence
         self.tree: ServiceTree | None = None
         """The system actors; set when they are started."""
@@ -279,6 +288,15 @@ class Runtime:
         """Let a paused run go on. A checkpoint."""
         return await self.supervisor.resume(Resume(uuid4().hex, run_id))
 
+    @property
+    def address(self) -> Address[Command, Receipt]:
+        """The typed mailbox that takes commands as messages: `await runtime.address.ask(command)`."""
+        return self.desk.address
+
+    async def ask(self, command: Command) -> Receipt:
+        """Send a command to the desk and wait for its receipt. A checkpoint."""
+        return await self.address.ask(command)
+
     async def carry_out(self, command: Command) -> Receipt:
         """Do what a command from outside says. A checkpoint."""
         if isinstance(command, Decide):
@@ -317,6 +335,7 @@ class Runtime:
         return RuntimeStatistics(
             supervisor=self.supervisor.statistics(),
             persistence=self._persistence.statistics(),
+            desk=self.desk.statistics(),
             hub=self.hub.statistics(),
             store=self.store.statistics(),
             restarts=0 if self.tree is None else self.tree.restarts,
@@ -387,9 +406,13 @@ async def open_runtime(
 async def _tree(
     runtime: Runtime, persistence: Persistence, supervisor: Supervisor
 ) -> AsyncGenerator[trio.Nursery, None]:
-    services = [Service("persistence", persistence.run, persistence.close), Service("supervisor", supervisor.run)]
+    services = [
+        Service("persistence", persistence.run, persistence.close),
+        Service("supervisor", supervisor.run),
+        Service("desk", runtime.desk.run),
+    ]
     if runtime.store.shared:
-        services.append(Service("inbox", Inbox(runtime.store, runtime.carry_out).run))
+        services.append(Service("inbox", Inbox(runtime.store, runtime.ask).run))
     tree = ServiceTree(services)
     runtime.tree = tree
     async with trio.open_nursery() as nursery:

@@ -49,7 +49,7 @@ from ._loading import load_fold
 from ._mailbox import Slot
 from ._persistence import Persistence
 from ._results import Result, result_of
-from ._run import RunActor, Services
+from ._run import RunActor, RunStatistics, Services
 from ._timers import Timers
 from .stores._contract import Store
 
@@ -354,7 +354,7 @@ class Supervisor:
         elif finish.final and failure is not None and failure.code == FailureCode.STORE_REJECTED:
             self._unclaimed[run_id] = finish.fenced  # even that it fails cannot be stored
         elif finish.final and self._nursery is not None:
-            self._nursery.start_soon(self._give_up, run_id, finish.fenced)
+            self._nursery.start_soon(self._give_up, run_id, actor.machine.durable, finish.fenced)
 
     def _refusal(self, run_id: str, finish: Finish) -> TerzettoError:
         """What those are told who wait for a write that was refused."""
@@ -362,11 +362,13 @@ class Supervisor:
             return StoreRejected(finish.fenced)
         return ActorStopped("the persistence actor") if self._persistence.stopped else Refused(run_id, finish.fenced)
 
-    async def _give_up(self, run_id: str, reason: str) -> None:
-        """Fail a run whose write can never be stored. A checkpoint."""
+    async def _give_up(self, run_id: str, durable: int, reason: str) -> None:
+        """Fail a run that can never store what follows commit `durable`. A checkpoint."""
         with suppress(TerzettoError):  # it has ended meanwhile, or the store is gone and the next look finds it
             actor = await self._actor(run_id)
-            if not actor.machine.owned:
+            if actor.machine.fold.image.seq > durable:
+                self._look.set()  # something else of it was stored meanwhile: it goes on from there
+            elif not actor.machine.owned:
                 actor.claim(StoreGaveUp(reason, self.clock()))
 
     def reply(self, command_id: str, receipt: Receipt) -> None:
@@ -595,6 +597,11 @@ class Supervisor:
         while self._carried:
             self._quiet = trio.Event()
             await self._quiet.wait()
+
+    def run_statistics(self, run_id: str) -> RunStatistics | None:
+        """What a live run says of itself; None for one that is not in memory. Not a checkpoint."""
+        actor = self._actors.get(run_id)
+        return None if actor is None else actor.statistics()
 
     def statistics(self) -> SupervisorStatistics:
         """Numbers of this moment."""

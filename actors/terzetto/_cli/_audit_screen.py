@@ -51,6 +51,7 @@ class AuditScreen:
     def learn(self, audit: Audit) -> None:
         """Take the list of files from the state, once there is one."""
         self.files, self.total = audit.files, len(audit.files)
+        self._move()
 
     def goes_on(self, audit: Audit) -> None:
         """Say what was done before."""
@@ -65,8 +66,7 @@ class AuditScreen:
         """Take where the run is as what the events will add to."""
         self.done = len(audit.rows)
         if audit.files:
-            self.learn(audit)
-        self._move()
+            self.files, self.total = audit.files, len(audit.files)
 
     def saw(self, items: Sequence[StreamItem]) -> bool:
         """Take events in; True when the files were listed just now, so that the state knows them."""
@@ -78,7 +78,7 @@ class AuditScreen:
             elif isinstance(item, BarrierResolved):
                 self.output.line(event_line(event_view(item)), "green")
         if self.output.json_mode:
-            EventPrinter(self.output)([item for item in items if not isinstance(item, NodeStarted)])
+            EventPrinter(self.output).show([item for item in items if not isinstance(item, NodeStarted)])
         self._move()
         return listed
 

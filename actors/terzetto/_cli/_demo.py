@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import Any
 
 import trio
 from attrs import define
@@ -117,16 +116,13 @@ class _Demo:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.screen.progress.run)
 
-            def saw(items: Sequence[StreamItem]) -> None:
+            async def saw(items: Sequence[StreamItem]) -> None:
                 if self.screen.saw(items):
-                    nursery.start_soon(self._learn, runtime, run)
+                    self.screen.learn((await _fold(runtime.store, await runtime.row(run.run_id))).state)
 
             rest = await Follower(runtime, run, self.desk, saw).to_rest(after=fold.image.event_id)
             nursery.cancel_scope.cancel(reason="the audit is at rest")
         return rest
-
-    async def _learn(self, runtime: Runtime, run: Run[Any]) -> None:
-        self.screen.learn((await _fold(runtime.store, await runtime.row(run.run_id))).state)
 
     def _tell_interrupted(self) -> None:
         done, total = self.screen.done, self.screen.total

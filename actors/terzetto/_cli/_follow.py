@@ -1,6 +1,6 @@
 """Carrying one run from the terminal: its events, its questions, its end."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import trio
@@ -38,8 +38,8 @@ class Follower:
     runtime: Runtime
     run: Run[Any]
     desk: Desk
-    saw: Callable[[Sequence[StreamItem]], None]
-    """Shows items; must not wait."""
+    saw: Callable[[Sequence[StreamItem]], Awaitable[None]]
+    """Shows items; what it waits for delays this command's view of the run, and not the run."""
     _seen: int = 0
     _may_rest: bool = True
     _asked: dict[str, trio.CancelScope] = field(factory=dict[str, trio.CancelScope])
@@ -62,7 +62,7 @@ class Follower:
                     if row.barrier not in self._asked:
                         self._open(nursery, barrier_view(row))
                 while (rest := await self._at_rest()) is None and (batch := await events.take()):
-                    self._take(nursery, batch)
+                    await self._take(nursery, batch)
                 await self._catch_up(nursery, events, await self._told())
             nursery.cancel_scope.cancel(reason="the run is at rest")
         return rest or await self.run.status()
@@ -73,7 +73,7 @@ class Follower:
     async def _catch_up(self, nursery: trio.Nursery, events: Subscription, goal: int) -> None:
         """Take everything up to the event `goal`, which was told already."""
         while self._seen < goal and (batch := await events.take()):
-            self._take(nursery, batch)
+            await self._take(nursery, batch)
 
     async def _hear_inbox(self) -> None:
         """Let what was recorded before this process owned the store be carried out, or denied. A checkpoint."""
@@ -81,8 +81,8 @@ class Follower:
             while self.runtime.store.shared and await self.runtime.store.posted(limit=1):  # noqa: ASYNC110 - nobody tells
                 await trio.sleep(INBOX_POLL)
 
-    def _take(self, nursery: trio.Nursery, batch: Sequence[StreamItem]) -> None:
-        self.saw(batch)
+    async def _take(self, nursery: trio.Nursery, batch: Sequence[StreamItem]) -> None:
+        await self.saw(batch)
         for item in batch:
             match item:
                 case BarrierOpened():
@@ -127,7 +127,11 @@ class EventPrinter:
 
     output: Output
 
-    def __call__(self, items: Sequence[StreamItem]) -> None:
+    async def __call__(self, items: Sequence[StreamItem]) -> None:
+        """Show them; no checkpoint."""
+        self.show(items)
+
+    def show(self, items: Sequence[StreamItem]) -> None:
         """Show them; not a checkpoint."""
         for item in items:
             # What a barrier asks is shown when it is asked, and how a run ended with its state.

@@ -39,13 +39,11 @@ class _Lines:
 
     def __init__(self, output: Output, noun: str) -> None:
         self._output, self._noun = output, noun
-        self._told = -1
+        self._told = 0
 
     def update(self, done: int, total: int, now: str) -> None:
         tenth = done * LINES // total if total else 0
-        if self._told < 0:
-            self._told = tenth  # where it goes on was said in words
-        elif tenth > self._told:
+        if tenth > self._told:
             self._told = tenth
             self._output.line(f"{done:,} of {total:,} {self._noun}")
 

@@ -11,12 +11,13 @@ def verdict(write: Write, epoch: int, last: int, stored: tuple[int, bytes] | Non
         last: seq of its last commit.
         stored: epoch and body of the commit that has the write's seq, if there is one.
     """
-    if stored is not None and stored[0] == write.epoch:
-        if stored[1] == write.body:
-            return Applied()
-        return Rejected(f"commit {write.seq} of run {write.run_id!r} is stored already, with other content")
-    if epoch != write.expect:
+    same_epoch = stored is not None and stored[0] == write.epoch
+    if same_epoch and stored is not None and stored[1] == write.body:
+        return Applied()
+    if epoch != write.expect:  # two who claim at once claim the same epoch: the second is stale all the same
         return Stale(epoch)
+    if same_epoch:
+        return Rejected(f"commit {write.seq} of run {write.run_id!r} is stored already, with other content")
     if write.seq != last + 1:
         return Rejected(f"commit {write.seq} of run {write.run_id!r} does not follow {last}, its last one")
     return None

@@ -1,0 +1,216 @@
+"""Promises about the ends of runs, streams over several owners, keys and limits; see `test_promise_index.py`."""
+
+import pytest
+import trio
+import trio.testing
+
+import terzetto
+from terzetto._hub import Hub
+from terzetto._loading import load_fold
+from terzetto.stores import MemoryStore
+from terzetto_protocol import limits
+from terzetto_protocol.decisions import Approve
+from terzetto_protocol.errors import RunConflict
+from terzetto_protocol.events import BarrierOpened, Cursor, Gap, Heartbeat, RunEnded
+from terzetto_protocol.ids import split_event_id
+from terzetto_protocol.statuses import TERMINAL, RunStatus
+
+from .runtimes import Add, Held, Tally, both, chain, function, opened, parked, says, told
+from .stores import FaultyStore, trail
+
+CANCELLED, SUCCEEDED = RunStatus.CANCELLED, RunStatus.SUCCEEDED
+stores = pytest.mark.parametrize("store", [MemoryStore, FaultyStore])
+
+
+@both
+@stores
+async def test_a_key_is_the_same_for_every_attempt(autojump_clock, dispatch, store):
+    """7: key = hash(run, path, visit): the same for every attempt, epoch and process; the fence rises."""
+    shelf, keys, fences = store(), set(), []
+
+    async def pay(ctx):
+        keys.add(ctx.key)
+        fences.append(ctx.fence)
+        if len(fences) < 4:
+            await trio.sleep_forever()
+
+    graph = chain(says("before"), pay)
+    for _ in range(3):
+        async with opened(shelf, graph, dispatch=dispatch, shutdown_deadline=0) as runtime:
+            await runtime.submit(graph, Tally(), run_id="r")
+            await trio.testing.wait_all_tasks_blocked()
+    async with opened(shelf, graph, dispatch=dispatch) as runtime:
+        assert SUCCEEDED is (await runtime.get("r").result()).status
+    assert 1 == len(keys)
+    assert sorted(set(fences)) == fences
+
+
+@stores
+@pytest.mark.parametrize("delay", range(12))
+async def test_a_result_is_had_whenever_it_is_asked_for(autojump_clock, store, delay):
+    """9.3: `run.result()` never raises for an outcome, and never misses it: also between the look and the wait."""
+    graph, got = chain("ask", says("b")), []
+    async with opened(store(), graph) as runtime:
+        run = await parked(runtime, graph, "r")
+
+        async def wait(steps: int) -> None:
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+            got.append((await run.result()).status)
+
+        async with trio.open_nursery() as nursery:
+            for steps in range(12):
+                nursery.start_soon(wait, steps)
+            for _ in range(delay):
+                await trio.lowlevel.checkpoint()
+            await run.decide("ask", Approve())
+    assert [SUCCEEDED] * 12 == got
+
+
+@both
+@stores
+async def test_keyboard_interrupt_interrupts_and_is_raised_again(autojump_clock, dispatch, store):
+    """9.4: KeyboardInterrupt is re-raised and the run INTERRUPTED; 4.3: a node that raises leaves no trace."""
+    shelf, pressed = store(), []
+
+    async def press(ctx):
+        ctx.record(Add(100))
+        ctx.state.trail.append("dirt")
+        if not pressed:
+            pressed.append(True)
+            raise KeyboardInterrupt
+
+    graph = chain(says("a"), press)
+    with pytest.raises(BaseExceptionGroup) as caught:
+        async with opened(shelf, graph, dispatch=dispatch) as runtime:
+            await runtime.submit(graph, Tally(), run_id="r")
+            await trio.sleep_forever()
+    assert caught.value.split(KeyboardInterrupt)[1] is None
+    assert ["visit a@1 SUCCEEDED -> RUNNING", "interrupt -> INTERRUPTED"] == (await trail(shelf, "r"))[2:]
+    row = await shelf.run("r")
+    assert Tally(trail=["a"]) == (await load_fold(shelf, row, graph.build())).state
+
+
+@stores
+async def test_a_key_belongs_to_one_input(autojump_clock, store):
+    """10: idempotency keys (`reused=True`), under whatever id they come; same id + other input = conflict."""
+    graph = chain(says("a"))
+    async with opened(store(), graph) as runtime:
+        await runtime.submit(graph, Tally(), run_id="one", key="k")
+        again = await runtime.submit(graph, Tally(), run_id="two", key="k")
+        assert ("one", True) == (again.run_id, again.reused)
+        with pytest.raises(RunConflict, match="key 'k'"):
+            await runtime.submit(graph, Tally(count=1), run_id="two", key="k")
+        assert [] == [row for row in await runtime.runs() if row.run_id == "two"]
+        assert not (await runtime.submit(graph, Tally(count=1), run_id="two", key="other")).reused
+
+
+@stores
+async def test_what_waited_in_the_queue_outlives_the_runtime(autojump_clock, store):
+    """10: nothing accepted is ever lost, also when the runtime is left at once while the queue is full."""
+    shelf, held = store(), Held()
+    graph = chain(held)
+    async with opened(shelf, graph, pool_size=1, queue_size=9, shutdown_deadline=0) as runtime:
+        for number in range(10):
+            await runtime.submit(graph, Tally(), run_id=f"r{number}")
+        with pytest.raises(terzetto.QueueFull):
+            await runtime.submit(graph, Tally(), run_id="eleventh")
+    held.go.set()
+    async with opened(shelf, graph, pool_size=2) as runtime:
+        assert {SUCCEEDED} == {(await runtime.get(f"r{number}").result()).status for number in range(10)}
+
+
+def test_limits_are_those_that_are_promised():
+    """12: limits (defaults, all named constants with units)."""
+    promised = {
+        "MESSAGE_BYTES": 2**20, "DEPTH": 64, "MAILBOX": 256, "MAX_STEPS": 10_000, "STATE_BYTES": 16 * 2**20,
+        "ID_LENGTH": 128, "EVENT_WINDOW": 256, "EVENT_WINDOW_BYTES": 10 * 2**20, "HEARTBEAT": 15, "CLAIMS": 3,
+        "CANCEL_GRACE": 5,
+    }  # fmt: skip
+    assert promised == {name: getattr(limits, name) for name in promised}
+    assert limits.INBOX_POLL <= 0.25
+
+
+# -- 8: streams over parks, owners and ends -------------------------------------------------------------------
+
+
+def talk(name: str):
+    async def body(ctx):
+        for part in range(3):
+            ctx.emit_text(f"{name} {part}")
+            await trio.sleep(20)
+
+    body.__name__ = name
+    return function(body)
+
+
+def ids(items) -> list[int]:
+    return [item.id for item in items if not isinstance(item, Cursor | Gap | Heartbeat)]
+
+
+@both
+@stores
+async def test_one_reader_over_three_owners(autojump_clock, dispatch, store):
+    """8.1: event id = `epoch << 32 | n`, also when a run parks and goes on. 3 D4: after every restart the same id means
+    the same bytes. 8.2: a cursor of an older epoch replays what is durable. 8.4: `awaiting_input` is visible in the
+    stream, and a heartbeat comes only when idle (15 s), without an id."""
+    shelf, items = store(), []
+    graph = chain(talk("one"), "first", talk("two"), "second", talk("three"))
+    async with opened(shelf, graph, dispatch=dispatch, limit=1000) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def read():
+                async with run.events() as events:
+                    items.extend([item async for item in events])
+
+            for name in ("first", "second"):
+                await told(run, until=BarrierOpened)
+                await trio.sleep(100)
+                assert (name, 0) == ((await run.barriers())[0].name, runtime.statistics().supervisor.live)
+                await run.decide(name, Approve())
+    assert sorted(set(ids(items))) == ids(items)
+    assert [1, 2, 3] == sorted({split_event_id(number)[0] for number in ids(items)} - {0})
+    assert not [item for item in items if isinstance(item, Gap)]
+    assert 2 * (100 // 15) <= sum(isinstance(item, Heartbeat) for item in items)
+    assert not hasattr(Heartbeat(), "id")
+    durable = [item for item in items if getattr(item, "durable", False)]
+    for seen in [None, *ids(items)]:
+        async with Hub(shelf).events("r", last_event_id=seen) as events:
+            cursor, *rest = [item async for item in events]
+        assert cursor.how in ({"fresh"} if seen is None else {"evicted", "resumed"})
+        assert [item for item in durable if item.id > (seen or 0)] == [
+            item for item in rest if not isinstance(item, Gap)
+        ]
+
+
+@both
+@stores
+@pytest.mark.parametrize("delay", range(0, 15, 2))
+async def test_a_cancel_that_meets_the_end(autojump_clock, dispatch, store, delay):
+    """8.3: exactly one terminal event (end, cancel, error) per run, always last. 2: first durable writer wins; the
+    loser learns who won."""
+    shelf, graph, receipts, events = store(), chain(says("a"), says("b")), [], []
+    async with opened(shelf, graph, dispatch=dispatch) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+
+        async def cancel(steps: int) -> None:
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+            receipts.append(await run.cancel())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lambda: told_into(events, run))
+            for steps in range(4):
+                nursery.start_soon(cancel, delay + steps)
+        result = await run.result()
+    assert [RunEnded] == [type(event) for event in events if isinstance(event, RunEnded)] == [type(events[-1])]
+    assert {result.status} == {events[-1].status, (await shelf.run("r")).status}
+    assert {result.status} >= {receipt.status for receipt in receipts if receipt.outcome == "already_terminal"}
+    assert CANCELLED is result.status or {"already_terminal"} == {receipt.outcome for receipt in receipts}
+    assert 1 == sum(line.rpartition(" ")[2] in TERMINAL for line in await trail(shelf, "r"))
+
+
+async def told_into(events: list, run) -> None:
+    events.extend(await told(run))
