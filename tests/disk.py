@@ -31,8 +31,7 @@ class Disk:
             assert write.moved or (write.status, write.epoch) == (self.row.status, self.row.epoch), "the row is stale"
         for row in write.barriers:
             old = self.barriers.get(row.barrier)
-            asked_again = row.reconcile and row.status is BarrierStatus.OPEN  # the same visit after a retry
-            source = None if old is None or asked_again else old.status
+            source = None if old is None else old.status
             assert row.status in BARRIER_MOVES[source], f"{row.barrier}: {source} -> {row.status}"
             self.barriers[row.barrier] = row
         self.writes.append(write)

@@ -1,6 +1,5 @@
 """`terzetto_protocol.machine`: barriers that nobody decides (SEMANTICS 6.4 and 6.7)."""
 
-import pytest
 from msgspec import Raw
 
 from terzetto_protocol.decisions import Approve, Confirm, Fail, Recorded

@@ -248,7 +248,9 @@ class Witness:
         assert seen == set(told), "nothing durable is forgotten, and nothing else was seen as durable"
         waiting = [e.barrier for e in self.driver.frontier.values() if e.opening is not None]
         assert sorted(disk.open_barriers()) == sorted(waiting)
-        deadlines = [row.deadline for row in disk.barriers.values() if row.barrier in waiting and row.deadline is not None]
+        deadlines = [
+            row.deadline for row in disk.barriers.values() if row.barrier in waiting and row.deadline is not None
+        ]
         assert disk.row.timer == min(deadlines, default=None)
         assert disk.row.status is self.driver.status
         ends = [event for event in self.seen if isinstance(event, RunEnded)]

@@ -299,6 +299,7 @@ class Runtime:
 
     async def carry_out(self, command: Command) -> Receipt:
         """Do what a command from outside says. A checkpoint."""
+        COMMANDS.pack(command)
         if isinstance(command, Decide):
             return await self.supervisor.decide(command)
         if isinstance(command, Cancel):

@@ -518,7 +518,8 @@ class Supervisor:
     async def _look_once(self) -> None:
         for row in reversed(await self.store.runs(statuses=_UNFINISHED, limit=None)):
             actor = self._actors.get(row.run_id)
-            here = row.run_id in self._arriving or (actor is not None and not actor.machine.at_rest)
+            carried = actor is not None and actor.machine.owned and not actor.machine.at_rest
+            here = row.run_id in self._arriving or carried  # one that was only read to be asked something is nobody's
             if not (here or self.closing):
                 self.admission.enqueue(row.run_id, returning=row.status is not RunStatus.QUEUED)
         for row in await self.store.runs(statuses=(RunStatus.AWAITING_INPUT,), limit=None):

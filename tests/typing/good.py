@@ -202,6 +202,7 @@ async def main() -> None:
         await decisions.decide(terzetto.Reject("not yet"))
         assert_type(await run.cancel("enough"), terzetto.CancelReceipt)
         assert_type(await run.state(), Draft)
+        assert_type(run.statistics(), terzetto.RunStatistics | None)
         assert_type(await run.barriers(), list[terzetto.BarrierRow])
         result = await run.result()
         assert_type(result, terzetto.Result[Draft])

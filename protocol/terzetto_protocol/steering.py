@@ -1,0 +1,179 @@
+"""What people, deadlines and owners say to a run: decide, cancel, resume, halt."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
+from .ahead import Ahead, Next
+from .decisions import Approve, Decision, Fail, name_of
+from .errors import IllegalTransition, MutationFailed, NotStorable, Refused
+from .fold import Pending
+from .inputs import (
+    CancelRequested,
+    Decided,
+    Halted,
+    ResumeRequested,
+    TimerFired,
+)
+from .receipts import AlreadyResolved, CancelReceipt, DecisionTaken, Resumed
+from .records import Failure, Kind, Note, Resolution
+from .routing import Way, after_failure, after_success
+from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
+from .turn import CancelNodes
+from .verdict import Verdict, judge
+
+S = TypeVar("S")
+
+_R, _V = RunStatus, VisitStatus
+
+
+class Steering(Ahead[S], Generic[S]):
+    """The part of a run's machine that is steered from outside."""
+
+    __slots__ = ()
+
+    def _on_decided(self, msg: Decided) -> None:
+        first = self.resolved.get(msg.barrier)
+        if first is not None and msg.command_id:
+            self.reply(msg.command_id, first)
+            return
+        entry = self._waiting(msg.barrier)
+        verdict = judge(self.run_id, self.blueprint, entry, msg.decision, timeout=False)
+        self._decide(entry, verdict, msg)
+
+    def _on_timer(self, msg: TimerFired) -> None:
+        entry = self._waiting(msg.barrier)
+        barrier, opening = self.blueprint.barrier(entry.place), entry.opening
+        if barrier is None or opening is None or opening.deadline is None or opening.deadline > msg.at:
+            raise Refused(self.run_id, f"barrier {msg.barrier} is not due")
+        decision: Decision = barrier.options.on_timeout
+        source = "timeout"
+        if self._approves(barrier):
+            decision, source = Approve(), "auto"
+        try:
+            verdict = judge(self.run_id, self.blueprint, entry, decision, timeout=True)
+            self._decide(entry, verdict, Decided(msg.barrier, decision, source, msg.at, slot=msg.slot))
+        except Refused as error:
+            if source == "auto":
+                raise
+            # Nobody is there to be told, and the deadline will not pass again: waiting on would be for ever.
+            text = f"nobody decided barrier {entry.barrier} in time, and what was to happen then cannot: {error}"
+            self._end_failed(msg.at, Failure(FailureCode.BARRIER_TIMEOUT, text))
+
+    def _auto_approve(self, at: float) -> None:
+        """Approve what has opened, one after the other; a barrier that cannot be approved keeps waiting."""
+        refused: set[int] = set()
+        while self.status in (_R.AWAITING_INPUT, _R.RUNNING):
+            open_ones = (e for e in self.fold.image.frontier.values() if e.status is _V.AWAITING_INPUT)
+            entry = next((e for e in open_ones if e.visit not in refused), None)
+            if entry is None:
+                return
+            try:
+                self._on_decided(Decided(entry.barrier, Approve(), "auto", at))
+            except Refused:
+                refused.add(entry.visit)
+
+    def _waiting(self, barrier: str) -> Pending:
+        if self.status in (_R.AWAITING_INPUT, _R.RUNNING):
+            for entry in self.fold.image.frontier.values():
+                if entry.opening is not None and entry.barrier == barrier:
+                    return entry
+        raise Refused(self.run_id, f"barrier {barrier!r} is not open (the run is {self.status})")
+
+    def _decide(self, entry: Pending, verdict: Verdict, msg: Decided) -> None:
+        try:
+            self.fold.apply(verdict.mutations)
+            if verdict.mutations and self.logged:
+                self.blueprint.state.pack(self.fold.state)
+        except (MutationFailed, NotStorable) as error:
+            if isinstance(error, NotStorable):
+                self.fold.drop(verdict.mutations)
+            raise Refused(self.run_id, f"barrier {entry.barrier} keeps waiting: {error}") from error
+        ahead = self._after_verdict(entry, verdict, msg)
+        if ahead.status is _R.RUNNING and not msg.slot and self.status is _R.AWAITING_INPUT:
+            ahead = Next(_R.QUEUED, ahead.steps)
+        resolution = Resolution(entry.barrier, msg.decision, msg.source, msg.command_id, ahead.failure)
+        self.resolved[entry.barrier] = AlreadyResolved(self.run_id, entry.barrier, name_of(msg.decision), msg.source)
+        self.commit(
+            Kind.DECIDE,
+            msg.at,
+            ahead.status,
+            entry=entry,
+            outcome=verdict.outcome,
+            attempt=entry.attempt,
+            steps=ahead.steps,
+            mutations=verdict.mutations,
+            detail=resolution,
+        )
+        self.reply(msg.command_id, DecisionTaken(self.run_id, resolution.barrier, self.promises))
+        if ahead.failure is not None:
+            return
+        if verdict.outcome is _V.PENDING and self.status is _R.RUNNING:
+            self.waits.hold(self.fold.image.seq, entry.visit)
+            self._unwound(msg.at)
+        elif self.status is not _R.QUEUED:
+            self._go_on(ahead, msg.at)
+
+    def _after_verdict(self, entry: Pending, verdict: Verdict, msg: Decided) -> Next:
+        edges, state = self.fold.image.edges, self.fold.state
+        if verdict.outcome is _V.PENDING:
+            return Next(_R.RUNNING)
+        if verdict.outcome is _V.FAILED:
+            way = after_failure(self.blueprint, entry.place, state, edges)
+            if isinstance(way, Way) and way.edge is None:
+                return Next(_R.FAILED, (), self._given_up(entry, msg))
+        else:
+            way = after_success(self.blueprint, entry.place, verdict.exit, state, edges)
+        return self._next(entry, way, msg.at)
+
+    def _given_up(self, entry: Pending, msg: Decided) -> Failure:
+        reason = msg.decision.reason if isinstance(msg.decision, Fail) else ""
+        if msg.source == "timeout":
+            text = f"nobody decided barrier {entry.barrier} in time"
+            return Failure(FailureCode.BARRIER_TIMEOUT, f"{text}: {reason}" if reason else text)
+        text = f"the effect of {entry.barrier} was given up by {msg.source or 'somebody'}"
+        return Failure(FailureCode.NODE_ERROR, f"{text}: {reason}" if reason else text)
+
+    def _on_cancel(self, msg: CancelRequested) -> None:
+        status = self.status
+        note = Note(msg.reason, msg.command_id)
+        if status in TERMINAL:
+            self._answer_cancel(msg, "already_terminal")
+        elif status is _R.CANCELLING:
+            self._unwound(msg.at)  # for one that was found so in the log
+            self._answer_cancel(msg, "stopped" if self.status in TERMINAL else "requested")
+        elif status is _R.RUNNING:
+            self.waits.gate.clear()
+            self.commit(Kind.CANCEL, msg.at, _R.CANCELLING, detail=note)
+            if self.live:
+                self.effects.append(CancelNodes())
+                self._answer_cancel(msg, "requested")
+            else:
+                self._unwound(msg.at)
+                self._answer_cancel(msg, "stopped")
+        else:
+            self.commit(Kind.CANCEL, msg.at, _R.CANCELLED, detail=note)
+            self._answer_cancel(msg, "stopped")
+
+    def _answer_cancel(self, msg: CancelRequested, outcome: Any) -> None:
+        self.reply(msg.command_id, CancelReceipt(self.run_id, outcome, self.status, self.promises))
+
+    def _on_resume(self, msg: ResumeRequested) -> None:
+        if self.status is not _R.PAUSED:
+            raise IllegalTransition(self.run_id, "run", self.status, _R.QUEUED, "only a paused run can be resumed")
+        self.commit(Kind.QUEUE, msg.at, _R.QUEUED, detail=Note("resumed", msg.command_id))
+        self.reply(msg.command_id, Resumed(self.run_id, self.promises))
+
+    def _on_halted(self, msg: Halted) -> None:
+        if self.status is _R.RUNNING:
+            self.halting = msg.reason
+        if msg.hard and self.live:
+            self.effects.append(CancelNodes())
+        self._unwound(msg.at)
+
+    HEARS: ClassVar[Mapping[type, Callable[..., None]]] = {
+        Decided: _on_decided,
+        TimerFired: _on_timer,
+        CancelRequested: _on_cancel,
+        ResumeRequested: _on_resume,
+        Halted: _on_halted,
+    }
