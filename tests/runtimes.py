@@ -155,18 +155,10 @@ async def told(run: terzetto.Run[Any], until: type | None = None) -> list[Event]
     return seen
 
 
-async def opened_barrier(run: terzetto.Run[Any]) -> str:
-    """The id of the barrier at which the run parks next."""
-    while True:
-        for row in await run.barriers():
-            return row.barrier
-        await trio.testing.wait_all_tasks_blocked()
-
-
 async def parked(runtime: terzetto.Runtime, graph: Any, run_id: str, **options: Any) -> terzetto.Run[Any]:
     """A run that has come to rest at its barrier."""
     run = await runtime.submit(graph, Tally(), run_id=run_id, **options)
-    await opened_barrier(run)
+    await told(run, until=terzetto.BarrierOpened)
     await trio.testing.wait_all_tasks_blocked()
     return run
 

@@ -67,7 +67,10 @@ class FaultyStore(Store):
         fault = self.faults.pop(0) if self.faults else None
         if isinstance(fault, BaseException):
             raise fault
-        outcomes = [self.verdict(write) or self.inner.commit_now([write])[0] for write in writes]
+        verdicts = [self.verdict(write) for write in writes]
+        taken = [write for write, verdict in zip(writes, verdicts, strict=True) if verdict is None]
+        applied = iter(await self.inner.commit(taken))
+        outcomes = [next(applied) if verdict is None else verdict for verdict in verdicts]
         if fault == LOST:
             raise StoreUnavailable("the answer was lost")
         return outcomes

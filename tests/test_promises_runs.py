@@ -10,13 +10,13 @@ from terzetto._loading import load_fold
 from terzetto.stores import MemoryStore
 from terzetto_protocol import limits
 from terzetto_protocol.decisions import Approve
-from terzetto_protocol.errors import RunConflict
+from terzetto_protocol.errors import ActorStopped, RunConflict
 from terzetto_protocol.events import BarrierOpened, Cursor, Gap, Heartbeat, RunEnded
 from terzetto_protocol.ids import split_event_id
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 
 from .runtimes import Add, Held, Tally, both, chain, function, opened, parked, says, told
-from .stores import FaultyStore, trail
+from .stores import FaultyStore, claim_elsewhere, trail
 
 CANCELLED, SUCCEEDED = RunStatus.CANCELLED, RunStatus.SUCCEEDED
 stores = pytest.mark.parametrize("store", [MemoryStore, FaultyStore])
@@ -129,6 +129,67 @@ def test_limits_are_those_that_are_promised():
     }  # fmt: skip
     assert promised == {name: getattr(limits, name) for name in promised}
     assert limits.INBOX_POLL <= 0.25
+
+
+@both
+@pytest.mark.parametrize("under_way", ["claim", "visit", "decision"])
+async def test_what_was_on_its_way_when_the_supervisor_died(autojump_clock, dispatch, under_way):
+    """9.5: system actors: rest-for-one: its runs are claimed again when what they had sent has landed, not before."""
+    store, held = FaultyStore(), Held()
+    graph = chain(says("a"), held, "ask", says("c"))
+
+    async def die() -> None:
+        raise LookupError("a bug")
+
+    async with opened(store, graph, dispatch=dispatch) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        if under_way == "claim":
+            store.hold()
+        else:
+            await held.begun.wait()
+        if under_way == "decision":
+            held.go.set()
+            await told(run, until=BarrierOpened)
+            await trio.testing.wait_all_tasks_blocked()
+        store.hold()
+        held.go.set()
+        async with trio.open_nursery() as nursery:
+            if under_way == "decision":
+                nursery.start_soon(unanswered, run)
+            await trio.testing.wait_all_tasks_blocked()
+            runtime.supervisor._nursery.start_soon(die)
+        await trio.sleep(1)
+        store.release()
+        await trio.testing.wait_all_tasks_blocked()
+        if under_way != "decision":
+            await told(run, until=BarrierOpened)
+            await trio.testing.wait_all_tasks_blocked()
+            await run.decide("ask", Approve())
+        result = await run.result()
+        assert (SUCCEEDED, ["a", "held", "c"]) == (result.status, result.state.trail)
+        assert runtime.statistics().restarts >= 1
+
+
+async def unanswered(run) -> None:
+    with pytest.raises(ActorStopped):
+        await run.decide("ask", Approve())
+
+
+@stores
+async def test_a_refused_question_keeps_nobody_from_recovering_the_run(autojump_clock, store):
+    """7: recovery is a loop: it finds what has no owner, also when somebody has had it read from the store."""
+    shelf, held = store(), Held()
+    graph = chain(held, says("b"))
+    async with opened(shelf, graph, limit=100) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        await held.begun.wait()
+        await claim_elsewhere(shelf, graph, "r")
+        held.go.set()
+        await trio.testing.wait_all_tasks_blocked()
+        for ask in (run.resume, lambda: run.decide("", Approve())):
+            with pytest.raises(terzetto.Refused):
+                await ask()
+        assert SUCCEEDED is (await run.result()).status
 
 
 # -- 8: streams over parks, owners and ends -------------------------------------------------------------------

@@ -172,9 +172,9 @@ async def test_all_runs_go_on_after_the_persistence_actor_died(autojump_clock, d
     graphs = [chain(each, after, name=f"g{number}") for number, each in enumerate(held)]
     waiting = chain("sign-off", says("done"), name="waiting")
     async with opened(store, *graphs, waiting, dispatch=dispatch, pool_size=2) as runtime:
+        await parked(runtime, waiting, "p")
         for graph in graphs:
             await runtime.submit(graph, Tally(), run_id=graph.name)
-        await parked_beside(runtime, waiting)
         await settled()
         assert [True, True, False, False] == [each.begun.is_set() for each in held]
         store.bugs = 1
@@ -189,13 +189,6 @@ async def test_all_runs_go_on_after_the_persistence_actor_died(autojump_clock, d
         assert set() == runtime.supervisor.admission.holders
     for graph in graphs:
         assert 1 == sum("SUCCEEDED -> SUCCEEDED" in line for line in await trail(store, graph.name))
-
-
-async def parked_beside(runtime, graph) -> None:
-    """A parked run that came when there was room."""
-    runtime.pool_size = 3
-    await parked(runtime, graph, "p")
-    runtime.pool_size = 2
 
 
 async def until_answered(runtime, run_id: str) -> None:

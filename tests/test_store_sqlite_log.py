@@ -15,7 +15,7 @@ from terzetto.testing._store_laws import applied, barrier, claim, first, follow,
 from terzetto_protocol.errors import (
     StoreRejected,
 )
-from terzetto_protocol.records import Applied, Rejected
+from terzetto_protocol.records import Applied, Rejected, Write
 from terzetto_protocol.statuses import RunStatus
 
 from .sqlite_stores import bodies, in_time, on_thread, traced
@@ -137,7 +137,7 @@ async def test_an_odd_write_is_rejected_alone(path, write) -> None:
 # Every store decides alike.
 
 
-def next_write(draw, store: MemoryStore):
+def next_write(draw, store: MemoryStore, applied):
     name = draw(st.sampled_from("abc"))
     run = store._runs.get(name)
     last, epoch = (len(run.log), run.epoch) if run else (0, 0)
@@ -147,7 +147,7 @@ def next_write(draw, store: MemoryStore):
         key = draw(st.sampled_from(["", "k1", "k2"]))
         return first(name, header=header(name, key=key, at=draw(st.sampled_from([1.0, 2.0]))))
     if kind == "again" and seq <= last:
-        return run.log[seq - 1]
+        return applied[name][seq - 1]
     changes = {"expect": epoch, "epoch": epoch, "moved": kind in ("claim", "move"), "event_id": seq * 10}
     if kind in ("claim", "stale"):
         changes["epoch" if kind == "claim" else "expect"] = epoch + 1
@@ -176,14 +176,18 @@ async def test_memory_and_sqlite_decide_alike(data) -> None:
     """Any groups, on any history: the same outcomes, the same answers, and nothing wrong on the disk."""
     with tempfile.TemporaryDirectory() as folder:
         async with SqliteStore(Path(folder) / "runs.db", synchronous="normal") as sqlite, MemoryStore() as memory:
+            applied: dict[str, list[Write]] = {}
             for _ in range(data.draw(st.integers(1, 6))):
                 size = data.draw(st.integers(1, 8))
                 group = []
                 scratch = MemoryStore()
-                scratch.commit_now([write for run in memory._runs.values() for write in run.log])
+                scratch.commit_now([write for log in applied.values() for write in log])
                 for _ in range(size):
-                    group.append(next_write(data.draw, scratch))
-                    scratch.commit_now(group[-1:])
+                    write = next_write(data.draw, scratch, applied)
+                    group.append(write)
+                    log = applied.setdefault(write.run_id, [])
+                    if scratch.settle(write) == Applied() and write.seq == len(log) + 1:
+                        log.append(write)
                 assert await sqlite.commit(group) == await memory.commit(group)
                 assert await everything(sqlite) == await everything(memory)
             assert (await sqlite.health(deep=True)).problems == ()

@@ -60,6 +60,7 @@ class Persistence:
         self._waiting: list[tuple[Write, Sender]] = []
         self._in_flight = 0
         self._task: trio.lowlevel.Task | None = None
+        self._answered = trio.Event()
         self._closing = False
         self._stopped = False
         self._deadline = trio.CancelScope(shield=True)
@@ -86,6 +87,12 @@ class Persistence:
             return
         self._waiting.append((write, sender))
         self._wake()
+
+    async def settled(self) -> None:
+        """Wait until everything that was handed over is answered. A checkpoint."""
+        await trio.lowlevel.checkpoint()
+        while self._waiting:
+            await self._answered.wait()
 
     def close(self, deadline: float) -> None:
         """Stop once nothing waits any more, or at this Trio time. Not a checkpoint; twice is once."""
@@ -124,6 +131,7 @@ class Persistence:
             _pass_points(_faults.hook, group)
         for (write, sender), outcome in zip(group, outcomes, strict=True):
             sender.written(write, outcome)
+        self._tell_answered()
         return True
 
     async def _store(self, writes: Sequence[Write]) -> list[Outcome]:
@@ -183,6 +191,11 @@ class Persistence:
         rest, self._waiting = self._waiting, []
         for write, sender in rest:
             sender.written(write, Rejected(STOPPED, final=False))
+        self._tell_answered()
+
+    def _tell_answered(self) -> None:
+        self._answered.set()
+        self._answered = trio.Event()
 
     def statistics(self) -> PersistenceStatistics:
         """Numbers since the start."""

@@ -95,7 +95,7 @@ class Services:
     outlet: Outlet
     writer: Writer
     clock: Callable[[], float]
-    settle: Callable[[list[Write]], list[Outcome]] | None = None
+    settle: Callable[[Write], Outcome] | None = None
     """Stores inside the call, where the store can do that."""
     tasks: bool = False
     """Whether every visit gets a task of its own."""
@@ -218,8 +218,8 @@ class RunActor:
             if _faults.hook is not None:
                 _faults.hook("commit_sent")
             return True
-        (outcome,) = settle([write])
-        if isinstance(outcome, Applied):
+        outcome = settle(write)
+        if type(outcome) is Applied:
             return True
         self.written(write, outcome)  # queued: a turn is being taken
         return False
@@ -301,6 +301,8 @@ class RunActor:
                 steps, since = 0, time.perf_counter()
                 continue
             await self._visit(self._starts.pop())
+            if not self._starts:
+                continue  # what comes next is a checkpoint, and a full one unless a start is there by then
             steps += 1
             if steps >= YIELD_STEPS or time.perf_counter() - since > YIELD_SECONDS:
                 await trio.lowlevel.checkpoint()
@@ -327,12 +329,11 @@ class RunActor:
             await trio.lowlevel.checkpoint_if_cancelled()
             return
         self._waiter = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._leave)
 
-        def abort(_: object) -> trio.lowlevel.Abort:
-            self._waiter = None
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        await trio.lowlevel.wait_task_rescheduled(abort)
+    def _leave(self, _: object) -> trio.lowlevel.Abort:
+        self._waiter = None
+        return trio.lowlevel.Abort.SUCCEEDED
 
     def _wake(self) -> None:
         if self._waiter is not None:

@@ -39,6 +39,7 @@ from ._run import RunStatistics
 from ._services import Service, ServiceTree
 from ._supervisor import Supervisor, SupervisorStatistics
 from .stores import Store, open_store
+from .stores._contract import SettlingStore
 
 S = TypeVar("S")
 _ID_DIGITS: Final = 12
@@ -227,7 +228,7 @@ class Runtime:
             auto_approve=auto_approve,
             metadata=dict(metadata or {}),
         )
-        settled = hasattr(self.store, "commit_now")
+        settled = isinstance(self.store, SettlingStore)
         machine, first = RunMachine[S].begin(
             blueprint, header, copy, settled=settled, promises=self.store.durable, command_id=uuid4().hex
         )

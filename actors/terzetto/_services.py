@@ -91,6 +91,7 @@ class ServiceTree:
                     if not self._failures:
                         raise
                     return  # it died before it had begun, and that is judged like any other death
+                child.scope.shield = True  # from here on only `_stop` ends it, in order
 
     async def _run_child(  # noqa: ASYNC128 - the service's own body says that it has started
         self, child: _Child, *, task_status: trio.TaskStatus[None]

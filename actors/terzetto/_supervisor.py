@@ -51,7 +51,7 @@ from ._persistence import Persistence
 from ._results import Result, result_of
 from ._run import RunActor, RunStatistics, Services
 from ._timers import Timers
-from .stores._contract import Store
+from .stores._contract import SettlingStore, Store
 
 S = TypeVar("S")
 
@@ -123,7 +123,7 @@ class Supervisor:
         self.clock: Final = clock
         self._persistence = persistence
         self._hub = hub
-        settle = getattr(store, "commit_now", None)
+        settle = store.settle if isinstance(store, SettlingStore) else None
         self._services = Services(self, hub, persistence, clock, settle, tasks)
         self.closing = False
         self._nursery: trio.Nursery | None = None
@@ -147,6 +147,7 @@ class Supervisor:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep runs until cancelled. A checkpoint. Whoever waits for an answer then gets `ActorStopped`."""
         try:
+            await self._persistence.settled()  # nobody may load a run before what was left on its way has landed
             async with trio.open_nursery() as self._nursery:
                 await self._nursery.start(self._recover)
                 self._nursery.start_soon(self._timers.run, self._fire)
@@ -164,6 +165,7 @@ class Supervisor:
         waiting.extend(slot for slots in self._enders.values() for slot in slots)
         for slot in waiting:
             slot.fail(stopped)
+        self._halt(hard=True)  # what is on its way still lands, and nothing follows it
         self._arriving, self._slots, self._enders = {}, {}, {}
         self._actors, self._carried = {}, set()
         self._timers.clear()

@@ -1,7 +1,8 @@
 """A graph as runs use it: frozen, with every lookup of the hot path made beforehand."""
 
+from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from attrs import define, field
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from .graph import Graph
 
 S = TypeVar("S")
+
+EasyWay: TypeAlias = tuple[Callable[[S], bool] | None, Node[S, Any]]
+"""An edge that nothing counts, by its predicate and its target, a node that nothing limits and that is not `once`."""
 
 
 @define
@@ -57,8 +61,8 @@ class Blueprint(Generic[S]):
         self.nodes: Final = {name: node for name, place in self.places.items() if (node := as_node(place)) is not None}
         self.start: Final = graph.starts[0]
         self.routes: Final = self._routes(graph.edges)
-        self.everyday: Final = {name: node for name in self.places if (node := self._sole(name)) is not None}
-        """Nodes whose only way on is one plain, unlimited edge to a pure or repeatable node without a limit."""
+        self.everyday: Final = {name: ways for name in self.nodes if (ways := self._easy_ways(name))}
+        """Nodes all of whose ways on are easy, with these in the order in which they are tried."""
 
     def node(self, name: str) -> Node[S, Any] | None:
         """The node of this name, or None for a barrier or an unknown name."""
@@ -90,11 +94,14 @@ class Blueprint(Generic[S]):
             routes.setdefault((edge.source, edge.exit), Routes()).add(edge)
         return routes
 
-    def _sole(self, name: str) -> Node[S, Any] | None:
+    def _easy_ways(self, name: str) -> tuple[EasyWay[S], ...]:
         routes = self.routes_from(name)
-        if self.node(name) is None or routes.conditional or routes.plain is None:
+        edges = [*routes.conditional, *(edge for edge in (routes.plain, routes.fallback) if edge is not None)]
+        ways = [(edge.when, node) for edge in edges if (node := self._easy(edge)) is not None]
+        return tuple(ways) if len(ways) == len(edges) else ()
+
+    def _easy(self, edge: Edge[S]) -> Node[S, Any] | None:
+        node = self.nodes.get(edge.target)
+        if node is None or node.options.effects == "once" or node.options.max_visits is not None:
             return None
-        target = self.node(routes.plain.target)
-        if target is None or target.options.effects == "once" or target.options.max_visits is not None:
-            return None
-        return target if routes.plain.max_visits is None else None
+        return node if edge.max_visits is None else None

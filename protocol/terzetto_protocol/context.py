@@ -45,7 +45,7 @@ class Custom(Struct, frozen=True):
 Emission = Text | Tool | Custom
 
 
-class Visit(Struct, frozen=True):
+class Visit(Struct, frozen=True, gc=False):
     """Which execution of which node this is."""
 
     run_id: str

@@ -25,7 +25,7 @@ class Choose(Struct, frozen=True, tag="choose", forbid_unknown_fields=True):
     note: str = ""
 
 
-class Recorded(Struct, frozen=True, array_like=True):
+class Recorded(Struct, frozen=True, array_like=True, gc=False):
     """One mutation as it is stored: its registered name and its encoded fields."""
 
     name: str

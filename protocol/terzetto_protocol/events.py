@@ -37,7 +37,7 @@ class RunStarted(_Told, frozen=True):
     epoch: int
 
 
-class NodeStarted(_Told, frozen=True):
+class NodeStarted(_Told, frozen=True, gc=False):
     """A node's body is about to run."""
 
     node: str
@@ -46,7 +46,7 @@ class NodeStarted(_Told, frozen=True):
     durable: ClassVar[bool] = False
 
 
-class NodeFinished(_Told, frozen=True):
+class NodeFinished(_Told, frozen=True, gc=False):
     """A visit's commit is durable."""
 
     node: str

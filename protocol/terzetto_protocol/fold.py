@@ -29,7 +29,7 @@ _WAITING: Final = frozenset({VisitStatus.AWAITING_INPUT, VisitStatus.UNKNOWN})
 _LASTING: Final = frozenset({VisitStatus.SUCCEEDED, VisitStatus.FAILED, VisitStatus.CANCELLED, VisitStatus.SKIPPED})
 
 
-class Pending(Struct):
+class Pending(Struct, array_like=True):
     """A visit in the frontier: what still has to happen before the run can end."""
 
     visit: int
@@ -47,7 +47,7 @@ class Pending(Struct):
         return barrier_id(self.path, self.place, self.visit, max(0, self.asked - 1))
 
 
-class Image(Struct):
+class Image(Struct, array_like=True):
     """Everything durable about a run except its state."""
 
     status: RunStatus = RunStatus.QUEUED

@@ -17,7 +17,7 @@ class Claimed(Struct, frozen=True):
     at: float
 
 
-class NodeFinished(Struct, frozen=True):
+class NodeFinished(Struct, frozen=True, gc=False):
     """A node's body has returned."""
 
     visit: int
@@ -110,7 +110,7 @@ class StoreGaveUp(Struct, frozen=True):
     at: float
 
 
-class CommitDurable(Struct, frozen=True):
+class CommitDurable(Struct, frozen=True, gc=False):
     """Everything up to this seq is stored."""
 
     seq: int

@@ -93,12 +93,16 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
         """Decide about one input; raises `Refused` (or its leaf `IllegalTransition`) when it is not acceptable now."""
         if type(msg) is NodeFinished and msg.next is None and self._is_everyday(msg):
             entry = self.fold.image.frontier[msg.visit]
-            successor = self.blueprint.everyday.get(entry.place)
-            turn = None if successor is None else self._follow(entry, successor, msg)
+            ways = self.blueprint.everyday.get(entry.place)
+            turn = None if ways is None else self._follow(entry, ways, msg)
             if turn is not None:
                 return turn
         if self.fenced:
             return self._feed_fenced(msg)
+        if type(msg) is CommitDurable:
+            turn = self.go_everyday(msg.seq, msg.at)
+            if turn is not None:
+                return turn
         seq = self.fold.image.seq
         self.HEARS[type(msg)](self, msg)
         if self.fold.header.auto_approve and self.fold.image.seq != seq:

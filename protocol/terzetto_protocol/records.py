@@ -77,7 +77,7 @@ class Opening(Struct, frozen=True, array_like=True):
     """UNIX time of the opening, seconds."""
 
 
-class Step(Struct, frozen=True, array_like=True):
+class Step(Struct, frozen=True, array_like=True, gc=False):
     """A visit that enters the frontier."""
 
     visit: int
@@ -90,7 +90,7 @@ class Step(Struct, frozen=True, array_like=True):
     """How often this visit was asked about before it opened."""
 
 
-class Record(Struct, frozen=True, array_like=True):
+class Record(Struct, frozen=True, array_like=True, gc=False):
     """One commit: all of it is stored, or none."""
 
     seq: int
@@ -159,7 +159,7 @@ class BarrierRow(Struct, frozen=True):
     resolved: float | None = None
 
 
-class Write(Struct, frozen=True):
+class Write(Struct, frozen=True, gc=False):
     """One commit as the persistence actor hands it to a store: applied whole, or refused whole."""
 
     run_id: str

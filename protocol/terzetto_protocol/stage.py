@@ -182,11 +182,38 @@ class Stage(Generic[S]):
                 self.told += 1
                 return Turn(start=start)
             return Turn(write, self._finished(entry, left, msg, number), (self._started(entry, 1, msg.at),), start)
-        self.waits.post(seq, self._finished(entry, left, msg, number))
-        self.waits.hold(seq - RUN_AHEAD if pure else seq, entry.visit)
-        if write is not None:
-            self.effects.append(write)
-        return self.turn(msg.at)
+        # Nothing that waited can go now: no commit has become durable since the last turn let out what could.
+        waits = self.waits
+        waits.outbox.append((seq, self._finished(entry, left, msg, number)))
+        if not pure or waits.gate or seq - RUN_AHEAD > self.durable:
+            waits.gate.append((seq - RUN_AHEAD if pure else seq, entry.visit, "start"))
+            return Turn(write)
+        self.live.add(entry.visit)
+        waits.outbox.append((seq, self._started(entry, 1, msg.at)))
+        return Turn(write, start=Start(entry.visit, entry.place, 1, entry.path))
+
+    def go_everyday(self, seq: int, at: float) -> Turn | None:
+        """Everything up to `seq` is durable: let out what waited for it and start the one visit at the gate.
+
+        None where there is anything else to consider.
+        """
+        gate, outbox = self.waits.gate, self.waits.outbox
+        if len(gate) != 1 or self.halting is not None or self.status is not RunStatus.RUNNING:
+            return None
+        need, visit, mode = gate[0]
+        entry = self.fold.image.frontier[visit]
+        node = self.blueprint.nodes.get(entry.place)
+        if need > seq or mode != "start" or node is None or node.options.effects == "once":
+            return None
+        event = outbox[0][1] if len(outbox) == 1 and outbox[0][0] <= seq else None
+        if not isinstance(event, NodeFinished):
+            return None
+        self.durable = max(seq, self.durable)
+        gate.clear()
+        self.live.add(visit)
+        outbox.clear()
+        attempt = entry.attempt or 1
+        return Turn(None, event, (self._started(entry, attempt, at),), Start(visit, entry.place, attempt, entry.path))
 
     def _finished(self, entry: Pending, left: tuple[int, str, int], msg: VisitEnded, number: int) -> NodeFinished:
         return NodeFinished(
@@ -220,18 +247,11 @@ class Stage(Generic[S]):
             entry.path,
         )
         snapshot = None if state is None else self.fold.snapshot(state)
+        epoch, body = image.epoch, encode_record(record)
         return Write(
-            run_id=self.fold.header.run_id,
-            expect=image.epoch,
-            epoch=image.epoch,
-            seq=image.seq,
-            at=msg.at,
-            status=RunStatus.RUNNING,
-            event_id=self.told + 1,
-            body=encode_record(record),
-            moved=False,
-            snapshot=snapshot,
-        )
+            self.fold.header.run_id, epoch, epoch, image.seq, msg.at, RunStatus.RUNNING, record.event_id, body,
+            False, snapshot,
+        )  # fmt: skip
 
     def turn(self, at: float) -> Turn:
         """Everything that this input led to."""
@@ -267,9 +287,11 @@ class Stage(Generic[S]):
         self.effects.append(Start(entry.visit, entry.place, attempt, entry.path, probe=mode == "probe"))
 
     def _started(self, entry: Pending, attempt: int, at: float) -> NodeStarted:
-        self.told = self.next_event_id(self.fold.image.epoch)
+        self.told += 1  # after its claim a run has told something in this epoch
         node = f"{entry.path}/{entry.place}" if entry.path else entry.place
-        return NodeStarted(id=self.told, run_id=self.run_id, at=at, node=node, visit=entry.visit, attempt=attempt)
+        return NodeStarted(
+            id=self.told, run_id=self.fold.header.run_id, at=at, node=node, visit=entry.visit, attempt=attempt
+        )
 
     def _announce(self) -> None:
         """Say once that the run came to rest, when that is durable."""

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import msgspec
 
 from .ahead import Ahead, Next
+from .blueprint import EasyWay
 from .chunks import chunk_of
 from .errors import MutationFailed, NotStorable, Refused, describe
 from .fold import Pending
@@ -27,6 +28,17 @@ from .turn import Turn
 S = TypeVar("S")
 
 _R, _V = RunStatus, VisitStatus
+
+
+def _choose(ways: tuple[EasyWay[S], ...], state: S) -> Node[S, Any] | None:
+    """Where to go; None where the general path has to say why not."""
+    try:
+        for when, node in ways:
+            if when is None or when(state):
+                return node
+    except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - a predicate may raise anything: it is asked again
+        return None
+    return None
 
 
 class Visits(Ahead[S], Generic[S]):
@@ -52,12 +64,16 @@ class Visits(Ahead[S], Generic[S]):
             and not self.fenced
         )
 
-    def _follow(self, entry: Pending, successor: Node[S, Any], msg: NodeFinished) -> Turn | None:
-        """The everyday turn; None, and nothing moved, for a batch that cannot be applied or stored."""
+    def _follow(self, entry: Pending, ways: tuple[EasyWay[S], ...], msg: NodeFinished) -> Turn | None:
+        """The everyday turn; None, and nothing moved, when the batch or the way on needs the general path's words."""
         fold = self.fold
         try:
             fold.apply(msg.batch)
         except MutationFailed:
+            return None
+        successor = _choose(ways, fold.state)
+        if successor is None:
+            fold.drop(msg.batch)
             return None
         try:
             state = self._checkpoint(msg.batch, _R.RUNNING)

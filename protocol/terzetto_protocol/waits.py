@@ -6,7 +6,7 @@ from .events import CustomChunk, TextChunk, ThinkingChunk, ToolChunk
 from .limits import EVENT_WINDOW
 from .turn import Effect, Finish
 
-_CHUNKS: Final = (TextChunk, ThinkingChunk, ToolChunk, CustomChunk)
+_CHUNKS: Final = frozenset({TextChunk, ThinkingChunk, ToolChunk, CustomChunk})
 
 Mode: TypeAlias = Literal["start", "body", "probe"]
 """`start` writes the intent of a `once` visit first, `body` has it written, `probe` asks what became of one."""
@@ -29,7 +29,7 @@ class Waits:
 
     def post(self, need: int, effect: Effect) -> None:
         """Queue an effect that may be seen when `need` is durable; needs never fall."""
-        if isinstance(effect, _CHUNKS):
+        if type(effect) in _CHUNKS:
             self._chunks += 1
             if self._chunks > EVENT_WINDOW:
                 self._drop_chunk()
@@ -45,7 +45,7 @@ class Waits:
         taken = [effect for _, effect in self.outbox[:count]]
         del self.outbox[:count]
         if self._chunks:
-            self._chunks -= sum(isinstance(effect, _CHUNKS) for effect in taken)
+            self._chunks -= sum(type(effect) in _CHUNKS for effect in taken)
         return taken
 
     def go_on(self) -> None:
@@ -76,7 +76,7 @@ class Waits:
 
     def _drop_chunk(self) -> None:
         for position, (_, effect) in enumerate(self.outbox):
-            if isinstance(effect, _CHUNKS):
+            if type(effect) in _CHUNKS:
                 del self.outbox[position]
                 self._chunks -= 1
                 return

@@ -145,3 +145,11 @@ class Store(ABC):
     def statistics(self) -> dict[str, Any]:
         """Numbers for the console: transactions, commits, bytes; whatever the store counts."""
         return {}
+
+
+class SettlingStore(Store):
+    """A store that can apply a write inside a call, because it waits for nothing."""
+
+    @abstractmethod
+    def settle(self, write: Write) -> Outcome:
+        """Apply one write, as `commit` does. Not a checkpoint."""

@@ -20,12 +20,16 @@ from terzetto_protocol.records import (
 )
 from terzetto_protocol.statuses import BarrierStatus, RunStatus
 
-from ._contract import Store, StoreHealth
+from ._contract import SettlingStore, StoreHealth
 from ._verdict import misnumbered, unknown, verdict
 
 T = TypeVar("T")
 
 _APPLIED: Final = Applied()
+
+
+def _kept(write: Write) -> tuple[int, int, float, bytes]:
+    return write.epoch, write.event_id, write.at, write.body
 
 
 class _Run:
@@ -35,30 +39,30 @@ class _Run:
     def __init__(self, header: RunHeader, first: Write) -> None:
         self.header = header
         self.epoch = first.epoch
-        self.log = [first]
+        self.log = [_kept(first)]
         self.moved = first
         """The last write that said something about the run's row."""
         self.snapshot: tuple[int, bytes] | None = None
         self.barriers: dict[str, BarrierRow] = {}
 
     def row(self) -> RunRow:
-        last, moved = self.log[-1], self.moved
+        (_, event_id, at, _), moved = self.log[-1], self.moved
         return RunRow(
-            self.header, moved.status, self.epoch, last.seq, last.event_id, last.at,
+            self.header, moved.status, self.epoch, len(self.log), event_id, at,
             moved.code, moved.message, moved.timer,
         )  # fmt: skip
 
     def stored(self, seq: int) -> tuple[int, bytes] | None:
         if not 1 <= seq <= len(self.log):
             return None
-        write = self.log[seq - 1]
-        return write.epoch, write.body
+        epoch, _, _, body = self.log[seq - 1]
+        return epoch, body
 
     def age(self) -> tuple[float, str]:
         return self.header.at, self.header.run_id
 
 
-class MemoryStore(Store):
+class MemoryStore(SettlingStore):
     """Keeps runs as long as the object lives, and nothing longer: `durable` is False.
 
     Closing forgets nothing, so that a test can "restart" by opening the same object again. Commits
@@ -90,17 +94,17 @@ class MemoryStore(Store):
     def commit_now(self, writes: Sequence[Write]) -> list[Outcome]:
         """What `commit` does, at once: every write is settled when this returns."""
         self._groups += 1
-        runs, outcomes = self._runs, list[Outcome]()
-        for write in writes:
-            run = runs.get(write.run_id)
-            if run is None or run.epoch != write.expect or len(run.log) + 1 != write.seq or write.header is not None:
-                outcomes.append(self._unusual(write, run))
-                continue
-            run.log.append(write)
-            if write.moved or write.snapshot is not None or write.barriers or write.epoch != write.expect:
-                self._note(run, write)
-            outcomes.append(_APPLIED)
-        return outcomes
+        return [self.settle(write) for write in writes]
+
+    def settle(self, write: Write) -> Outcome:
+        """Apply one write, at once."""
+        run = self._runs.get(write.run_id)
+        if run is None or run.epoch != write.expect or len(run.log) + 1 != write.seq or write.header is not None:
+            return self._unusual(write, run)
+        run.log.append(_kept(write))
+        if write.moved or write.snapshot is not None or write.barriers or write.epoch != write.expect:
+            self._note(run, write)
+        return _APPLIED
 
     def _note(self, run: _Run, write: Write) -> None:
         if write.moved or write.epoch != write.expect:
@@ -177,13 +181,15 @@ class MemoryStore(Store):
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
         run = self._runs.get(run_id)
-        return [] if run is None else [write.body for write in _first(run.log[max(after, 0) :], limit)]
+        return [] if run is None else [body for _, _, _, body in _first(run.log[max(after, 0) :], limit)]
 
     async def records_by_event(self, run_id: str, *, after_event: int, limit: int | None = None) -> list[bytes]:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
         run = self._runs.get(run_id)
-        return [] if run is None else _first([w.body for w in run.log if w.event_id > after_event], limit)
+        return (
+            [] if run is None else _first([body for _, event_id, _, body in run.log if event_id > after_event], limit)
+        )
 
     async def barriers(self, run_id: str | None = None, *, only_open: bool = True) -> list[BarrierRow]:
         """As the contract says; a checkpoint."""

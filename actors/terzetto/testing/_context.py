@@ -13,7 +13,7 @@ Emissions: TypeAlias = Sequence[Emission]
 
 
 class _TestPort(Port):
-    shown: list[Emission] = []
+    shown: list[Emission] = []  # noqa: RUF012 - a Struct's default, which every instance gets a copy of
 
 
 @overload
