@@ -1,4 +1,4 @@
-"""What all tests share: `--slow`, and a hard limit on every test."""
+"""What all tests share: `--slow`. (Tests that wait for something have their own hard limit.)"""
 
 import pytest
 

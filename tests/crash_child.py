@@ -85,7 +85,7 @@ def decide_about(opened: terzetto.BarrierOpened) -> terzetto.Decision:
         return terzetto.Approve()
     visit = opened.barrier.rpartition("@")[2]
     if ORACLE.exists() and f"charge {visit} " in ORACLE.read_text():
-        return terzetto.Confirm(mutations=(graph.build().vocabulary.note(Did("charge")),))
+        return graph.confirm(Did("charge"))
     return terzetto.Retry()
 
 

@@ -65,8 +65,7 @@ class Plan:
     max_steps: int = 12
     auto_approve: bool = False
 
-    def build(self, *, detour: bool = False) -> Graph[Tally]:
-        """The graph; with a `detour` plain edges get a rival that is never taken, so that no way is the only one."""
+    def build(self) -> Graph[Tally]:
         graph = Graph("plan", state=Tally, mutations=MUTATIONS, max_steps=self.max_steps)
         for spot in self.spots:
             _declare(graph, spot)
@@ -75,14 +74,14 @@ class Plan:
             when = None if way.when is None else PREDICATES[way.when]
             error, fallback = way.kind == "error", way.kind == "fallback"
             graph.edge(way.source, way.target, when=when, on_error=error, fallback=fallback, max_visits=way.max_visits)
-        for way in self.ways if detour else ():
-            if way.kind == "plain" and way.max_visits is None:
-                graph.edge(way.source, way.target, when=lambda tally: False)
         return graph
 
-    def driver(self, acks: str, *, detour: bool = False, logged: bool = True) -> Driver:
-        graph = self.build(detour=detour)
-        return Driver(graph, acks=acks, logged=logged, auto_approve=self.auto_approve)
+    def driver(self, acks: str, *, general: bool = False, logged: bool = True) -> Driver:
+        """A run of it; a `general` one never takes the everyday path."""
+        driver = Driver(self.build(), acks=acks, logged=logged, auto_approve=self.auto_approve)
+        if general:
+            driver.blueprint.everyday.clear()
+        return driver
 
 
 def _declare(graph: Graph[Tally], spot: Spot) -> None:
@@ -123,8 +122,8 @@ def plans(draw: st.DrawFn) -> Plan:
 @st.composite
 def _ways(draw: st.DrawFn, source: str, names: list[str], *, errors: bool) -> list[Way]:
     ways, target = [], st.sampled_from(names)
-    for kind, odds in (("conditional", 3), ("plain", 1), ("fallback", 3), ("error", 2 if errors else 99)):
-        if draw(st.integers(0, odds)) == (1 if kind == "plain" else odds) and odds != 99:
+    for kind, odds in (("conditional", 1), ("conditional", 3), ("plain", 1), ("fallback", 3), ("error", 2)):
+        if draw(st.integers(0, odds)) == odds and (errors or kind != "error"):
             when = draw(st.sampled_from(sorted(PREDICATES))) if kind == "conditional" else None
             ways.append(Way(source, draw(target), kind, when, draw(_RARE_LIMIT)))
     return ways

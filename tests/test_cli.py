@@ -508,7 +508,7 @@ def test_commands_reach_the_run_through_its_owner(shop, call, told):
         assert "stop that owner first" in errors
 
         assert "AWAITING_INPUT" in call("runs")[1]
-        assert f"process {owner.process.pid} carries it" in call("resume", "a", "shop:asking")[1]
+        assert f"process {owner.process.pid} owns the store" in call("resume", "a", "shop:asking")[1]
         assert 2 == call("decide", "a", "--choose", "sideways")[0]
         assert 2 == call("decide", "a", "--retry")[0]
 
@@ -663,7 +663,7 @@ def test_graphs_are_drawn_and_checked(shop, call, told):
     assert "flowchart" in told("graph", "shop:bound", "--mermaid")["drawing"]
 
 
-def test_doctor_says_what_waits_and_what_to_do(shop, call, told):
+def test_doctor_says_what_waits_and_what_to_do(shop, call, told, monkeypatch):
     code, output, _ = call("doctor")
     assert 0 == code
     assert "file not made yet" in output
@@ -673,6 +673,8 @@ def test_doctor_says_what_waits_and_what_to_do(shop, call, told):
     with started(shop, "run", "shop:slow", "--run-id", "s") as owner:
         owner.until("hold@6 started")
         assert owner.process.pid == told("doctor")["owner"]
+        monkeypatch.setattr("terzetto._cli._doctor.STUCK", 0.0)
+        assert f"is RUNNING in process {owner.process.pid}, without a commit" in call("doctor")[1]
         owner.process.kill()
         owner.end()
     call("decide", "a", "--approve")
@@ -724,6 +726,13 @@ def test_a_reader_that_went_away_is_no_error(shop):
         os.close(writing)
 
     assert (141, "") == (done.returncode, done.stderr)
+
+
+def test_no_standard_streams_at_all_are_no_error(shop):
+    command = f"exec {sys.executable} -m terzetto run shop:good --run-id r"
+
+    assert 0 == subprocess.run(["sh", "-c", f"{command} <&- >&- 2>&-"], cwd=shop, timeout=LIMIT, check=False).returncode
+    assert "SUCCEEDED" in run(shop, "runs")[1]
 
 
 def test_lines_in_a_pipe_are_plain(shop):

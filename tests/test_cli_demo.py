@@ -354,6 +354,19 @@ def test_a_person_at_the_terminal_is_asked(place, words, environ):
     assert not (place / "audit.json").exists()
 
 
+def test_what_was_typed_before_the_question_is_no_answer(place):
+    with Terminal(place, "demo", "../tree", "--plain") as terminal:
+        terminal.types("a\n")
+        terminal.until(PROMPT)
+        terminal.types("r\n")
+        terminal.until("reason (may be empty):")
+        terminal.types("\n")
+        code, rest = terminal.end()
+
+    assert 0 == code
+    assert "rejected: no report was written" in rest
+
+
 def test_a_decision_from_elsewhere_ends_the_question(place, call):
     with Terminal(place, "demo", "../tree", "--plain") as terminal:
         terminal.until(PROMPT)

@@ -109,7 +109,7 @@ def _one_act(player: Player, number: int) -> None:
 
 def same_log(plan: Plan, script: list[int]) -> None:
     """Neither the store's pace nor the everyday path decides what is written, or what is seen."""
-    drivers = [plan.driver(acks, detour=detour) for detour in (False, True) for acks in ("settled", "now", "later")]
+    drivers = [plan.driver(acks, general=general) for general in (False, True) for acks in ("settled", "now", "later")]
     for driver in drivers:
         act_out(driver, script)
     first = drivers[0]

@@ -7,7 +7,7 @@ import trio.testing
 from terzetto._persistence import STOPPED, Persistence
 from terzetto.stores import MemoryStore
 from terzetto_protocol.decisions import Approve
-from terzetto_protocol.errors import StoreError, StoreUnavailable
+from terzetto_protocol.errors import StoreError, StoreRejected, StoreUnavailable
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.limits import GROUP_COMMITS
 from terzetto_protocol.records import Applied, Kind, Rejected, RunHeader, Stale, Write
@@ -157,14 +157,26 @@ async def test_a_lost_answer_is_one_commit(autojump_clock, nursery, store):
 async def test_what_can_never_work_is_not_tried_again(autojump_clock, nursery, store):
     persistence, _ = await opened_actor(nursery, store)
     record: list = []
-    store.faults = [StoreError("disk image is malformed")]
+    store.faults = [StoreRejected("it is too large")]
     persistence.send(write("a"), Sender("a", record))
     await settled()
 
     ((_, _, outcome),) = record
     assert isinstance(outcome, Rejected)
-    assert "disk image is malformed" in outcome.reason
+    assert "it is too large" in outcome.reason
     assert persistence.available
+    persistence.close(1)
+
+
+async def test_a_store_with_another_trouble_is_waited_for(autojump_clock, nursery, store):
+    """9.6: store gone: runs halt in memory and go on when it is back, whatever was wrong with it."""
+    persistence, _ = await opened_actor(nursery, store)
+    record: list = []
+    store.faults = [StoreError("disk image is malformed")]
+    persistence.send(write("a"), Sender("a", record))
+    await trio.sleep(5)
+
+    assert [("a", 1, Applied())] == record
     persistence.close(1)
 
 

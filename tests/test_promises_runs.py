@@ -10,13 +10,13 @@ from terzetto._loading import load_fold
 from terzetto.stores import MemoryStore
 from terzetto_protocol import limits
 from terzetto_protocol.decisions import Approve
-from terzetto_protocol.errors import ActorStopped, RunConflict
-from terzetto_protocol.events import BarrierOpened, Cursor, Gap, Heartbeat, RunEnded
+from terzetto_protocol.errors import ActorStopped, RunConflict, StoreUnavailable
+from terzetto_protocol.events import BarrierOpened, Cursor, Gap, Heartbeat, NodeFinished, RunEnded
 from terzetto_protocol.ids import split_event_id
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 
 from .runtimes import Add, Held, Tally, both, chain, function, opened, parked, says, told
-from .stores import FaultyStore, claim_elsewhere, trail
+from .stores import LOST, FaultyStore, claim_elsewhere, records, trail
 
 CANCELLED, SUCCEEDED = RunStatus.CANCELLED, RunStatus.SUCCEEDED
 stores = pytest.mark.parametrize("store", [MemoryStore, FaultyStore])
@@ -190,6 +190,86 @@ async def test_a_refused_question_keeps_nobody_from_recovering_the_run(autojump_
             with pytest.raises(terzetto.Refused):
                 await ask()
         assert SUCCEEDED is (await run.result()).status
+
+
+@pytest.mark.parametrize("landed", [False, True], ids=["lost", "landed"])
+async def test_a_submit_that_nobody_heard_the_end_of(autojump_clock, landed):
+    """7: submit called, not durable: caller has no id; same idempotency key later = one run."""
+    store, graph = FaultyStore(), chain(says("a"))
+    async with opened(store, graph, limit=100) as runtime:
+        store.faults = [LOST if landed else StoreUnavailable("gone")]
+        store.meanwhile = lambda writes: setattr(store, "down", bool(store.faults) is False)
+        with trio.move_on_after(1):
+            await runtime.submit(graph, Tally(), key="k")
+    assert landed == bool(await store.inner.runs())
+    store.down, store.meanwhile = False, lambda writes: None
+    async with opened(store, graph) as runtime:
+        run = await runtime.submit(graph, Tally(), key="k")
+        assert landed == run.reused
+        assert SUCCEEDED is (await run.result()).status
+        assert 1 == len(await runtime.runs())
+
+
+@both
+async def test_a_commit_that_nobody_heard_of_is_told_later(autojump_clock, dispatch):
+    """7: commit durable, event not published: not re-run; the event appears after a restart. 1: a visit's number is
+    never reused in a run."""
+    store, ran, seen = FaultyStore(), [], []
+
+    async def note(ctx):
+        ran.append(ctx.visit.visit)
+        ctx.record(Add())
+
+    graph = chain(says("a"), note, says("c"))
+    async with opened(store, graph, dispatch=dispatch, limit=100) as runtime:
+        store.meanwhile = lambda writes: store.faults.append(LOST) if ran and not store.faults else None
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        with trio.move_on_after(1):
+            async with run.events() as events:
+                async for event in events:
+                    seen.append(event)  # noqa: PERF401 - it is left by a cancel
+        store.down = True
+    assert not [event for event in seen if getattr(event, "node", "") == "note" and isinstance(event, NodeFinished)]
+    store.down, store.meanwhile, store.faults = False, lambda writes: None, []
+    async with opened(store, graph, dispatch=dispatch) as runtime:
+        assert 1 == (await runtime.get("r").result()).state.count
+        events = await told(runtime.get("r"))
+    assert ["a", "note", "c"] == [event.node for event in events if isinstance(event, NodeFinished)]
+    assert [2] == ran
+    visits = [step.visit for record in await records(store, "r") for step in record.steps]
+    assert [1, 2, 3] == visits
+
+
+async def test_streams_end_and_the_store_closes_last(autojump_clock):
+    """9.6: running work reaches its commit; streams end; the store closes last."""
+    order = []
+
+    class Closing(FaultyStore):
+        async def __aexit__(self, *error):
+            order.append("closed")
+            await super().__aexit__(*error)
+
+    async def slow(ctx):
+        await trio.sleep(3)
+
+    async def read(run, attached) -> None:
+        async with run.events() as events:
+            attached.set()
+            with pytest.raises(ActorStopped):
+                async for event in events:
+                    order.append(type(event).__name__)  # noqa: PERF401 - it ends with an error
+        order.append("ended")
+
+    graph = chain(slow, says("never"))
+    async with trio.open_nursery() as nursery:
+        async with opened(Closing(), graph) as runtime:
+            run, attached = await runtime.submit(graph, Tally()), trio.Event()
+            nursery.start_soon(read, run, attached)
+            await attached.wait()
+        order.append("left")
+    assert ["NodeFinished", "RunInterrupted"] == order[order.index("NodeFinished") :][:2]
+    assert order.index("RunInterrupted") < order.index("closed")
+    assert ["closed", "left", "ended"] == sorted(order[-3:], key=["closed", "left", "ended"].index)
 
 
 # -- 8: streams over parks, owners and ends -------------------------------------------------------------------

@@ -9,10 +9,11 @@ from terzetto._services import STOP_DEADLINE, Service, ServiceTree
 from terzetto.stores import MemoryStore
 from terzetto_protocol.decisions import Approve
 from terzetto_protocol.errors import ActorStopped, StoreError
+from terzetto_protocol.events import RunStarted
 from terzetto_protocol.restart import RESTARTS
 from terzetto_protocol.statuses import RunStatus
 
-from .runtimes import Held, Tally, both, chain, once, opened, parked, says, settled
+from .runtimes import Held, Tally, both, chain, once, opened, parked, says, settled, told
 from .stores import FaultyStore, trail
 
 SUCCEEDED = RunStatus.SUCCEEDED
@@ -256,6 +257,31 @@ async def test_all_runs_go_on_after_the_supervisor_died(autojump_clock, dispatch
         await runtime.get("p").decide("", terzetto.Confirm())
         assert SUCCEEDED is (await runtime.get("p").result()).status
         assert 1 <= runtime.statistics().restarts
+
+
+@both
+async def test_all_runs_go_on_after_a_turn_failed_on_the_persistence_task(autojump_clock, dispatch):
+    """9.5: whoever takes a turn there and raises brings its neighbours in the group down, and nothing is lost."""
+    store, held = FaultyStore(), Held()
+    graph, bugs = chain(held, says("after")), ["r1"]
+
+    def publish(event) -> None:
+        if event.run_id in bugs and event.durable:
+            bugs.clear()
+            raise ZeroDivisionError("a bug in the hub")
+        shown(event)
+
+    async with opened(store, graph, dispatch=dispatch) as runtime:
+        for number in range(3):
+            await runtime.submit(graph, Tally(), run_id=f"r{number}")
+        await settled()
+        shown, runtime.hub.publish = runtime.hub.publish, publish
+        held.go.set()
+        for number in range(3):
+            await until_answered(runtime, f"r{number}")
+            assert ["held", "after"] == (await runtime.get(f"r{number}").result()).state.trail
+        assert 3 == runtime.statistics().restarts
+        assert {1, 2} == {event.epoch for event in await told(runtime.get("r1")) if isinstance(event, RunStarted)}
 
 
 async def test_a_runtime_that_cannot_go_on_lets_the_failure_out(autojump_clock):

@@ -187,6 +187,30 @@ async def test_heartbeats_go_on_until_the_end(autojump_clock):
     assert 2 == seen.count(Heartbeat)
 
 
+@pytest.mark.parametrize("after", range(12))
+async def test_a_cancel_while_it_is_being_opened(autojump_clock, after):
+    """Law 3, law 5: also when the caller is cancelled before the runtime is open."""
+    graph = chain("ask")
+    tasks = trio.lowlevel.current_statistics().tasks_living
+
+    async def cancel() -> None:
+        for _ in range(after):
+            await trio.lowlevel.checkpoint()
+        scope.cancel()
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as scope:
+                if after:
+                    nursery.start_soon(cancel)
+                else:
+                    scope.cancel()
+                async with terzetto.open_runtime(FaultyStore(), graphs=[graph]):
+                    await trio.sleep_forever()
+            assert scope.cancelled_caught
+    assert (0, tasks) == (trio.current_time(), trio.lowlevel.current_statistics().tasks_living)
+
+
 @both
 async def test_nothing_is_left(autojump_clock, dispatch):
     """Law 3: after `open_runtime` exits there is no task, thread, process, descriptor or timer left."""

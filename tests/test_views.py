@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from attrs import define, frozen
+from attrs import Factory, define, frozen
 from msgspec import Raw
 
 import terzetto
@@ -220,7 +220,7 @@ def test_plain_is_what_json_can_say(value, shown):
 @define
 class Basket:
     owner: str = ""
-    weights: dict[int, float] = {1: 2.0}
+    weights: dict[int, float] = Factory(dict)
 
 
 @frozen

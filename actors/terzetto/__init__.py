@@ -9,6 +9,7 @@ from terzetto_protocol.decisions import (
     Choose as Choose,
     Confirm as Confirm,
     Decision as Decision,
+    Exiting as Exiting,
     Fail as Fail,
     Reject as Reject,
     Retry as Retry,
@@ -64,7 +65,10 @@ from terzetto_protocol.receipts import (
     AlreadyResolved as AlreadyResolved,
     CancelReceipt as CancelReceipt,
     DecisionTaken as DecisionTaken,
+    Denied as Denied,
     Receipt as Receipt,
+    Resumed as Resumed,
+    Submitted as Submitted,
 )
 from terzetto_protocol.records import BarrierRow as BarrierRow, Failure as Failure, RunRow as RunRow
 from terzetto_protocol.state import Mutation as Mutation, transient as transient
@@ -73,7 +77,7 @@ from terzetto_protocol.statuses import FailureCode as FailureCode, RunStatus as 
 from ._deciders import Decider as Decider
 from ._hub import Subscription as Subscription
 from ._inline import run as run
-from ._mailbox import Address as Address, Mailbox as Mailbox, open_mailbox as open_mailbox
+from ._mailbox import Address as Address, Envelope as Envelope, Mailbox as Mailbox, open_mailbox as open_mailbox
 from ._results import Result as Result
 from ._run import RunStatistics as RunStatistics
 from ._runtime import (

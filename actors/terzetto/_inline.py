@@ -57,7 +57,7 @@ class _Alone:
 
 
 async def run(
-    graph: Graph[S, Any] | Bound[S],
+    graph: Graph[S, None] | Bound[S],
     state: S,
     /,
     *,
@@ -89,7 +89,7 @@ async def run(
 
 
 async def run_to_end(
-    graph: Graph[S, Any] | Bound[S],
+    graph: Graph[S, None] | Bound[S],
     state: S,
     *,
     run_id: str | None,

@@ -7,7 +7,7 @@ answers every asker with `ActorStopped`: nobody waits for the dead.
 
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar, cast, overload
 
 import trio
 from attrs import define, field, frozen
@@ -16,6 +16,8 @@ from terzetto_protocol.errors import ActorStopped
 from terzetto_protocol.limits import MAILBOX
 
 M = TypeVar("M")
+N = TypeVar("N")
+P = TypeVar("P")
 R = TypeVar("R")
 
 
@@ -167,7 +169,15 @@ class Mailbox(Generic[M, R]):
         return MailboxStatistics(stats.current_buffer_used, self._shared.capacity, len(self._shared.unanswered))
 
 
-def open_mailbox(name: str, *types: type[M], capacity: int = MAILBOX) -> tuple[Address[M, Any], Mailbox[M, Any]]:
+@overload
+def open_mailbox(name: str, first: type[M], /, *, capacity: int = ...) -> tuple[Address[M, Any], Mailbox[M, Any]]: ...
+@overload
+def open_mailbox(
+    name: str, first: type[M], second: type[N], /, *more: type[P], capacity: int = ...
+) -> tuple[Address[M | N | P, Any], Mailbox[M | N | P, Any]]: ...
+def open_mailbox(
+    name: str, /, *types: type[Any], capacity: int = MAILBOX
+) -> tuple[Address[Any, Any], Mailbox[Any, Any]]:
     """An address and its mailbox.
 
     Args:
@@ -175,6 +185,6 @@ def open_mailbox(name: str, *types: type[M], capacity: int = MAILBOX) -> tuple[A
         types: every class of message that it takes; a subclass is another class.
         capacity: messages that wait before `tell` waits too; 0 hands over directly.
     """
-    shared: _Shared[M, Any] = _Shared(name, types, capacity)
-    send, receive = trio.open_memory_channel[Envelope[M, Any]](capacity)
+    shared: _Shared[Any, Any] = _Shared(name, types, capacity)
+    send, receive = trio.open_memory_channel[Envelope[Any, Any]](capacity)
     return Address(shared, send), Mailbox(shared, receive)

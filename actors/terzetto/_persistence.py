@@ -13,7 +13,7 @@ import trio
 from attrs import frozen
 
 from terzetto_protocol.backoff import backoff
-from terzetto_protocol.errors import StoreError, StoreUnavailable, describe
+from terzetto_protocol.errors import StoreError, StoreRejected, StoreUnavailable, describe
 from terzetto_protocol.limits import GROUP_COMMITS
 from terzetto_protocol.records import Outcome, Rejected, Write
 
@@ -152,10 +152,10 @@ class Persistence:
             if again:
                 await self.store.reopen()
             return await self.store.commit(writes)
-        except StoreUnavailable:
-            raise
-        except StoreError as error:  # it says that trying again is of no use
+        except StoreRejected as error:
             return [Rejected(describe(error)) for _ in writes]
+        except StoreError as error:  # whatever is wrong with the store, it is not the writes: they wait for it
+            raise StoreUnavailable(describe(error)) from error
 
     def _note_failure(self) -> None:
         self._counts["failures"] += 1

@@ -86,7 +86,8 @@ class ServiceTree:
             if service.name in names:
                 self._children[service.name] = child = _Child(service)
                 try:
-                    await nursery.start(self._run_child, child, name=service.name)
+                    with trio.CancelScope(shield=service.stop is not None):  # such a one does not end by a cancel
+                        await nursery.start(self._run_child, child, name=service.name)
                 except RuntimeError:
                     if not self._failures:
                         raise

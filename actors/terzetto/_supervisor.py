@@ -159,12 +159,11 @@ class Supervisor:
 
     def _forget(self) -> None:
         """Answer everybody who waits, and know nothing: the next incarnation reads the store."""
-        stopped = ActorStopped("the supervisor")
         waiting: list[Slot[Any]] = [arrival.slot for arrival in self._arriving.values()]
         waiting.extend(slot for _, slot in self._slots.values())
         waiting.extend(slot for slots in self._enders.values() for slot in slots)
         for slot in waiting:
-            slot.fail(stopped)
+            slot.fail(ActorStopped("the supervisor"))  # each its own: whoever raises it adds a traceback
         self._halt(hard=True)  # what is on its way still lands, and nothing follows it
         self._arriving, self._slots, self._enders = {}, {}, {}
         self._actors, self._carried = {}, set()
@@ -345,14 +344,13 @@ class Supervisor:
             del self._actors[run_id]
             self.admission.leave(run_id)
             self._hub.idle(run_id)
-        error = self._refusal(run_id, finish)
         for asked, slot in self._slots.values():
             if asked == run_id:
-                slot.fail(error)
+                slot.fail(self._refusal(run_id, finish))
         failure = actor.machine.fold.image.failure
         if self._arrived(actor) is not None:
             self.admission.keep_promise()
-            self._arriving.pop(run_id).slot.fail(error)
+            self._arriving.pop(run_id).slot.fail(self._refusal(run_id, finish))
         elif finish.final and failure is not None and failure.code == FailureCode.STORE_REJECTED:
             self._unclaimed[run_id] = finish.fenced  # even that it fails cannot be stored
         elif finish.final and self._nursery is not None:

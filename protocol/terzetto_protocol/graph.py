@@ -15,7 +15,7 @@ from typing_extensions import TypeVar
 
 from .blueprint import Blueprint
 from .context import LeafContext, NodeContext
-from .decisions import Exiting, Fail, Reject
+from .decisions import Confirm, Exiting, Fail, Reject
 from .errors import GraphError
 from .limits import MAX_STEPS
 from .mistakes import find_mistakes
@@ -176,6 +176,14 @@ class Graph(Generic[S, D]):
         place, exit_name = self._claim(source)
         goal, _ = self._claim(target)
         edges.append(Edge[S](len(edges), place, exit_name, goal, when, fallback, on_error, max_visits))
+
+    def confirm(self, *mutations: Mutation[S], note: str = "") -> Confirm:
+        """The answer to "what became of this effect?": it happened, and these are what the visit would have recorded.
+
+        Raises `NotStorable` for a mutation that is unlisted or would not come back from the store.
+        """
+        vocabulary = self.build().vocabulary
+        return Confirm(tuple(vocabulary.note(mutation) for mutation in mutations), note)
 
     def build(self) -> Blueprint[S]:
         """Freeze the graph and return what runs share; raises `GraphError` with every mistake at once."""

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return trio.run(partial(_command(args.command), args, output), restrict_keyboard_interrupt_to_checkpoints=True)
     except SystemExit as leaving:  # argparse, after --help and --version
         return leaving.code if isinstance(leaving.code, int) else Exit.FINE
-    except BaseException as error:
+    except (Exception, KeyboardInterrupt, BaseExceptionGroup) as error:
         stop = explain(error)
         if stop is None:
             raise

@@ -134,10 +134,7 @@ async def _resume_there(args: Namespace, output: Output, store: Store, row: RunR
     if row.status in TERMINAL:
         raise Stop(f"run {row.run_id!r} has ended {row.status}: nothing of it can go on")
     if (owner := owner_of(url)) is not None:
-        waits = "" if row.status is not RunStatus.AWAITING_INPUT else " and waits for a decision"
-        output.line(
-            f"run {row.run_id} is {row.status}{waits}: process {owner} carries it (`terzetto watch {row.run_id}`)"
-        )
+        output.line(f"run {row.run_id} is {row.status}: process {owner} owns the store (`terzetto watch {row.run_id}`)")
         output.document(Answered(row.run_id, "", recorded=False, receipt=None))
         return Exit.FINE
     command = typed("resume", row.run_id, "MODULE:GRAPH", "--store", absolute(url))

@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from getpass import getuser
 from typing import Any, Final
 
@@ -109,6 +110,7 @@ class Desk:
         return True
 
     async def _ask(self, question: str) -> str | None:
+        forget_typed()
         self.output.prompt(question)
         answer = await read_line()
         if answer is not None:
@@ -147,6 +149,16 @@ async def read_line() -> str | None:
     await trio.lowlevel.wait_readable(fd)
     data = os.read(fd, _LINE)
     return data.decode(errors="replace").strip() if data else None
+
+
+def forget_typed() -> None:
+    """What was typed before a question was asked is no answer to it."""
+    try:
+        import termios
+    except ImportError:
+        return  # Windows
+    with suppress(termios.error):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 def person() -> str:

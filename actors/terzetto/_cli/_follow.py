@@ -77,8 +77,9 @@ class Follower:
 
     async def _hear_inbox(self) -> None:
         """Let what was recorded before this process owned the store be carried out, or denied. A checkpoint."""
+        store = self.runtime.store
         with trio.move_on_after(_INBOX_WAIT):
-            while self.runtime.store.shared and await self.runtime.store.posted(limit=1):  # noqa: ASYNC110 - nobody tells
+            while await store.posted(limit=1):  # noqa: ASYNC110 - nobody tells; a store without guests has none
                 await trio.sleep(INBOX_POLL)
 
     async def _take(self, nursery: trio.Nursery, batch: Sequence[StreamItem]) -> None:

@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
@@ -31,7 +32,7 @@ class Output:
     def __init__(self, *, json: bool = False, plain: bool = False) -> None:
         self.json_mode: Final = json
         self.console: Final = None if json or plain else rich_console(sys.stdout)
-        self.terminal: Final = not json and sys.stdin.isatty() and sys.stdout.isatty()
+        self.terminal: Final = not json and _is_terminal(sys.stdin) and _is_terminal(sys.stdout)
         """Whether a person sits there who can be asked."""
         self._midline = False
 
@@ -139,13 +140,17 @@ def _rich_figures(console: "Console", cells: Sequence[tuple[str, str, str]]) -> 
 
 def rich_console(file: TextIO) -> "Console | None":
     """A console for colours and progress bars, or None where plain lines are better."""
-    if not file.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", ""):
+    if not _is_terminal(file) or os.environ.get("NO_COLOR") or os.environ.get("TERM") in ("dumb", ""):
         return None
     try:
         from rich.console import Console
     except ImportError:
         return None  # the extra `cli` is not installed
     return Console(file=file, highlight=False)
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()  # a process may be started without any of the three
 
 
 def _write(file: TextIO, text: str) -> None:
@@ -155,6 +160,10 @@ def _write(file: TextIO, text: str) -> None:
 
 def forgive_streams() -> None:
     """Let standard output and error take any text: what cannot be encoded is written with backslashes."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - as long as the process lives
+    if sys.stderr is None:
+        sys.stderr = sys.stdout
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

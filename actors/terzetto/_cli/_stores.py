@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 from uuid import uuid4
 
 import trio
@@ -41,7 +40,8 @@ def absolute(url: str) -> str:
     if not isinstance(store, SqliteStore):
         return url
     options = "" if store.synchronous == "full" else f"?synchronous={store.synchronous}"
-    return f"sqlite:{quote(store.path)}{options}"
+    path = store.path.replace("%", "%25").replace("?", "%3F")
+    return f"sqlite:{path}{options}"
 
 
 def file_of(url: str) -> str | None:

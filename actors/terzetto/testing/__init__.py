@@ -2,8 +2,9 @@
 
 from .. import _faults
 from ._context import Emissions as Emissions, context as context, emissions as emissions, recorded as recorded
+from ._store_kit import STORE_LAWS as STORE_LAWS, StoreKit as StoreKit
 
 points = _faults.POINTS
 """Every named fault point, and what is true when it is passed."""
 
-__all__ = ["Emissions", "context", "emissions", "points", "recorded"]
+__all__ = ["STORE_LAWS", "Emissions", "StoreKit", "context", "emissions", "points", "recorded"]
