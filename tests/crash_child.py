@@ -8,8 +8,9 @@ from pathlib import Path
 
 import attrs
 import msgspec
-import terzetto
 import trio
+
+import terzetto
 
 
 @attrs.define

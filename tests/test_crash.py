@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 import trio
+
 from terzetto.stores import open_store
 from terzetto.testing import points
 from terzetto_protocol.fold import read_record

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+
 from terzetto.testing import points
 
 FILES = 12

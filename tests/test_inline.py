@@ -294,3 +294,21 @@ async def test_nothing_is_left(autojump_clock):
     await trio.lowlevel.checkpoint()  # Trio holds the last exception until then
     gc.collect()
     assert not [each for each in gc.get_objects() if isinstance(each, Tally) and each.count == 41]
+
+
+async def test_a_decider_is_asked_by_one_barrier_after_the_other():
+    """6.7: `decider=` answers every barrier, also where one leads straight to the next."""
+    graph = terzetto.Graph("two", state=Tally)
+    first, second = graph.barrier("first"), graph.barrier("second")
+    graph.start(first)
+    graph.edge(first.approved, second)
+    asked: list[str] = []
+
+    async def decide(opened: terzetto.BarrierOpened) -> terzetto.Decision:
+        asked.append(opened.name)
+        return terzetto.Approve()
+
+    with trio.fail_after(5):
+        await terzetto.run(graph, Tally(), decider=decide)
+
+    assert asked == ["first", "second"]

@@ -337,14 +337,13 @@ async def test_a_closed_runtime_says_so(autojump_clock):
 
 
 async def test_what_is_submitted_while_the_queue_is_full(autojump_clock):
-    graph, held = chain(hold := Held()), []
+    graph = chain(hold := Held())
     async with opened(MemoryStore(), graph, pool_size=1, queue_size=2) as runtime:
-        for number in range(3):
-            held.append(await runtime.submit(graph, Tally(), run_id=f"r{number}"))
+        runs = [await runtime.submit(graph, Tally(), run_id=f"r{number}") for number in range(3)]
         with pytest.raises(QueueFull):
             await runtime.submit(graph, Tally(), run_id="r3")
         assert (await runtime.submit(graph, Tally(), run_id="r2")).reused  # it needs no place
         hold.go.set()
-        for run in held:
+        for run in runs:
             await run.result()
         assert not (await runtime.submit(graph, Tally(), run_id="r3")).reused

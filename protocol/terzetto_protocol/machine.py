@@ -78,7 +78,7 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
         fold = Fold(blueprint, header, Image(), state[1], state[0])
         machine = cls(fold, logged=logged, settled=settled, promises=promises)
         machine.owned = True  # epoch 0 is nobody's: the first claim makes it 1
-        machine.announced = None
+        machine.announced = 0
         step = Step(1, blueprint.start)
         detail = Note("", command_id) if command_id else None
         machine.commit(Kind.SUBMIT, header.at, _R.QUEUED, steps=(step,), detail=detail, state=state[0], create=True)

@@ -27,6 +27,7 @@ class Stage(Generic[S]):
     """Durable half, volatile half, and the effects of the turn that is being made."""
 
     __slots__ = (
+        "_finishing",
         "announced",
         "blueprint",
         "durable",
@@ -61,8 +62,9 @@ class Stage(Generic[S]):
         """False until this machine's first commit, which therefore raises the epoch."""
         self.halting: str | None = None
         self.fenced = ""
-        self.announced: RunStatus | None = fold.image.status
-        """The status of rest that was announced last."""
+        self.announced = fold.image.seq
+        """The last commit after which it was looked at whether the run rests."""
+        self._finishing = False
         self.effects: list[Effect] = []
         self.resolved: dict[str, AlreadyResolved] = {}
         """How barriers were resolved, for those who come second; who loads a run says what its store knows."""
@@ -178,7 +180,7 @@ class Stage(Generic[S]):
         if self.settled and not self.waits.outbox:
             self.live.add(entry.visit)
             start = Start(entry.visit, entry.place, 1, entry.path)
-            if not self.tells:
+            if not self.tells and write is None:
                 self.told += 1
                 return Turn(start=start)
             return Turn(write, self._finished(entry, left, msg, number), (self._started(entry, 1, msg.at),), start)
@@ -294,15 +296,17 @@ class Stage(Generic[S]):
         )
 
     def _announce(self) -> None:
-        """Say once that the run came to rest, when that is durable."""
-        status = self.status
-        if status is not self.announced:
-            self.announced = status
-            if status in IDLE:
-                self.waits.post(self.fold.image.seq, Finish(status))
-                self.effects.extend(self.waits.ready(self.durable))
-            else:
-                self.waits.go_on()
+        """Say that the run came to rest, when that is durable, and take it back if it goes on before."""
+        image = self.fold.image
+        if image.seq == self.announced:
+            return
+        self.announced = image.seq
+        if self._finishing:
+            self.waits.go_on()
+        self._finishing = image.status in IDLE
+        if self._finishing:
+            self.waits.post(image.seq, Finish(image.status))
+            self.effects.extend(self.waits.ready(self.durable))
 
 
 def _stored(mutations: Sequence[Entry]) -> tuple[Recorded, ...]:
