@@ -37,6 +37,11 @@ def effect(name: str, ctx: Ctx) -> None:
         file.write(f"{name} {ctx.visit.visit} {ctx.key}\n")
 
 
+def written(line: str) -> bool:
+    """Look at the world."""
+    return ORACLE.exists() and line in ORACLE.read_text()
+
+
 @graph.node(effects="pure")
 async def plan(ctx: Ctx) -> None:
     ctx.record(Did("plan"))
@@ -50,7 +55,7 @@ async def fetch(ctx: Ctx) -> None:
 
 
 async def was_charged(ctx: Ctx) -> bool:
-    charged = ORACLE.exists() and f"charge {ctx.visit.visit} {ctx.key}" in ORACLE.read_text()
+    charged = written(f"charge {ctx.visit.visit} {ctx.key}")
     if charged:
         ctx.record(Did("charge"))
     return charged
@@ -85,7 +90,7 @@ def decide_about(opened: terzetto.BarrierOpened) -> terzetto.Decision:
     if not opened.reconcile:
         return terzetto.Approve()
     visit = opened.barrier.rpartition("@")[2]
-    if ORACLE.exists() and f"charge {visit} " in ORACLE.read_text():
+    if written(f"charge {visit} "):
         return graph.confirm(Did("charge"))
     return terzetto.Retry()
 
