@@ -242,11 +242,16 @@ class Supervisor:
             actor = await self._in_line(command.run_id, _CANCEL)
         except UnknownRun:
             return CancelReceipt(command.run_id, "unknown", None, self.store.durable)
-        except Refused:
-            row = await self.store.run(command.run_id)
-            if row is None or row.status not in TERMINAL:
-                raise
-            return CancelReceipt(command.run_id, "already_terminal", row.status, self.store.durable)
+        except Refused as error:
+            unreadable = error
+        else:
+            return await self._cancel(actor, command)
+        row = await self.store.run(command.run_id)  # what has ended needs no graph to be told so
+        if row is None or row.status not in TERMINAL:
+            raise unreadable
+        return CancelReceipt(command.run_id, "already_terminal", row.status, self.store.durable)
+
+    async def _cancel(self, actor: RunActor, command: Cancel) -> CancelReceipt:
         msg = CancelRequested(command.reason, self.clock(), command.command_id)
         receipt = await self._command(actor, msg, command.command_id)
         assert isinstance(receipt, CancelReceipt)

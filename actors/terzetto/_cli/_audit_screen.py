@@ -58,7 +58,7 @@ class AuditScreen:
         done, total = len(audit.rows), len(audit.files)
         if done:
             files = f"{done:,} of {count(total, 'file')}" if done < total else "all files"
-            self.output.line(f"{files} {'was' if done == 1 else 'were'} done before, going on")
+            self.output.line(f"{files} were done before, going on")
         if audit.verdict:
             self.output.line(f"the sign-off was {audit.verdict}")
 
