@@ -1,4 +1,7 @@
-"""A program that is asked to stop: one run with a node that takes its time. `shutdown_child.py STORE SECONDS`."""
+"""A program that is asked to stop: one run with a node that ends soon after that, or (`stays`) never.
+
+Started by `test_shutdown.py` in a process of its own: `shutdown_child.py STORE [stays]`.
+"""
 
 import sys
 
@@ -21,13 +24,17 @@ class Did:
         log.steps.append(self.what)
 
 
+asked = trio.Event()
 graph = terzetto.Graph("slow", state=Log, mutations=[Did])
 
 
 @graph.node
 async def slow(ctx: terzetto.NodeContext[Log]) -> None:
     print("begun", flush=True)
-    await trio.sleep(float(sys.argv[2]))
+    await asked.wait()
+    if "stays" in sys.argv:
+        await trio.sleep_forever()
+    await trio.sleep(0.1)
     ctx.record(Did("slow"))
 
 
@@ -47,6 +54,7 @@ async def main() -> None:
             await trio.sleep_forever()
         finally:
             print("leaving", flush=True)
+            asked.set()
     print("left", flush=True)
 
 

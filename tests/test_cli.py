@@ -423,6 +423,13 @@ def test_input_comes_from_the_line_a_file_or_standard_input(shop, call):
     assert '"paid":9' in call("run", "shop:bound")[1]
 
 
+def test_the_current_folder_is_looked_at_however_the_command_was_started(shop):
+    words = [sys.executable, "-P", "-m", "terzetto", "run", "lone", "--run-id", "r"]
+    done = subprocess.run(words, cwd=shop, capture_output=True, text=True, timeout=LIMIT, check=False)
+
+    assert 0 == done.returncode, done.stderr
+
+
 def test_exit_codes_tell_how_a_run_ended(shop, call):
     code, output, _ = call("run", "shop:bad", "--run-id", "b")
 

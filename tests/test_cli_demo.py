@@ -15,7 +15,7 @@ import pytest
 
 from terzetto._cli import main
 
-from .test_cli import LIMIT, events, run, started
+from .test_cli import LIMIT, SHOP, events, run, started
 
 FILES = 40
 ROOT = Path(__file__).resolve().parent.parent
@@ -411,10 +411,57 @@ def test_ctrl_d_at_the_question_says_how_to_answer_and_waits(place, call):
         assert 0 == terminal.end()[0]
 
 
+def test_progress_is_a_bar_on_a_terminal(place, tmp_path):
+    plant(tmp_path / "large", 1000)
+    with Terminal(place, "demo", "../large", "--approve", **FANCY) as terminal:
+        terminal.until(" of 1,000 files")
+        assert "package_" in terminal.until("report  file://")
+        assert 0 == terminal.end()[0]
+
+
+def test_lists_have_colours_on_a_terminal(place, call):
+    call("demo", "../tree", "--no-wait")
+    (line,) = json.loads(call("runs", "--json")[1])["runs"]
+    for words in (["runs"], ["show", line["run_id"]], ["doctor"]):
+        with Terminal(place, *words, **FANCY) as terminal:
+            code, output = terminal.end()
+        assert 0 == code
+        assert "\x1b[33m" in output
+        assert line["run_id"] in output
+
+
+def test_a_person_is_asked_what_became_of_an_effect(place):
+    """SEMANTICS 7: an UNKNOWN visit is confirmed, retried or failed by a person."""
+    (place / "shop.py").write_text(SHOP)
+    assert -signal.SIGKILL == run(place, "run", "shop:once", "--run-id", "o")[0]
+    with Terminal(place, "run", "shop:once", "--run-id", "o", "--plain") as terminal:
+        assert "charge@1 asks what became of its effect" in terminal.until("[c]onfirm / [r]etry / [f]ail:")
+        terminal.types("fail\n")
+        terminal.until("reason (may be empty):")
+        terminal.types("lost\n")
+        code, rest = terminal.end()
+
+    assert 1 == code
+    assert "run o FAILED" in rest
+
+
+def test_an_exit_of_its_own_is_chosen_by_its_first_letters(place):
+    (place / "shop.py").write_text(SHOP)
+    with Terminal(place, "run", "shop:choosing", "--run-id", "c", "--plain") as terminal:
+        terminal.until("[po]st / [pi]ckup:")
+        terminal.types("p\n")
+        terminal.until("[po]st / [pi]ckup:")
+        terminal.types("pi\n")
+        code, rest = terminal.end()
+
+    assert 0 == code
+    assert "way@1 decided: choose pickup by" in rest
+
+
 # -- the example
 
 
-def test_the_example_asks_and_goes_on(place, call):
+def test_the_example_asks_and_does_what_is_said(place, call):
     words = [sys.executable, str(ROOT / "examples" / "audit.py"), "../tree"]
     killed = subprocess.run(words, cwd=place, timeout=LIMIT, capture_output=True, text=True, check=False, input="n\n")
 

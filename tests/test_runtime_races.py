@@ -203,6 +203,49 @@ async def test_a_slot_that_frees_while_the_next_run_is_being_cancelled(autojump_
     assert ["r0", "r2"] == order
 
 
+@both
+@stores
+@pytest.mark.parametrize("late", range(8))
+async def test_a_cancel_between_the_claim_and_the_first_node(autojump_clock, dispatch, store, late):
+    """9.1: a node that was told to start and has not begun is not begun any more; one that has is cancelled."""
+    graph, _, go = crowd()
+    async with opened(store(), graph, dispatch=dispatch, pool_size=1) as runtime:
+        first = await runtime.submit(graph, Tally(), run_id="first")
+        second = await runtime.submit(graph, Tally(), run_id="second")
+        await settled()
+        go["first"].set()
+        for _ in range(late):
+            await trio.lowlevel.checkpoint()
+        assert (await second.cancel()).outcome in {"requested", "stopped"}
+        assert CANCELLED is (await second.result()).status
+        assert SUCCEEDED is (await first.result()).status
+
+
+@both
+async def test_deciding_twice_before_the_next_barrier_is_durable(autojump_clock, dispatch):
+    """3 D5: exactly one winner, also while the run is on its way from one rest straight into the next."""
+    store, held = FaultyStore(), Held()
+    graph, receipts = chain(held, "first", "second", says("done")), []
+
+    async def decide(barrier: str) -> None:
+        receipts.append(type(await run.decide(barrier, Approve())).__name__)
+
+    async with opened(store, graph, dispatch=dispatch) as runtime:
+        run = await runtime.submit(graph, Tally())
+        await held.begun.wait()
+        store.latency = 1.0
+        held.go.set()
+        await settled()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(decide, "first")
+            for pause in (0.2, 0.9, 1.0, 1.2):
+                await trio.sleep(pause)
+                nursery.start_soon(decide, "first")
+        await decide("second")
+        assert ["held", "done"] == (await run.result()).state.trail
+    assert ["AlreadyResolved"] * 4 + ["DecisionTaken"] * 2 == sorted(receipts)
+
+
 @stores
 async def test_commands_while_the_same_run_is_submitted_again(autojump_clock, store):
     """DESIGN: the same id and input are the same run: what is under way for it is not disturbed."""

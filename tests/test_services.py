@@ -234,7 +234,7 @@ async def test_askers_of_a_dying_actor_are_told(autojump_clock):
 async def test_all_runs_go_on_after_the_supervisor_died(autojump_clock, dispatch):
     """9.5: also with commits on their way to the store, which the next supervisor finds there."""
     store, held, pay = FaultyStore(), Held(), Held("pay")
-    graph, paying = chain(held, says("after")), chain(once(pay), name="paying")
+    graph, paying = chain(held, once(says("after"))), chain(once(pay), name="paying")
     async with opened(store, graph, paying, dispatch=dispatch, limit=100) as runtime:
         for number in range(3):
             await runtime.submit(graph, Tally(), run_id=f"r{number}")

@@ -257,8 +257,8 @@ async def test_nothing_of_a_file_is_left(tmp_path):
 class Child:
     """A program in a process of its own."""
 
-    def __init__(self, store: Path, seconds: float) -> None:
-        command = [sys.executable, str(CHILD), str(store), str(seconds)]
+    def __init__(self, store: Path, *options: str) -> None:
+        command = [sys.executable, str(CHILD), str(store), *options]
         self.store = store
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -285,8 +285,8 @@ class Child:
 def child(tmp_path):
     children: list[Child] = []
 
-    def start(seconds: float) -> Child:
-        children.append(Child(tmp_path / "runs.db", seconds))
+    def start(*options: str) -> Child:
+        children.append(Child(tmp_path / "runs.db", *options))
         return children[-1]
 
     yield start
@@ -299,7 +299,7 @@ def child(tmp_path):
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_leaves_in_good_order(child, sent):
     """9.6: SIGTERM does this: running work reaches its commit."""
-    program = child(0.6)
+    program = child()
     program.heard("begun")
     program.process.send_signal(sent)
     program.heard("leaving")
@@ -310,7 +310,7 @@ def test_a_signal_leaves_in_good_order(child, sent):
 
 def test_a_second_signal_leaves_at_once(child):
     """9.6: a second signal is at once, with the same durability."""
-    program = child(60)
+    program = child("stays")
     program.heard("begun")
     program.process.send_signal(signal.SIGTERM)
     program.heard("leaving")

@@ -132,6 +132,41 @@ async def test_recovered_runs_wait_for_their_slots_in_order(autojump_clock):
     assert ["r0", "r1", "r2", "r3", "r4", "new"] == order
 
 
+async def test_a_run_that_cannot_be_claimed_holds_nobody_up(autojump_clock):
+    """2: it stays as it is with a reason, and its slot is free again at once."""
+    store, held = MemoryStore(), Held()
+    graph, strange = chain(held), chain(held, name="strange")
+    async with opened(store, strange, graph, shutdown_deadline=0) as runtime:
+        for number in range(3):
+            await runtime.submit(strange, Tally(), run_id=f"a-{number}")
+        await runtime.submit(graph, Tally(), run_id="r")
+        await settled()
+    held.go.set()
+    async with opened(store, graph, pool_size=1) as runtime:
+        assert SUCCEEDED is (await runtime.get("r").result()).status
+        assert 3 == len(runtime.statistics().supervisor.unclaimed)
+
+
+async def test_a_run_that_was_only_asked_about_is_found_by_the_next_look(autojump_clock):
+    """7: recovery is a loop: what was read into memory by a refused command is not mistaken for a live run."""
+    store, held = FaultyStore(), Held()
+    graph = chain(held)
+    async with opened(store, graph, shutdown_deadline=0) as runtime:
+        for run_id in ("interrupted", "dead"):
+            await runtime.submit(graph, Tally(), run_id=run_id)
+        await settled()
+    await claim_elsewhere(store, graph, "dead")
+    held.go.set()
+    store.down = True
+    async with opened(store, graph, limit=100) as runtime:
+        store.down = False
+        for run_id in ("interrupted", "dead"):
+            with pytest.raises(Refused):
+                await runtime.get(run_id).resume()
+        for run_id in ("interrupted", "dead"):
+            assert SUCCEEDED is (await runtime.get(run_id).result()).status
+
+
 async def test_a_refused_command_takes_no_run_out_of_the_queue(autojump_clock):
     """10: nothing accepted is ever lost: no interrupted, dead or queued run, whoever asks about it."""
     store, held, hold = MemoryStore(), Held(), Held("hold")

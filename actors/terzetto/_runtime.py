@@ -2,8 +2,8 @@
 
 import hashlib
 import signal
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Sequence
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, closing
 from typing import Any, Final, Generic, Literal, TypedDict, TypeVar, Unpack, cast
 from uuid import uuid4
 
@@ -396,7 +396,9 @@ async def open_runtime(
         with closing(hub):
             async with _tree(runtime, persistence, supervisor) as nursery:
                 stop = _Stop(runtime, shutdown_deadline)
-                with trio.CancelScope() as stop.body, _listening(nursery, stop, signals=signals):
+                if signals:
+                    await nursery.start(_listen, stop)
+                with trio.CancelScope() as stop.body:
                     try:
                         yield runtime
                         stop.clean = True
@@ -449,19 +451,11 @@ class _Stop:
             await self._runtime.supervisor.drain(deadline)
 
 
-@contextmanager
-def _listening(nursery: trio.Nursery, stop: _Stop, *, signals: bool) -> Generator[None, None, None]:
-    if not signals:
-        yield
-        return
+async def _listen(stop: _Stop, *, task_status: trio.TaskStatus[None]) -> None:
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as arriving:
-        nursery.start_soon(_listen, arriving, stop)
-        yield
-
-
-async def _listen(arriving: AsyncIterator[int], stop: _Stop) -> None:
-    async for _ in arriving:
-        stop.signalled()
+        task_status.started()
+        async for _ in arriving:
+            stop.signalled()
 
 
 def _digest(graph: str, version: str, state: bytes) -> str:

@@ -1,7 +1,8 @@
 """`terzetto watch`: follow what a run commits, beside its owner."""
 
+import signal
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import trio
 
@@ -23,27 +24,51 @@ PAGE = 500
 
 
 async def watch(args: Namespace, output: Output) -> int:
-    """Show a run's durable events until it ends. A checkpoint.
+    """Show a run's durable events until it ends, or a signal does. A checkpoint.
 
     Token chunks and other passing events live in the owner's memory only, and are not seen from here.
     """
-    last = args.from_event
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
-        last = min(last, row.event_id)
-        try:
-            while True:
-                events = await _after(store, row.run_id, last)
-                for event in events:
-                    _show(output, event)
-                    last = event.id
-                    if isinstance(event, RunEnded):
-                        return exit_of(event.status)
-                if not events:
-                    await trio.sleep(POLL)
-        except KeyboardInterrupt:
-            output.note(f"stopped watching; from here on: {typed('watch', row.run_id, '--from', str(last))}")
-            return Exit.INTERRUPTED
+        watcher = _Watcher(store, row.run_id, min(args.from_event, row.event_id), output)
+        # A KeyboardInterrupt may come anywhere, also in the middle of a call of the store; a signal that is
+        # received comes to a task, which cancels the others where that is safe.
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_leave, signals, nursery.cancel_scope)
+                await watcher.follow()
+                nursery.cancel_scope.cancel(reason="the run has ended")
+    if watcher.code is not None:
+        return watcher.code
+    output.note(f"stopped watching; from here on: {typed('watch', row.run_id, '--from', str(watcher.last))}")
+    return Exit.INTERRUPTED
+
+
+async def _leave(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        scope.cancel(reason="a signal")
+
+
+class _Watcher:
+    """Reads what was committed after the last event that was shown."""
+
+    def __init__(self, store: Store, run_id: str, last: int, output: Output) -> None:
+        self._store, self._run_id, self._output = store, run_id, output
+        self.last = last
+        self.code: int | None = None
+        """Exit code, once the run has ended."""
+
+    async def follow(self) -> None:
+        """Show events until the run's last one. A checkpoint; cancelled, `last` is the last one that was shown."""
+        while self.code is None:
+            events = await _after(self._store, self._run_id, self.last)
+            for event in events:
+                _show(self._output, event)
+                self.last = event.id
+                if isinstance(event, RunEnded):
+                    self.code = exit_of(event.status)
+            if not events:
+                await trio.sleep(POLL)
 
 
 async def _after(store: Store, run_id: str, last: int) -> Sequence[DurableEvent]:
