@@ -234,8 +234,6 @@ class RunActor:
         self._wake()
 
     def _finish(self, finish: Finish) -> None:
-        if finish.status is not self.machine.status:
-            return  # a command has set it going again before this was durable
         self.rested = True
         self._wake()
         self.services.keeper.rested(self, finish)

@@ -359,7 +359,7 @@ class Supervisor:
         elif finish.final and failure is not None and failure.code == FailureCode.STORE_REJECTED:
             self._unclaimed[run_id] = finish.fenced  # even that it fails cannot be stored
         elif finish.final and self._nursery is not None:
-            self._nursery.start_soon(self._give_up, run_id, actor.machine.durable, finish.fenced)
+            self._nursery.start_soon(self._give_up, run_id, finish.fenced)
 
     def _refusal(self, run_id: str, finish: Finish) -> TerzettoError:
         """What those are told who wait for a write that was refused."""
@@ -367,13 +367,11 @@ class Supervisor:
             return StoreRejected(finish.fenced)
         return ActorStopped("the persistence actor") if self._persistence.stopped else Refused(run_id, finish.fenced)
 
-    async def _give_up(self, run_id: str, durable: int, reason: str) -> None:
-        """Fail a run that can never store what follows commit `durable`. A checkpoint."""
+    async def _give_up(self, run_id: str, reason: str) -> None:
+        """Fail a run whose write can never be stored. A checkpoint."""
         with suppress(TerzettoError):  # it has ended meanwhile, or the store is gone and the next look finds it
             actor = await self._actor(run_id)
-            if actor.machine.fold.image.seq > durable:
-                self._look.set()  # something else of it was stored meanwhile: it goes on from there
-            elif not actor.machine.owned:
+            if not actor.machine.owned:
                 actor.claim(StoreGaveUp(reason, self.clock()))
 
     def reply(self, command_id: str, receipt: Receipt) -> None:
