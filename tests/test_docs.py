@@ -1,6 +1,7 @@
 """The tables of the documentation say what the code says, and every link in it leads somewhere."""
 
 import builtins
+import inspect
 import re
 import typing
 
@@ -48,7 +49,8 @@ def slugs(path):
 
 @pytest.mark.parametrize("package", [terzetto, terzetto.stores, terzetto.testing], ids=lambda it: it.__name__)
 def test_the_reference_names_everything_public(package):
-    public = {name for name in dir(package) if not name.startswith("_") and name not in {"TYPE_CHECKING", "Any"}}
+    shown = {name for name in dir(package) if not name.startswith("_") and name not in {"TYPE_CHECKING", "Any"}}
+    public = {name for name in shown if not inspect.ismodule(getattr(package, name))}  # which ones depends on who ran
     named = set(re.findall(r"\w+", REFERENCE))
 
     assert set() == public - named
