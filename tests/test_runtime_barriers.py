@@ -5,7 +5,7 @@ import trio
 import trio.testing
 
 import terzetto
-from terzetto._runtime import DecisionChannel
+from terzetto._handles import DecisionChannel
 from terzetto.stores import MemoryStore
 from terzetto_protocol.decisions import Approve, Choose, Fail, Reject
 from terzetto_protocol.errors import Refused

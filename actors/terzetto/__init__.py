@@ -75,14 +75,13 @@ from terzetto_protocol.state import Mutation as Mutation, transient as transient
 from terzetto_protocol.statuses import FailureCode as FailureCode, RunStatus as RunStatus, VisitStatus as VisitStatus
 
 from ._deciders import Decider as Decider
+from ._handles import DecisionChannel as DecisionChannel, Run as Run
 from ._hub import Subscription as Subscription
 from ._inline import run as run
 from ._mailbox import Address as Address, Envelope as Envelope, Mailbox as Mailbox, open_mailbox as open_mailbox
 from ._results import Result as Result
 from ._run import RunStatistics as RunStatistics
 from ._runtime import (
-    DecisionChannel as DecisionChannel,
-    Run as Run,
     Runtime as Runtime,
     RuntimeStatistics as RuntimeStatistics,
     open_runtime as open_runtime,

@@ -16,7 +16,8 @@ from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, DecisionT
 from terzetto_protocol.records import BarrierRow, RunRow
 from terzetto_protocol.statuses import TERMINAL, BarrierStatus, RunStatus
 
-from .._runtime import Run, Runtime
+from .._handles import Run
+from .._runtime import Runtime
 from ..stores import Store
 from ._desk import person
 from ._exits import Exit, Stop

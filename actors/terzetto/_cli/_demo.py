@@ -14,8 +14,9 @@ from terzetto_protocol.records import RunRow
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 
 from .._demo.graph import Audit, audit
+from .._handles import Run
 from .._loading import load_fold
-from .._runtime import Run, Runtime
+from .._runtime import Runtime
 from ..stores import Store
 from ._audit_screen import AuditScreen
 from ._audits import Place, following, latest, newest, place_of

@@ -16,7 +16,7 @@ from terzetto_protocol.errors import Refused
 from terzetto_protocol.receipts import AlreadyResolved
 from terzetto_protocol.views import BarrierView
 
-from .._runtime import Run
+from .._handles import Run
 from ._output import Output
 from ._words import clock, short, typed
 

@@ -21,8 +21,9 @@ from terzetto_protocol.limits import INBOX_POLL
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.views import BarrierView, barrier_view, event_view, plain
 
+from .._handles import Run
 from .._hub import Subscription
-from .._runtime import Run, Runtime
+from .._runtime import Runtime
 from ._desk import Desk
 from ._output import Output
 from ._words import clock, event_line

@@ -16,8 +16,9 @@ from terzetto_protocol.records import Failure, RunRow
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.views import plain
 
+from .._handles import Run
 from .._results import Result
-from .._runtime import Run, Runtime
+from .._runtime import Runtime
 from ._desk import Desk, present_payload
 from ._exits import Exit, exit_of
 from ._follow import EventPrinter, Follower
