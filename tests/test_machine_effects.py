@@ -258,3 +258,18 @@ def test_a_once_visit_cancelled_by_a_hard_halt_is_unknown_to_the_next_owner():
 
     assert driver.status is _R.AWAITING_INPUT
     assert driver.started == ["a"]
+
+
+def test_an_effect_whose_body_never_began_is_known_not_to_have_happened():
+    """7: no intent durable, or none begun: no effect can have happened, and nobody is asked about it."""
+    driver = Driver(sketch("a:once"), acks="later")
+    driver.ack()
+    driver.claim()
+    driver.ack(1)  # the claim; the intent is on its way, and the body waits for it
+    assert driver.started == []
+    driver.cancel("c1")
+    driver.ack()
+
+    assert driver.status is _R.CANCELLED
+    assert driver.machine.fold.image.unknown == ()
+    driver.settle()

@@ -118,7 +118,7 @@ class Ahead(Stage[S], Generic[S]):
             return
         if self.status is _R.CANCELLING:
             self.commit(Kind.END, at, _R.CANCELLED, detail=self._unknown_note())
-        elif self.halting is not None and self.status is _R.RUNNING and not self.waits.begun():
+        elif self.halting is not None and self.status is _R.RUNNING and self.waits.begun() is None:
             self.waits.gate.clear()
             self.commit(Kind.INTERRUPT, at, _R.INTERRUPTED, detail=Note(self.halting))
 

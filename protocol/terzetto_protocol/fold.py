@@ -196,7 +196,8 @@ class Fold(Generic[S]):
         self.waiting -= entry.status in _WAITING
         if outcome in _LASTING:
             del image.frontier[record.visit]
-            self._account(record)
+            if outcome is not VisitStatus.CANCELLED:
+                self._account(record)
         elif outcome is not None:
             entry.status, entry.attempt, entry.opening = outcome, record.attempt, None
             self.waiting += outcome in _WAITING

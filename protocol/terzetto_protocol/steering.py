@@ -142,8 +142,7 @@ class Steering(Ahead[S], Generic[S]):
             self._unwound(msg.at)  # for one that was found so in the log
             self._answer_cancel(msg, "stopped" if self.status in TERMINAL else "requested")
         elif status is _R.RUNNING:
-            self.waits.gate.clear()
-            self.commit(Kind.CANCEL, msg.at, _R.CANCELLING, detail=note)
+            self._cancel_running(msg.at, note)
             if self.live:
                 self.effects.append(CancelNodes())
                 self._answer_cancel(msg, "requested")
@@ -153,6 +152,18 @@ class Steering(Ahead[S], Generic[S]):
         else:
             self.commit(Kind.CANCEL, msg.at, _R.CANCELLED, detail=note)
             self._answer_cancel(msg, "stopped")
+
+    def _cancel_running(self, at: float, note: Note) -> None:
+        """Write the cancel; a `once` visit whose body has not begun ends with it, for nothing of it can have happened."""
+        begun = self.waits.begun()
+        self.waits.gate.clear()
+        if begun is None:
+            self.commit(Kind.CANCEL, at, _R.CANCELLING, detail=note)
+            return
+        entry = self.fold.image.frontier[begun]
+        self.commit(
+            Kind.CANCEL, at, _R.CANCELLING, entry=entry, outcome=_V.CANCELLED, attempt=entry.attempt, detail=note
+        )
 
     def _answer_cancel(self, msg: CancelRequested, outcome: Any) -> None:
         self.reply(msg.command_id, CancelReceipt(self.run_id, outcome, self.status, self.promises))

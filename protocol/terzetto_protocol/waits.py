@@ -64,9 +64,9 @@ class Waits:
                 return visit, mode
         return None
 
-    def begun(self) -> bool:
-        """Whether a visit whose intent is written has not started yet."""
-        return any(mode == "body" for _, _, mode in self.gate)
+    def begun(self) -> int | None:
+        """A visit whose intent is written and whose body has not started yet, if there is one."""
+        return next((visit for _, visit, mode in self.gate if mode == "body"), None)
 
     def clear(self) -> None:
         """Forget both: nobody may see any of it."""
