@@ -154,7 +154,7 @@ class Steering(Ahead[S], Generic[S]):
             self._answer_cancel(msg, "stopped")
 
     def _cancel_running(self, at: float, note: Note) -> None:
-        """Write the cancel; a `once` visit whose body has not begun ends with it, for nothing of it can have happened."""
+        """Write the cancel; a `once` visit whose body has not begun ends with it: nothing of it can have happened."""
         begun = self.waits.begun()
         self.waits.gate.clear()
         if begun is None:
