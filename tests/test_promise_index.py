@@ -162,6 +162,8 @@ D8   cancels its run scope and publishes nothing
 8.3  publishing after it raises
 8.3  gives END at once
 8.3  creates nothing
+8.4  `on_disconnect`: continue (default)
+8.4  only the last reader counts
 8.4  only when idle
 8.4  without an id
 8.4  `awaiting_input` is visible
@@ -213,7 +215,6 @@ D8   cancels its run scope and publishes nothing
 """A number of SEMANTICS (D1 to D8 are section 3), and the words by which a docstring names this sentence."""
 
 OPEN = """
-8.4  `on_disconnect`
 """
 """Promised, and not kept yet."""
 

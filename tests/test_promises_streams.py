@@ -12,10 +12,10 @@ from terzetto_protocol.events import BarrierOpened, Cursor, Gap, Heartbeat, RunE
 from terzetto_protocol.ids import split_event_id
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 
-from .runtimes import Tally, both, chain, function, opened, says, told
+from .runtimes import Held, Tally, both, chain, function, opened, says, told
 from .stores import FaultyStore, trail
 
-CANCELLED = RunStatus.CANCELLED
+CANCELLED, RUNNING, SUCCEEDED = RunStatus.CANCELLED, RunStatus.RUNNING, RunStatus.SUCCEEDED
 stores = pytest.mark.parametrize("store", [MemoryStore, FaultyStore])
 
 
@@ -131,3 +131,39 @@ async def test_streams_end_and_the_store_closes_last(autojump_clock):
     assert ["NodeFinished", "RunInterrupted"] == order[order.index("NodeFinished") :][:2]
     assert order.index("RunInterrupted") < order.index("closed")
     assert ["closed", "left", "ended"] == sorted(order[-3:], key=["closed", "left", "ended"].index)
+
+
+@pytest.mark.parametrize("comes_back, outcome", [(None, CANCELLED), (4, SUCCEEDED), (6, CANCELLED)])
+async def test_the_last_reader_may_take_the_run_with_it(autojump_clock, comes_back, outcome):
+    """8.4: `on_disconnect`: cancel, where only the last reader counts, after a grace for reconnecting."""
+    held = Held()
+    graph = chain(held)
+    async with opened(MemoryStore(), graph) as runtime:
+        run = await runtime.submit(graph, Tally())
+        await held.begun.wait()
+        async with run.events(on_disconnect="cancel", grace=5):
+            async with run.events(on_disconnect="cancel", grace=0):
+                pass
+            await trio.sleep(1)
+            assert RUNNING is await run.status()  # it was not the last
+        if comes_back is not None:
+            await trio.sleep(comes_back)
+            async with run.events():
+                await trio.sleep(5)
+            held.go.set()
+        assert outcome is (await run.result()).status
+
+
+async def test_readers_leave_runs_alone_unless_they_say_otherwise(autojump_clock):
+    """8.4: `on_disconnect`: continue (default)."""
+    held = Held()
+    graph = chain(held)
+    async with opened(MemoryStore(), graph) as runtime:
+        run = await runtime.submit(graph, Tally())
+        await held.begun.wait()
+        async with run.events():
+            pass
+        await trio.sleep(15)
+        assert RUNNING is await run.status()
+        held.go.set()
+        assert SUCCEEDED is (await run.result()).status

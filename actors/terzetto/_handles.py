@@ -1,11 +1,11 @@
 """What people hold: a handle on one run, and the channel by which one barrier is decided."""
 
-from typing import TYPE_CHECKING, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar, cast
 
 import trio
 
 from terzetto_protocol.decisions import Decision
-from terzetto_protocol.limits import HEARTBEAT
+from terzetto_protocol.limits import HEARTBEAT, RECONNECT_GRACE
 from terzetto_protocol.places import Barrier
 from terzetto_protocol.receipts import CancelReceipt, Receipt
 from terzetto_protocol.records import BarrierRow
@@ -54,7 +54,13 @@ class Run(Generic[S]):
         return f"<run {self.run_id}>"
 
     def events(
-        self, *, last_event_id: int | str | None = None, heartbeat: float = HEARTBEAT, strict: bool = False
+        self,
+        *,
+        last_event_id: int | str | None = None,
+        heartbeat: float = HEARTBEAT,
+        strict: bool = False,
+        on_disconnect: Literal["continue", "cancel"] = "continue",
+        grace: float = RECONNECT_GRACE,
     ) -> Subscription:
         """Everything that the run tells, from its beginning or after an event that was seen.
 
@@ -66,8 +72,12 @@ class Run(Generic[S]):
             last_event_id: id of the last event that was seen; None for everything.
             heartbeat: seconds of silence after which a `Heartbeat` comes.
             strict: end instead of going on when events between are gone.
+            on_disconnect: `"cancel"` ends the run when this reader leaves, was the last, and nobody comes in time.
+            grace: seconds that a reader has to come back.
         """
-        return self._runtime.hub.events(self.run_id, last_event_id=last_event_id, heartbeat=heartbeat, strict=strict)
+        runtime, run_id = self._runtime, self.run_id
+        left = (lambda: runtime.abandon(run_id, grace)) if on_disconnect == "cancel" else None
+        return runtime.hub.events(run_id, last_event_id=last_event_id, heartbeat=heartbeat, strict=strict, left=left)
 
     async def decide(self, barrier: "str | Barrier[S]", decision: Decision, /, *, source: str = "") -> Receipt:
         """Resolve a barrier: by its id, its name, or `""` for the only open one. A checkpoint.

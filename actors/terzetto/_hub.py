@@ -5,7 +5,7 @@ It tells nobody anything by itself: publishing is a plain call that wakes the re
 task, so nothing can kill it; `close` ends it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 import trio
@@ -95,7 +95,13 @@ class Hub:
             self._idle.pop(event.run_id, None)
 
     def events(
-        self, run_id: str, *, last_event_id: int | str | None = None, heartbeat: float = HEARTBEAT, strict: bool = False
+        self,
+        run_id: str,
+        *,
+        last_event_id: int | str | None = None,
+        heartbeat: float = HEARTBEAT,
+        strict: bool = False,
+        left: Callable[[], None] | None = None,
     ) -> Subscription:
         """A subscription, to be entered: the run's events after `last_event_id`, from the store and then live.
 
@@ -104,10 +110,16 @@ class Hub:
             last_event_id: id of the last event that the caller saw; None for all events.
             heartbeat: seconds without an event after which a `Heartbeat` is given; `math.inf` for never.
             strict: end after the Cursor when something after `last_event_id` is gone, instead of going on.
+            left: called when this reader leaves and it was the run's last one.
         """
         if not heartbeat > 0:
             raise InvalidRequest(f"run {run_id!r}: a heartbeat every {heartbeat!r} s is not possible")
-        return Subscription(self, run_id, last_event_id, heartbeat, strict=strict)
+        return Subscription(self, run_id, last_event_id, heartbeat, strict=strict, left=left)
+
+    def readers(self, run_id: str) -> int:
+        """How many read this run's events."""
+        stream = self._streams.get(run_id)
+        return 0 if stream is None else stream.readers
 
     def idle(self, run_id: str) -> None:
         """Say that a run has parked or ended, after its last event: its log may go when nobody reads it."""

@@ -3,7 +3,7 @@
 import hashlib
 import signal
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
 from uuid import uuid4
 
@@ -15,7 +15,7 @@ from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.codec import check_text
 from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit
 from terzetto_protocol.decisions import Decision
-from terzetto_protocol.errors import InvalidRequest, UnknownRun
+from terzetto_protocol.errors import InvalidRequest, TerzettoError, UnknownRun
 from terzetto_protocol.graph import Bound, Graph
 from terzetto_protocol.ids import check_metadata, check_run_id
 from terzetto_protocol.limits import POOL_SIZE, QUEUE_SIZE, SHUTDOWN_DEADLINE
@@ -36,6 +36,7 @@ from ._mailbox import Address, MailboxStatistics
 from ._persistence import Persistence, PersistenceStatistics
 from ._services import Service, ServiceTree
 from ._supervisor import Supervisor, SupervisorStatistics
+from ._timers import Timers
 from .stores import Store, open_store
 from .stores._contract import SettlingStore
 
@@ -76,6 +77,7 @@ class Runtime:
         self.hub: Final = hub
         self.registry: Final = registry
         self.supervisor: Final = supervisor
+        self._abandoned = Timers(trio.current_time)
         self.stopping = trio.Event()
         """Set when a signal asked for a shutdown."""
         self.desk: Final = Desk(self.carry_out)
@@ -189,6 +191,19 @@ class Runtime:
         COMMANDS.pack(command)
         return await self.supervisor.cancel(command)
 
+    def abandon(self, run_id: str, grace: float) -> None:
+        """Cancel a run in `grace` seconds unless somebody reads it by then. Not a checkpoint."""
+        self._abandoned.set(run_id, trio.current_time() + grace)
+
+    async def cancel_abandoned(self) -> None:
+        """Keep what `abandon` says, until cancelled. A checkpoint."""
+        await self._abandoned.run(self._cancel_unread)
+
+    async def _cancel_unread(self, run_id: str) -> None:
+        if not (self.hub.readers(run_id) or self.supervisor.closing):
+            with suppress(TerzettoError):  # it has ended, or nobody can end it now
+                await self.cancel(run_id, "its last reader left")
+
     async def resume(self, run_id: str) -> Receipt:
         """Let a paused run go on. A checkpoint."""
         return await self.supervisor.resume(Resume(uuid4().hex, run_id))
@@ -299,6 +314,7 @@ async def open_runtime(
         runtime = Runtime(opened, registry, hub, persistence, supervisor)
         with closing(hub):
             async with _tree(runtime, persistence, supervisor) as nursery:
+                nursery.start_soon(runtime.cancel_abandoned)
                 stop = _Stop(runtime, shutdown_deadline)
                 if signals:
                     await nursery.start(_listen, stop)

@@ -1,7 +1,7 @@
 """One reader of one run's events: waits for them, and gives them out in order."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Final, Protocol, final
 
@@ -82,8 +82,16 @@ class Subscription:
     """
 
     def __init__(
-        self, source: Source, run_id: str, last_event_id: int | str | None, heartbeat: float, *, strict: bool
+        self,
+        source: Source,
+        run_id: str,
+        last_event_id: int | str | None,
+        heartbeat: float,
+        *,
+        strict: bool,
+        left: Callable[[], None] | None = None,
     ) -> None:
+        self._left = left
         self._source, self._run_id = source, run_id
         self._last_event_id, self._heartbeat, self._strict = last_event_id, heartbeat, strict
         self._place: tuple[Reader, Stream] | None = None
@@ -111,6 +119,8 @@ class Subscription:
             stream = self._place[1]
             self._place, self._items = None, []
             self._source.detach(stream)
+            if self._left is not None and not stream.readers and not self._source.closed:
+                self._left()
             if self._busy:
                 stream.wake()  # another task is waiting in here, and nobody would ever wake it
 

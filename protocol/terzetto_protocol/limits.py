@@ -26,6 +26,8 @@ EVENT_WINDOW_BYTES: Final = 10 * 1024 * 1024
 """Bytes of one run's events kept in memory."""
 HEARTBEAT: Final = 15.0
 """Idle time after which a stream sends a heartbeat, seconds."""
+RECONNECT_GRACE: Final = 10.0
+"""Time that the last reader of a run has to come back before `on_disconnect="cancel"` cancels it, seconds."""
 CLAIMS: Final = 3
 """Claims without a new commit after which a run is given up."""
 CANCEL_GRACE: Final = 5.0
