@@ -12,7 +12,7 @@ from msgspec import Struct
 
 import terzetto
 from terzetto._loading import load_fold
-from terzetto._supervisor import RECOVERY_INTERVAL
+from terzetto._recovery import RECOVERY_INTERVAL
 from terzetto.stores import MemoryStore
 from terzetto_protocol.decisions import Approve, Choose
 from terzetto_protocol.errors import Refused, RunConflict

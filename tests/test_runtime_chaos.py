@@ -171,8 +171,8 @@ class Chaos:
                 said.supervisor.waiting,
             )
             assert not supervisor.admission.holders
-            for index in (supervisor._lines, supervisor._loading, supervisor._enders, supervisor._slots):
-                assert not index
+            for index in (supervisor._lines, supervisor._roster._loading, supervisor._answers):
+                assert not len(index)
 
     async def answer(self, runtime: terzetto.Runtime) -> None:
         while True:

@@ -88,7 +88,7 @@ async def test_every_asker_of_a_fenced_run_is_answered(autojump_clock, store):
 
     async with opened(shelf, graph) as runtime:
         run = await parked(runtime, graph, "r")
-        actor = await runtime.supervisor._actor("r")  # it is in memory when the other process claims it
+        actor = await runtime.supervisor._roster.find("r")  # it is in memory when the other process claims it
         await decide_elsewhere(shelf, graph, "r", "sign-off@1")
         async with trio.open_nursery() as nursery:
             for _ in range(3):

@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from terzetto._supervisor import RECOVERY_INTERVAL
+from terzetto._recovery import RECOVERY_INTERVAL
 from terzetto.stores import MemoryStore
 from terzetto_protocol.decisions import Approve
 from terzetto_protocol.errors import QueueFull, Refused, StoreRejected

@@ -1,11 +1,14 @@
 """A run as its stored log makes it."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from terzetto_protocol.blueprint import Blueprint
-from terzetto_protocol.errors import Malformed, MutationFailed, Refused
+from terzetto_protocol.errors import Malformed, MutationFailed, Refused, UnknownRun
 from terzetto_protocol.fold import Fold
+from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.openings import already_resolved
 from terzetto_protocol.records import RunRow
+from terzetto_protocol.registry import Registry
 
 from .stores._contract import Store
 
@@ -34,3 +37,23 @@ async def load_fold(store: Store, row: RunRow, blueprint: Blueprint[S]) -> Fold[
             row.run_id, f"graph {blueprint.name!r} has no node {', '.join(missing)} any more; it stays as it is"
         )
     return fold
+
+
+async def load_machine(store: Store, registry: Registry, run_id: str, *, settled: bool) -> tuple[RunMachine[Any], Any]:
+    """The machine of a stored run, and the deps of its graph. A checkpoint.
+
+    Raises:
+        UnknownRun: no run has this id.
+        Refused: no graph here can carry it; it stays as it is.
+    """
+    row = await store.run(run_id)
+    if row is None:
+        raise UnknownRun(run_id)
+    bound = registry.find(row.header.graph, row.header.version)
+    if bound is None:
+        raise Refused(run_id, f"graph {row.header.graph!r} {row.header.version!r} is not known here; it stays as it is")
+    machine = RunMachine(await load_fold(store, row, bound.graph.build()), settled=settled, promises=store.durable)
+    for barrier in await store.barriers(run_id, only_open=False):
+        if (winner := already_resolved(barrier)) is not None:
+            machine.resolved[barrier.barrier] = winner
+    return machine, bound.deps

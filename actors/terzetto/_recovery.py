@@ -1,0 +1,66 @@
+"""Recovery: a loop, not a one-shot, that finds the runs which should be live and are not.
+
+It owns nothing but its next look. What it finds goes to the admission queue; a parked run's deadline goes
+to the timers.
+"""
+
+from contextlib import suppress
+from typing import Final
+
+import trio
+
+from terzetto_protocol.admission import Admission
+from terzetto_protocol.errors import StoreUnavailable
+from terzetto_protocol.records import RunRow
+from terzetto_protocol.statuses import RunStatus
+
+from ._pool import Pool
+from ._roster import Roster
+from ._timers import Timers
+from .stores._contract import Store
+
+RECOVERY_INTERVAL: Final = 30.0
+"""Seconds between looks."""
+_UNFINISHED: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.CANCELLING, RunStatus.INTERRUPTED)
+
+
+class Recovery:
+    """Looks at the store every `RECOVERY_INTERVAL` seconds, and when it is told to."""
+
+    def __init__(self, store: Store, roster: Roster, pool: Pool, admission: Admission, timers: Timers) -> None:
+        self._store: Final = store
+        self._roster: Final = roster
+        self._pool: Final = pool
+        self._admission: Final = admission
+        self._timers: Final = timers
+        self._wanted = trio.Event()
+
+    def look(self) -> None:
+        """Look now. Not a checkpoint."""
+        self._wanted.set()
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Look until cancelled; it has started after the first look. A checkpoint."""
+        await self._look()
+        task_status.started()
+        while True:
+            with trio.move_on_after(RECOVERY_INTERVAL):
+                await self._wanted.wait()
+            await self._look()
+
+    async def _look(self) -> None:
+        self._wanted = trio.Event()
+        with suppress(StoreUnavailable):  # the persistence actor tells when it is back
+            for row in reversed(await self._store.runs(statuses=_UNFINISHED, limit=None)):
+                if not (self._here(row) or self._pool.closing):
+                    self._admission.enqueue(row.run_id, returning=row.status is not RunStatus.QUEUED)
+            for row in await self._store.runs(statuses=(RunStatus.AWAITING_INPUT,), limit=None):
+                if row.timer is not None and row.run_id not in self._roster.live:
+                    self._timers.set(row.run_id, row.timer)
+            self._pool.fill()
+
+    def _here(self, row: RunRow) -> bool:
+        """Whether the run is somebody's; one that was only read to be asked something is nobody's."""
+        actor = self._roster.live.get(row.run_id)
+        carried = actor is not None and actor.machine.owned and not actor.machine.at_rest
+        return carried or row.run_id in self._roster.arriving

@@ -1,0 +1,140 @@
+"""The roster: which runs are in memory.
+
+It owns the index of live runs, of those that arrive (submitted, and not durable yet) and of those that
+are being read from the store, so that a run never has two actors. It is open as long as its supervisor
+lives; closing it halts every run, whose last writes still land, and forgets them.
+"""
+
+from contextlib import suppress
+from typing import Any, Final
+
+import trio
+
+from terzetto_protocol.errors import ActorStopped, TerzettoError
+from terzetto_protocol.inputs import Halted
+from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.receipts import Submitted
+from terzetto_protocol.registry import Registry
+
+from ._loading import load_machine
+from ._mailbox import Slot
+from ._run import RunActor, Services
+from .stores._contract import Store
+
+
+class Arrival:
+    """A run that is being submitted: nobody may touch it before it is durable."""
+
+    def __init__(self, actor: RunActor) -> None:
+        self.actor: Final = actor
+        self.slot: Final[Slot[Submitted]] = Slot()
+
+    async def settled(self) -> None:
+        """Wait until it is durable or refused. A checkpoint."""
+        with suppress(TerzettoError):  # whoever submitted it hears that
+            await self.slot.wait()
+
+
+class Roster:
+    """Every run that has an actor."""
+
+    def __init__(self, store: Store, registry: Registry, services: Services) -> None:
+        self._store: Final = store
+        self._registry: Final = registry
+        self._services: Final = services
+        self._open = False
+        self.live: Final[dict[str, RunActor]] = {}
+        self.arriving: Final[dict[str, Arrival]] = {}
+        self.unclaimed: Final[dict[str, str]] = {}
+        """Runs that nobody here can carry, and why."""
+        self._loading: Final[dict[str, trio.Event]] = {}
+
+    def open(self) -> None:
+        """Take runs. Not a checkpoint."""
+        self._open = True
+
+    def close(self) -> None:
+        """Halt and forget every run. Not a checkpoint; twice is once."""
+        self._open = False
+        for arrival in self.arriving.values():
+            arrival.slot.fail(ActorStopped("the supervisor"))
+        self.halt(hard=True)  # what is on its way still lands, and nothing follows it
+        self.arriving.clear()
+        self.live.clear()
+
+    def check(self) -> None:
+        """Raise `ActorStopped` where nobody would ever answer."""
+        if not self._open:
+            raise ActorStopped("the supervisor")
+
+    def halt(self, *, hard: bool) -> None:
+        """Tell every run to stop where it stands. Not a checkpoint."""
+        for actor in list(self.live.values()):
+            actor.deliver(Halted("the runtime is shutting down", self._services.clock(), hard=hard))
+
+    # -- runs that arrive ------------------------------------------------------------------------------------
+
+    def arrive(self, machine: RunMachine[Any], deps: Any) -> Arrival:
+        """Make the actor of a new run; nobody else gets at it until `settle_in`."""
+        arrival = self.arriving[machine.run_id] = Arrival(RunActor(machine, deps, self._services))
+        return arrival
+
+    def arrived(self, actor: RunActor) -> Arrival | None:
+        """Take the arrival of this very actor off the list; None when it was not arriving."""
+        arrival = self.arriving.get(actor.run_id)
+        if arrival is None or arrival.actor is not actor:
+            return None
+        return self.arriving.pop(actor.run_id)
+
+    def settle_in(self, actor: RunActor) -> None:
+        """A new run is durable: it lives."""
+        self.live[actor.run_id] = actor
+
+    # -- runs that live --------------------------------------------------------------------------------------
+
+    async def find(self, run_id: str) -> RunActor:
+        """The run's actor, read from the store if it is not in memory. A checkpoint where it has to be read.
+
+        Raises:
+            UnknownRun: no run has this id.
+            Refused: no graph here can carry it.
+        """
+        self.check()
+        while run_id not in self.live:
+            if run_id in self.arriving:  # it may be in the store already, and has an actor: there must not be two
+                await self.arriving[run_id].settled()
+            elif run_id in self._loading:
+                await self._loading[run_id].wait()
+            else:
+                await self._read(run_id)
+        return self.live[run_id]
+
+    async def _read(self, run_id: str) -> None:
+        self._loading[run_id] = done = trio.Event()
+        try:
+            machine, deps = await self.load(run_id)
+            self.check()
+            self.live[run_id] = RunActor(machine, deps, self._services)
+            self.unclaimed.pop(run_id, None)
+        finally:
+            del self._loading[run_id]
+            done.set()
+
+    async def load(self, run_id: str) -> tuple[RunMachine[Any], Any]:
+        """A run as the store has it, and its deps; without an actor. A checkpoint; raises as `find`."""
+        return await load_machine(self._store, self._registry, run_id, settled=self._services.settle is not None)
+
+    async def has(self, run_id: str) -> bool:
+        """Whether the run lives; of one that arrives, once that is settled. A checkpoint where it arrives."""
+        if run_id in self.arriving:
+            await self.arriving[run_id].settled()
+        return run_id in self.live
+
+    def holds(self, actor: RunActor) -> bool:
+        """Whether this very actor is the run's."""
+        return self.live.get(actor.run_id) is actor
+
+    def drop(self, actor: RunActor) -> None:
+        """Let an actor go."""
+        if self.holds(actor):
+            del self.live[actor.run_id]
