@@ -11,15 +11,29 @@ from attrs import define, field, frozen
 from msgspec import Struct
 
 import terzetto
-from terzetto.stores import Store
+from terzetto.stores import MemoryStore, Store
 from terzetto_protocol.events import Cursor, Event
 from terzetto_protocol.graph import Graph
+from terzetto_protocol.statuses import RunStatus
+
+from .stores import FaultyStore
 
 LIMIT = 20.0
 """Seconds of virtual time: less than the recovery loop waits between two looks, so that none saves a test."""
 
 both = pytest.mark.parametrize("dispatch", ["direct", "task"])
 """Everything has to be the same wherever a node lives."""
+
+stores = pytest.mark.parametrize("store", [MemoryStore, FaultyStore])
+"""And whether commits are settled inside the call or by a writer."""
+
+QUEUED, RUNNING, AWAITING = RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.AWAITING_INPUT
+INTERRUPTED, SUCCEEDED, FAILED, CANCELLED = (
+    RunStatus.INTERRUPTED,
+    RunStatus.SUCCEEDED,
+    RunStatus.FAILED,
+    RunStatus.CANCELLED,
+)
 
 Body = Callable[[Any], Awaitable[None]]
 

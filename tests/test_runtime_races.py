@@ -7,25 +7,29 @@ import trio
 import trio.testing
 
 import terzetto
-from terzetto.stores import MemoryStore
 from terzetto_protocol.decisions import Approve
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.events import BarrierOpened
 from terzetto_protocol.receipts import DecisionTaken, Resumed
-from terzetto_protocol.statuses import RunStatus
 
-from .runtimes import Held, Tally, both, chain, crowd, opened, parked, says, settled, told
-from .stores import FaultyStore, claim_elsewhere, decide_elsewhere, records, trail
-
-CANCELLED, INTERRUPTED, QUEUED = RunStatus.CANCELLED, RunStatus.INTERRUPTED, RunStatus.QUEUED
-AWAITING, FAILED, RUNNING, SUCCEEDED = (
-    RunStatus.AWAITING_INPUT,
-    RunStatus.FAILED,
-    RunStatus.RUNNING,
-    RunStatus.SUCCEEDED,
+from .runtimes import (
+    CANCELLED,
+    QUEUED,
+    RUNNING,
+    SUCCEEDED,
+    Held,
+    Tally,
+    both,
+    chain,
+    crowd,
+    opened,
+    parked,
+    says,
+    settled,
+    stores,
+    told,
 )
-stores = pytest.mark.parametrize("store", [MemoryStore, FaultyStore])
-
+from .stores import FaultyStore, claim_elsewhere, decide_elsewhere, records, trail
 
 # -- fenced --------------------------------------------------------------------------------------------------
 

@@ -12,18 +12,25 @@ from terzetto_protocol.events import RunEnded
 from terzetto_protocol.records import Kind, Rejected
 from terzetto_protocol.statuses import RunStatus
 
-from .runtimes import Held, Tally, both, chain, counts, crowd, opened, parked, says, settled, told
-from .stores import FaultyStore, claim_elsewhere, trail
-
-CANCELLED, INTERRUPTED, QUEUED = RunStatus.CANCELLED, RunStatus.INTERRUPTED, RunStatus.QUEUED
-AWAITING, FAILED, RUNNING, SUCCEEDED = (
-    RunStatus.AWAITING_INPUT,
-    RunStatus.FAILED,
-    RunStatus.RUNNING,
-    RunStatus.SUCCEEDED,
+from .runtimes import (
+    FAILED,
+    INTERRUPTED,
+    RUNNING,
+    SUCCEEDED,
+    Held,
+    Tally,
+    both,
+    chain,
+    counts,
+    crowd,
+    opened,
+    parked,
+    says,
+    settled,
+    stores,
+    told,
 )
-stores = pytest.mark.parametrize("store", [MemoryStore, FaultyStore])
-
+from .stores import FaultyStore, claim_elsewhere, trail
 
 # -- slots ---------------------------------------------------------------------------------------------------
 
@@ -232,6 +239,20 @@ async def test_a_submit_that_is_never_taken_is_refused(autojump_clock):
         assert 0 == runtime.statistics().supervisor.live
         reset(store)
         assert SUCCEEDED is (await (await runtime.submit(graph, Tally(), run_id="r")).result()).status
+
+
+async def test_whoever_waits_for_a_run_that_nobody_can_carry_hears_why(autojump_clock):
+    """Law 5: who waited before it was found out, and who asks afterwards."""
+    store, held = MemoryStore(), Held()
+    graph, strange = chain(held), chain(held, name="strange")
+    async with opened(store, strange, shutdown_deadline=0) as runtime:
+        await runtime.submit(strange, Tally(), run_id="r")
+        await settled()
+    async with opened(store, graph) as runtime:
+        for _ in range(2):
+            with pytest.raises(Refused, match=r"run 'r'.*strange.*not known here"):
+                await runtime.get("r").result()
+            await settled()
 
 
 async def test_a_run_whose_end_is_never_taken_is_left_alone(autojump_clock):
