@@ -1,6 +1,6 @@
 """Who waits for an answer: for the receipt of a command, or for the end of a run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ class Answers:
         return len(self._receipts) + len(self._ends)
 
     @contextmanager
-    def receipt(self, command_id: str, run_id: str) -> Iterator[Slot[Receipt]]:
+    def receipt(self, command_id: str, run_id: str) -> Generator[Slot[Receipt]]:
         """A slot for the receipt of a command, as long as the block lasts."""
         _, slot = self._receipts.setdefault(command_id, (run_id, Slot()))
         try:
@@ -32,7 +32,7 @@ class Answers:
             self._receipts.pop(command_id, None)
 
     @contextmanager
-    def end(self, run_id: str) -> Iterator[Slot[Result[Any]]]:
+    def end(self, run_id: str) -> Generator[Slot[Result[Any]]]:
         """A slot for the end of a run, as long as the block lasts."""
         slot: Slot[Result[Any]] = Slot()
         self._ends.setdefault(run_id, []).append(slot)

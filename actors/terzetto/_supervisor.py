@@ -34,7 +34,7 @@ from terzetto_protocol.inputs import (
 )
 from terzetto_protocol.limits import CANCEL_GRACE
 from terzetto_protocol.machine import RunMachine
-from terzetto_protocol.openings import deadline_of, due_barriers, name_barrier
+from terzetto_protocol.openings import due_barriers, name_barrier
 from terzetto_protocol.receipts import CancelReceipt, Receipt, Submitted
 from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.registry import Registry
@@ -270,7 +270,7 @@ class Supervisor:
         self.admission.leave(run_id)
         self._hub.idle(run_id)
         if status is RunStatus.AWAITING_INPUT:
-            self._timers.set(run_id, deadline_of(actor.machine))
+            self._timers.set(run_id, actor.machine.fold.deadline)
         elif status in TERMINAL:
             self._timers.drop(run_id)
             self._answers.ended(run_id, result_of(actor.machine.fold))

@@ -111,6 +111,14 @@ class Fold(Generic[S]):
         self._rebase(base)
         self.waiting = sum(1 for entry in image.frontier.values() if entry.status in _WAITING)
 
+    @property
+    def deadline(self) -> float | None:
+        """When the run's next barrier decides by itself, as UNIX time."""
+        if not self.waiting:
+            return None
+        openings = (entry.opening for entry in self.image.frontier.values())
+        return min((o.deadline for o in openings if o is not None and o.deadline is not None), default=None)
+
     @classmethod
     def load(cls, blueprint: Blueprint[S], header: RunHeader, snapshot: bytes, bodies: Iterable[bytes]) -> "Fold[S]":
         """Fold the log onto a snapshot; raises `Malformed` when the graph cannot read it any more."""

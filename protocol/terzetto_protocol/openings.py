@@ -32,12 +32,6 @@ def due_barriers(machine: RunMachine[Any], now: float) -> list[str]:
     ]
 
 
-def deadline_of(machine: RunMachine[Any]) -> float | None:
-    """When the run's next barrier decides by itself, as UNIX time."""
-    openings = (entry.opening for entry in machine.fold.image.frontier.values())
-    return min((o.deadline for o in openings if o is not None and o.deadline is not None), default=None)
-
-
 def already_resolved(row: BarrierRow) -> AlreadyResolved | None:
     """What the second decider of a barrier hears; None while it is open."""
     if row.status is BarrierStatus.OPEN:

@@ -56,7 +56,7 @@ def write_of(
         header=fold.header if before is None else None,
         code=code,
         message=message,
-        timer=_timer(fold),
+        timer=fold.deadline,
         kind=record.kind,
     )
 
@@ -69,13 +69,6 @@ def outcome_text(record: Record) -> tuple[str, str]:
     if isinstance(record.detail, Note):
         return "", record.detail.text
     return "", ""
-
-
-def _timer(fold: Fold[Any]) -> float | None:
-    if not fold.waiting:
-        return None
-    openings = (entry.opening for entry in fold.image.frontier.values())
-    return min((o.deadline for o in openings if o is not None and o.deadline is not None), default=None)
 
 
 def opened_row(run_id: str, step: Step, at: float) -> BarrierRow:
