@@ -219,6 +219,13 @@ def test_a_killed_audit_goes_on_and_writes_the_same_report(place, call, listed, 
     ]
 
 
+def test_an_audit_that_is_killed_before_its_store_is_made_goes_on(place, call):
+    """Killed at any moment and started again, it continues: the file was there, and nothing in it yet."""
+    (place / "terzetto.db").touch()
+    assert 0 == call("demo", "../tree", "--approve")[0]
+    assert (place / "audit.json").exists()
+
+
 def test_an_audit_that_is_killed_from_outside_goes_on(place, call, tmp_path):
     plant(tmp_path / "large", 2000)
     with started(place, "demo", "../large", "--approve") as demo:

@@ -20,6 +20,7 @@ from terzetto.testing._store_laws import applied, first, follow, posted, started
 from terzetto_protocol.errors import (
     StoreError,
     StoreInUse,
+    StoreMissing,
     StoreTooNew,
     StoreUnavailable,
 )
@@ -177,11 +178,11 @@ async def test_looking_for_commands_costs_no_query(path) -> None:
 
 @in_time
 async def test_a_guest_makes_no_store(path) -> None:
-    with pytest.raises(StoreError, match=r"there is no store .*: check the name, or start its owner first"):
+    with pytest.raises(StoreMissing, match=r"there is no store .*: check the name, or start its owner first"):
         await SqliteStore(path, guest=True).__aenter__()
     assert not path.exists()
     path.touch()
-    with pytest.raises(StoreUnavailable, match="is empty: its owner has not made it yet"):
+    with pytest.raises(StoreMissing, match="is empty: its owner has not made it yet"):
         await SqliteStore(path, guest=True).__aenter__()
     assert path.read_bytes() == b""
 

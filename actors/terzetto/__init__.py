@@ -29,6 +29,7 @@ from terzetto_protocol.errors import (
     StaleEpoch as StaleEpoch,
     StoreError as StoreError,
     StoreInUse as StoreInUse,
+    StoreMissing as StoreMissing,
     StoreRejected as StoreRejected,
     StoreTooNew as StoreTooNew,
     StoreUnavailable as StoreUnavailable,

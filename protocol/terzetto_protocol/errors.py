@@ -104,6 +104,10 @@ class StoreUnavailable(StoreError):
     """The store is gone for now: running work waits for it, new work is refused."""
 
 
+class StoreMissing(StoreUnavailable):
+    """Nothing is there yet: no file, or one that its first owner was stopped from making into a store."""
+
+
 class StoreRejected(StoreError):
     """The store will never take this write, however often it is tried."""
 

@@ -3,11 +3,13 @@
 import hashlib
 import os
 from argparse import Namespace
+from contextlib import suppress
 from pathlib import Path
 
 import trio
 from attrs import frozen
 
+from terzetto_protocol.errors import StoreMissing
 from terzetto_protocol.records import RunRow
 from terzetto_protocol.statuses import TERMINAL
 
@@ -59,8 +61,10 @@ async def latest(place: Place) -> RunRow | None:
     """The newest run of this audit as a guest sees it, if there is one. A checkpoint."""
     if file_of(place.store) is None or not is_made(place.store):
         return None
-    async with guest(place.store) as store:
-        return await newest(store, place.name)
+    with suppress(StoreMissing):  # its first owner was stopped before it had made it: this process will
+        async with guest(place.store) as store:
+            return await newest(store, place.name)
+    return None
 
 
 async def newest(store: Store, name: str) -> RunRow | None:

@@ -10,7 +10,14 @@ import apsw
 import attrs
 import trio
 
-from terzetto_protocol.errors import InvalidRequest, StoreError, StoreInUse, StoreRejected, StoreUnavailable, describe
+from terzetto_protocol.errors import (
+    InvalidRequest,
+    StoreInUse,
+    StoreMissing,
+    StoreRejected,
+    StoreUnavailable,
+    describe,
+)
 from terzetto_protocol.records import BarrierRow, Outcome, Posted, RunRow, Write
 from terzetto_protocol.statuses import RunStatus
 
@@ -83,7 +90,7 @@ class SqliteStore(ThreadedStore):
 
     def _connect(self, *, create: bool = False) -> apsw.Connection:
         if self.guest and not Path(self.path).exists():
-            raise StoreError(f"there is no store {self.path}: check the name, or start its owner first")
+            raise StoreMissing(f"there is no store {self.path}: check the name, or start its owner first")
         return connect(self.path, create=create, synchronous=self.synchronous, vfs=self._vfs)
 
     def _use(self, connection: apsw.Connection) -> None:

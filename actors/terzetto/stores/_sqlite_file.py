@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 import apsw
 
-from terzetto_protocol.errors import StoreError, StoreInUse, StoreTooNew, StoreUnavailable
+from terzetto_protocol.errors import StoreError, StoreInUse, StoreMissing, StoreTooNew, StoreUnavailable
 
 from ._schema import APPLICATION_ID, TABLES, VERSION
 
@@ -116,7 +116,7 @@ def connect(path: str, *, create: bool, synchronous: Synchronous, vfs: str | Non
         connection.set_busy_timeout(int(BUSY * 1000))
         is_new = _identify(connection, path)
         if is_new and not create:
-            raise StoreUnavailable(f"store {path} is empty: its owner has not made it yet, or something emptied it")
+            raise StoreMissing(f"store {path} is empty: its owner has not made it yet, or something emptied it")
         _settings(connection, path, synchronous)
         if is_new:
             _create(connection)
