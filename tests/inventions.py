@@ -1,5 +1,8 @@
 """Graphs and histories that nobody would think of, for the property tests; and a player who acts them out."""
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from attrs import frozen
 from hypothesis import strategies as st
 
@@ -7,14 +10,16 @@ from terzetto_protocol.context import Text
 from terzetto_protocol.decisions import Approve, Confirm, Decision, Fail, Reject, Retry
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.graph import Graph
-from terzetto_protocol.inputs import CommitDurable, Emitted, NodeCancelled, NodeFinished, Probed
+from terzetto_protocol.inputs import Again, CommitDurable, Emitted, NodeCancelled, NodeFinished, Probed
+from terzetto_protocol.retry import RetryPolicy
 from terzetto_protocol.statuses import RunStatus
 
-from .machines import Died, Driver, ended
+from .machines import Died, Driver, ended, label_of, next_moment_of_rest
 from .sketches import MUTATIONS, Add, Burst, Say, Spoil, Tally, Tip, body
 
 _R = RunStatus
-KINDS = ["pure", "pure", "repeatable", "once", "probed", "barrier"]
+KINDS = ["pure", "pure", "repeatable", "tried", "once", "probed", "barrier"]
+COMPOSITES = ["parallel", "parallel", "map", "graph"]
 PREDICATES = {
     "even": lambda tally: tally.count % 2 == 0,
     "small": lambda tally: tally.count < 4,
@@ -43,6 +48,10 @@ class Spot:
     timeout: str = "none"
     payload: str = "none"
     decided: str = "none"
+    branches: tuple[str, ...] = ()
+    merge: str = "strict"
+    errors: str = "fail_fast"
+    limit: int | None = None
 
 
 @frozen
@@ -64,6 +73,7 @@ class Plan:
     ways: tuple[Way, ...]
     max_steps: int = 12
     auto_approve: bool = False
+    deadline: float | None = None
 
     def build(self) -> Graph[Tally]:
         graph = Graph("plan", state=Tally, mutations=MUTATIONS, max_steps=self.max_steps)
@@ -78,31 +88,87 @@ class Plan:
 
     def driver(self, acks: str, *, general: bool = False, logged: bool = True) -> Driver:
         """A run of it; a `general` one never takes the everyday path."""
-        driver = Driver(self.build(), acks=acks, logged=logged, auto_approve=self.auto_approve)
+        driver = Driver(self.build(), acks=acks, logged=logged, auto_approve=self.auto_approve, deadline=self.deadline)
         if general:
             driver.blueprint.everyday.clear()
         return driver
 
 
 def _declare(graph: Graph[Tally], spot: Spot) -> None:
-    if spot.kind == "barrier":
+    if spot.kind in COMPOSITES:
+        _declare_composite(graph, spot)
+    elif spot.kind == "barrier":
         timeout, payload = TIMEOUTS[spot.timeout], PAYLOADS[spot.payload]
         graph.barrier(spot.name, payload=payload, decided=DECIDED[spot.decided], **timeout)
+    elif spot.kind == "tried":
+        graph.node(name=spot.name, max_visits=spot.max_visits, retry=RetryPolicy(initial=2.0))(body)
     elif spot.kind == "probed":
         graph.node(name=spot.name, effects="once", probe=body, max_visits=spot.max_visits)(body)
     else:
         graph.node(name=spot.name, effects=spot.kind, max_visits=spot.max_visits, token_cost=0.5)(body)
 
 
+def _declare_composite(graph: Graph[Tally], spot: Spot) -> None:
+    options = {"merge": MERGES.get(spot.merge, spot.merge), "errors": spot.errors, "limit": spot.limit}
+    if spot.kind == "parallel":
+        graph.parallel(spot.name, spot.branches, **options)
+    elif spot.kind == "map":
+        graph.map(spot.name, spot.branches[0], over=OVER[spot.merge], item=int, **options)
+    else:
+        graph.subgraph(spot.name, inner(spot.name, spot.branches), **LENSES[spot.merge])
+
+
+def inner(name: str, kinds: tuple[str, ...]) -> Graph[Tally]:
+    """A small graph for the inside of another: a chain of places of these kinds."""
+    graph = Graph(f"in-{name}", state=Tally, mutations=MUTATIONS, max_steps=5)
+    spots = [Spot(f"{name}-{number}", kind) for number, kind in enumerate(kinds)]
+    for spot in spots:
+        _declare(graph, spot)
+    graph.start(spots[0].name)
+    for before, after in pairwise(spots):
+        graph.edge(f"{before.name}.approved" if before.kind == "barrier" else before.name, after.name)
+    return graph
+
+
+def _longest(before: Tally, branches: Sequence[Tally]) -> list[Say]:
+    return [Say(f"of {len(branches)}")] if branches else []
+
+
+def _put(outer: Tally, within: Tally) -> None:
+    outer.count += within.count
+
+
+MERGES = {"longest": _longest, "breaks": lambda before, branches: 1 // 0}
+OVER = {
+    "strict": lambda tally: range(tally.count % 4),
+    "replay": lambda tally: range(1 + tally.count % 5),
+    "longest": lambda tally: range(3),
+    "breaks": lambda tally: 1 // 0,
+}
+LENSES = {
+    "strict": {},
+    "replay": {"get": lambda tally: Tally(1, list(tally.trail)), "put": _put},
+    "longest": {"get": lambda tally: Tally(), "put": _put},
+    "breaks": {"get": lambda tally: Tally(1 // (tally.count % 2)), "put": lambda outer, within: 1 // 0},
+}
+
+_DEADLINE = st.sampled_from([None, None, None, 30.0])
 _RARE_LIMIT = st.sampled_from([None, None, None, 1, 2])
 
 
 @st.composite
-def plans(draw: st.DrawFn) -> Plan:
-    kinds = draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=5))
+def plans(draw: st.DrawFn, *, branches: bool = False) -> Plan:
+    kinds = draw(st.lists(st.sampled_from(KINDS + COMPOSITES * branches), min_size=1, max_size=5 + 2 * branches))
     spots, ways = [], []
     for number, kind in enumerate(kinds):
-        if kind == "barrier":
+        if kind in COMPOSITES:
+            options = {
+                "branches": draw(_branches(kind, len(kinds))),
+                "merge": draw(st.sampled_from(["strict", "replay", "replay", "longest", "breaks"])),
+                "errors": draw(st.sampled_from(["fail_fast", "collect"])),
+                "limit": draw(st.sampled_from([None, None, 1, 2])),
+            }
+        elif kind == "barrier":
             options = {
                 "timeout": draw(st.sampled_from(sorted(TIMEOUTS))),
                 "payload": draw(st.sampled_from(["none", "none", "trail", "raises"])),
@@ -116,7 +182,18 @@ def plans(draw: st.DrawFn) -> Plan:
         exits = [f"{spot.name}.approved", f"{spot.name}.rejected"] if spot.kind == "barrier" else [spot.name]
         for source in exits:
             ways.extend(draw(_ways(source, names, errors=spot.kind != "barrier")))
-    return Plan(tuple(spots), tuple(ways), draw(st.integers(1, 14)), draw(st.booleans()))
+    return Plan(
+        tuple(spots), tuple(ways), draw(st.integers(1, 14 + 16 * branches)), draw(st.booleans()), draw(_DEADLINE)
+    )
+
+
+@st.composite
+def _branches(draw: st.DrawFn, kind: str, places: int) -> tuple[str, ...]:
+    """Where the branches begin; for a graph inside, the kinds of its places."""
+    if kind == "graph":
+        return tuple(draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=3)))
+    names = st.sampled_from([f"p{number}" for number in range(places)])
+    return tuple(draw(st.lists(names, min_size=1, max_size=4, unique=True)))
 
 
 @st.composite
@@ -130,6 +207,7 @@ def _ways(draw: st.DrawFn, source: str, names: list[str], *, errors: bool) -> li
 
 
 ACTS = [
+    *["wake", "expire"],
     *["advance"] * 10,
     *["ack", "store", "emit", "fail", "leave", "cancel", "halt", "claim", "crash", "doom", "refuse", "stray", "wait"],
     *["timer", "resume", "give_up"],
@@ -167,6 +245,9 @@ class Player:
             self.end(number)
         elif driver.sent or driver.unanswered:
             driver.ack()
+        elif (due := next_moment_of_rest(driver.machine)) is not None:
+            driver.now = max(driver.now, due)
+            driver.wake()
         elif driver.status is _R.AWAITING_INPUT:
             self.decide(number)
         elif driver.status is _R.PAUSED:
@@ -175,26 +256,31 @@ class Player:
             driver.claim()
 
     def end(self, number: int) -> None:
-        """The body or probe that runs comes to its end."""
-        driver, start = self.driver, next(iter(self.driver.running.values()))
+        """A body or probe that runs comes to its end."""
+        driver, starts = self.driver, list(self.driver.running.values())
+        start = starts[number % len(starts)]
+        node = label_of(start)
         batch = BATCHES[number % len(BATCHES)] if number % 3 else []
-        if driver.leaving and number % 2:
-            driver.leave()
+        if start.visit in driver.leaving and number % 2:
+            driver.leave(node)
         elif start.probe:
-            driver.probed([True, False, None][number % 3], *batch)
+            driver.probed([True, False, None][number % 3], *batch, node=node)
         elif number % 11 == 1:
-            driver.fail()
+            driver.fail(node=node, again=Again(0.5, number) if number > 1 else None, unknown=number == 12)
         else:
-            places = sorted(driver.blueprint.places)
+            places = sorted(driver.machine.fold.frame(start.path).blueprint.places)
             following = {21: "", 22: places[0], 23: places[-1], 20: "nowhere"}.get(number)
-            driver.finish(*batch, next=following, pause=number % 7 == 6)
+            driver.finish(*batch, node=node, next=following, pause=number % 7 == 6)
 
     def decide(self, number: int) -> None:
         driver = self.driver
+        waiting = [entry.barrier for entry in driver.frontier.values() if entry.opening is not None]
+        chosen = waiting[number % len(waiting)]
         options: list[Decision] = [Approve(), Reject("no"), Approve(), Retry(), Fail(), Confirm(tuple(self.result()))]
         for shift in range(len(options)):
             try:
-                driver.decide(options[(number + shift) % len(options)], self.command(), slot=number % 4 != 3)
+                decision = options[(number + shift) % len(options)]
+                driver.decide(decision, self.command(), barrier=chosen, slot=number % 4 != 3)
                 return
             except Refused:
                 continue  # this barrier takes another kind of decision
@@ -249,6 +335,14 @@ class Player:
         for entry in list(self.driver.frontier.values()):
             self.driver.fire(entry.barrier, slot=number % 4 != 3)
 
+    def wake(self, number: int) -> None:
+        self.driver.now += number / 4
+        self.driver.wake()
+
+    def expire(self, number: int) -> None:
+        self.driver.now += number
+        self.driver.expire()
+
     def resume(self, number: int) -> None:
         self.driver.resume(self.command())
 
@@ -259,7 +353,7 @@ class Player:
     def stray(self, number: int) -> None:
         """Something that nobody asked for."""
         driver, now = self.driver, self.driver.now
-        gone = max(driver.frontier, default=2) - 1
+        gone = max(visit for visit in range(max(driver.frontier, default=2)) if visit not in driver.running)
         strays = [
             NodeFinished(gone, driver.batch(Add(100)), now),
             NodeFinished(99, (), now),

@@ -13,10 +13,12 @@ from terzetto_protocol.decisions import Approve, Decision
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.fold import Fold, read_snapshot
 from terzetto_protocol.inputs import (
+    Again,
     CancelRequested,
     Claimed,
     CommitDurable,
     CommitRefused,
+    DeadlinePassed,
     Decided,
     Emitted,
     Halted,
@@ -26,14 +28,16 @@ from terzetto_protocol.inputs import (
     NodeFinished,
     Probed,
     ResumeRequested,
+    RetryDue,
     StoreGaveUp,
     TimerFired,
 )
 from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.openings import due_retries
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Failure, RunHeader, Write
 from terzetto_protocol.statuses import TERMINAL, RunStatus
-from terzetto_protocol.turn import CancelNodes, Effect, Finish, Reply, Start, Turn
+from terzetto_protocol.turn import CancelNodes, Effect, Finish, Rearm, Reply, Start, Turn
 
 from .disk import Disk
 from .sketches import Tally
@@ -70,8 +74,8 @@ class Driver:
         """Stored writes about which the machine has not heard."""
         self.running: dict[int, Start] = {}
         """Bodies and probes that were started and have not ended."""
-        self.leaving = False
-        """Whether bodies were told to leave."""
+        self.leaving: set[int] = set()
+        """Visits whose bodies were told to leave."""
         self.doom: int | None = None
         """Effects that are still carried out before the process dies."""
         self.rejects = False
@@ -171,9 +175,10 @@ class Driver:
         elif isinstance(effect, Start):
             self.witness.started(effect)
             self.running[effect.visit] = effect
-            self.leaving = False
         elif isinstance(effect, CancelNodes):
-            self.leaving = True
+            self.leaving |= set(self.running if effect.visits is None else effect.visits)
+        elif isinstance(effect, Rearm):
+            pass  # the driver looks at its clock when it wants to
         elif isinstance(effect, Reply):
             self.witness.replied(effect)
             self.receipts.setdefault(effect.command_id, []).append(effect.receipt)
@@ -220,7 +225,8 @@ class Driver:
         self.sent.clear()
         self.unanswered.clear()
         self.running.clear()
-        self.leaving, self.rejects, self.doom = False, False, None
+        self.leaving.clear()
+        self.rejects, self.doom = False, None
         self.ownerless = True
         self.witness.crashed()
         if self.disk.seq == 0:
@@ -233,28 +239,50 @@ class Driver:
 
     # -- nodes -----------------------------------------------------------------------------------------------
 
-    def batch(self, *mutations):
-        pack_one = self.blueprint.vocabulary.note if self.logged else self.blueprint.vocabulary.keep
+    def batch(self, *mutations, at: str = ""):
+        vocabulary = self.machine.fold.frame(at).blueprint.vocabulary
+        pack_one = vocabulary.note if self.logged else vocabulary.keep
         return [pack_one(mutation) for mutation in mutations]
 
-    def _end(self) -> int:
-        visit = next(iter(self.running))
+    def start_of(self, node: str = "") -> Start:
+        """The body that runs for longest, or that of a node, which may be named by its path."""
+        for start in self.running.values():
+            if node in ("", start.node, label_of(start)):
+                return start
+        raise AssertionError(f"{node or 'nothing'} does not run; running: {list(self.running.values())}")
+
+    def _end(self, node: str) -> int:
+        visit = self.start_of(node).visit
         del self.running[visit]
+        self.leaving.discard(visit)
         return visit
 
-    def finish(self, *mutations, next: str | None = None, pause: bool = False) -> None:
-        """The body that runs returns."""
-        self.feed(NodeFinished(self._end(), self.batch(*mutations), self.now, next, pause))
+    def finish(self, *mutations, node: str = "", next: str | None = None, pause: bool = False) -> None:
+        """A body that runs returns: the first, or that of a node."""
+        batch = self.batch(*mutations, at=self.start_of(node).path)
+        self.feed(NodeFinished(self._end(node), batch, self.now, next, pause))
 
-    def fail(self, message: str = "ValueError: no") -> None:
-        self.feed(NodeFailed(self._end(), Failure("node_error", message), self.now))
+    def fail(
+        self, message: str = "ValueError: no", *, node: str = "", again: Again | None = None, unknown: bool = False
+    ) -> None:
+        self.feed(NodeFailed(self._end(node), Failure("node_error", message), self.now, again, unknown))
 
-    def leave(self) -> None:
-        """The body that runs is cancelled."""
-        self.feed(NodeCancelled(self._end(), self.now))
+    def wake(self) -> None:
+        """Tell the machine of every attempt that is due."""
+        for visit in due_retries(self.machine, self.now):
+            self.feed(RetryDue(visit, self.now))
 
-    def probed(self, happened: bool | None, *mutations) -> None:
-        self.feed(Probed(self._end(), happened, self.batch(*mutations), self.now))
+    def expire(self) -> None:
+        """The run's time is over."""
+        self.feed(DeadlinePassed(self.now))
+
+    def leave(self, node: str = "") -> None:
+        """A body that runs is cancelled."""
+        self.feed(NodeCancelled(self._end(node), self.now))
+
+    def probed(self, happened: bool | None, *mutations, node: str = "") -> None:
+        batch = self.batch(*mutations, at=self.start_of(node).path)
+        self.feed(Probed(self._end(node), happened, batch, self.now))
 
     def emit(self, text: str = "...") -> None:
         self.feed(Emitted(next(iter(self.running)), Text(text), self.now))
@@ -286,15 +314,33 @@ class Driver:
 
     def settle(self) -> None:
         """Acknowledge everything and end everything that runs, until neither is left; then the run must rest."""
-        while self.sent or self.unanswered or self.running:
+        while self.sent or self.unanswered or self.running or next_moment_of_rest(self.machine) is not None:
             self.ack()
-            if self.running and self.leaving:
-                self.leave()
+            if not self.running:
+                self.now = max(self.now, next_moment_of_rest(self.machine) or self.now)
+                self.wake()
+                continue
+            leaving = [label_of(start) for visit, start in self.running.items() if visit in self.leaving]
+            if leaving:
+                self.leave(leaving[0])
             elif self.running and next(iter(self.running.values())).probe:
                 self.probed(None)
             elif self.running:
                 self.finish()
         self.witness.rests()
+
+
+def label_of(start: Start) -> str:
+    """The node with its path."""
+    return f"{start.path}/{start.node}" if start.path else start.node
+
+
+def next_moment_of_rest(machine: RunMachine[Tally]) -> float | None:
+    """When the next attempt of a run that is carried begins."""
+    if machine.status is not RunStatus.RUNNING or machine.fenced or machine.is_leaving:
+        return None
+    entries = machine.fold.image.frontier.values()
+    return min((e.due for e in entries if e.due is not None and machine.is_resting(e)), default=None)
 
 
 def effects_of(turn: Turn) -> list[Effect]:

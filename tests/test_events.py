@@ -12,6 +12,8 @@ from terzetto_protocol.decisions import Approve, Fail, Recorded
 from terzetto_protocol.events import (
     BarrierOpened,
     BarrierResolved,
+    BranchDiscarded,
+    BranchesStarted,
     CancelRequested,
     Chunk,
     DurableEvent,
@@ -20,6 +22,7 @@ from terzetto_protocol.events import (
     NodeFailed,
     NodeFinished,
     NodeStarted,
+    RetryScheduled,
     RunEnded,
     RunInterrupted,
     RunPaused,
@@ -28,7 +31,7 @@ from terzetto_protocol.events import (
     count_told,
     told_by,
 )
-from terzetto_protocol.records import Failure, Kind, Note, Opening, Record, Resolution, Step
+from terzetto_protocol.records import Attempt, Failure, Forked, Joined, Kind, Note, Opening, Record, Resolution, Step
 from terzetto_protocol.statuses import TERMINAL, RunStatus, VisitStatus
 
 FAILURE = Failure("node_error", "node 'write': ValueError: no", ("ValueError: no",))
@@ -70,10 +73,26 @@ MAIN = [
         commit(Kind.DECIDE, visit=3, place="sign-off", outcome=SUCCEEDED, detail=RESOLUTION),
         BarrierResolved(**head(), barrier="sign-off@3", name="sign-off", decision=Approve(), source="ann"),
     ),
+    (
+        commit(Kind.RETRY, visit=3, place="pay", attempt=2, detail=Attempt(FAILURE, 12.5)),
+        RetryScheduled(**head(), node="pay", visit=3, attempt=2, due=12.5, failure=FAILURE),
+    ),
+    (
+        commit(Kind.FORK, visit=3, place="both", path="outer", detail=Forked(2)),
+        BranchesStarted(**head(), node="outer/both", visit=3, count=2),
+    ),
+    (
+        commit(Kind.JOIN, visit=3, place="both", outcome=SUCCEEDED, detail=Joined(folds=True)),
+        NodeFinished(**head(), node="both", visit=3, seq=7, mutations=0),
+    ),
+    (
+        commit(Kind.JOIN, visit=3, place="both", outcome=FAILED, detail=Joined(failure=FAILURE)),
+        NodeFailed(**head(), node="both", visit=3, seq=7, failure=FAILURE),
+    ),
     (commit(Kind.CANCEL, RunStatus.CANCELLING, detail=NOTE), CancelRequested(**head(), reason="somebody wanted it")),
     (commit(Kind.INTERRUPT, RunStatus.INTERRUPTED, detail=NOTE), RunInterrupted(**head(), reason="somebody wanted it")),
 ]
-SILENT = [Kind.OPEN, Kind.UNKNOWN, Kind.END]
+SILENT = [Kind.OPEN, Kind.UNKNOWN, Kind.END, Kind.SKIP, Kind.PAUSE]
 
 
 @pytest.mark.parametrize("record, event", MAIN)
@@ -111,6 +130,16 @@ def test_an_unknown_effect_opens_a_reconcile_barrier():
     record = commit(Kind.UNKNOWN, RunStatus.AWAITING_INPUT, steps=(step,))
 
     assert told(record) == [BarrierOpened(**head(), barrier="outer/pay@3", name="pay", reconcile=True)]
+
+
+def test_what_a_failing_branch_takes_with_it_is_told():
+    """5.5: drops what they committed (`BranchDiscarded`)."""
+    joined = Joined(discarded=("both/a", "both/b"), failure=FAILURE)
+
+    events = told(commit(Kind.JOIN, visit=3, place="both", outcome=FAILED, detail=joined))
+
+    assert [type(event) for event in events] == [NodeFailed, BranchDiscarded, BranchDiscarded]
+    assert [event.branch for event in events[1:]] == ["both/a", "both/b"]
 
 
 def test_a_pause_is_told_after_the_visit_that_asked_for_it():
@@ -159,6 +188,12 @@ def test_a_failed_visit_is_never_told_as_finished():
     assert isinstance(event, NodeFailed)
 
 
+DETAILS = {
+    Kind.DECIDE: RESOLUTION,
+    Kind.RETRY: Attempt(FAILURE, 12.5),
+    Kind.FORK: Forked(2),
+    Kind.JOIN: Joined(discarded=("both/a", "both/b")),
+}
 details = st.sampled_from([None, FAILURE, NOTE])
 openings = st.none() | st.builds(Opening, st.none(), st.just(Raw(b"\xc0")), st.booleans())
 steps = st.lists(st.builds(Step, st.integers(1, 9), st.sampled_from("abc"), opening=openings), max_size=3).map(tuple)
@@ -178,7 +213,7 @@ def records(draw) -> Record:
         place=draw(st.sampled_from("abc")),
         outcome=draw(st.none() | st.sampled_from(VisitStatus)),
         steps=draw(steps),
-        detail=RESOLUTION if kind is Kind.DECIDE else draw(details),
+        detail=DETAILS.get(kind) or draw(details),
     )
 
 

@@ -122,14 +122,14 @@ async def second_is_leaf(ctx: NodeContext[Draft], other: Leaf) -> None: ...
 def test_the_small_context_is_chosen_by_the_annotation_alone(fn):
     graph: Graph[Draft, Any] = Graph("g", state=Draft)
 
-    assert graph.node(fn).leaf
+    assert graph.node(fn).asks.context is LeafContext
 
 
 @pytest.mark.parametrize("fn", [full, alias, bare, unresolved, broken, second_is_leaf])
 def test_every_other_node_gets_the_full_context(fn):
     graph: Graph[Draft, Any] = Graph("g", state=Draft)
 
-    assert not graph.node(fn).leaf
+    assert graph.node(fn).asks.context is NodeContext
 
 
 def test_the_first_build_freezes_the_graph_and_every_later_one_gives_the_same():

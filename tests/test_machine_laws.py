@@ -63,9 +63,16 @@ def test_every_history_of_every_graph_keeps_the_promises(plan, acks, history):
     hold(plan, acks, history)
 
 
+@QUICK
+@given(plans(branches=True), slow_store, histories)
+def test_every_history_of_every_graph_with_branches_keeps_the_promises(plan, acks, history):
+    """Law 1 and 5.5: entries of a branch fold into that branch's path, and all of it into the run."""
+    hold(plan, acks, history)
+
+
 @pytest.mark.slow
 @SWEEP
-@given(plans(), slow_store, histories)
+@given(st.one_of(plans(), plans(branches=True)), slow_store, histories)
 def test_many_more_histories_keep_the_promises(plan, acks, history):
     hold(plan, acks, history)
 

@@ -116,7 +116,14 @@ def test_a_commit_shows_its_mutations_steps_and_events():
         (Note("tired", "c"), {"type": "note", "text": "tired", "command_id": "c"}),
         (
             Failure("node_error", "no", ("E: no",), ("a.py:1 in f",)),
-            {"type": "failure", "code": "node_error", "message": "no", "errors": ["E: no"], "trace": ["a.py:1 in f"]},
+            {
+                "type": "failure",
+                "code": "node_error",
+                "message": "no",
+                "errors": ["E: no"],
+                "trace": ["a.py:1 in f"],
+                "final": False,
+            },
         ),
     ],
 )

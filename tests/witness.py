@@ -5,22 +5,26 @@ machine, except to compare the machine's image and state with what the log alone
 """
 
 from collections import Counter
+from itertools import pairwise
 from typing import Any
 
 import msgspec
 
+from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.codec import pack
+from terzetto_protocol.composites import Subgraph
 from terzetto_protocol.decisions import Retry, name_of
 from terzetto_protocol.errors import NotStorable
-from terzetto_protocol.events import Event, RunEnded, told_by
+from terzetto_protocol.events import Event, RunEnded, count_told, told_by
 from terzetto_protocol.fold import Fold, read_record, read_snapshot
+from terzetto_protocol.frames import SharedBranch, try_pack
 from terzetto_protocol.ids import split_event_id
 from terzetto_protocol.inputs import CommitRefused, Input, Probed
 from terzetto_protocol.limits import RUN_AHEAD
 from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, DecisionTaken, Resumed
 from terzetto_protocol.records import Kind, Record, Resolution, Write
 from terzetto_protocol.scribe import RESTING
-from terzetto_protocol.statuses import RUN_MOVES, TERMINAL, VISIT_MOVES, RunStatus, VisitStatus
+from terzetto_protocol.statuses import PARKED, RUN_MOVES, TERMINAL, VISIT_MOVES, RunStatus, VisitStatus
 from terzetto_protocol.turn import Finish, Reply, Start
 
 _V = VisitStatus
@@ -50,6 +54,8 @@ class Witness:
         self._fenced = False
         self._records: list[Record] = []
         self._visits: dict[int, VisitStatus] = {}
+        self._entered: dict[int, int] = {}
+        """The commit that each visit follows: a node may start when it is durable, whatever branches beside it do."""
         self._folds: list[Fold[Any]] = []
         """The log folded from its first snapshot, and from its newest."""
 
@@ -70,7 +76,9 @@ class Witness:
         self._records.append(record)
         self._move_visits(record)
         if record.kind is Kind.INTENT:
-            assert len(self.driver.sent) == 1, "D2: an intent was written before all else was durable"
+            assert self._entered[record.visit] <= self.driver.disk.seq, (
+                "D2: an intent before its predecessor is durable"
+            )
         told = told_by(write.run_id, record)
         assert write.event_id == record.event_id + len(told) - 1
         if record.status in TERMINAL:
@@ -86,7 +94,7 @@ class Witness:
         assert record.epoch in (last.epoch, last.epoch + 1)
         assert last.status not in TERMINAL, f"{record.kind} after the end"
         assert record.status is last.status or record.status in RUN_MOVES[last.status], (last.status, record.status)
-        assert record.event_id > last.event_id
+        assert record.event_id > last.event_id + count_told(last) - 1
         if last.status is RunStatus.CANCELLING:
             assert record.kind is Kind.END, f"D6: {record.kind} after a cancel"
 
@@ -103,6 +111,7 @@ class Witness:
             if step.visit not in self._visits:
                 assert step.visit == len(self._visits) + 1, "visit numbers rise without a hole"
                 self._visits[step.visit] = _V.PENDING
+                self._entered[step.visit] = record.seq
             if step.opening is not None:
                 status = _V.UNKNOWN if step.opening.reconcile else _V.AWAITING_INPUT
                 assert status in VISIT_MOVES[self._visits[step.visit]]
@@ -117,7 +126,8 @@ class Witness:
             blueprint, header = self.driver.blueprint, self.driver.header
             if self._folds:
                 whole = self._folds[0]
-                assert pack(stored.image, "image") == pack(whole.image, "image"), "a snapshot is not its log"
+                fresh = Fold.load(blueprint, header, write.snapshot, ())
+                assert all_of(fresh) == all_of(whole), "a snapshot is not its log"
                 assert stored.state == blueprint.state.pack(whole.state), "a snapshot is not its log"
             fresh = Fold.load(blueprint, header, write.snapshot, ())
             self._folds = [self._folds[0] if self._folds else Fold.load(blueprint, header, write.snapshot, ()), fresh]
@@ -130,7 +140,7 @@ class Witness:
             return
         live = self.driver.machine.fold
         for fold in self._folds:
-            assert pack(fold.image, "image") == pack(live.image, "image"), "law 1: the images differ"
+            assert all_of(fold) == all_of(live), "law 1: the images differ"
             assert state_of(fold) == state_of(live), "law 1: the states differ"
             assert fold.waiting == live.waiting
 
@@ -169,12 +179,13 @@ class Witness:
     def started(self, start: Start) -> None:
         """A body or a probe was started."""
         assert not self._fenced, "D8: a fenced process started a node"
-        effects, under_way = self._effects(start.node), len(self.driver.sent)
+        effects = self._effects(start.node)
+        ahead = 0 if not self.driver.logged else max(0, self._entered[start.visit] - self.driver.disk.seq)
         assert start.visit not in self.driver.running, "a visit has one body at a time"
         if self.driver.logged:
             assert self._records[-1].status is RunStatus.RUNNING
             assert self._visits[start.visit] not in _LASTING, "a visit with a commit never starts again"
-        assert under_way <= (RUN_AHEAD if effects == "pure" else 0), f"D2/D3: {effects} ran {under_way} commits ahead"
+        assert ahead <= (RUN_AHEAD if effects == "pure" else 0), f"D2/D3: {effects} ran {ahead} commits ahead"
         self.starts.append(start)
         if effects == "once" and not start.probe:
             self._begin_once(start)
@@ -251,18 +262,49 @@ class Witness:
         deadlines = [
             row.deadline for row in disk.barriers.values() if row.barrier in waiting and row.deadline is not None
         ]
-        assert disk.row.timer == min(deadlines, default=None)
+        deadlines += [entry.due for entry in self.driver.frontier.values() if entry.due is not None]
+        ends_at = self._ends_at()
+        assert disk.row.timer == min([*deadlines, *([] if ends_at is None else [ends_at])], default=None)
         assert disk.row.status is self.driver.status
         ends = [event for event in self.seen if isinstance(event, RunEnded)]
         assert len(ends) == (self.driver.status in TERMINAL), "D7: END exactly once"
 
+    def _ends_at(self) -> float | None:
+        """When the run's own time is over; the time that it was parked does not count."""
+        header, status, parked = self.driver.header, self.driver.status, 0.0
+        for before, after in pairwise(self._records):
+            parked += (after.at - before.at) * (before.status in PARKED)
+        if header.deadline is None or status in TERMINAL or status in PARKED:
+            return None
+        return header.at + header.deadline + parked
+
     def _effects(self, place: str) -> str:
-        node = self.driver.blueprint.node(place)
-        return "" if node is None else node.options.effects
+        return effects_in(self.driver.blueprint).get(place, "")
 
 
 def _resolves(record: Record) -> bool:
     return isinstance(record.detail, Resolution)
+
+
+def effects_in(blueprint: Blueprint[Any]) -> dict[str, str]:
+    """The effects of every node, those of graphs inside included; no two have one name."""
+    found = {name: str(node.options.effects) for name, node in blueprint.nodes.items()}
+    for place in blueprint.places.values():
+        if isinstance(place, Subgraph):
+            found |= effects_in(place.lens.blueprint)
+    return found
+
+
+def all_of(fold: Fold[Any]) -> list[object]:
+    """Everything durable about a run but its state, byte by byte; of its branches also their states."""
+    known: list[object] = [pack(fold.image, "image")]
+    for path, branch in fold.branches.items():
+        image = branch.image()
+        known += [path, branch.ended, image.failure, image.counts]
+        known += (
+            [image.entries] if isinstance(branch, SharedBranch) else [try_pack(branch.blueprint.state, branch.state)]
+        )
+    return known
 
 
 def state_of(fold: Fold[Any]) -> bytes | None:

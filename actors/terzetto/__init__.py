@@ -3,7 +3,12 @@
 Three voices, one score: a supervisor, runs and nodes, and the log of commits that they keep.
 """
 
-from terzetto_protocol.context import LeafContext as LeafContext, NodeContext as NodeContext
+from terzetto_protocol.composites import Map as Map, Parallel as Parallel, Subgraph as Subgraph
+from terzetto_protocol.context import (
+    ItemContext as ItemContext,
+    LeafContext as LeafContext,
+    NodeContext as NodeContext,
+)
 from terzetto_protocol.decisions import (
     Approve as Approve,
     Choose as Choose,
@@ -16,14 +21,19 @@ from terzetto_protocol.decisions import (
 )
 from terzetto_protocol.errors import (
     ActorStopped as ActorStopped,
+    BranchesFailed as BranchesFailed,
     GraphError as GraphError,
     IllegalTransition as IllegalTransition,
     InvalidRequest as InvalidRequest,
     Malformed as Malformed,
+    MergeConflict as MergeConflict,
     MutationFailed as MutationFailed,
+    NodeTimeout as NodeTimeout,
     NotStorable as NotStorable,
     QueueFull as QueueFull,
+    ReducerFailed as ReducerFailed,
     Refused as Refused,
+    RetryAfter as RetryAfter,
     RunConflict as RunConflict,
     RunFailed as RunFailed,
     StaleEpoch as StaleEpoch,
@@ -39,6 +49,8 @@ from terzetto_protocol.errors import (
 from terzetto_protocol.events import (
     BarrierOpened as BarrierOpened,
     BarrierResolved as BarrierResolved,
+    BranchDiscarded as BranchDiscarded,
+    BranchesStarted as BranchesStarted,
     CancelRequested as CancelRequested,
     Cursor as Cursor,
     CustomChunk as CustomChunk,
@@ -49,6 +61,7 @@ from terzetto_protocol.events import (
     NodeFailed as NodeFailed,
     NodeFinished as NodeFinished,
     NodeStarted as NodeStarted,
+    RetryScheduled as RetryScheduled,
     RunEnded as RunEnded,
     RunInterrupted as RunInterrupted,
     RunPaused as RunPaused,
@@ -61,6 +74,8 @@ from terzetto_protocol.events import (
     payload_of as payload_of,
 )
 from terzetto_protocol.graph import Bound as Bound, Graph as Graph, bind as bind
+from terzetto_protocol.keyed import KeyedState as KeyedState
+from terzetto_protocol.picture import Shown as Shown
 from terzetto_protocol.places import Barrier as Barrier, Effects as Effects, Exit as Exit, Node as Node
 from terzetto_protocol.receipts import (
     AlreadyResolved as AlreadyResolved,
@@ -72,6 +87,8 @@ from terzetto_protocol.receipts import (
     Submitted as Submitted,
 )
 from terzetto_protocol.records import BarrierRow as BarrierRow, Failure as Failure, RunRow as RunRow
+from terzetto_protocol.reducers import replayed as replayed
+from terzetto_protocol.retry import RetryPolicy as RetryPolicy, retry_after_of as retry_after_of
 from terzetto_protocol.state import Mutation as Mutation, transient as transient
 from terzetto_protocol.statuses import FailureCode as FailureCode, RunStatus as RunStatus, VisitStatus as VisitStatus
 

@@ -6,28 +6,45 @@ then there is no answer, and the run tells its machine so.
 
 import traceback
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 import trio
 
-from terzetto_protocol.context import LeafContext, NodeContext, Port, Visit
-from terzetto_protocol.errors import describe
+from terzetto_protocol.composites import Subgraph
+from terzetto_protocol.context import ItemContext, LeafContext, NodeContext, Port, Visit
+from terzetto_protocol.errors import InvalidRequest, NodeTimeout, describe
 from terzetto_protocol.fold import Fold
-from terzetto_protocol.inputs import NodeFailed, NodeFinished, Probed
+from terzetto_protocol.frames import InnerFrame
+from terzetto_protocol.inputs import Again, NodeFailed, NodeFinished, Probed
 from terzetto_protocol.places import Node
 from terzetto_protocol.records import Failure
+from terzetto_protocol.retry import asked_by
+from terzetto_protocol.state import Vocabulary
 from terzetto_protocol.statuses import FailureCode
 from terzetto_protocol.turn import Start
 
 from . import _faults
+from ._timeouts import run_timed
 
 _FRAMES: Final = 12
 """Innermost frames of a failure that are kept."""
 
 
-async def handle(
-    node: Node[Any, Any], start: Start, lent: "Lent", clock: Callable[[], float]
-) -> NodeFinished | NodeFailed | Probed:
+class World(Protocol):
+    """What a node needs of the runtime around it."""
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """UNIX time, seconds."""
+        ...
+
+    @property
+    def chance(self) -> Callable[[], float]:
+        """Random numbers, from 0 and below 1."""
+        ...
+
+
+async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World) -> NodeFinished | NodeFailed | Probed:
     """Run a body (or a probe) to its end and say how it ended. A checkpoint if the body is one.
 
     Raises `trio.Cancelled` and `KeyboardInterrupt` (alone or in a group): they are not the node's doing.
@@ -36,20 +53,34 @@ async def handle(
         _faults.hook("node_start")
     try:
         if start.probe:
-            return await _probe(node, start, lent, clock)
-        ctx: Any = (LeafContext if node.leaf else NodeContext)(lent.fold.state, lent.deps, lent.visit(start), lent.port)
-        await node.fn(ctx)
+            return await _probe(node, start, lent, world.clock)
+        ctx = lent.context(node.asks.context, start)
+        if node.options.is_timed:
+            await run_timed(node, ctx)
+        else:
+            await node.fn(ctx)
         if _faults.hook is not None:
             _pass_points(_faults.hook, ctx)
-        return NodeFinished(start.visit, ctx.batch, clock(), ctx.following, ctx.pausing)
+        return NodeFinished(start.visit, ctx.batch, world.clock(), ctx.following, ctx.pausing)
     except Exception as error:  # noqa: BLE001 - a node may raise anything, and that is its own failure
         _let_through(error)
-        return NodeFailed(start.visit, failure_of(node.name, error), clock())
+        return _failed(node, start, error, world)
     except (SystemExit, GeneratorExit) as error:
-        return NodeFailed(start.visit, failure_of(node.name, error), clock())
+        return _failed(node, start, error, world)
     except BaseExceptionGroup as error:
-        rest = _let_through(error)
-        return NodeFailed(start.visit, failure_of(node.name, rest), clock())
+        return _failed(node, start, _let_through(error), world)
+
+
+def _failed(node: Node[Any, Any], start: Start, error: BaseException, world: World) -> NodeFailed:
+    policy, again = node.options.retry, None
+    if policy is not None and policy.retries(error):
+        again = Again(world.chance(), asked_by(error))
+    unknown = isinstance(error, NodeTimeout)
+    return NodeFailed(start.visit, failure_of(_label(start), error), world.clock(), again, unknown)
+
+
+def _label(start: Start) -> str:
+    return f"{start.path}/{start.node}" if start.path else start.node
 
 
 def _pass_points(hook: Callable[[str], None], ctx: LeafContext[Any, Any]) -> None:
@@ -59,7 +90,7 @@ def _pass_points(hook: Callable[[str], None], ctx: LeafContext[Any, Any]) -> Non
 
 
 async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callable[[], float]) -> Probed:
-    ctx: NodeContext[Any, Any] = NodeContext(lent.fold.state, lent.deps, lent.visit(start), lent.port)
+    ctx = lent.context(NodeContext, start)
     assert node.options.probe is not None
     try:
         happened = await node.options.probe(ctx)
@@ -72,16 +103,54 @@ async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callab
 
 
 class Lent:
-    """What a run lends to its nodes; `fold.state` is looked up at each start, for a commit may have replaced it."""
+    """What a run lends to its nodes; a frame's state is looked up at each start, for a commit may have replaced it."""
 
-    __slots__ = ("deps", "fold", "port")
+    __slots__ = ("_deps", "_port", "_ports", "fold")
 
-    def __init__(self, fold: Fold[Any], deps: Any, port: Port) -> None:
+    def __init__(self, fold: Fold[Any], deps: Any, port: Callable[[Vocabulary[Any]], Port]) -> None:
         self.fold = fold
-        self.deps = deps
-        self.port = port
+        self._deps = deps
+        self._port = port
+        self._ports: dict[str, Port] = {"": port(fold.blueprint.vocabulary)}
+        """By the path of the graph that the node belongs to."""
 
-    def visit(self, start: Start) -> Visit:
+    def context(self, kind: Callable[..., Any], start: Start) -> Any:
+        """What a body gets."""
+        fold, path = self.fold, start.path
+        wants_item = kind is ItemContext
+        if not (path or wants_item):
+            return kind(fold.state, self._deps, self._visit(start), self._ports[""])
+        graph = self._graph_of(path)
+        parts = fold.frame(path).view(), self.deps_of(graph), self._visit(start), self._port_of(graph)
+        if not wants_item:
+            return kind(*parts)
+        found = fold.item_of(path)
+        if found is None:
+            raise InvalidRequest("it wants an item, and only a branch of a map has one")
+        return kind(*parts, item=found[0], index=found[1])
+
+    def _graph_of(self, path: str) -> str:
+        """The path of the innermost subgraph around a frame; empty for the run's own graph."""
+        branches = self.fold.branches
+        while path and not isinstance(branches[path], InnerFrame):
+            path = branches[path].fork.rpartition("/")[0]
+        return path
+
+    def deps_of(self, graph: str) -> Any:
+        """What nodes of a subgraph get as `ctx.deps`; may raise what a user's function raises."""
+        if not graph:
+            return self._deps
+        place = self.fold.composite_of(graph)
+        outer = self.deps_of(self._graph_of(graph.rpartition("/")[0]))
+        lens = place.lens if isinstance(place, Subgraph) else None
+        return outer if lens is None or lens.deps is None else lens.deps(outer)
+
+    def _port_of(self, graph: str) -> Port:
+        if graph not in self._ports:
+            self._ports[graph] = self._port(self.fold.frame(graph).blueprint.vocabulary)
+        return self._ports[graph]
+
+    def _visit(self, start: Start) -> Visit:
         """Which visit this is."""
         fold = self.fold
         return Visit(fold.header.run_id, start.node, start.visit, start.attempt, start.path, fold.image.epoch)

@@ -22,6 +22,7 @@ from .stores._contract import Store
 RECOVERY_INTERVAL: Final = 30.0
 """Seconds between looks."""
 _UNFINISHED: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.CANCELLING, RunStatus.INTERRUPTED)
+_TIMED: Final = (RunStatus.QUEUED, RunStatus.AWAITING_INPUT, RunStatus.PAUSED)
 
 
 class Recovery:
@@ -54,7 +55,7 @@ class Recovery:
             for row in reversed(await self._store.runs(statuses=_UNFINISHED, limit=None)):
                 if not (self._here(row) or self._pool.closing):
                     self._admission.enqueue(row.run_id, returning=row.status is not RunStatus.QUEUED)
-            for row in await self._store.runs(statuses=(RunStatus.AWAITING_INPUT,), limit=None):
+            for row in await self._store.runs(statuses=_TIMED, limit=None):
                 if row.timer is not None and row.run_id not in self._roster.live:
                     self._timers.set(row.run_id, row.timer)
             self._pool.fill()

@@ -6,8 +6,11 @@ depends on it being awake. It tells the hub, the persistence actor and its keepe
 kills it is its keeper's nursery; then it says so to its machine, whose last commits still land.
 """
 
+import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from math import inf
 from typing import Any, Final, Protocol
 
 import trio
@@ -19,15 +22,20 @@ from terzetto_protocol.events import Event, NodeStarted
 from terzetto_protocol.inputs import (
     CommitDurable,
     CommitRefused,
+    DeadlinePassed,
     Emitted,
     Input,
     NodeCancelled,
+    RetryDue,
+    TimerFired,
 )
 from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.openings import due_barriers, due_retries, next_moment
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Applied, Exists, Outcome, Rejected, RunRow, Stale, Write
+from terzetto_protocol.state import Vocabulary
 from terzetto_protocol.statuses import RunStatus
-from terzetto_protocol.turn import CancelNodes, Effect, Finish, Reply, Start, Turn
+from terzetto_protocol.turn import CancelNodes, Effect, Finish, Rearm, Reply, Start, Turn
 
 from . import _faults
 from ._node import Lent, handle
@@ -99,18 +107,31 @@ class Services:
     """Stores inside the call, where the store can do that."""
     tasks: bool = False
     """Whether every visit gets a task of its own."""
+    chance: Callable[[], float] = random.random
+    """What jitter is made of."""
 
 
 class RunActor:
     """One live run."""
 
-    __slots__ = ("_busy", "_mail", "_scope", "_starts", "_waiter", "carried", "lent", "machine", "rested", "services")
+    __slots__ = (
+        "_busy",
+        "_mail",
+        "_scope",
+        "_scopes",
+        "_starts",
+        "_waiter",
+        "carried",
+        "lent",
+        "machine",
+        "rested",
+        "services",
+    )
 
     def __init__(self, machine: RunMachine[Any], deps: Any, services: Services) -> None:
         self.machine = machine
         self.services = services
-        pack = machine.blueprint.vocabulary.note if machine.logged else machine.blueprint.vocabulary.keep
-        self.lent = Lent(machine.fold, deps, Port(pack, self._emit, lambda: machine.cancelling))
+        self.lent = Lent(machine.fold, deps, self._port)
         self.rested = False
         self.carried = False
         """Whether somebody runs `main`."""
@@ -118,12 +139,21 @@ class RunActor:
         self._mail: list[Input] = []
         self._starts: list[Start] = []
         self._scope: trio.CancelScope | None = None
+        self._scopes: dict[int, trio.CancelScope] = {}
+        """Of visits that must be cancellable alone."""
         self._waiter: trio.lowlevel.Task | None = None
 
     @property
     def run_id(self) -> str:
         """The run's id."""
         return self.machine.run_id
+
+    def _port(self, vocabulary: Vocabulary[Any]) -> Port:
+        pack = vocabulary.note if self.machine.logged else vocabulary.keep
+        return Port(pack, self._emit, self._is_cancelled)
+
+    def _is_cancelled(self) -> bool:
+        return self.machine.cancelling
 
     # -- turns -----------------------------------------------------------------------------------------------
 
@@ -203,8 +233,10 @@ class RunActor:
             self.services.keeper.reply(effect.command_id, effect.receipt)
         elif isinstance(effect, Finish):
             self._finish(effect)
+        elif isinstance(effect, Rearm):
+            self._wake()
         elif isinstance(effect, CancelNodes):
-            self._cancel_nodes()
+            self._cancel_nodes(effect.visits)
         else:
             self._publish(effect)
         return True
@@ -238,12 +270,18 @@ class RunActor:
         self._wake()
         self.services.keeper.rested(self, finish)
 
-    def _cancel_nodes(self) -> None:
-        starts, self._starts = self._starts, []
-        for start in starts:  # told to start, but not begun: there is nothing to unwind
+    def _cancel_nodes(self, visits: tuple[int, ...] | None) -> None:
+        everything = visits is None or self.machine.live <= set(visits)
+        meant = self.machine.live if visits is None else visits
+        for start in [start for start in self._starts if start.visit in meant]:
+            self._starts.remove(start)  # told to start, but not begun: there is nothing to unwind
             self._mail.append(NodeCancelled(start.visit, self.services.clock()))
-        if self._scope is not None:
-            self._scope.cancel(reason=f"run {self.run_id} is being cancelled")
+        if not everything:
+            for visit in meant:
+                if visit in self._scopes:
+                    self._scopes[visit].cancel(reason=f"a branch beside it failed in run {self.run_id}")
+        elif self._scope is not None:
+            self._scope.cancel(reason=f"nodes of run {self.run_id} are being cancelled")
 
     def _emit(self, visit: int, emission: Emission) -> None:
         self.deliver(Emitted(visit, emission, self.services.clock()))
@@ -270,12 +308,27 @@ class RunActor:
         """
         try:
             while not self.rested:
-                with trio.CancelScope() as self._scope:
+                with trio.CancelScope(deadline=self._deadline()) as self._scope:
                     await self._carry()
+                self._pass_deadline()
                 self._end_live()
         except BaseException:
             self._end_live()
             raise
+
+    def _deadline(self) -> float:
+        """When the run's own time is over, by Trio's clock."""
+        ends_at = self.machine.fold.ends_at
+        return inf if ends_at is None else trio.current_time() + ends_at - self.services.clock()
+
+    def _pass_deadline(self) -> None:
+        ends_at = self.machine.fold.ends_at
+        if ends_at is not None and self._scope is not None and trio.current_time() >= self._scope.deadline:
+            self._deliver_late(DeadlinePassed(max(ends_at, self.services.clock())))
+
+    def _deliver_late(self, msg: Input) -> None:
+        with suppress(Refused):  # something else came first in this very moment
+            self.deliver(msg)
 
     def _end_live(self) -> None:
         """Tell the machine about every visit that the scope took with it: the log says what that means."""
@@ -285,15 +338,15 @@ class RunActor:
 
     async def _carry(self) -> None:
         while not self.rested:
-            if self.services.tasks or len(self._starts) > 1:
+            if self.services.tasks or len(self._starts) > 1 or self.machine.fold.owners:
                 await self._carry_tasks()
             else:
                 await self._carry_inline()
 
     async def _carry_inline(self) -> None:
         """One visit after another on this task, while there is one at a time."""
-        steps, since = 0, time.perf_counter()
-        while not self.rested and len(self._starts) <= 1:
+        steps, since, fold = 0, time.perf_counter(), self.machine.fold
+        while not self.rested and len(self._starts) <= 1 and not fold.owners:
             if not self._starts:
                 await self._sleep()
                 steps, since = 0, time.perf_counter()
@@ -311,23 +364,43 @@ class RunActor:
     async def _carry_tasks(self) -> None:
         """A task for every visit, until none is left."""
         async with trio.open_nursery() as nursery:
-            while not self.rested and (self._starts or self.machine.live or self.services.tasks):
+            fold = self.machine.fold
+            while not self.rested and (self._starts or self.machine.live or self.services.tasks or fold.owners):
                 while self._starts:
                     nursery.start_soon(self._visit, self._starts.pop(0))
                 await self._sleep()
 
     async def _visit(self, start: Start) -> None:
-        node = self.machine.blueprint.node(start.node)
+        node = self.machine.fold.frame(start.path).blueprint.node(start.node)
         assert node is not None
-        self.deliver(await handle(node, start, self.lent, self.services.clock))
+        if not start.apart:
+            self.deliver(await handle(node, start, self.lent, self.services))
+            return
+        with trio.CancelScope() as self._scopes[start.visit]:
+            self.deliver(await handle(node, start, self.lent, self.services))
+        if self._scopes.pop(start.visit).cancelled_caught:
+            self.deliver(NodeCancelled(start.visit, self.services.clock()))
 
     async def _sleep(self) -> None:
         """Wait until there is something to carry or nothing will ever be; cancelled, it has lost nothing."""
         if self._starts or self.rested:
             await trio.lowlevel.checkpoint_if_cancelled()
             return
-        self._waiter = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(self._leave)
+        carried = self.machine.status is RunStatus.RUNNING and self.machine.fold.timed
+        due = next_moment(self.machine) if carried else None
+        with trio.move_on_after(inf if due is None else max(0.0, due - self.services.clock())):
+            self._waiter = trio.lowlevel.current_task()
+            await trio.lowlevel.wait_task_rescheduled(self._leave)
+        if due is not None:
+            self._fire()
+
+    def _fire(self) -> None:
+        """Tell the machine what is due."""
+        now = self.services.clock()
+        for barrier in due_barriers(self.machine, now):
+            self._deliver_late(TimerFired(barrier, now))
+        for visit in due_retries(self.machine, now):
+            self._deliver_late(RetryDue(visit, now))
 
     def _leave(self, _: object) -> trio.lowlevel.Abort:
         self._waiter = None

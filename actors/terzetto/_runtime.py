@@ -17,7 +17,7 @@ from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit
 from terzetto_protocol.decisions import Decision
 from terzetto_protocol.errors import InvalidRequest, TerzettoError, UnknownRun
 from terzetto_protocol.graph import Bound, Graph
-from terzetto_protocol.ids import check_metadata, check_run_id
+from terzetto_protocol.ids import check_metadata, check_run_id, check_seconds
 from terzetto_protocol.limits import POOL_SIZE, QUEUE_SIZE, SHUTDOWN_DEADLINE
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.receipts import CancelReceipt, Receipt, Submitted
@@ -65,6 +65,8 @@ class SubmitOptions(TypedDict, total=False):
     max_steps: int | None
     auto_approve: bool
     metadata: dict[str, str | int | float | bool] | None
+    deadline: float | None
+    deadline_parked: bool
 
 
 class Runtime:
@@ -96,6 +98,8 @@ class Runtime:
         max_steps: int | None = None,
         auto_approve: bool = False,
         metadata: dict[str, str | int | float | bool] | None = None,
+        deadline: float | None = None,
+        deadline_parked: bool = False,
     ) -> Run[S]:
         """Start a run; once this has returned the run, its input and its graph version are durable. A checkpoint.
 
@@ -109,6 +113,8 @@ class Runtime:
             max_steps: visits that this run may make.
             auto_approve: approve every barrier that this run comes to.
             metadata: kept with the run and shown with it.
+            deadline: seconds after which the run is FAILED(`deadline_exceeded`), wherever it is by then.
+            deadline_parked: whether the time counts that it waits for people or is paused.
 
         Raises:
             QueueFull: every slot and every place in the queue is taken.
@@ -133,6 +139,8 @@ class Runtime:
             max_steps=blueprint.steps(max_steps),
             auto_approve=auto_approve,
             metadata=dict(metadata or {}),
+            deadline=check_seconds(deadline, "deadline"),
+            deadline_parked=deadline_parked,
         )
         settled = isinstance(self.store, SettlingStore)
         machine, first = RunMachine[S].begin(

@@ -26,6 +26,7 @@ from terzetto_protocol.errors import (
 )
 from terzetto_protocol.inputs import (
     CancelRequested,
+    DeadlinePassed,
     Decided,
     Input,
     ResumeRequested,
@@ -260,6 +261,7 @@ class Supervisor:
             self.admission.keep_promise()
             arrival.slot.answer(Submitted(actor.run_id, self.store.durable))
             _passed("receipt_sent")
+        self._timers.set(actor.run_id, actor.machine.fold.deadline)
         self.admission.leave(actor.run_id)
         if not self.closing:
             self.admission.enqueue(actor.run_id, returning=arrival is None)
@@ -269,10 +271,8 @@ class Supervisor:
         self._roster.drop(actor)
         self.admission.leave(run_id)
         self._hub.idle(run_id)
-        if status is RunStatus.AWAITING_INPUT:
-            self._timers.set(run_id, actor.machine.fold.deadline)
-        elif status in TERMINAL:
-            self._timers.drop(run_id)
+        self._timers.set(run_id, actor.machine.fold.deadline)
+        if status in TERMINAL:
             self._answers.ended(run_id, result_of(actor.machine.fold))
 
     def _fenced(self, actor: RunActor, finish: Finish) -> None:
@@ -344,7 +344,7 @@ class Supervisor:
     # -- timers ----------------------------------------------------------------------------------------------
 
     async def _fire(self, run_id: str) -> None:
-        """A parked run's deadline has passed: its barriers decide by themselves."""
+        """Something happens by itself to a run that nobody carries: its barriers decide, or its time is over."""
         await trio.lowlevel.checkpoint()  # whoever is ready at this very moment goes before
         try:
             actor = await self._lines.first(run_id, Rank.TIMEOUT, self._roster.find)
@@ -360,6 +360,9 @@ class Supervisor:
                 self._set_going(actor, TimerFired(barrier, self.clock(), slot=slot))
             except Refused:
                 continue  # somebody decided in this very moment, and was first
+        ends_at = actor.machine.fold.ends_at
+        if ends_at is not None and ends_at <= self.clock():
+            self._set_going(actor, DeadlinePassed(self.clock()))
         self._passivate(actor)
         if due_barriers(actor.machine, self.clock()):
             self._timers.drop(run_id)  # it cannot be carried out, and would be tried without a pause

@@ -1,23 +1,25 @@
-"""What follows: the next visits of a run within its limits, barriers as they open, and how a run unwinds."""
+"""What follows a visit: the next step within the limits of its graph, or the end of its frame."""
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import frozen
 from msgspec import Raw
 
+from .blueprint import Blueprint
 from .codec import pack_plain
+from .composites import Composite
 from .decisions import Approve
 from .errors import describe
-from .fold import Pending
+from .fold import WAITING, Pending
 from .places import Barrier, Edge
-from .records import Failure, Kind, Note, Opening, Step
+from .records import Failure, Opening, Step
 from .routing import NoWay, Way
 from .stage import Stage
-from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
+from .statuses import FailureCode, RunStatus
 
 S = TypeVar("S")
 
-_R, _V = RunStatus, VisitStatus
+_R = RunStatus
 
 
 @frozen
@@ -27,6 +29,7 @@ class Next:
     status: RunStatus
     steps: tuple[Step, ...] = ()
     failure: Failure | None = None
+    """Why the visit's frame fails, if it does; the frame of the run itself fails with the run."""
 
 
 class Ahead(Stage[S], Generic[S]):
@@ -34,42 +37,100 @@ class Ahead(Stage[S], Generic[S]):
 
     __slots__ = ()
 
-    def _next(self, entry: Pending, way: Way[S] | NoWay | str, at: float, *, pause: bool = False) -> Next:
+    def _next(self, entry: Pending, way: Way[Any] | NoWay | str, at: float, *, pause: bool = False) -> Next:
         """What follows a visit that leaves the frontier over `way` (a place's name is a goto)."""
-        image = self.fold.image
         if isinstance(way, NoWay):
-            return Next(_R.FAILED, (), Failure(way.code, way.message))
-        others = len(image.frontier) - 1
+            return self._end_frame(entry, Failure(way.code, way.message, final=True))
         if isinstance(way, Way) and way.edge is None:
-            return Next(self._rest(others, self.fold.waiting) if others else _R.SUCCEEDED)
-        step = self._step(way if isinstance(way, str) else way.edge, at, open_barrier=not pause)
+            return self._end_frame(entry)
+        step = self._step(entry, way if isinstance(way, str) else way.edge, at, open_barrier=not pause)
         if isinstance(step, Failure):
-            return Next(_R.FAILED, (), step)
-        waiting = self.fold.waiting - (entry.opening is not None) + (step.opening is not None)
-        return Next(_R.PAUSED if pause else self._rest(others + 1, waiting), (step,))
+            return self._end_frame(entry, step)
+        pending, waiting = self._others(entry)
+        if pause and not pending:
+            return Next(_R.PAUSED, (step,))
+        return Next(self._rest(pending + 1, waiting + (step.opening is not None)), (step,))
+
+    def _end_frame(self, entry: Pending, failure: Failure | None = None) -> Next:
+        """The visit was the last of its frame: the run ends, or the branch does and leaves its place to others."""
+        if not entry.path:
+            return Next(_R.SUCCEEDED if failure is None else _R.FAILED, (), failure)
+        fork = self.fold.branches[entry.path].fork
+        if failure is not None and self._is_fatal(fork, failure):
+            return Next(_R.RUNNING, (), failure)
+        steps = self._begin(fork, left=0 if entry.visit in self.fold.owners else 1)
+        if isinstance(steps, Failure):
+            return Next(_R.RUNNING, (), failure or steps)
+        pending, waiting = self._others(entry)
+        return Next(self._rest(pending + len(steps), waiting), steps, failure)
+
+    def _is_fatal(self, fork: str, failure: Failure) -> bool:
+        """Whether a branch that fails so ends its siblings."""
+        return failure.final or self.fold.composite_of(fork).options.errors == "fail_fast"
+
+    def _begin(self, fork: str, *, left: int, after: int = 0) -> tuple[Step, ...] | Failure:
+        """The first steps of further branches, when `left` of those that live leave their places.
+
+        `after` is the number of other steps that go before.
+        """
+        opened, composite = self.fold.image.forks[fork], self.fold.composite_of(fork)
+        limit, live = composite.options.limit, opened.begun - opened.ended - opened.nested - left
+        room = opened.count - opened.begun
+        count = room if limit is None else min(room, limit - live)
+        return self._branches(composite, fork, range(opened.begun, opened.begun + count), after)
+
+    def _branches(
+        self, composite: Composite[Any], fork: str, indices: range, after: int = 0
+    ) -> tuple[Step, ...] | Failure:
+        number, count = self.fold.image.visits + after + 1, len(indices)
+        if count > 0 and number + count - 1 > self.fold.header.max_steps:
+            return self._too_many(f"{count} branches of {fork!r} would be more")
+        return tuple(
+            Step(number + each, composite.begins_at(index), path=composite.path_of(fork, index))
+            for each, index in enumerate(indices)
+        )
+
+    def _others(self, entry: Pending) -> tuple[int, int]:
+        """How many visits are pending, and how many of them wait for people, but this one and its branches."""
+        fold = self.fold
+        if entry.visit not in fold.owners:
+            return fold.leaves() - 1, fold.waiting - (entry.status in WAITING)
+        within = fold.within(fold.fork_of(entry.visit)[0])
+        leaves = sum(1 for each in within if each.visit not in fold.owners)
+        return fold.leaves() - leaves, fold.waiting - sum(each.status in WAITING for each in within)
 
     def _rest(self, pending: int, waiting: int) -> RunStatus:
-        return _R.AWAITING_INPUT if pending == waiting else _R.RUNNING
+        return _R.AWAITING_INPUT if pending and pending == waiting else _R.RUNNING
 
-    def _step(self, to: "Edge[S] | str | None", at: float, *, open_barrier: bool) -> Step | Failure:
+    def _step(self, entry: Pending, to: Edge[Any] | str | None, at: float, *, open_barrier: bool) -> Step | Failure:
         """The visit that an edge (or a goto) leads to, within the limits."""
         assert to is not None
         place = to if isinstance(to, str) else to.target
         counted = -1 if isinstance(to, str) or to.max_visits is None else to.index
-        image, node = self.fold.image, self.blueprint.node(place)
-        limit = self.fold.header.max_steps
-        if image.visits >= limit:
-            return Failure(FailureCode.STEPS_EXCEEDED, f"{limit} visits were made and {place!r} would be one more")
+        frame, visits = self.fold.frame(entry.path), self.fold.image.visits
+        blueprint, counts = frame.blueprint, frame.counts
+        if visits >= self.fold.header.max_steps:
+            return self._too_many(f"{place!r} would be one more")
+        if blueprint is not self.blueprint and counts.visits >= blueprint.max_steps:
+            text = f"graph {blueprint.name!r} made {counts.visits} visits and {place!r} would be one more"
+            return Failure(FailureCode.STEPS_EXCEEDED, text, final=True)
+        node = blueprint.node(place)
         most = None if node is None else node.options.max_visits
-        if most is not None and image.places.get(place, 0) >= most:
-            return Failure(FailureCode.STEPS_EXCEEDED, f"node {place!r} was visited {most} times, which is its limit")
-        opening = self._opening(place, at) if node is None and open_barrier else None
-        return opening if isinstance(opening, Failure) else Step(image.visits + 1, place, counted, opening)
+        if most is not None and counts.places.get(place, 0) >= most:
+            text = f"node {place!r} was visited {most} times, which is its limit"
+            return Failure(FailureCode.STEPS_EXCEEDED, text, final=True)
+        opens = open_barrier and blueprint.barrier(place) is not None
+        opening = self._opening(blueprint, frame.view(), place, at) if opens else None
+        return opening if isinstance(opening, Failure) else Step(visits + 1, place, counted, opening, entry.path)
 
-    def _opening(self, place: str, at: float) -> Opening | Failure:
-        barrier = self.blueprint.barrier(place)
+    def _too_many(self, what: str) -> Failure:
+        text = f"{self.fold.image.visits} visits were made, the limit is {self.fold.header.max_steps}, and {what}"
+        return Failure(FailureCode.STEPS_EXCEEDED, text, final=True)
+
+    def _opening(self, blueprint: Blueprint[Any], state: Any, place: str, at: float) -> Opening | Failure:
+        barrier = blueprint.barrier(place)
         if barrier is None:
-            return Failure(FailureCode.UNROUTED, f"the graph has no node or barrier {place!r}")
+            return Failure(FailureCode.UNROUTED, f"the graph has no node or barrier {place!r}", final=True)
         options = barrier.options
         deadline = None if options.timeout is None else at + options.timeout
         if self._approves(barrier):
@@ -77,55 +138,10 @@ class Ahead(Stage[S], Generic[S]):
         if options.payload is None:
             return Opening(deadline, at=at)
         try:
-            return Opening(deadline, Raw(pack_plain(options.payload(self.fold.state), "what it returned")), at=at)
+            return Opening(deadline, Raw(pack_plain(options.payload(state), "what it returned")), at=at)
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the author's function may raise anything
             text = f"the payload of barrier {place!r} could not be made: {describe(error)}"
-            return Failure(FailureCode.NODE_ERROR, text, (describe(error),))
+            return Failure(FailureCode.NODE_ERROR, text, (describe(error),), final=True)
 
-    def _approves(self, barrier: Barrier[S]) -> bool:
+    def _approves(self, barrier: Barrier[Any]) -> bool:
         return self.fold.header.auto_approve and barrier.takes(Approve())
-
-    def _enter(self, entry: Pending, at: float, *, ahead: bool) -> None:
-        """Let a pending visit begin: hold a node at the gate, open a barrier."""
-        if self.blueprint.node(entry.place) is not None:
-            self.hold(entry.visit, ahead=ahead)
-            return
-        if entry.opening is None:
-            opening = self._opening(entry.place, at)
-            if isinstance(opening, Failure):
-                self._end_failed(at, opening)
-                return
-            self._open(Kind.OPEN, entry, opening, at)
-
-    def _open(self, kind: Kind, entry: Pending, opening: Opening, at: float) -> None:
-        step = Step(entry.visit, entry.place, opening=opening, path=entry.path, k=entry.asked)
-        alone = self.fold.waiting + 1 == len(self.fold.image.frontier)
-        self.commit(kind, at, _R.AWAITING_INPUT if alone else self.status, steps=(step,))
-
-    def _go_on(self, ahead: Next, at: float) -> None:
-        """Begin the new steps; nothing begins in a run that rests."""
-        if ahead.failure is not None or self.status in TERMINAL:
-            self.waits.gate.clear()
-            return
-        for step in ahead.steps:
-            if self.status is not _R.PAUSED:
-                self._enter(self.fold.image.frontier[step.visit], at, ahead=True)
-        self._unwound(at)
-
-    def _unwound(self, at: float) -> None:
-        """When the last live visit has ended: finish a cancel, or leave the run to its next owner."""
-        if self.live:
-            return
-        if self.status is _R.CANCELLING:
-            self.commit(Kind.END, at, _R.CANCELLED, detail=self._unknown_note())
-        elif self.halting is not None and self.status is _R.RUNNING and self.waits.begun() is None:
-            self.waits.gate.clear()
-            self.commit(Kind.INTERRUPT, at, _R.INTERRUPTED, detail=Note(self.halting))
-
-    def _unknown_note(self) -> Note | None:
-        unsure = [f"{e.place}@{e.visit}" for e in self.fold.image.frontier.values() if e.status is _V.RUNNING]
-        return Note(f"nobody knows whether the effect of {', '.join(unsure)} happened") if unsure else None
-
-    def _end_failed(self, at: float, failure: Failure) -> None:
-        self.waits.gate.clear()
-        self.commit(Kind.END, at, _R.FAILED, detail=failure)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from .blueprint import Routes
+from .composites import as_composite
 from .cycles import Links, components, reached, shortest_cycles
 from .places import Edge, Place, as_barrier, as_node
 
@@ -50,7 +51,7 @@ def analyze(graph: "Graph[Any, Any]") -> Analysis:
     return Analysis(
         cycles=cycles,
         unreachable=tuple(name for name in view.places if name not in found),
-        ends=tuple(origin for origin, routes in view.routes.items() if routes.empty),
+        ends=tuple(origin for origin in _ends(view) if view.routes[origin].empty),
         warnings=tuple(_warnings(view, links, cycles)),
     )
 
@@ -83,17 +84,24 @@ class _View:
         if edge.when is not None:
             self.asking.setdefault((edge.source, edge.on_error), set()).add(edge.target)
 
-    def links(self, edges: list[Edge[Any]]) -> Links:
-        links: dict[str, list[str]] = {name: [] for name in self.places}
+    def links(self, edges: list[Edge[Any]], *, inward: bool = True) -> Links:
+        """Which place leads to which: over these edges and, `inward`, into branches."""
+        links = {name: self.branches(name) if inward else [] for name in self.places}
         for edge in edges:
             if (edge.source, edge.target) in self.between and edge.target not in links[edge.source]:
                 links[edge.source].append(edge.target)
         return links
 
+    def branches(self, name: str) -> list[str]:
+        """Where the branches begin that a place opens."""
+        composite = as_composite(self.places[name])
+        return [] if composite is None else [branch for branch in composite.leads_to if branch in self.places]
+
     def halts(self, name: str) -> bool:
         """Whether a place lets no run through for ever: a barrier, or a node with `max_visits`."""
-        node = as_node(self.places[name])
-        return node is None or node.options.max_visits is not None
+        place = self.places[name]
+        node = as_node(place)
+        return as_barrier(place) is not None or (node is not None and node.options.max_visits is not None)
 
     def is_guarded(self, nodes: tuple[str, ...]) -> bool:
         """Whether something on this cycle can end it."""
@@ -106,8 +114,8 @@ class _View:
         """Whether every edge from here to there is limited, or comes after one that may lead out of the cycle."""
         return all(
             _is_limited(edge) or not self.asking.get((source, edge.on_error), set()).issubset(nodes)
-            for edge in self.between[source, target]
-        )
+            for edge in self.between.get((source, target), ())
+        ) and target not in self.branches(source)
 
     def endless(self, *, unasked: bool) -> Links:
         """The links that a run may follow for ever, or only those of them before which no predicate is asked."""
@@ -116,6 +124,15 @@ class _View:
         return self.links(
             [edge for edge in unlimited if not unasked or (edge.source, edge.on_error) not in self.asking]
         )
+
+
+def _ends(view: _View) -> Iterator[str]:
+    """Origins that a run can come to outside of branches, and those that nothing reaches at all."""
+    starts = [name for name in view.graph.starts if name in view.places]
+    within = reached(view.links(view.graph.edges), starts) - reached(view.links(view.graph.edges, inward=False), starts)
+    for place in view.places.values():
+        if place.name not in within:
+            yield from _origins(place)
 
 
 def _origins(place: Place[Any]) -> list[str]:

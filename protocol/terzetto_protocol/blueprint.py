@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from attrs import define, field
 
+from .composites import Composite, as_composite, lenses
 from .errors import InvalidRequest
 from .fingerprint import fingerprint
+from .merging import Fields
 from .places import Barrier, Edge, Node, Place, as_barrier, as_node
 from .state import StateForm, Vocabulary
 
@@ -56,8 +58,9 @@ class Blueprint(Generic[S]):
         self.version: Final = graph.version
         self.max_steps: Final = graph.max_steps
         self.state: Final = StateForm(graph.state, graph.restore)
-        self.vocabulary: Final = Vocabulary[S](graph.mutations)
         self.places: Final[dict[str, Place[S]]] = {place.name: place for place in graph.places}
+        exits = {name: lens.leave for name, lens in lenses(self.places).items()}
+        self.vocabulary: Final = Vocabulary[S](graph.mutations, exits)
         self.nodes: Final = {name: node for name, place in self.places.items() if (node := as_node(place)) is not None}
         self.start: Final = graph.starts[0]
         self.routes: Final = self._routes(graph.edges)
@@ -72,6 +75,10 @@ class Blueprint(Generic[S]):
         """The barrier of this name, or None for a node or an unknown name."""
         return as_barrier(self.places.get(name))
 
+    def composite(self, name: str) -> Composite[S] | None:
+        """The composite place of this name, or None for any other."""
+        return as_composite(self.places.get(name))
+
     def routes_from(self, place: str, exit_name: str = "") -> Routes[S]:
         """The edges out of a node, or out of a barrier's exit."""
         return self.routes.get((place, exit_name)) or Routes()
@@ -81,6 +88,11 @@ class Blueprint(Generic[S]):
         if asked is not None and asked < 1:
             raise InvalidRequest(f"max_steps {asked} allows no visit at all")
         return asked or self.max_steps
+
+    @cached_property
+    def fields(self) -> Fields[S]:
+        """The fields of the state that branches may get into conflict over."""
+        return Fields(self.state)
 
     @cached_property
     def fingerprint(self) -> str:

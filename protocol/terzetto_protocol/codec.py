@@ -7,6 +7,7 @@ they decode. There is no fallback codec.
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
@@ -28,10 +29,10 @@ _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
 
 
-def pack(value: object, what: str, limit: int = MESSAGE_BYTES) -> bytes:
+def pack(value: object, what: str, limit: int = MESSAGE_BYTES, encode: Callable[[object], bytes] = _pack) -> bytes:
     """Encode a value as msgpack, or raise `NotStorable` saying what about it would not come back."""
     try:
-        data = _pack(value)
+        data = encode(value)
     except UnicodeEncodeError as error:
         raise NotStorable(what, "a text has a lone surrogate, which is not Unicode") from error
     except RecursionError as error:

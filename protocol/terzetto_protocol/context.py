@@ -13,6 +13,7 @@ from .places import Place
 from .state import Entry, Mutation
 
 S = TypeVar("S")
+T = TypeVar("T")
 D = TypeVar("D", default=None)
 
 Phase: TypeAlias = Literal["queued", "started", "output", "finished", "failed"]
@@ -63,6 +64,7 @@ class Port(Struct):
     pack: Callable[[Any], Entry]
     emit: Callable[[int, Emission], None]
     is_cancelled: Callable[[], bool]
+    beat: Callable[[], None] = lambda: None
 
 
 class LeafContext(Struct, Generic[S, D], weakref=False):
@@ -117,6 +119,13 @@ class LeafContext(Struct, Generic[S, D], weakref=False):
         packed = pack_plain(data, f"chunk {check_text(name, 'the name of a chunk')}")
         self.port.emit(self.visit.visit, Custom(name, Raw(packed)))
 
+    def heartbeat(self) -> None:
+        """Say that this node still works, which is what its `idle_timeout` waits for. Not a checkpoint.
+
+        `record` and the `emit` family say so too.
+        """
+        self.port.beat()
+
     def is_cancelled(self) -> bool:
         """Whether the run is being cancelled or stopped, so that a long computation can leave early."""
         return self.port.is_cancelled()
@@ -156,3 +165,12 @@ class NodeContext(LeafContext[S, D], Generic[S, D], weakref=False):
     def pause(self) -> None:
         """Park the run at the commit boundary of this visit, until somebody resumes it; independent of goto and end."""
         self.pausing = True
+
+
+class ItemContext(NodeContext[S, D], Generic[S, T, D], weakref=False, kw_only=True):
+    """Everything of `NodeContext`, for a node in a branch of a map: `terzetto.ItemContext[State, Item]`."""
+
+    item: T
+    """This branch's item, as it was when the map was entered; a copy of its own."""
+    index: int
+    """Its position among the items, from 0."""

@@ -5,8 +5,11 @@ node and value it is about and what to do.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from .limits import ERROR_LENGTH
+
+_TOLD: Final = 5  # failed branches that a message names
 
 
 class TerzettoError(Exception):
@@ -66,6 +69,51 @@ class MutationFailed(TerzettoError):
     def __init__(self, mutation: str, error: BaseException) -> None:
         self.mutation = mutation
         super().__init__(f"mutation {mutation} could not be applied: {describe(error)}")
+
+
+class ReducerFailed(TerzettoError):
+    """A reducer raised, or cannot combine these two values; the key has the value that it had."""
+
+    def __init__(self, key: str, reducer: str, error: BaseException) -> None:
+        self.key, self.reducer = key, reducer
+        super().__init__(f"key {key!r}: reducer {reducer!r} raised {describe(error)}")
+
+
+class RetryAfter(TerzettoError):
+    """A node raises it to say: try again, but not before `retry_after` seconds have passed."""
+
+    def __init__(self, seconds: float, message: str = "") -> None:
+        self.retry_after = seconds
+        super().__init__(message or f"try again in {seconds:g} s")
+
+
+class NodeTimeout(TerzettoError):
+    """One attempt of a node took too long, and was cancelled."""
+
+    def __init__(self, option: str, seconds: float) -> None:
+        self.option, self.seconds = option, seconds
+        super().__init__(f"its {option} of {seconds:g} s has passed")
+
+
+class MergeConflict(TerzettoError):
+    """Branches changed the same field of the state; nothing of them was folded."""
+
+    def __init__(self, place: str, field: str, branches: Sequence[str]) -> None:
+        self.place, self.field, self.branches = place, field, tuple(branches)
+        super().__init__(
+            f"field {field!r} was changed by {' and '.join(branches)}: mark it Annotated[..., terzetto.replayed], "
+            f'or give {place!r} merge="replay" or a function of its own'
+        )
+
+
+class BranchesFailed(TerzettoError):
+    """Some branches of a place with `errors="collect"` failed; the others were folded."""
+
+    def __init__(self, place: str, failures: Sequence[tuple[str, str]], count: int) -> None:
+        self.place, self.failures = place, tuple(failures)
+        told = "; ".join(f"{path}: {text}" for path, text in self.failures[:_TOLD])
+        more = f"; and {len(self.failures) - _TOLD} more" if len(self.failures) > _TOLD else ""
+        super().__init__(f"{len(self.failures)} of {count} branches of {place!r} failed: {told}{more}")
 
 
 class UnknownRun(TerzettoError, LookupError):

@@ -12,7 +12,20 @@ from msgspec import Raw, Struct
 
 from .decisions import Decision
 from .ids import barrier_id
-from .records import Failure, Kind, Note, Opening, Record, Resolution, Step, failure_of
+from .records import (
+    Attempt,
+    Failure,
+    Forked,
+    Joined,
+    Kind,
+    Note,
+    Opening,
+    Record,
+    Resolution,
+    Step,
+    failure_in,
+    failure_of,
+)
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
 
 
@@ -62,6 +75,34 @@ class NodeFailed(_Told, frozen=True):
     visit: int
     seq: int
     failure: Failure
+
+
+class RetryScheduled(_Told, frozen=True):
+    """An attempt failed, and the next begins when it is `due`; the state is what it was before."""
+
+    node: str
+    visit: int
+    attempt: int
+    """The one that failed, from 1."""
+    due: float
+    """UNIX time, seconds."""
+    failure: Failure
+
+
+class BranchesStarted(_Told, frozen=True):
+    """A place that opens branches has opened them; each tells what its visits do under `node/branch/...`."""
+
+    node: str
+    visit: int
+    count: int
+    """Branches in all; a limit lets them begin one after the other."""
+
+
+class BranchDiscarded(_Told, frozen=True):
+    """What this branch had committed is not part of the run's state, because it or a sibling failed."""
+
+    branch: str
+    """Its path."""
 
 
 class EffectIntended(_Told, frozen=True):
@@ -182,6 +223,9 @@ DurableEvent: TypeAlias = (
     | RunStarted
     | NodeFinished
     | NodeFailed
+    | RetryScheduled
+    | BranchesStarted
+    | BranchDiscarded
     | EffectIntended
     | BarrierOpened
     | BarrierResolved
@@ -198,6 +242,8 @@ def told_by(run_id: str, record: Record) -> tuple[DurableEvent, ...]:
     """The events of a commit, in order and with their ids: the same for the same record, always."""
     teller = _TELLERS.get(record.kind)
     events: list[DurableEvent] = [teller(record.event_id, run_id, record)] if teller else []
+    for branch in _discarded(record):
+        events.append(BranchDiscarded(id=record.event_id + len(events), run_id=run_id, at=record.at, branch=branch))
     for step in record.steps:
         if step.opening is not None:
             events.append(_opened(record.event_id + len(events), run_id, record.at, step, step.opening))
@@ -212,13 +258,17 @@ def count_told(record: Record) -> int:
     """How many events `told_by` would make, without making them."""
     opened = sum(1 for step in record.steps if step.opening is not None) if record.steps else 0
     ending = record.status in TERMINAL or record.status is RunStatus.PAUSED
-    return (record.kind in _TELLERS) + opened + ending
+    return (record.kind in _TELLERS) + len(_discarded(record)) + opened + ending
+
+
+def _discarded(record: Record) -> tuple[str, ...]:
+    return record.detail.discarded if isinstance(record.detail, Joined) else ()
 
 
 def _visited(number: int, run_id: str, record: Record) -> DurableEvent:
-    node = f"{record.path}/{record.place}" if record.path else record.place
+    node = _node(record)
     if record.outcome is VisitStatus.FAILED:
-        failure = record.detail if isinstance(record.detail, Failure) else Failure(FailureCode.NODE_ERROR, "")
+        failure = failure_in(record) or Failure(FailureCode.NODE_ERROR, "")
         return NodeFailed(
             id=number, run_id=run_id, at=record.at, node=node, visit=record.visit, seq=record.seq, failure=failure
         )
@@ -231,6 +281,31 @@ def _visited(number: int, run_id: str, record: Record) -> DurableEvent:
         seq=record.seq,
         mutations=len(record.mutations),
     )
+
+
+def _retried(number: int, run_id: str, record: Record) -> DurableEvent:
+    made = record.detail
+    assert isinstance(made, Attempt), "a retry record carries the attempt that failed"
+    return RetryScheduled(
+        id=number,
+        run_id=run_id,
+        at=record.at,
+        node=_node(record),
+        visit=record.visit,
+        attempt=record.attempt,
+        due=made.due,
+        failure=made.failure,
+    )
+
+
+def _forked(number: int, run_id: str, record: Record) -> DurableEvent:
+    assert isinstance(record.detail, Forked), "a fork record carries what was opened"
+    node, count = _node(record), record.detail.count
+    return BranchesStarted(id=number, run_id=run_id, at=record.at, node=node, visit=record.visit, count=count)
+
+
+def _node(record: Record) -> str:
+    return f"{record.path}/{record.place}" if record.path else record.place
 
 
 def _opened(number: int, run_id: str, at: float, step: Step, opening: Opening) -> DurableEvent:
@@ -277,9 +352,12 @@ _TELLERS: Mapping[Kind, Callable[[int, str, Record], DurableEvent]] = {
     Kind.QUEUE: lambda n, run, r: RunQueued(id=n, run_id=run, at=r.at, reason=_text(r)),
     Kind.CLAIM: lambda n, run, r: RunStarted(id=n, run_id=run, at=r.at, epoch=r.epoch),
     Kind.INTENT: lambda n, run, r: EffectIntended(
-        id=n, run_id=run, at=r.at, node=r.place, visit=r.visit, attempt=r.attempt
+        id=n, run_id=run, at=r.at, node=_node(r), visit=r.visit, attempt=r.attempt
     ),
     Kind.VISIT: _visited,
+    Kind.JOIN: _visited,
+    Kind.FORK: _forked,
+    Kind.RETRY: _retried,
     Kind.DECIDE: _resolved,
     Kind.CANCEL: lambda n, run, r: CancelRequested(id=n, run_id=run, at=r.at, reason=_text(r)),
     Kind.INTERRUPT: lambda n, run, r: RunInterrupted(id=n, run_id=run, at=r.at, reason=_text(r)),

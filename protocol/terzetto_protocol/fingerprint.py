@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast, get_args, get_ori
 
 import msgspec
 
+from .composites import Map, as_composite
 from .fields import field_types, has_fields
 from .places import Barrier, Place, as_node
 from .state import StateForm
@@ -32,6 +33,7 @@ def fingerprint(graph: "Graph[Any, Any]") -> str:
         ],
         "state": _schema(StateForm(graph.state).stored),
         "mutations": {cls.__name__: _schema(cls) for cls in graph.mutations},
+        "items": {place.name: _schema(place.item) for place in graph.places if isinstance(place, Map)},
     }
     return hashlib.sha256(msgspec.json.encode(structure, order="deterministic")).hexdigest()[:32]
 
@@ -40,6 +42,9 @@ def _place(place: Place[Any]) -> list[str]:
     node = as_node(place)
     if node is not None:
         return [node.name, "node", node.options.effects]
+    composite = as_composite(place)
+    if composite is not None:
+        return [place.name, *composite.shape]
     return [place.name, "barrier", *cast("Barrier[Any]", place).exits]
 
 

@@ -4,7 +4,7 @@ Live turns, recovery and replay all end in `move`, which asks no predicate, no c
 only does what the record says was decided.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -12,20 +12,36 @@ from msgspec import Struct
 
 from .blueprint import Blueprint
 from .codec import pack
-from .errors import Malformed, NotStorable
+from .composites import Composite, Subgraph, as_map
+from .errors import Malformed
 from .events import count_told
+from .frames import SLACK, Branch, BranchImage, Counts, Fork, Frame, InnerFrame, SharedBranch, try_pack
 from .ids import barrier_id
 from .limits import STATE_BYTES
-from .records import Failure, Kind, Note, Opening, Record, RunHeader, Step, failure_of
-from .state import Entry, StateForm
-from .statuses import TERMINAL, RunStatus, VisitStatus
+from .records import (
+    Attempt,
+    Failure,
+    Forked,
+    Joined,
+    Kind,
+    Note,
+    Opening,
+    Record,
+    RunHeader,
+    Step,
+    failure_in,
+    failure_of,
+)
+from .state import Entry
+from .statuses import PARKED, TERMINAL, RunStatus, VisitStatus
 
 S = TypeVar("S")
 
 REBASE_ENTRIES: Final = 256
 """Mutations that a run without a log remembers before it makes a new base of its state."""
-_SNAPSHOT_SLACK: Final = 1024  # bytes of deltas that are always cheaper to fold than a snapshot is to write
-_WAITING: Final = frozenset({VisitStatus.AWAITING_INPUT, VisitStatus.UNKNOWN})
+_PROGRESS: Final = frozenset({Kind.VISIT, Kind.DECIDE, Kind.FORK, Kind.JOIN})
+WAITING: Final = frozenset({VisitStatus.AWAITING_INPUT, VisitStatus.UNKNOWN})
+"""Statuses of a visit that waits for a decision."""
 _LASTING: Final = frozenset({VisitStatus.SUCCEEDED, VisitStatus.FAILED, VisitStatus.CANCELLED, VisitStatus.SKIPPED})
 
 
@@ -40,6 +56,13 @@ class Pending(Struct, array_like=True):
     opening: Opening | None = None
     asked: int = 0
     """How often a decision about this visit was asked for."""
+    due: float | None = None
+    """When its next attempt begins, as UNIX time, while it waits for that."""
+
+    @property
+    def next_moment(self) -> float | None:
+        """When something happens to it by itself, as UNIX time."""
+        return self.due if self.opening is None else self.opening.deadline
 
     @property
     def barrier(self) -> str:
@@ -58,10 +81,7 @@ class Image(Struct, array_like=True):
     claims: int = 0
     """Claims since the last commit of a visit or a decision."""
     frontier: dict[int, Pending] = {}
-    edges: dict[int, int] = {}
-    """How often each counted edge was taken."""
-    places: dict[str, int] = {}
-    """How often each counted place was visited."""
+    counts: Counts = msgspec.field(default_factory=Counts)
     failure: Failure | None = None
     note: str = ""
     """What a person should know about the end, where it is no failure."""
@@ -69,6 +89,14 @@ class Image(Struct, array_like=True):
     """Visits whose effect nobody knows, as `node@visit`; set by the end of the run."""
     finished: int = 0
     cost: float = 0.0
+    parked: float = 0.0
+    """Seconds that it waited for people or was paused."""
+    rested: float = 0.0
+    """Since when it does, as UNIX time, while it does."""
+    forks: dict[str, Fork] = {}
+    """Open forks by their paths, outer ones first."""
+    branches: dict[str, BranchImage] = {}
+    """Their branches; filled for a snapshot only."""
 
 
 class Snapshot(Struct, array_like=True):
@@ -98,77 +126,176 @@ def read_snapshot(body: bytes) -> Snapshot:
         raise Malformed("snapshot", str(error)) from error
 
 
-class Fold(Generic[S]):
-    """Image and state of one run, and enough of the log to rebuild the state after a batch was dropped."""
+class Fold(Frame[S], Generic[S]):
+    """Image and state of one run: the root frame, and what is known of the others."""
 
-    __slots__ = ("_base", "_tail", "_weight", "blueprint", "header", "image", "state", "waiting")
+    __slots__ = ("_written", "branches", "header", "image", "owners", "retrying", "waiting")
 
     def __init__(self, blueprint: Blueprint[S], header: RunHeader, image: Image, state: S, base: bytes) -> None:
-        self.blueprint = blueprint
+        super().__init__("", blueprint, state, base, image.counts)
         self.header = header
         self.image = image
-        self.state = state
-        self._rebase(base)
-        self.waiting = sum(1 for entry in image.frontier.values() if entry.status in _WAITING)
+        self._written = len(base)
+        """Bytes of the last snapshot."""
+        self.branches: dict[str, Branch[Any]] = {}
+        """Every frame but this one, by its path."""
+        self.owners: set[int] = {fork.owner for fork in image.forks.values()}
+        """Visits of composite places whose branches live."""
+        self.waiting = sum(1 for entry in image.frontier.values() if entry.status in WAITING)
+        self.retrying = sum(1 for entry in image.frontier.values() if entry.due is not None)
 
     @property
     def deadline(self) -> float | None:
-        """When the run's next barrier decides by itself, as UNIX time."""
-        if not self.waiting:
+        """When something happens by itself next, as UNIX time: a barrier decides, an attempt begins, its time is up."""
+        if not self.timed and self.header.deadline is None:
             return None
-        openings = (entry.opening for entry in self.image.frontier.values())
-        return min((o.deadline for o in openings if o is not None and o.deadline is not None), default=None)
+        moments = [self.ends_at, *(entry.next_moment for entry in self.image.frontier.values())]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    @property
+    def timed(self) -> bool:
+        """Whether any visit has a moment at which something happens to it by itself."""
+        return bool(self.waiting or self.retrying)
+
+    @property
+    def ends_at(self) -> float | None:
+        """When the run's deadline passes; None while it stands still, and for a run without one."""
+        header, image = self.header, self.image
+        if header.deadline is None or image.status in TERMINAL:
+            return None
+        if header.deadline_parked:
+            return header.at + header.deadline
+        return None if image.status in PARKED else header.at + header.deadline + image.parked
 
     @classmethod
     def load(cls, blueprint: Blueprint[S], header: RunHeader, snapshot: bytes, bodies: Iterable[bytes]) -> "Fold[S]":
         """Fold the log onto a snapshot; raises `Malformed` when the graph cannot read it any more."""
         stored = read_snapshot(snapshot)
         fold = cls(blueprint, header, stored.image, blueprint.state.unpack(stored.state), stored.state)
+        fold._restore_branches()
         for body in bodies:
             fold.replay(read_record(body))
         return fold
 
     def replay(self, record: Record) -> None:
         """Apply a stored commit."""
-        self.apply(record.mutations)
+        frame = self.frame(record.path)
+        if isinstance(record.detail, Joined):
+            frame.apply(self.collected(record.visit, record.detail))
+        frame.apply(record.mutations)
         self.move(record)
 
-    def apply(self, entries: Sequence[Entry]) -> None:
-        """Apply a batch whole, or raise `MutationFailed` and leave the state as it was."""
-        if not entries:
-            return
-        try:
-            self.blueprint.vocabulary.apply(entries, self.state)
-        except Exception:
-            self.rebuild()
-            raise
-        self._tail.extend(entries)
+    # -- frames ----------------------------------------------------------------------------------------------
 
-    def drop(self, entries: Sequence[Entry]) -> None:
-        """Take back the batch that was applied last."""
-        if entries:
-            del self._tail[-len(entries) :]
-            self.rebuild()
+    def frame(self, path: str) -> Frame[Any]:
+        """The frame of this path."""
+        return self.branches[path] if path else self
 
-    def rebuild(self) -> None:
-        """Make the state anew from the log."""
-        self.state = self.blueprint.state.unpack(self._base)
-        self.blueprint.vocabulary.apply(self._tail, self.state)
+    def leaves(self) -> int:
+        """Visits that are pending themselves, and not only their branches."""
+        return len(self.image.frontier) - len(self.owners)
 
-    def cleanse(self) -> None:
-        """Undo what a node that gave no result may have done to the state that it was only lent."""
-        form: StateForm[S] = self.blueprint.state
-        lent, data = self.state, _try_pack(form, self.state)
-        self.rebuild()
-        if data is not None and data == _try_pack(form, self.state):
-            self.state = lent  # untouched: keep it, with its transient fields
+    def fork_of(self, visit: int) -> tuple[str, Fork]:
+        """The open fork of a composite's visit, and its path."""
+        entry = self.image.frontier[visit]
+        path = f"{entry.path}/{entry.place}" if entry.path else entry.place
+        return path, self.image.forks[path]
+
+    def composite_of(self, fork: str) -> Composite[Any]:
+        """The place that opened a fork."""
+        parent, _, place = fork.rpartition("/")
+        composite = self.frame(parent).blueprint.composite(place)
+        if composite is None:
+            raise Malformed(f"fork {fork}", "the graph has no such place that opens branches")
+        return composite
+
+    def branches_of(self, fork: str) -> Iterator[Branch[Any]]:
+        """The branches of a fork that have begun, in order of declaration."""
+        composite = self.composite_of(fork)
+        for index in range(self.image.forks[fork].begun):
+            yield self.branches[composite.path_of(fork, index)]
+
+    def item_of(self, path: str) -> tuple[Any, int] | None:
+        """The item that a path works on, and its position; None outside of a map."""
+        while path in self.branches:
+            branch = self.branches[path]
+            found = as_map(self.composite_of(branch.fork))
+            if found is not None:
+                return found.revive(self.image.forks[branch.fork].items[branch.index]), branch.index
+            path = branch.fork.rpartition("/")[0]
+        return None
+
+    def within(self, fork: str) -> list[Pending]:
+        """Pending visits of a fork's branches, however deep."""
+        return [entry for entry in self.image.frontier.values() if is_within(entry.path, fork)]
+
+    def collected(self, visit: int, joined: Joined) -> list[Entry]:
+        """What the branches that fold have recorded, in order of declaration."""
+        if not joined.folds:
+            return []
+        fork, _ = self.fork_of(visit)
+        left_out = set(joined.dropped)
+        return [entry for branch in self.branches_of(fork) if branch.index not in left_out for entry in branch.entries]
+
+    def _restore_branches(self) -> None:
+        images, self.image.branches = self.image.branches, {}
+        for path, image in images.items():  # parents come first: they were opened first
+            self._open_branch(path, image.base, image.counts or Counts()).restore(image)
+
+    def _open_branch(self, path: str, base: bytes, counts: Counts) -> Branch[Any]:
+        fork = path if path in self.image.forks else path.rpartition("/")[0]
+        composite, parent = self.composite_of(fork), self.frame(fork.rpartition("/")[0])
+        if isinstance(composite, Subgraph):
+            inner = composite.lens.blueprint
+            branch: Branch[Any] = InnerFrame(path, inner, inner.state.unpack(base), base, counts, fork=fork, index=0)
+        else:
+            branch = SharedBranch(path, parent, parent.pack(), fork, composite.index_of(path))
+        self.branches[path] = branch
+        return branch
+
+    def _fork(self, record: Record, made: Forked) -> None:
+        path = f"{record.path}/{record.place}" if record.path else record.place
+        self.image.forks[path] = Fork(record.visit, made.count, items=made.items)
+        self.owners.add(record.visit)
+        parent = self.frame(record.path)
+        if isinstance(parent, Branch):
+            self.image.forks[parent.fork].nested += 1
+        if made.state:
+            self._open_branch(path, made.state, Counts())
+
+    def _join(self, record: Record, made: Joined) -> None:
+        path, _ = self.fork_of(record.visit)
+        self.image.unknown += made.unknown
+        for entry in self.within(path):
+            self.waiting -= entry.status in WAITING
+            self.retrying -= entry.due is not None
+            del self.image.frontier[entry.visit]
+        for inner in [each for each in self.image.forks if is_within(each, path)]:
+            self.owners.discard(self.image.forks.pop(inner).owner)
+        for branch in [each for each in self.branches if is_within(each, path)]:
+            del self.branches[branch]
+        parent = self.frame(record.path)
+        if isinstance(parent, Branch):
+            self.image.forks[parent.fork].nested -= 1
+
+    def _end_branch(self, branch: Branch[Any], record: Record) -> None:
+        branch.ended, branch.failure = True, failure_in(record)
+        self.image.forks[branch.fork].ended += 1
+
+    # -- the log ---------------------------------------------------------------------------------------------
 
     def move(self, record: Record) -> None:
         """Do what the record says was decided about everything but the state."""
         image = self.image
         self._count_claims(record)
+        if record.status is not image.status:
+            self._count_parked(record)
         image.seq, image.status, image.epoch = record.seq, record.status, record.epoch
         image.event_id = record.event_id + count_told(record) - 1
+        if isinstance(record.detail, Forked):
+            self._fork(record, record.detail)
+        elif isinstance(record.detail, Joined):
+            self._join(record, record.detail)
         if record.visit:
             self._move_visit(record)
         for step in record.steps:
@@ -186,32 +313,44 @@ class Fold(Generic[S]):
         del image.frontier[entry.visit]
         image.visits = visit = image.visits + 1
         entry.visit, entry.place, entry.status = visit, place, VisitStatus.PENDING
-        entry.attempt, entry.opening, entry.asked = 0, None, 0
+        entry.attempt, entry.opening, entry.asked, entry.due = 0, None, 0, None
         image.frontier[visit] = entry
 
     def _count_claims(self, record: Record) -> None:
         image = self.image
         if record.kind is Kind.CLAIM:
             image.claims += 1
-        elif record.kind is Kind.VISIT or record.kind is Kind.DECIDE:
+        elif record.kind in _PROGRESS:
             image.claims = 0
         elif record.kind is Kind.INTERRUPT and record.epoch == image.epoch:
             image.claims -= 1  # an owner that says goodbye gives its claim back; one that is found dead did not
 
+    def _count_parked(self, record: Record) -> None:
+        image = self.image
+        if image.status in PARKED and record.status not in PARKED:
+            image.parked += max(0.0, record.at - image.rested)
+        elif record.status in PARKED and image.status not in PARKED:
+            image.rested = record.at
+
     def _move_visit(self, record: Record) -> None:
         image, outcome = self.image, record.outcome
         entry = image.frontier[record.visit]
-        self.waiting -= entry.status in _WAITING
+        self.waiting -= entry.status in WAITING
+        self.retrying -= entry.due is not None and outcome is not None
         if outcome in _LASTING:
             del image.frontier[record.visit]
             if outcome is not VisitStatus.CANCELLED:
                 self._account(record)
+            if record.path and not any(step.path == record.path for step in record.steps):
+                self._end_branch(self.branches[record.path], record)
         elif outcome is not None:
             entry.status, entry.attempt, entry.opening = outcome, record.attempt, None
-            self.waiting += outcome in _WAITING
+            entry.due = record.detail.due if isinstance(record.detail, Attempt) else None
+            self.retrying += entry.due is not None
+            self.waiting += outcome in WAITING
 
     def _account(self, record: Record) -> None:
-        node = self.blueprint.nodes.get(record.place)
+        node = self.frame(record.path).blueprint.nodes.get(record.place)
         if node is not None:
             self.image.finished += 1
             self.image.cost += node.options.token_cost
@@ -222,19 +361,30 @@ class Fold(Generic[S]):
         if entry is None:
             entry = image.frontier[step.visit] = Pending(step.visit, step.place, step.path)
             image.visits = step.visit
-            self._count(step)
+            self._count(self._frame_for(step), step)
         if step.opening is not None:
-            self.waiting += entry.status not in _WAITING
+            self.waiting += entry.status not in WAITING
             entry.opening = step.opening
             entry.asked += 1
             entry.status = VisitStatus.UNKNOWN if step.opening.reconcile else VisitStatus.AWAITING_INPUT
 
-    def _count(self, step: Step) -> None:
+    def _frame_for(self, step: Step) -> Frame[Any]:
+        """The frame that a step enters; a branch of which this is the first begins."""
+        if not step.path:
+            return self
+        branch = self.branches.get(step.path) or self._open_branch(step.path, b"", Counts())
+        fork = self.image.forks[branch.fork]
+        fork.begun = max(fork.begun, branch.index + 1)
+        return branch
+
+    def _count(self, frame: Frame[Any], step: Step) -> None:
+        counts = frame.counts
+        counts.visits += counts is not self.counts
         if step.edge >= 0:
-            self.image.edges[step.edge] = self.image.edges.get(step.edge, 0) + 1
-        node = self.blueprint.node(step.place)
+            counts.edges[step.edge] = counts.edges.get(step.edge, 0) + 1
+        node = frame.blueprint.node(step.place)
         if node is not None and node.options.max_visits is not None:
-            self.image.places[step.place] = self.image.places.get(step.place, 0) + 1
+            counts.places[step.place] = counts.places.get(step.place, 0) + 1
 
     def _finish(self, record: Record) -> None:
         image = self.image
@@ -242,36 +392,40 @@ class Fold(Generic[S]):
         if image.failure is None and isinstance(record.detail, Note):
             image.note = record.detail.text
         unsure = (VisitStatus.RUNNING, VisitStatus.UNKNOWN)  # RUNNING is durable only where an intent is
-        image.unknown = tuple(f"{e.place}@{e.visit}" for e in image.frontier.values() if e.status in unsure)
-        image.frontier, self.waiting = {}, 0
+        image.unknown += tuple(label_of(entry) for entry in image.frontier.values() if entry.status in unsure)
+        image.frontier, image.forks = {}, {}
+        self.waiting, self.retrying = 0, 0
+        self.branches, self.owners = {}, set()
 
     def snapshot(self, state: bytes) -> bytes:
-        """Encode the image with the state as `pack_state` gave it, and begin a new tail."""
-        self._rebase(state)
-        return pack(Snapshot(self.image, state), "snapshot", 2 * STATE_BYTES)
+        """Encode the image with the encoded state, and begin a new tail."""
+        self.rebase(state)
+        branches = {path: branch.image() for path, branch in self.branches.items()}
+        image = msgspec.structs.replace(self.image, branches=branches) if branches else self.image
+        data = pack(Snapshot(image, state), "snapshot", 2 * STATE_BYTES)
+        self._written = len(data)
+        return data
 
     def try_pack(self) -> bytes | None:
         """The encoded state, or None for one that cannot be stored (which the log itself still can)."""
-        return _try_pack(self.blueprint.state, self.state)
+        return try_pack(self.blueprint.state, self.state)
 
     def snapshot_due(self, weight: int) -> bool:
         """Whether the deltas since the last snapshot, with `weight` bytes more, outweigh it."""
         self._weight += weight
-        return self._weight > len(self._base) + _SNAPSHOT_SLACK
+        return self._weight > self._written + SLACK
 
     def forget(self) -> None:
         """Without a log: make a new base once enough mutations are remembered; raises `NotStorable`."""
         if len(self._tail) >= REBASE_ENTRIES:
-            self._rebase(self.blueprint.state.pack(self.state))
-
-    def _rebase(self, base: bytes) -> None:
-        self._base = base
-        self._tail: list[Any] = []
-        self._weight = 0
+            self.rebase(self.blueprint.state.pack(self.state))
 
 
-def _try_pack(form: StateForm[S], state: S) -> bytes | None:
-    try:
-        return form.pack(state)
-    except NotStorable:
-        return None  # what the node left behind cannot even be encoded: surely not what was lent
+def is_within(path: str, fork: str) -> bool:
+    """Whether this path leads through a fork's branches."""
+    return path.startswith(fork) and (len(path) == len(fork) or path[len(fork)] == "/")
+
+
+def label_of(entry: Pending) -> str:
+    """How a visit is named where its effect is unknown: `path/node@visit`."""
+    return f"{entry.path}/{entry.place}@{entry.visit}" if entry.path else f"{entry.place}@{entry.visit}"

@@ -15,7 +15,7 @@ from msgspec import Raw, inspect
 from .codec import pack
 from .errors import Malformed, NotStorable, describe
 from .fields import field_names, has_fields
-from .limits import MESSAGE_BYTES
+from .limits import MESSAGE_BYTES, STATE_BYTES
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _Decode: TypeAlias = Callable[[bytes | Raw], T]
+
+
+_settled = msgspec.msgpack.Encoder(order="deterministic").encode
 
 
 class Form(Generic[T]):
@@ -52,6 +55,10 @@ class Form(Generic[T]):
         if not is_same(value, back):
             raise NotStorable(what, "it would come back changed (an undeclared type inside, or a hook that alters it)")
         return data, back
+
+    def canonical(self, value: T, what: str) -> bytes:
+        """Bytes that are equal for equal values, whatever the order of what has none; raises `NotStorable`."""
+        return pack(value if self._plain is None else _plainly(self._plain, value, what), what, STATE_BYTES, _settled)
 
     def unpack(self, data: bytes | Raw, what: str) -> T:
         """Decode; raises `Malformed` when the bytes are not of the declared type."""

@@ -6,26 +6,46 @@ that any number of runs can share it. All mistakes are reported at once.
 
 import inspect
 import typing
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, cast, get_origin, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, cast, get_args, get_origin, overload
 
 from attrs import frozen
 from typing_extensions import TypeVar
 
 from .blueprint import Blueprint
-from .context import LeafContext, NodeContext
+from .composites import Errors, ForkOptions, Lens, Map, Merge, Parallel, Subgraph
+from .context import ItemContext, LeafContext, NodeContext
 from .decisions import Confirm, Exiting, Fail, Reject
 from .errors import GraphError
+from .keyed import KeyedState
 from .limits import MAX_STEPS
 from .mistakes import find_mistakes
-from .places import Barrier, BarrierOptions, Edge, Effects, Exit, Node, NodeOptions, Place, Probe, Source, key_of
+from .places import (
+    Asks,
+    Barrier,
+    BarrierOptions,
+    Edge,
+    Effects,
+    Exit,
+    ItemNode,
+    Node,
+    NodeOptions,
+    Place,
+    Probe,
+    Source,
+    as_node,
+    key_of,
+)
+from .retry import RetryPolicy
 from .state import Mutation
 
 if TYPE_CHECKING:
     from .analysis import Analysis
+    from .picture import Shown
 
 S = TypeVar("S")
+T = TypeVar("T")
 D = TypeVar("D", default=None)
 
 
@@ -57,7 +77,7 @@ class Graph(Generic[S, D]):
         self.name: Final = name
         self.version: Final = version
         self.state: Final = state
-        self.mutations: Final = tuple(mutations)
+        self.mutations: Final = _listed(state, tuple(mutations))
         self.deps: Final = deps
         self.max_steps: Final = max_steps
         self.restore: Final = restore
@@ -66,12 +86,18 @@ class Graph(Generic[S, D]):
         self.starts: Final[list[str]] = []
         self.strangers: Final[list[str]] = []
         self._built = False
+        self.building = False
+        """Whether somebody looks for its mistakes: a graph inside that leads back here has one."""
 
     def __repr__(self) -> str:
         return f"<graph {self.name} {self.version}: {len(self.places)} places>"
 
     @overload
-    def node(self, fn: Callable[[NodeContext[S, D]], Awaitable[None]], /) -> Node[S, D]: ...
+    def node(  # type: ignore[overload-overlap]  # what takes every context is a plain node
+        self, fn: Callable[[NodeContext[S, D]], Awaitable[None]], /
+    ) -> Node[S, D]: ...
+    @overload
+    def node(self, fn: Callable[[ItemContext[S, T, D]], Awaitable[None]], /) -> ItemNode[S, T, D]: ...
     @overload
     def node(
         self,
@@ -83,7 +109,10 @@ class Graph(Generic[S, D]):
         name: str = ...,
         max_visits: int | None = ...,
         token_cost: float = ...,
-    ) -> Callable[[Callable[[NodeContext[S, D]], Awaitable[None]]], Node[S, D]]: ...
+        retry: RetryPolicy | None = ...,
+        run_timeout: float | None = ...,
+        idle_timeout: float | None = ...,
+    ) -> "Declare[S, D]": ...
     def node(
         self,
         fn: Callable[..., Awaitable[None]] | None = None,
@@ -95,6 +124,9 @@ class Graph(Generic[S, D]):
         name: str = "",
         max_visits: int | None = None,
         token_cost: float = 0.0,
+        retry: RetryPolicy | None = None,
+        run_timeout: float | None = None,
+        idle_timeout: float | None = None,
     ) -> Any:
         """Declare a step; the decorated function stays callable.
 
@@ -109,9 +141,14 @@ class Graph(Generic[S, D]):
             name: how the node is stored and shown; default: the function's name.
             max_visits: the run fails when a visit more begins.
             token_cost: cost of one visit, in the application's own unit, summed up in statistics.
+            retry: how often a failed attempt is made again, and when; not for `once` nodes.
+            run_timeout: seconds that one attempt may take; then it is cancelled and has failed.
+            idle_timeout: seconds that it may take between two signs of life (`record`, `emit`, `heartbeat`).
         """
         chosen: Effects = "once" if has_side_effects and effects == "repeatable" else effects
-        options = NodeOptions[S, D](chosen, probe, max_visits, token_cost, has_side_effects)
+        options = NodeOptions[S, D](
+            chosen, probe, max_visits, token_cost, has_side_effects, retry, run_timeout, idle_timeout
+        )
 
         def add(wrapped: Callable[..., Awaitable[None]]) -> Node[S, D]:
             return self._add_node(wrapped, name, options)
@@ -143,6 +180,114 @@ class Graph(Generic[S, D]):
         barrier = Barrier[S](name, names, options)
         self._open().places.append(barrier)
         return barrier
+
+    def parallel(
+        self,
+        name: str,
+        branches: "Sequence[Place[S] | str]",
+        *,
+        merge: "Merge[S]" = "strict",
+        errors: Errors = "fail_fast",
+        limit: int | None = None,
+    ) -> Parallel[S]:
+        """Declare a place that runs branches side by side and goes on when all have ended.
+
+        A branch begins at a node (or barrier, or another such place) with the state as it is, follows the edges
+        from there, and ends where nothing leads on. What the branches recorded is folded in the order in which
+        they stand here, never in the order in which they ended.
+
+        Args:
+            name: how the place is stored and shown; also the first part of its branches' paths.
+            branches: where each branch begins.
+            merge: `"strict"` fails with `MergeConflict` when two branches changed the same field that is not
+                `Annotated[..., terzetto.replayed]` or reduced; `"replay"` applies whatever they recorded; a
+                function gets the state before and the branches' states, and returns the mutations to record.
+            errors: `"fail_fast"` cancels the other branches when one fails, and drops what they committed;
+                `"collect"` lets them end, folds those that succeeded, and fails with `BranchesFailed`.
+            limit: branches whose nodes are live at once; one that waits for branches of its own is not.
+        """
+        options = ForkOptions[S](merge, errors, limit)
+        place = Parallel[S](name, [self._claim(branch)[0] for branch in branches], options)
+        self._open().places.append(place)
+        return place
+
+    @overload
+    def map(
+        self,
+        name: str,
+        body: ItemNode[S, T, D],
+        *,
+        over: Callable[[S], Sequence[T]],
+        merge: "Merge[S]" = ...,
+        errors: Errors = ...,
+        limit: int | None = ...,
+    ) -> Map[S, T]: ...
+    @overload
+    def map(
+        self,
+        name: str,
+        body: "Place[S] | str",
+        *,
+        over: Callable[[S], Sequence[T]],
+        item: type[T],
+        merge: "Merge[S]" = ...,
+        errors: Errors = ...,
+        limit: int | None = ...,
+    ) -> Map[S, T]: ...
+    def map(
+        self,
+        name: str,
+        body: "Place[S] | str",
+        *,
+        over: Callable[[S], Sequence[Any]],
+        item: Any = None,
+        merge: "Merge[S]" = "strict",
+        errors: Errors = "fail_fast",
+        limit: int | None = None,
+    ) -> Map[S, Any]:
+        """Declare a place that runs the same branch once for each of some items, as many as there are.
+
+        The items are stored when the place is entered; each branch sees its own as `ctx.item`.
+
+        Args:
+            name: how the place is stored and shown; its branches are `name/0`, `name/1` and so on.
+            body: where each branch begins.
+            over: the items, made from the state.
+            item: their type; by default what the body's `terzetto.ItemContext[State, Item]` says.
+            merge: as for `parallel`; with many items `"replay"` costs least.
+            errors: as for `parallel`.
+            limit: branches that live at once; the others begin when these have ended.
+        """
+        node = as_node(body) if isinstance(body, Place) else None
+        kind = item or (None if node is None else node.asks.item)
+        place = Map[S, Any](name, self._claim(body)[0], over, kind, ForkOptions[S](merge, errors, limit))
+        self._open().places.append(place)
+        return place
+
+    def subgraph(
+        self,
+        name: str,
+        graph: "Graph[T, Any]",
+        *,
+        get: Callable[[S], T] | None = None,
+        put: Callable[[S, T], None] | None = None,
+        deps: Callable[[D], Any] | None = None,
+    ) -> Subgraph[S]:
+        """Declare a place that runs another graph, with a state, limits and paths of its own.
+
+        Its failure leaves this graph's state as it was; its success is one commit here. Barriers, streams,
+        cancellation and recovery work inside as they do outside.
+
+        Args:
+            name: how the place is stored and shown; also the first part of the inner paths.
+            graph: the inner graph.
+            get: the inner state, made from the outer one; may be left out where both have one type.
+            put: what the inner state at its end does to the outer one; by default it takes its fields.
+            deps: what the inner nodes get as `ctx.deps`, made from what the outer ones get; by default the same.
+        """
+        place = Subgraph[S](name, Lens(graph, get, put, deps))
+        self._open().places.append(place)
+        return place
 
     def start(self, place: "Place[S] | str", /) -> None:
         """Declare where runs begin; a graph has exactly one start."""
@@ -207,9 +352,25 @@ class Graph(Generic[S, D]):
 
         return dot(self)
 
+    def svg(self, shown: "Mapping[str, Shown] | None" = None, title: str = "") -> str:
+        """The graph as a picture in SVG, with what has happened at each place of it, if that is said."""
+        from .picture import svg
+
+        return svg(self, shown, title)
+
+    def html(self, shown: "Mapping[str, Shown] | None" = None, title: str = "") -> str:
+        """The same picture as a page of its own, which needs no network."""
+        from .picture import html
+
+        return html(self, shown, title)
+
     @cached_property
     def _blueprint(self) -> Blueprint[S]:
-        mistakes = find_mistakes(self)
+        self.building = True
+        try:
+            mistakes = find_mistakes(self)
+        finally:
+            self.building = False
         if mistakes:
             raise GraphError(self.name, mistakes)
         self._built = True
@@ -221,7 +382,9 @@ class Graph(Generic[S, D]):
         return self
 
     def _add_node(self, fn: Callable[..., Awaitable[None]], name: str, options: NodeOptions[S, D]) -> Node[S, D]:
-        node = Node[S, D](fn, name or getattr(fn, "__name__", ""), options, leaf=_wants_leaf(fn))
+        asks = _asks_for(fn)
+        kind = ItemNode[S, Any, D] if asks.context is ItemContext else Node[S, D]
+        node = kind(fn, name or getattr(fn, "__name__", ""), options, asks)
         self._open().places.append(node)
         return node
 
@@ -233,13 +396,35 @@ class Graph(Generic[S, D]):
         return key_of(source)
 
 
-def _wants_leaf(fn: Callable[..., object]) -> bool:
+def _listed(state: type[S], mutations: tuple[type[Mutation[S]], ...]) -> tuple[type[Mutation[S]], ...]:
+    """The mutations of a graph; those that a keyed state makes for itself need not be named."""
+    if not (isinstance(state, type) and issubclass(state, KeyedState)):
+        return mutations
+    own = cast("tuple[type[Mutation[S]], ...]", (state.Put, state.Reset))
+    return (*mutations, *(cls for cls in own if cls not in mutations))
+
+
+def _asks_for(fn: Callable[..., object]) -> Asks:
     try:
         parameters = list(inspect.signature(fn).parameters)
         hint = typing.get_type_hints(fn).get(parameters[0])
     except Exception:  # noqa: BLE001 - an annotation that cannot be resolved here asks for nothing special
-        return False
-    return (get_origin(hint) or hint) is LeafContext
+        return Asks(NodeContext)
+    context = get_origin(hint) or hint
+    if context is ItemContext:
+        return Asks(ItemContext, (*get_args(hint), None, None)[1])
+    return Asks(LeafContext if context is LeafContext else NodeContext)
+
+
+class Declare(Protocol[S, D]):
+    """What `@graph.node(...)` gives: a decorator."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # as for `Graph.node`
+        self, fn: Callable[[NodeContext[S, D]], Awaitable[None]], /
+    ) -> Node[S, D]: ...
+    @overload
+    def __call__(self, fn: Callable[[ItemContext[S, T, D]], Awaitable[None]], /) -> ItemNode[S, T, D]: ...
 
 
 @frozen

@@ -1,6 +1,7 @@
 """Identities: of runs, barriers, events and effects."""
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -35,6 +36,13 @@ def check_metadata(metadata: Mapping[str, object]) -> None:
         if type(value) not in (str, int, float, bool):
             raise InvalidRequest(f"metadata {key}: {value!r:.80} is neither a text nor a number nor a bool")
         pack_plain(value, f"metadata {key}")
+
+
+def check_seconds(seconds: float | None, what: str) -> float | None:
+    """Return the number of seconds, or raise `InvalidRequest` for one that is no time to wait."""
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise InvalidRequest(f"{what}: {seconds!r} is not a number of seconds above 0")
+    return seconds
 
 
 def event_id(epoch: int, counter: int) -> int:

@@ -28,12 +28,25 @@ class NodeFinished(Struct, frozen=True, gc=False):
     pause: bool = False
 
 
+class Again(Struct, frozen=True):
+    """That an error may be followed by another attempt, and what the delay depends on."""
+
+    chance: float
+    """A random number, from 0 and below 1."""
+    asked: float | None = None
+    """Seconds that a server asked for."""
+
+
 class NodeFailed(Struct, frozen=True):
-    """A node's body has raised."""
+    """A node's body has raised, or took too long."""
 
     visit: int
     failure: Failure
     at: float
+    again: Again | None = None
+    """Where the node's policy wants another attempt after such an error."""
+    unknown: bool = False
+    """Whether it was cut off, so that an effect of it may have happened or not."""
 
 
 class NodeCancelled(Struct, frozen=True):
@@ -78,6 +91,19 @@ class TimerFired(Struct, frozen=True):
     barrier: str
     at: float
     slot: bool = True
+
+
+class RetryDue(Struct, frozen=True):
+    """The rest between two attempts of a visit is over."""
+
+    visit: int
+    at: float
+
+
+class DeadlinePassed(Struct, frozen=True):
+    """The time that the run had is over."""
+
+    at: float
 
 
 class CancelRequested(Struct, frozen=True):
@@ -136,6 +162,8 @@ Input: TypeAlias = (
     | Emitted
     | Decided
     | TimerFired
+    | RetryDue
+    | DeadlinePassed
     | CancelRequested
     | ResumeRequested
     | Halted

@@ -105,6 +105,7 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
                 return turn
         seq = self.fold.image.seq
         self.HEARS[type(msg)](self, msg)
+        self.work_off(msg.at)
         if self.fold.header.auto_approve and self.fold.image.seq != seq:
             self._auto_approve(msg.at)
         return self.turn(msg.at)
@@ -127,7 +128,7 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
             self._end_failed(msg.at, Failure(FailureCode.RECOVERY_EXHAUSTED, text))
             return
         self.commit(Kind.CLAIM, msg.at, _R.RUNNING)
-        self._resume_frontier(msg.at)
+        self._resume_frontier()
 
     def _on_store_gave_up(self, msg: StoreGaveUp) -> None:
         if self.status in TERMINAL:
@@ -140,14 +141,15 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
         else:
             self._end_failed(msg.at, Failure(FailureCode.STORE_REJECTED, msg.reason))
 
-    def _resume_frontier(self, at: float) -> None:
-        for entry in list(self.fold.image.frontier.values()):
-            if self.status is not _R.RUNNING:
-                return
-            if entry.status is _V.PENDING:
-                self._enter(entry, at, ahead=False)
-            elif entry.status is _V.RUNNING:  # an intent without a commit: the process died in the body
-                self._recover_effect(entry, at)
+    def _resume_frontier(self) -> None:
+        """Finish what a branch's last commit led to before the process died, and let every pending visit go on."""
+        for path, opened in self.fold.image.forks.items():
+            if opened.ended == opened.count:
+                self.plan("join", [path])
+            else:
+                self.plan("ended", [branch.path for branch in self.fold.branches_of(path) if branch.failure])
+        waiting = [entry.visit for entry in self.fold.image.frontier.values() if entry.visit not in self.fold.owners]
+        self.plan("resume", waiting)
 
     # -- the store's answers ---------------------------------------------------------------------------------
 

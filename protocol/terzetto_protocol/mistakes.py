@@ -4,15 +4,15 @@ import inspect
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
-
+from .branch_mistakes import branch_mistakes
 from .decisions import Fail, Reject
+from .declared import Declared, function_mistakes, unknown_place
 from .fields import field_defaults, field_types, has_fields, is_frozen, transient_fields
 from .forms import Form
+from .keyed import KeyedState, key_mistakes
 from .places import EFFECTS, Barrier, Edge, Node, Place, as_barrier, as_node
 from .state import projection
 
@@ -25,29 +25,14 @@ _NO_NAME: Final = "is not a name (1 to 64 letters, digits, _ and -, beginning wi
 _NO_FIELDS: Final = "is not an attrs class, a dataclass or a msgspec Struct"
 
 
-@frozen
-class _Declared:
-    """A graph with what every check looks up."""
-
-    graph: "Graph[Any, Any]"
-    places: dict[str, Place[Any]]
-    positions: dict[int, int]
-    """Where an edge stands among those that leave the same node or barrier."""
-
-
 def find_mistakes(graph: "Graph[Any, Any]") -> list[str]:
     """All mistakes, in the order in which a reader meets them; empty means that the graph can run."""
-    checks = _names, _types, _start, _nodes, _barriers, _edges, _rivals
-    seen: Counter[str] = Counter()
-    positions: dict[int, int] = {}
-    for edge in graph.edges:
-        positions[edge.index] = seen[edge.source]
-        seen[edge.source] += 1
-    declared = _Declared(graph, {place.name: place for place in graph.places}, positions)
+    checks = _names, _types, _start, _nodes, _barriers, branch_mistakes, _edges, _rivals
+    declared = Declared.of(graph)
     return [mistake for check in checks for mistake in check(declared)]
 
 
-def _names(declared: _Declared) -> Iterator[str]:
+def _names(declared: Declared) -> Iterator[str]:
     graph = declared.graph
     if not _NAME.fullmatch(graph.name):
         yield f"name: {graph.name!r} {_NO_NAME}"
@@ -64,7 +49,7 @@ def _names(declared: _Declared) -> Iterator[str]:
         yield f"nodes.{name}: this node or barrier belongs to another graph"
 
 
-def _types(declared: _Declared) -> Iterator[str]:
+def _types(declared: Declared) -> Iterator[str]:
     graph = declared.graph
     yield from _state(graph.state)
     named = [(getattr(cls, "__name__", repr(cls)), cls) for cls in graph.mutations]
@@ -79,6 +64,8 @@ def _state(cls: Any) -> Iterator[str]:
     if not has_fields(cls):
         yield f"state: {getattr(cls, '__name__', repr(cls))} {_NO_FIELDS}"
         return
+    if issubclass(cls, KeyedState):
+        yield from key_mistakes(cls)
     try:
         left_out = transient_fields(cls)
     except Exception as error:  # noqa: BLE001 - annotations are user code and may raise anything
@@ -128,18 +115,18 @@ def _unstorable_fields(cls: type[Any], left_out: list[str]) -> Iterator[tuple[st
             yield f".{name}", str(error)
 
 
-def _start(declared: _Declared) -> Iterator[str]:
+def _start(declared: Declared) -> Iterator[str]:
     starts = declared.graph.starts
     if len(starts) != 1:
         yield f"start: a graph has exactly one start, this one has {len(starts)} (say graph.start(node))"
     for name in starts:
-        yield from _known(declared, name, "start")
+        yield from unknown_place(declared, name, "start")
 
 
-def _nodes(declared: _Declared) -> Iterator[str]:
+def _nodes(declared: Declared) -> Iterator[str]:
     for node in filter(None, map(as_node, declared.graph.places)):
         options, path = node.options, f"nodes.{node.name}"
-        yield from _function(node.fn, path, "its function", "one argument, the context", wants_async=True)
+        yield from function_mistakes(node.fn, path, "its function", "one argument, the context", wants_async=True)
         if options.effects not in EFFECTS:
             yield f"{path}.effects: {options.effects!r} is none of {', '.join(EFFECTS)}"
         elif options.has_side_effects and options.effects != "once":
@@ -147,30 +134,31 @@ def _nodes(declared: _Declared) -> Iterator[str]:
         if options.probe is not None:
             yield from _probe(node, path)
         yield from _limit(options.max_visits, path)
+        yield from _attempts(node, path)
+
+
+def _attempts(node: Node[Any, Any], path: str) -> Iterator[str]:
+    options = node.options
+    if options.retry is not None:
+        yield from options.retry.mistakes(f"{path}.retry")
+        if options.effects == "once":
+            yield f"{path}.retry: a once node is never run again by itself; leave the retry out, or say repeatable"
+    for name in ("run_timeout", "idle_timeout"):
+        seconds = getattr(options, name)
+        if seconds is not None and not 0 < seconds < math.inf:
+            yield f"{path}.{name}: {seconds} is not a number of seconds above 0"
 
 
 def _probe(node: Node[Any, Any], path: str) -> Iterator[str]:
     if node.options.effects != "once":
         yield f'{path}.probe: only a node with effects="once" is ever probed'
     assert node.options.probe is not None, "the caller looked"
-    yield from _function(node.options.probe, f"{path}.probe", "it", "one argument, the context", wants_async=True)
+    yield from function_mistakes(
+        node.options.probe, f"{path}.probe", "it", "one argument, the context", wants_async=True
+    )
 
 
-def _function(
-    fn: Callable[..., object], path: str, name: str, arguments: str, *, wants_async: bool = False
-) -> Iterator[str]:
-    if inspect.iscoroutinefunction(inspect.unwrap(fn)) is not wants_async:
-        yield f"{path}: {name} must {'be' if wants_async else 'not be'} `async def`"
-        return
-    try:
-        inspect.signature(fn).bind(None)
-    except TypeError:
-        yield f"{path}: {name} must take {arguments}"
-    except ValueError:
-        return  # built-ins may have no signature to look at
-
-
-def _barriers(declared: _Declared) -> Iterator[str]:
+def _barriers(declared: Declared) -> Iterator[str]:
     for barrier in filter(None, map(as_barrier, declared.graph.places)):
         path = f"barriers.{barrier.name}"
         if not barrier.exits:
@@ -194,15 +182,15 @@ def _timeout(barrier: Barrier[Any], path: str) -> Iterator[str]:
         yield f"{path}.on_timeout: it has no exit {decision.exit!r} (it has {declared})"
 
 
-def _edges(declared: _Declared) -> Iterator[str]:
+def _edges(declared: Declared) -> Iterator[str]:
     for edge in declared.graph.edges:
         path = f"nodes.{edge.source}.edges[{declared.positions[edge.index]}]"
-        yield from _known(declared, edge.source, f"{path}.source")
-        yield from _known(declared, edge.target, f"{path}.target")
+        yield from unknown_place(declared, edge.source, f"{path}.source")
+        yield from unknown_place(declared, edge.target, f"{path}.target")
         yield from _leaving(declared.places.get(edge.source), edge, path)
         yield from _limit(edge.max_visits, path)
         if edge.when is not None:
-            yield from _function(edge.when, f"{path}.when", "the predicate", "one argument, the state")
+            yield from function_mistakes(edge.when, f"{path}.when", "the predicate", "one argument, the state")
         if edge.fallback and (edge.when is not None or edge.on_error):
             yield f"{path}: a fallback edge has no `when` and no `on_error`: it is taken when nothing else is"
 
@@ -220,7 +208,7 @@ def _leaving(source: Place[Any] | None, edge: Edge[Any], path: str) -> Iterator[
         yield f"{path}: node {source.name!r} has no exits; only barriers do"
 
 
-def _rivals(declared: _Declared) -> Iterator[str]:
+def _rivals(declared: Declared) -> Iterator[str]:
     kinds = Counter((edge.origin, _kind(edge)) for edge in declared.graph.edges)
     for (origin, kind), count in kinds.items():
         if kind and count > 1:
@@ -240,11 +228,3 @@ def _kind(edge: Edge[Any]) -> str:
 def _limit(max_visits: int | None, path: str) -> Iterator[str]:
     if max_visits is not None and max_visits < 1:
         yield f"{path}.max_visits: {max_visits} would never let it be visited"
-
-
-def _known(declared: _Declared, name: str, path: str) -> Iterator[str]:
-    if name not in declared.places:
-        close = get_close_matches(name, declared.places, n=1)
-        known = ", ".join(list(declared.places)[:10]) or "none"
-        hint = f" (did you mean {close[0]!r}?)" if close else f" (there are {known})"
-        yield f"{path}: no node {name!r}{hint}"

@@ -32,6 +32,19 @@ def due_barriers(machine: RunMachine[Any], now: float) -> list[str]:
     ]
 
 
+def due_retries(machine: RunMachine[Any], now: float) -> list[int]:
+    """Visits whose next attempt is due, in their order."""
+    entries = machine.fold.image.frontier.values()
+    return [e.visit for e in entries if e.due is not None and e.due <= now and machine.is_resting(e)]
+
+
+def next_moment(machine: RunMachine[Any]) -> float | None:
+    """When something happens by itself in a run that is carried, as UNIX time; its own deadline left out."""
+    entries = machine.fold.image.frontier.values()
+    moments = (e.next_moment for e in entries if e.opening is not None or machine.is_resting(e))
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
 def already_resolved(row: BarrierRow) -> AlreadyResolved | None:
     """What the second decider of a barrier hears; None while it is open."""
     if row.status is BarrierStatus.OPEN:

@@ -10,9 +10,11 @@ from .decisions import Decision, Exiting, Fail, Reject
 from .state import Mutation
 
 if TYPE_CHECKING:
-    from .context import NodeContext
+    from .context import LeafContext, NodeContext
+    from .retry import RetryPolicy
 
 S = TypeVar("S")
+T = TypeVar("T")
 D = TypeVar("D", default=None)
 
 Effects: TypeAlias = Literal["pure", "repeatable", "once"]
@@ -36,16 +38,29 @@ class Place(Generic[S]):
 class Node(Place[S], Generic[S, D]):
     """A step: the decorated function, still callable, and what was declared about it."""
 
-    def __init__(self, fn: "NodeFunction[S, D]", name: str, options: "NodeOptions[S, D]", *, leaf: bool) -> None:
+    def __init__(self, fn: "NodeFunction[S, D]", name: str, options: "NodeOptions[S, D]", asks: "Asks") -> None:
         super().__init__(name)
         self.fn: Final = fn
         self.options: Final = options
-        self.leaf: Final = leaf
+        self.asks: Final = asks
         self.__doc__ = fn.__doc__
 
     def __call__(self, ctx: "NodeContext[S, D]", /) -> Awaitable[None]:
         """Run the body alone: `await node(terzetto.testing.context(state))` is a unit test."""
         return self.fn(ctx)
+
+
+class ItemNode(Node[S, D], Generic[S, T, D]):
+    """A step that works on one item of a map."""
+
+
+@frozen
+class Asks:
+    """Which context a node's function wants, as its annotation says."""
+
+    context: "type[LeafContext[Any, Any]]"
+    item: Any = None
+    """Type of the item that it works on, if it says one."""
 
 
 @frozen
@@ -58,6 +73,16 @@ class NodeOptions(Generic[S, D]):
     token_cost: float = 0.0
     has_side_effects: bool = False
     """As it was said; `effects` is what it came to."""
+    retry: "RetryPolicy | None" = None
+    run_timeout: float | None = None
+    """Seconds that one attempt may take."""
+    idle_timeout: float | None = None
+    """Seconds that it may take between two signs of life."""
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether an attempt may take too long."""
+        return self.run_timeout is not None or self.idle_timeout is not None
 
 
 class Exit(Generic[S]):

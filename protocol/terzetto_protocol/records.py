@@ -28,6 +28,11 @@ class Kind(StrEnum):
     CANCEL = "cancel"
     INTERRUPT = "interrupt"
     END = "end"
+    FORK = "fork"
+    JOIN = "join"
+    SKIP = "skip"
+    PAUSE = "pause"
+    RETRY = "retry"
     __hash__ = str.__hash__
 
 
@@ -40,6 +45,8 @@ class Failure(Struct, frozen=True, tag="failure"):
     """The leaves of an exception group, or the one error, each as `Type: message`."""
     trace: tuple[str, ...] = ()
     """Innermost frames as `file:line in function`, last call last; no source, no values."""
+    final: bool = False
+    """Whether no `on_error` edge may lead on from it: the run was declared or applied wrongly."""
 
 
 class Resolution(Struct, frozen=True, tag="resolution"):
@@ -61,7 +68,40 @@ class Note(Struct, frozen=True, tag="note"):
     command_id: str = ""
 
 
-Detail: TypeAlias = Failure | Resolution | Note
+class Attempt(Struct, frozen=True, tag="attempt"):
+    """An attempt that failed and is followed by another."""
+
+    failure: Failure
+    due: float
+    """UNIX time of the next, seconds."""
+
+
+class Forked(Struct, frozen=True, tag="forked"):
+    """What a composite place opened."""
+
+    count: int
+    items: tuple[Raw, ...] = ()
+    """What a map goes over, encoded."""
+    state: bytes = b""
+    """A subgraph's state to begin with, encoded."""
+
+
+class Joined(Struct, frozen=True, tag="joined"):
+    """How branches came together."""
+
+    folds: bool = False
+    """Whether what the branches recorded is applied, in order of declaration, before the record's own mutations."""
+    dropped: tuple[int, ...] = ()
+    """Numbers of the branches that are left out."""
+    discarded: tuple[str, ...] = ()
+    """Paths of the branches whose commits are dropped."""
+    unknown: tuple[str, ...] = ()
+    """Visits whose effect nobody knows, because a failing sibling ended them."""
+    failure: Failure | None = None
+    """Why the composite place failed, if it did."""
+
+
+Detail: TypeAlias = Failure | Resolution | Note | Attempt | Forked | Joined
 
 
 class Opening(Struct, frozen=True, array_like=True):
@@ -117,7 +157,12 @@ def failure_of(record: Record) -> Failure | None:
     """Why the run failed with this commit, or None for one that does not fail it."""
     if record.status is not RunStatus.FAILED:
         return None
-    made = record.detail.failure if isinstance(record.detail, Resolution) else record.detail
+    return failure_in(record)
+
+
+def failure_in(record: Record) -> Failure | None:
+    """Why what this commit is about failed, or None if it did not."""
+    made = record.detail.failure if isinstance(record.detail, Resolution | Joined) else record.detail
     return made if isinstance(made, Failure) else None
 
 
@@ -138,6 +183,10 @@ class RunHeader(Struct, frozen=True):
     auto_approve: bool = False
     metadata: dict[str, str | int | float | bool] = {}
     parent: str = ""
+    deadline: float | None = None
+    """Seconds that the run has, from its submit."""
+    deadline_parked: bool = False
+    """Whether the time counts that it waits for people or is paused."""
 
 
 class BarrierRow(Struct, frozen=True):

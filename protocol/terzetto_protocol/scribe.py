@@ -1,6 +1,6 @@
 """From a decided record to what a store is asked to write."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -41,6 +41,7 @@ def write_of(
     """
     body = encode_record(record)
     code, message = outcome_text(record)
+    moved = before is not record.status or expect != record.epoch or bool(rows)
     return Write(
         run_id=fold.header.run_id,
         expect=expect,
@@ -50,13 +51,13 @@ def write_of(
         status=record.status,
         event_id=record.event_id + len(events) - 1,
         body=body,
-        moved=before is not record.status or expect != record.epoch or bool(rows),
+        moved=moved,
         snapshot=None if state is None else fold.snapshot(state),
         barriers=rows,
         header=fold.header if before is None else None,
         code=code,
         message=message,
-        timer=fold.deadline,
+        timer=fold.deadline if moved else None,
         kind=record.kind,
     )
 
@@ -106,10 +107,7 @@ def closed_row(run_id: str, entry: Pending, at: float, made: Resolution | None) 
     )
 
 
-def dropped_rows(fold: Fold[Any], at: float, but: int) -> tuple[BarrierRow, ...]:
-    """Rows of every open barrier except the visit `but`, for a commit that ends the run."""
-    if not fold.waiting:
-        return ()
-    run_id = fold.header.run_id
-    open_ones = [entry for entry in fold.image.frontier.values() if entry.opening is not None and entry.visit != but]
+def dropped_rows(run_id: str, entries: Iterable[Pending], at: float, but: int = 0) -> tuple[BarrierRow, ...]:
+    """Rows of the barriers that are open among these, except the visit `but`, for a commit that drops them."""
+    open_ones = [entry for entry in entries if entry.opening is not None and entry.visit != but]
     return tuple(closed_row(run_id, entry, at, None) for entry in open_ones)

@@ -1,8 +1,9 @@
 """The mechanics of a turn: making records, and letting out what waits for them. Which records: `machine`."""
 
-from collections.abc import Sequence
-from typing import Final, Generic, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
+from .blueprint import Blueprint
 from .decisions import Recorded
 from .events import NodeFinished, NodeStarted, told_by
 from .fold import Fold, Pending
@@ -10,14 +11,16 @@ from .ids import event_id
 from .inputs import NodeFinished as VisitEnded
 from .limits import RUN_AHEAD
 from .receipts import AlreadyResolved, Receipt
-from .records import BarrierRow, Detail, Kind, Record, Resolution, Step, Write
+from .records import BarrierRow, Detail, Failure, Joined, Kind, Record, Resolution, Step, Write
 from .scribe import RESTING, closed_row, dropped_rows, encode_record, opened_row, write_of
 from .state import Entry
 from .statuses import TERMINAL, RunStatus, VisitStatus, check_move
-from .turn import NOTHING, Effect, Finish, Reply, Start, Turn
+from .turn import NOTHING, Effect, Finish, Rearm, Reply, Start, Turn
 from .waits import Mode, Waits
 
 S = TypeVar("S")
+
+What: TypeAlias = Literal["enter", "resume", "ended", "join"]
 
 IDLE: Final = RESTING | {RunStatus.QUEUED, RunStatus.INTERRUPTED}
 """Statuses in which a run carries no node, so that its task may leave."""
@@ -32,16 +35,20 @@ class Stage(Generic[S]):
         "blueprint",
         "durable",
         "effects",
+        "expired",
+        "failing",
         "fenced",
         "fold",
         "halting",
         "live",
         "logged",
         "owned",
+        "parking",
         "promises",
         "resolved",
         "settled",
         "tells",
+        "todo",
         "told",
         "waits",
     )
@@ -58,9 +65,17 @@ class Stage(Generic[S]):
         self.told = fold.image.event_id
         """Id of the last event that was made, durable or not."""
         self.waits = Waits()
+        self.todo: list[tuple[What, int | str]] = []
+        """What the commits of this turn have led to: a visit or a path, and what is to be done about it."""
         self.owned = False
         """False until this machine's first commit, which therefore raises the epoch."""
         self.halting: str | None = None
+        self.expired: Failure | None = None
+        """Why the run fails as soon as nothing of it is live: its deadline has passed."""
+        self.parking = False
+        """Whether the run is to be PAUSED as soon as nothing of it is live."""
+        self.failing: list[str] = []
+        """Paths of the outermost forks whose branches are being ended because one of them failed."""
         self.fenced = ""
         self.announced = fold.image.seq
         """The last commit after which it was looked at whether the run rests."""
@@ -69,10 +84,28 @@ class Stage(Generic[S]):
         self.resolved: dict[str, AlreadyResolved] = {}
         """How barriers were resolved, for those who come second; who loads a run says what its store knows."""
 
+    def plan(self, what: What, keys: Iterable[int | str]) -> None:
+        """Have something done about these visits or paths later in this turn."""
+        self.todo.extend((what, key) for key in keys)
+
+    def blueprint_of(self, entry: Pending) -> Blueprint[Any]:
+        """The graph that a visit belongs to."""
+        return self.fold.frame(entry.path).blueprint
+
     @property
     def at_rest(self) -> bool:
         """Whether nothing is under way: the run needs no machine in memory until somebody speaks to it."""
         return self.status in IDLE and self.durable >= self.fold.image.seq and not self.waits.outbox
+
+    def is_resting(self, entry: Pending) -> bool:
+        """Whether a visit still rests between two attempts."""
+        waits = entry.status is VisitStatus.WAITING_RETRY and entry.visit not in self.live
+        return waits and not any(visit == entry.visit for _, visit, _ in self.waits.gate)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether no visit is to begin any more, because the run is to be interrupted or paused."""
+        return self.halting is not None or self.parking or self.expired is not None
 
     @property
     def run_id(self) -> str:
@@ -136,16 +169,21 @@ class Stage(Generic[S]):
             self.durable = record.seq
         for event in events:
             self.waits.post(record.seq, event)
+        if status is RunStatus.RUNNING and (kind is Kind.RETRY or any(step.opening is not None for step in steps)):
+            self.effects.append(Rearm())
 
     def _write(self, write: Write) -> None:
         self.effects.append(write)
 
     def _rows(self, record: Record, entry: Pending | None) -> tuple[BarrierRow, ...]:
         rows = tuple(opened_row(self.run_id, step, record.at) for step in record.steps if step.opening is not None)
-        if entry is not None and entry.opening is not None and isinstance(record.detail, Resolution):
-            rows += (closed_row(self.run_id, entry, record.at, record.detail),)
+        if entry is not None and entry.opening is not None and record.outcome is not None:
+            made = record.detail if isinstance(record.detail, Resolution) else None
+            rows += (closed_row(self.run_id, entry, record.at, made),)
         if record.status in TERMINAL:
-            rows += dropped_rows(self.fold, record.at, record.visit)
+            rows += dropped_rows(self.run_id, self.fold.image.frontier.values(), record.at, record.visit)
+        elif isinstance(record.detail, Joined):
+            rows += dropped_rows(self.run_id, self.fold.within(self.fold.fork_of(record.visit)[0]), record.at)
         return rows
 
     def next_event_id(self, epoch: int) -> int:
@@ -161,7 +199,8 @@ class Stage(Generic[S]):
     def hold(self, visit: int, *, ahead: bool) -> None:
         """Let a pending node begin: when its predecessor is durable, or (`ahead`, if it is pure) a window earlier."""
         image = self.fold.image
-        node = self.blueprint.node(image.frontier[visit].place)
+        entry = image.frontier[visit]
+        node = self.blueprint_of(entry).node(entry.place)
         pure = ahead and node is not None and node.options.effects == "pure"
         self.waits.hold(image.seq - RUN_AHEAD if pure else image.seq, visit)
 
@@ -200,11 +239,11 @@ class Stage(Generic[S]):
         None where there is anything else to consider.
         """
         gate, outbox = self.waits.gate, self.waits.outbox
-        if len(gate) != 1 or self.halting is not None or self.status is not RunStatus.RUNNING:
+        if len(gate) != 1 or self.is_leaving or self.status is not RunStatus.RUNNING:
             return None
         need, visit, mode = gate[0]
         entry = self.fold.image.frontier[visit]
-        node = self.blueprint.nodes.get(entry.place)
+        node = None if entry.path else self.blueprint.nodes.get(entry.place)
         if need > seq or mode != "start" or node is None or node.options.effects == "once":
             return None
         event = outbox[0][1] if len(outbox) == 1 and outbox[0][0] <= seq else None
@@ -214,7 +253,7 @@ class Stage(Generic[S]):
         gate.clear()
         self.live.add(visit)
         outbox.clear()
-        attempt = entry.attempt or 1
+        attempt = entry.attempt + 1
         return Turn(None, event, (self._started(entry, attempt, at),), Start(visit, entry.place, attempt, entry.path))
 
     def _finished(self, entry: Pending, left: tuple[int, str, int], msg: VisitEnded, number: int) -> NodeFinished:
@@ -269,13 +308,25 @@ class Stage(Generic[S]):
                 self.effects.extend(self.waits.ready(self.durable))
             if not self.waits.gate or self.status is not RunStatus.RUNNING:
                 return
-            opened = self.waits.open(self.durable, only_begun=self.halting is not None)
+            opened = self.waits.open(self.durable, only_begun=self.is_leaving, has_room=self.has_room)
             if opened is None:
                 return
             self._go(self.fold.image.frontier[opened[0]], opened[1], at)
 
+    def has_room(self, visit: int) -> bool:
+        """Whether one more visit of its fan-out may be live; always outside of one."""
+        path = self.fold.image.frontier[visit].path
+        if not path:
+            return True
+        fork = self.fold.branches[path].fork
+        limit, opened = self.fold.composite_of(fork).options.limit, self.fold.image.forks[fork]
+        if limit is None or opened.begun - opened.ended <= limit:
+            return True
+        frontier, branches = self.fold.image.frontier, self.fold.branches
+        return sum(1 for v in self.live if (p := frontier[v].path) and branches[p].fork == fork) < limit
+
     def _go(self, entry: Pending, mode: Mode, at: float) -> None:
-        node = self.blueprint.node(entry.place)
+        node = self.blueprint_of(entry).node(entry.place)
         if mode == "start" and node is not None and node.options.effects == "once":
             # D2: the intent is a write of its own, made only now that everything before it is durable.
             attempt = entry.attempt + 1
@@ -283,10 +334,11 @@ class Stage(Generic[S]):
             self.waits.hold(self.fold.image.seq, entry.visit, "body")
             return
         self.live.add(entry.visit)
-        attempt = entry.attempt or 1
+        attempt = entry.attempt if entry.status is VisitStatus.RUNNING else entry.attempt + 1
         if mode != "probe":
             self.waits.post(self.fold.image.seq, self._started(entry, attempt, at))
-        self.effects.append(Start(entry.visit, entry.place, attempt, entry.path, probe=mode == "probe"))
+        apart = bool(entry.path) and "/" in self.fold.branches[entry.path].fork
+        self.effects.append(Start(entry.visit, entry.place, attempt, entry.path, probe=mode == "probe", apart=apart))
 
     def _started(self, entry: Pending, attempt: int, at: float) -> NodeStarted:
         self.told += 1  # after its claim a run has told something in this epoch

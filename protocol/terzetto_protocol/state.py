@@ -6,7 +6,7 @@ the node still holds can change what it recorded. Without a log a mutation whose
 the way down is applied as it is.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
@@ -139,11 +139,15 @@ def _revive(of: type[S], values: dict[str, Any]) -> S:
 class Vocabulary(Generic[S]):
     """The mutations of a graph by their registered names."""
 
-    def __init__(self, mutations: Iterable[type[Mutation[S]]]) -> None:
+    def __init__(
+        self, mutations: Iterable[type[Mutation[S]]], others: "Mapping[str, Callable[[Raw], Mutation[S]]] | None" = None
+    ) -> None:
         self.types: dict[str, type[Mutation[S]]] = {cls.__name__: cls for cls in mutations}
         self._forms: dict[str, Form[Mutation[S]]] = {name: Form(cls) for name, cls in self.types.items()}
         self._names = {cls: name for name, cls in self.types.items()}
         checks = {cls: checker_of(cls) for cls in self._names}
+        self._others = others or {}
+        """What revives mutations that no node records, by their names."""
         self._bare: dict[type[Any], Checker] = {cls: check for cls, check in checks.items() if check is not None}
 
     def note(self, mutation: Mutation[S]) -> Recorded:
@@ -165,6 +169,8 @@ class Vocabulary(Generic[S]):
         if type(entry) is not Recorded:
             return cast("Mutation[S]", entry)
         form = self._forms.get(entry.name)
+        if form is None and entry.name in self._others:
+            return self._others[entry.name](entry.body)
         if form is None:
             raise Malformed(f"mutation {entry.name}", "the graph does not list it")
         return form.unpack(entry.body, f"mutation {entry.name}")

@@ -99,17 +99,19 @@ RUN_MOVES: Final[Mapping[RunStatus | None, frozenset[RunStatus]]] = {
 
 VISIT_MOVES: Final[Mapping[VisitStatus | None, frozenset[VisitStatus]]] = {
     None: frozenset({_V.PENDING}),
-    _V.PENDING: frozenset({_V.RUNNING, _V.AWAITING_INPUT, _V.SUCCEEDED, _V.FAILED, _V.CANCELLED, _V.SKIPPED}),
+    _V.PENDING: frozenset(
+        {_V.RUNNING, _V.AWAITING_INPUT, _V.WAITING_RETRY, _V.SUCCEEDED, _V.FAILED, _V.CANCELLED, _V.SKIPPED}
+    ),
     _V.RUNNING: frozenset({_V.SUCCEEDED, _V.FAILED, _V.CANCELLED, _V.UNKNOWN, _V.WAITING_RETRY, _V.RUNNING}),
     _V.AWAITING_INPUT: frozenset({_V.SUCCEEDED, _V.FAILED, _V.CANCELLED}),
-    _V.WAITING_RETRY: frozenset({_V.PENDING, _V.CANCELLED, _V.FAILED}),
+    _V.WAITING_RETRY: frozenset({_V.PENDING, _V.SUCCEEDED, _V.FAILED, _V.CANCELLED}),
     _V.UNKNOWN: frozenset({_V.SUCCEEDED, _V.PENDING, _V.FAILED, _V.CANCELLED}),
     _V.SUCCEEDED: frozenset(),
     _V.FAILED: frozenset(),
     _V.CANCELLED: frozenset(),
     _V.SKIPPED: frozenset(),
 }
-"""Visit: from -> to. RUNNING is durable only where an intent is; a probe or a retry makes it anew."""
+"""Visit: from -> to. RUNNING is durable only where an intent is, so that PENDING and WAITING_RETRY go where it goes."""
 
 BARRIER_MOVES: Final[Mapping[BarrierStatus | None, frozenset[BarrierStatus]]] = {
     None: frozenset({_B.OPEN}),

@@ -18,10 +18,19 @@ class Start(Struct, frozen=True, gc=False):
     attempt: int
     path: str = ""
     probe: bool = False
+    apart: bool = False
+    """Whether it must be possible to cancel it and leave others of the run alone."""
 
 
 class CancelNodes(Struct, frozen=True):
-    """Cancel every body that runs; each answers with its own input."""
+    """Cancel bodies that run; each answers with its own input."""
+
+    visits: tuple[int, ...] | None = None
+    """Which; None for all."""
+
+
+class Rearm(Struct, frozen=True):
+    """Something happens by itself at another time than before: whoever sleeps until then looks again."""
 
 
 class Reply(Struct, frozen=True):
@@ -41,7 +50,7 @@ class Finish(Struct, frozen=True):
     """Whether the refused write can never be stored, so that the run, read anew, has to fail."""
 
 
-Effect: TypeAlias = Write | Event | Start | CancelNodes | Reply | Finish
+Effect: TypeAlias = Write | Event | Start | CancelNodes | Rearm | Reply | Finish
 
 
 class Turn(Struct, frozen=True, gc=False):

@@ -1,27 +1,28 @@
 """What the end of a visit means: its commit, its failure, its cancellation, and what became of its effect."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
-import msgspec
-
-from .ahead import Ahead, Next
+from .ahead import Next
 from .blueprint import EasyWay
 from .chunks import chunk_of
-from .errors import MutationFailed, NotStorable, Refused, describe
+from .errors import MutationFailed, NotStorable, Refused
 from .fold import Pending
+from .forks import Forks
+from .frames import Frame, SharedBranch
 from .inputs import (
+    Again,
     Emitted,
     NodeCancelled,
     NodeFailed,
     NodeFinished,
     Probed,
+    RetryDue,
 )
 from .places import Node
-from .records import Failure, Kind, Opening
-from .routing import NoWay, Way, after_failure, after_success
-from .scribe import RESTING
-from .state import Entry
+from .records import Attempt, Kind
+from .retry import RetryPolicy
+from .routing import NoWay, Way, after_success
 from .statuses import FailureCode, RunStatus, VisitStatus
 from .turn import Turn
 
@@ -41,7 +42,7 @@ def _choose(ways: tuple[EasyWay[S], ...], state: S) -> Node[S, Any] | None:
     return None
 
 
-class Visits(Ahead[S], Generic[S]):
+class Visits(Forks[S], Generic[S]):
     """The part of a run's machine that nodes speak to."""
 
     __slots__ = ()
@@ -60,7 +61,7 @@ class Visits(Ahead[S], Generic[S]):
             and len(image.frontier) == 1
             and image.visits < self.fold.header.max_steps
             and not msg.pause
-            and self.halting is None
+            and not self.is_leaving
             and not self.fenced
         )
 
@@ -76,7 +77,7 @@ class Visits(Ahead[S], Generic[S]):
             fold.drop(msg.batch)
             return None
         try:
-            state = self._checkpoint(msg.batch, _R.RUNNING)
+            state = self._checkpoint(fold, msg.batch, _R.RUNNING)
         except NotStorable:
             fold.drop(msg.batch)
             return None
@@ -96,33 +97,45 @@ class Visits(Ahead[S], Generic[S]):
 
     def _on_finished(self, msg: NodeFinished) -> None:
         entry = self._leave(msg.visit)
-        if self.status is not _R.RUNNING:
-            self.fold.cleanse()
-            self._unwound(msg.at)  # D6: nothing commits after an acknowledged cancel
-            return
+        frame = self.fold.frame(entry.path)
+        if self.status is not _R.RUNNING or self._is_moot(entry):
+            frame.cleanse()
+            return  # D6: nothing commits after an acknowledged cancel
         try:
-            self.fold.apply(msg.batch)
+            way = self._take(frame, entry, msg)
         except MutationFailed as error:
-            self._fail_visit(entry, self._failure(entry, error), msg.at, final=True)
+            self._fail_visit(entry, self._failure(entry, error), msg.at)
             return
-        way = self._ways(entry, msg)
         ahead = self._next(entry, way, msg.at, pause=msg.pause)
         try:
-            state = self._checkpoint(msg.batch, ahead.status)
+            state = self._checkpoint(frame, msg.batch, ahead.status)
         except NotStorable as error:
-            self.fold.drop(msg.batch)
+            frame.drop(msg.batch)
             self._fail_visit(entry, self._failure(entry, error), msg.at)
             return
         self._commit_visit(entry, ahead, msg, state)
 
-    def _ways(self, entry: Pending, msg: NodeFinished) -> Way[S] | NoWay | str:
+    def _take(self, frame: Frame[Any], entry: Pending, msg: NodeFinished) -> Way[Any] | NoWay | str:
+        """Apply a batch and say where the visit leads; raises `MutationFailed`."""
+        blueprint = frame.blueprint
+        if isinstance(frame, SharedBranch) and self._is_last(frame, entry, msg):
+            frame.note(msg.batch)
+            return Way(None)
+        frame.apply(msg.batch)
         if msg.next is None:
-            return after_success(self.blueprint, entry.place, "", self.fold.state, self.fold.image.edges)
-        if msg.next and msg.next not in self.blueprint.places:
+            return after_success(blueprint, entry.place, "", frame.view(), frame.counts.edges)
+        if msg.next and msg.next not in blueprint.places:
             return NoWay(FailureCode.UNROUTED, f"goto: the graph has no node {msg.next!r}")
         return msg.next or Way(None)
 
+    def _is_last(self, frame: SharedBranch[Any], entry: Pending, msg: NodeFinished) -> bool:
+        """Whether nobody will look at the branch's state after this visit: then it need not be made."""
+        if self.fold.composite_of(frame.fork).options.merge != "replay":
+            return False
+        return msg.next == "" or (msg.next is None and frame.blueprint.routes_from(entry.place).empty)
+
     def _commit_visit(self, entry: Pending, ahead: Next, msg: NodeFinished, state: bytes | None) -> None:
+        self.parking = self.parking or (msg.pause and ahead.status is not _R.PAUSED)
         self.commit(
             Kind.VISIT,
             msg.at,
@@ -135,74 +148,60 @@ class Visits(Ahead[S], Generic[S]):
             detail=ahead.failure,
             state=state,
         )
-        self._go_on(ahead, msg.at)
+        self._go_on(entry.path, ahead)
 
     def _on_failed(self, msg: NodeFailed) -> None:
         entry = self._leave(msg.visit)
-        self.fold.cleanse()
-        if self.status is _R.RUNNING:
+        self.fold.frame(entry.path).cleanse()
+        if self.status is not _R.RUNNING or self._is_moot(entry):
+            return
+        node = self.blueprint_of(entry).node(entry.place)
+        policy = None if node is None else node.options.retry
+        if msg.unknown and entry.status is _V.RUNNING:
+            self._recover_effect(entry, msg.at)
+        elif msg.again is None or policy is None or not self._try_again(entry, policy, msg.again, msg):
             self._fail_visit(entry, msg.failure, msg.at)
-        else:
-            self._unwound(msg.at)
 
-    def _fail_visit(self, entry: Pending, failure: Failure, at: float, *, final: bool = False) -> None:
-        """Commit a failed visit; an `on_error` edge leads on, unless the failure is `final`."""
-        image = self.fold.image
-        way: Way[S] | NoWay = Way(None)
-        if not final:
-            way = after_failure(self.blueprint, entry.place, self.fold.state, image.edges)
-            if isinstance(way, NoWay):
-                failure = msgspec.structs.replace(failure, message=f"{failure.message}; then {way.message}")
-        leads_on = isinstance(way, Way) and way.edge is not None
-        ahead = self._next(entry, way, at) if leads_on else Next(_R.FAILED, (), failure)
-        detail = ahead.failure or failure
+    def _try_again(self, entry: Pending, policy: RetryPolicy, again: Again, msg: NodeFailed) -> bool:
+        """Commit a failed attempt that another follows; False when this was the last."""
+        attempt = entry.attempt + 1
+        delay = policy.delay(attempt, again.chance, again.asked)
+        if delay is None:
+            return False
+        detail = Attempt(msg.failure, msg.at + delay)
         self.commit(
-            Kind.VISIT,
-            at,
-            ahead.status,
-            entry=entry,
-            outcome=_V.FAILED,
-            attempt=entry.attempt,
-            steps=ahead.steps,
-            detail=detail,
+            Kind.RETRY, msg.at, _R.RUNNING, entry=entry, outcome=_V.WAITING_RETRY, attempt=attempt, detail=detail
         )
-        self._go_on(ahead, at)
+        return True
+
+    def _on_retry_due(self, msg: RetryDue) -> None:
+        entry = self.fold.image.frontier.get(msg.visit)
+        if entry is None or not self.is_resting(entry) or entry.due is None or entry.due > msg.at:
+            raise Refused(self.run_id, f"visit {msg.visit} has no attempt that is due")
+        self.waits.hold(self.fold.image.seq, msg.visit)
 
     def _on_node_cancelled(self, msg: NodeCancelled) -> None:
-        self._leave(msg.visit)
-        self.fold.cleanse()
-        if self.status is _R.RUNNING and self.halting is None:
+        entry = self._leave(msg.visit)
+        self.fold.frame(entry.path).cleanse()
+        if self.status is _R.RUNNING and self.halting is None and not self._is_moot(entry):
             self.halting = "its scope was cancelled"
-        self._unwound(msg.at)
-
-    def _recover_effect(self, entry: Pending, at: float) -> None:
-        node = self.blueprint.node(entry.place)
-        if node is not None and node.options.probe is not None:
-            self.waits.hold(self.fold.image.seq, entry.visit, "probe")
-        else:
-            self._ask_what_became(entry, at)
-
-    def _ask_what_became(self, entry: Pending, at: float) -> None:
-        self._open(Kind.UNKNOWN, entry, Opening(reconcile=True, at=at), at)
 
     def _on_probed(self, msg: Probed) -> None:
         asked = self.fold.image.frontier.get(msg.visit)
         if asked is not None and asked.status is not _V.RUNNING:
             raise Refused(self.run_id, f"visit {msg.visit} has no intent to ask about")
         entry = self._leave(msg.visit)
-        if self.status is not _R.RUNNING:
-            self.fold.cleanse()
-            self._unwound(msg.at)
-        elif msg.happened:
+        if msg.happened and self.status is _R.RUNNING:
             self.live.add(msg.visit)
             self._on_finished(NodeFinished(msg.visit, msg.batch, msg.at))
-        elif msg.happened is None:
-            self.fold.cleanse()
+            return
+        self.fold.frame(entry.path).cleanse()
+        if self.status is not _R.RUNNING or self._is_moot(entry):
+            return
+        if msg.happened is None:
             self._ask_what_became(entry, msg.at)
         else:
-            self.fold.cleanse()
             self.waits.hold(self.fold.image.seq, msg.visit)
-            self._unwound(msg.at)
 
     def _on_emitted(self, msg: Emitted) -> None:
         entry = self.fold.image.frontier.get(msg.visit)
@@ -213,24 +212,11 @@ class Visits(Ahead[S], Generic[S]):
         chunk = chunk_of(msg.emission, self.told, run_id=self.run_id, at=msg.at, node=node, visit=msg.visit)
         self.waits.post(self.fold.image.seq, chunk)
 
-    def _checkpoint(self, batch: Sequence[Entry], status: RunStatus) -> bytes | None:
-        """The encoded state, if the coming commit is to carry a snapshot; raises `NotStorable`."""
-        if not self.logged:
-            self.fold.forget()
-            return None
-        weight = 0
-        for entry in batch:
-            weight += len(entry.body)  # type: ignore[union-attr]  # with a log every entry is encoded
-        due = self.fold.snapshot_due(weight)
-        return self.blueprint.state.pack(self.fold.state) if due or status in RESTING else None
-
-    def _failure(self, entry: Pending, error: Exception) -> Failure:
-        return Failure(FailureCode.NODE_ERROR, f"node {entry.place!r}: {describe(error)}", (describe(error),))
-
     HEARS: ClassVar[Mapping[type, Callable[..., None]]] = {
         NodeFinished: _on_finished,
         NodeFailed: _on_failed,
         NodeCancelled: _on_node_cancelled,
         Probed: _on_probed,
         Emitted: _on_emitted,
+        RetryDue: _on_retry_due,
     }

@@ -1,5 +1,6 @@
 """What waits for the log: effects that may be seen, and visits that may start, once a seq is durable."""
 
+from collections.abc import Callable, Container
 from typing import Final, Literal, TypeAlias
 
 from .events import CustomChunk, TextChunk, ThinkingChunk, ToolChunk
@@ -56,17 +57,23 @@ class Waits:
         """Let a visit go when `need` is durable."""
         self.gate.append((need, visit, mode))
 
-    def open(self, durable: int, *, only_begun: bool) -> tuple[int, Mode] | None:
+    def open(
+        self, durable: int, *, only_begun: bool, has_room: Callable[[int], bool] = lambda _: True
+    ) -> tuple[int, Mode] | None:
         """Take out the next visit that may go, if there is one; `only_begun` leaves those without an intent waiting."""
         for position, (need, visit, mode) in enumerate(self.gate):
-            if need <= durable and (mode == "body" or not only_begun):
+            if need <= durable and (mode == "body" or (not only_begun and has_room(visit))):
                 del self.gate[position]
                 return visit, mode
         return None
 
-    def begun(self) -> int | None:
-        """A visit whose intent is written and whose body has not started yet, if there is one."""
-        return next((visit for _, visit, mode in self.gate if mode == "body"), None)
+    def forget(self, visits: Container[int]) -> None:
+        """Let none of these visits go."""
+        self.gate = [waiting for waiting in self.gate if waiting[1] not in visits]
+
+    def begun(self) -> list[int]:
+        """Visits whose intent is written and whose body has not started yet."""
+        return [visit for _, visit, mode in self.gate if mode == "body"]
 
     def clear(self) -> None:
         """Forget both: nobody may see any of it."""

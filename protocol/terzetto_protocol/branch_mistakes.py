@@ -1,0 +1,73 @@
+"""What is wrong with places that open branches: parallel ones, maps and subgraphs."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any, get_args
+
+from .composites import Composite, Errors, Map, Parallel, Subgraph, as_composite, as_map
+from .declared import Declared, function_mistakes, unknown_place
+from .errors import GraphError
+from .forms import Form
+
+
+def branch_mistakes(declared: Declared) -> Iterator[str]:
+    """What is wrong with the places that open branches."""
+    for place in filter(None, map(as_composite, declared.graph.places)):
+        path = f"branches.{place.name}"
+        yield from _branches(declared, place, path)
+        limit, errors, merge = place.options.limit, place.options.errors, place.options.merge
+        if limit is not None and limit < 1:
+            yield f"{path}.limit: {limit} would never let a branch begin"
+        if errors not in get_args(Errors):
+            yield f"{path}.errors: {errors!r} is none of {', '.join(get_args(Errors))}"
+        if callable(merge):
+            yield from function_mistakes(
+                merge, f"{path}.merge", "it", "two arguments, the state before and the states after", 2
+            )
+        elif merge not in ("strict", "replay"):
+            yield f"{path}.merge: {merge!r} is none of strict, replay, and no function"
+
+
+def _branches(declared: Declared, place: Composite[Any], path: str) -> Iterator[str]:
+    for name in place.leads_to:
+        yield from unknown_place(declared, name, path)
+    if isinstance(place, Parallel):
+        if not place.branches:
+            yield f"{path}: it has no branch"
+        for name, count in Counter(place.branches).items():
+            if count > 1:
+                yield f"{path}: branch {name!r} is given {count} times; each needs a place of its own"
+    elif isinstance(place, Subgraph):
+        yield from _subgraph(declared, place, path)
+    elif (found := as_map(place)) is not None:
+        yield from _map(found, path)
+
+
+def _map(place: Map[Any, Any], path: str) -> Iterator[str]:
+    yield from function_mistakes(place.over, f"{path}.over", "it", "one argument, the state")
+    if place.item is None:
+        yield f"{path}.item: nobody says what an item is: write ItemContext[State, Item] in its body, or item="
+        return
+    try:
+        Form(place.item)
+    except Exception as error:  # noqa: BLE001 - annotations are user code and may raise anything
+        yield f"{path}.item: {error}"
+
+
+def _subgraph(declared: Declared, place: Subgraph[Any], path: str) -> Iterator[str]:
+    lens, outer = place.lens, declared.graph.state
+    if lens.graph is declared.graph or lens.graph.building:
+        yield f"{path}: it contains itself"
+        return
+    try:
+        lens.graph.build()
+    except GraphError as error:
+        yield from (f"{path}.{mistake}" for mistake in error.mistakes)
+    for word, given in (("get", lens.get), ("put", lens.put)):
+        if given is None and lens.graph.state is not outer:
+            names = getattr(lens.graph.state, "__name__", "?"), getattr(outer, "__name__", "?")
+            yield f"{path}.{word}: the inner state is a {names[0]} and the outer one a {names[1]}: say {word}="
+    if lens.get is not None:
+        yield from function_mistakes(lens.get, f"{path}.get", "it", "one argument, the outer state")
+    if lens.put is not None:
+        yield from function_mistakes(lens.put, f"{path}.put", "it", "two arguments, the outer state and the inner", 2)

@@ -1,0 +1,377 @@
+"""Going on: visits that begin, forks that open and join, and how a run unwinds."""
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from .ahead import Ahead, Next
+from .composites import Composite, Opened, Subgraph, exit_name
+from .decisions import Recorded
+from .errors import BranchesFailed, MergeConflict, MutationFailed, NotStorable, describe
+from .fold import Pending, is_within, label_of
+from .frames import Branch, Frame, InnerFrame, SharedBranch
+from .merging import conflicts
+from .records import Failure, Forked, Joined, Kind, Note, Opening, Step
+from .routing import NoWay, Way, after_failure, after_success
+from .scribe import RESTING
+from .state import Entry
+from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
+from .turn import CancelNodes
+
+S = TypeVar("S")
+
+_R, _V = RunStatus, VisitStatus
+
+
+class Forks(Ahead[S], Generic[S]):
+    """The part of a run's machine that begins visits, opens branches and brings them together."""
+
+    __slots__ = ()
+
+    # -- visits that begin -----------------------------------------------------------------------------------
+
+    def _enter(self, entry: Pending, at: float, *, ahead: bool) -> None:
+        """Let a pending visit begin: hold a node at the gate, open a barrier, open branches."""
+        blueprint = self.blueprint_of(entry)
+        if blueprint.node(entry.place) is not None:
+            self.hold(entry.visit, ahead=ahead)
+        elif blueprint.composite(entry.place) is not None:
+            self._fork(entry, at)
+        elif entry.opening is None:
+            opening = self._opening(blueprint, self.fold.frame(entry.path).view(), entry.place, at)
+            if isinstance(opening, Failure):
+                self._fail_visit(entry, opening, at)
+            else:
+                self._open(Kind.OPEN, entry, opening, at)
+
+    def _open(self, kind: Kind, entry: Pending, opening: Opening, at: float) -> None:
+        step = Step(entry.visit, entry.place, opening=opening, path=entry.path, k=entry.asked)
+        alone = self.fold.waiting + 1 == self.fold.leaves()
+        self.commit(kind, at, _R.AWAITING_INPUT if alone else self.status, steps=(step,))
+
+    def _go_on(self, path: str, ahead: Next) -> None:
+        """After a visit of the frame `path`: what is to be done next in this turn."""
+        if self.status in TERMINAL:
+            self.waits.gate.clear()
+            self.todo.clear()
+            return
+        self.plan("enter", [step.visit for step in ahead.steps])
+        if path in self.fold.branches and self.fold.branches[path].ended:
+            self.plan("ended", [path])
+
+    def work_off(self, at: float) -> None:
+        """Do what the commits of this turn have led to, one thing after the other, each in its turn looked at anew."""
+        while not self.fenced and (self.todo or self._unwound(at)):
+            if not self.todo:
+                continue
+            what, key = self.todo.pop(0)
+            if self.status not in (_R.RUNNING, _R.AWAITING_INPUT):
+                continue  # nothing begins in a run that rests
+            if isinstance(key, int):
+                entry = self.fold.image.frontier.get(key)
+                if entry is not None and not self._is_moot(entry):
+                    self._begin_visit(what, entry, at)
+            elif what == "join":
+                self._join(key, at)
+            elif key in self.fold.branches:
+                self._branch_over(self.fold.branches[key], at)
+
+    def _begin_visit(self, what: str, entry: Pending, at: float) -> None:
+        if what == "enter":
+            self._enter(entry, at, ahead=True)
+        elif entry.status is _V.PENDING:
+            self._enter(entry, at, ahead=False)
+        elif entry.status is _V.RUNNING:  # an intent without a commit: the process died in the body
+            self._recover_effect(entry, at)
+
+    def _recover_effect(self, entry: Pending, at: float) -> None:
+        node = self.blueprint_of(entry).node(entry.place)
+        if node is not None and node.options.probe is not None:
+            self.waits.hold(self.fold.image.seq, entry.visit, "probe")
+        else:
+            self._ask_what_became(entry, at)
+
+    def _ask_what_became(self, entry: Pending, at: float) -> None:
+        self._open(Kind.UNKNOWN, entry, Opening(reconcile=True, at=at), at)
+
+    def _fail_visit(self, entry: Pending, failure: Failure, at: float, joined: Joined | None = None) -> None:
+        """Commit a failed visit; an `on_error` edge leads on, unless the failure is final."""
+        frame = self.fold.frame(entry.path)
+        way: Way[Any] | NoWay = Way(None)
+        if not failure.final:
+            way = after_failure(frame.blueprint, entry.place, frame.view(), frame.counts.edges)
+            if isinstance(way, NoWay):
+                failure = msgspec.structs.replace(failure, message=f"{failure.message}; then {way.message}", final=True)
+        leads_on = isinstance(way, Way) and way.edge is not None
+        ahead = self._next(entry, way, at) if leads_on else self._end_frame(entry, failure)
+        detail = ahead.failure or failure
+        self.commit(
+            Kind.VISIT if joined is None else Kind.JOIN,
+            at,
+            ahead.status,
+            entry=entry,
+            outcome=_V.FAILED,
+            attempt=entry.attempt,
+            steps=ahead.steps,
+            detail=detail if joined is None else msgspec.structs.replace(joined, failure=detail),
+        )
+        self._go_on(entry.path, ahead)
+
+    def _failure(self, entry: Pending, error: Exception) -> Failure:
+        text = f"node {label_of(entry).partition('@')[0]!r}: {describe(error)}"
+        return Failure(FailureCode.NODE_ERROR, text, (describe(error),), final=isinstance(error, MutationFailed))
+
+    # -- forks -----------------------------------------------------------------------------------------------
+
+    def _fork(self, entry: Pending, at: float) -> None:
+        frame = self.fold.frame(entry.path)
+        composite = frame.blueprint.composite(entry.place)
+        assert composite is not None, "the caller looked"
+        path = f"{entry.path}/{entry.place}" if entry.path else entry.place
+        try:
+            opened = composite.open(frame.view())
+            frame.pack()  # what its branches begin with
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's function may raise anything
+            text = f"{path!r} could not open its branches: {describe(error)}"
+            self._fail_visit(entry, Failure(FailureCode.NODE_ERROR, text, (describe(error),)), at)
+            return
+        steps = self._first(entry, composite, path, opened)
+        if isinstance(steps, Failure):
+            self._fail_visit(entry, steps, at)
+            return
+        pending, waiting = self._others(entry)
+        detail = Forked(opened.count, opened.items, opened.state)
+        status = self._rest(pending + len(steps), waiting)
+        self.commit(Kind.FORK, at, status, entry=entry, attempt=entry.attempt, steps=steps, detail=detail)
+        self.plan("enter", [step.visit for step in steps])
+        if not opened.count:
+            self.plan("join", [path])
+
+    def _first(
+        self, entry: Pending, composite: Composite[Any], path: str, opened: Opened
+    ) -> tuple[Step, ...] | Failure:
+        """The first branches; where this is itself a branch, it leaves its place to one that has not begun."""
+        limit, left = composite.options.limit, self.fold.header.max_steps - self.fold.image.visits
+        if opened.count > left:
+            return self._too_many(f"{opened.count} branches of {path!r} would be more")
+        steps = self._branches(composite, path, range(opened.count if limit is None else min(limit, opened.count)))
+        if isinstance(steps, Failure) or entry.path not in self.fold.branches:
+            return steps
+        more = self._begin(self.fold.branches[entry.path].fork, left=1, after=len(steps))
+        return steps if isinstance(more, Failure) else steps + more  # too many visits: whoever ends next says so
+
+    def _branch_over(self, branch: Branch[Any], at: float) -> None:
+        """A branch has ended: give its siblings up, or join them when it was the last."""
+        fork, options = branch.fork, self.fold.composite_of(branch.fork).options
+        if any(is_within(fork, path) for path in self.failing):
+            return  # a fork around it fails: `_unwound` ends both
+        if branch.failure is not None and self._is_fatal(fork, branch.failure):
+            self._give_up(fork, at)
+            return
+        if options.merge == "strict" and branch.failure is None and isinstance(branch, SharedBranch):
+            branch.changed()  # now, while its state is at hand
+        branch.let_go()
+        opened = self.fold.image.forks[fork]
+        if opened.ended == opened.count:
+            self._join(fork, at)
+
+    def _give_up(self, fork: str, at: float) -> None:
+        """A branch has failed and takes its siblings with it: cancel what runs; `_unwound` does the rest."""
+        self.failing = [path for path in self.failing if not is_within(path, fork)] + [fork]
+        within = {entry.visit for entry in self.fold.within(fork)}
+        self._skip_begun(within, at)
+        self.waits.forget(within)
+        live = tuple(sorted(self.live & within))
+        if live:
+            self.effects.append(CancelNodes(live))
+
+    def _skip_begun(self, visits: set[int], at: float) -> None:
+        """End visits whose intent is written and whose body has not begun: nothing of them can have happened."""
+        for visit in self.waits.begun():
+            if visit in visits:
+                self._skip(visit, at)
+
+    def _skip(self, visit: int, at: float) -> None:
+        entry = self.fold.image.frontier[visit]
+        self.commit(Kind.SKIP, at, self.status, entry=entry, outcome=_V.CANCELLED, attempt=entry.attempt)
+
+    def _is_moot(self, entry: Pending) -> bool:
+        """Whether nothing that this visit does counts any more: a sibling of its branch failed, or the time is over."""
+        if self.expired is not None:
+            return True
+        return bool(self.failing) and any(is_within(entry.path, path) for path in self.failing)
+
+    def _join_failed(self, fork: str, at: float) -> None:
+        self.failing.remove(fork)
+        branches = list(self.fold.branches_of(fork))
+        failed = next(each for each in branches if each.failure is not None and self._is_fatal(fork, each.failure))
+        unsure = (_V.RUNNING, _V.UNKNOWN)
+        joined = Joined(
+            discarded=tuple(branch.path for branch in branches if branch.has_committed),
+            unknown=tuple(label_of(entry) for entry in self.fold.within(fork) if entry.status in unsure),
+        )
+        assert failed.failure is not None
+        entry = self.fold.image.frontier[self.fold.image.forks[fork].owner]
+        self._fail_visit(entry, failed.failure, at, joined)
+
+    # -- joins -----------------------------------------------------------------------------------------------
+
+    def _join(self, fork: str, at: float) -> None:
+        composite = self.fold.composite_of(fork)
+        entry = self.fold.image.frontier[self.fold.image.forks[fork].owner]
+        frame, branches = self.fold.frame(entry.path), list(self.fold.branches_of(fork))
+        made = self._merged(fork, composite, frame, branches)
+        if isinstance(made, Failure):
+            discarded = tuple(branch.path for branch in branches if branch.has_committed)
+            self._fail_visit(entry, made, at, Joined(discarded=discarded))
+            return
+        joined, mutations = made
+        entries = [*self.fold.collected(entry.visit, joined), *mutations]
+        try:
+            frame.apply(entries)
+        except MutationFailed as error:
+            self._fail_visit(entry, self._failure(entry, error), at, Joined())
+            return
+        if joined.failure is not None:
+            self._fail_visit(entry, joined.failure, at, joined)
+        else:
+            self._commit_join(entry, frame, joined, (entries, mutations), at)
+
+    def _commit_join(
+        self, entry: Pending, frame: Frame[Any], joined: Joined, made: tuple[list[Entry], Sequence[Entry]], at: float
+    ) -> None:
+        entries, mutations = made
+        way = after_success(frame.blueprint, entry.place, "", frame.view(), frame.counts.edges)
+        ahead = self._next(entry, way, at)
+        try:
+            state = self._checkpoint(frame, mutations, ahead.status)
+        except NotStorable as error:
+            frame.drop(entries)
+            self._fail_visit(entry, self._failure(entry, error), at, Joined())
+            return
+        self.commit(
+            Kind.JOIN,
+            at,
+            ahead.status,
+            entry=entry,
+            outcome=_V.SUCCEEDED,
+            attempt=entry.attempt,
+            steps=ahead.steps,
+            mutations=mutations,
+            detail=msgspec.structs.replace(joined, failure=ahead.failure),
+            state=state,
+        )
+        self._go_on(entry.path, ahead)
+
+    def _merged(
+        self, fork: str, composite: Composite[Any], frame: Frame[Any], branches: Sequence[Branch[Any]]
+    ) -> tuple[Joined, Sequence[Entry]] | Failure:
+        """How the branches come together: the join, and the mutations that it records itself."""
+        failed = [branch for branch in branches if branch.failure is not None]
+        if isinstance(composite, Subgraph):
+            return branches[0].failure or self._left(composite, branches[0])
+        if failed:
+            error = BranchesFailed(fork, [(branch.path, _text(branch)) for branch in failed], len(branches))
+            leaves = tuple(leaf for branch in failed if branch.failure for leaf in branch.failure.errors)
+            dropped = tuple(branch.index for branch in failed)
+            discarded = tuple(branch.path for branch in failed if branch.has_committed)
+            failure = Failure(FailureCode.NODE_ERROR, str(error), leaves)
+            return self._folded(fork, composite, branches, Joined(True, dropped, discarded, failure=failure))
+        if callable(composite.options.merge):
+            return self._custom(fork, composite, frame, branches)
+        return self._folded(fork, composite, branches, Joined(folds=True))
+
+    def _folded(
+        self, fork: str, composite: Composite[Any], branches: Sequence[Branch[Any]], joined: Joined
+    ) -> tuple[Joined, Sequence[Entry]] | Failure:
+        """Apply what they recorded, in order of declaration, unless they got into conflict."""
+        kept = [branch for branch in branches if branch.failure is None]
+        if composite.options.merge == "strict" and len(kept) > 1:
+            clashes = conflicts([branch.changed() for branch in kept if isinstance(branch, SharedBranch)])
+            for name, numbers in clashes.items():
+                error = MergeConflict(fork, name, [kept[number].path for number in numbers])
+                return Failure(FailureCode.NODE_ERROR, str(error), (describe(error),))
+        return joined, ()
+
+    def _custom(
+        self, fork: str, composite: Composite[Any], frame: Frame[Any], branches: Sequence[Branch[Any]]
+    ) -> tuple[Joined, Sequence[Entry]] | Failure:
+        merge = composite.options.merge
+        assert callable(merge)
+        try:
+            states = [branch.final() for branch in branches if isinstance(branch, SharedBranch)]
+            made = merge(frame.blueprint.state.unpack(frame.pack()), states)
+            return Joined(), [self._note(frame, mutation) for mutation in made]
+        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's function may raise anything
+            text = f"the branches of {fork!r} could not be merged: {describe(error)}"
+            return Failure(FailureCode.NODE_ERROR, text, (describe(error),))
+
+    def _note(self, frame: Frame[Any], mutation: Any) -> Entry:
+        vocabulary = frame.blueprint.vocabulary
+        return vocabulary.note(mutation) if self.logged else vocabulary.keep(mutation)
+
+    def _left(self, composite: Subgraph[Any], branch: Branch[Any]) -> tuple[Joined, Sequence[Entry]] | Failure:
+        assert isinstance(branch, InnerFrame)
+        try:
+            return Joined(), [Recorded(exit_name(composite.name), Raw(branch.pack()))]
+        except NotStorable as error:
+            return Failure(FailureCode.NODE_ERROR, str(error), (describe(error),))
+
+    # -- the end of an episode -------------------------------------------------------------------------------
+
+    def _unwound(self, at: float) -> bool:
+        """When the last live visit has ended: join what failed, finish a cancel, pause, or leave the run.
+
+        Tells whether it did something that may lead to more.
+        """
+        frontier = self.fold.image.frontier
+        if self.expired is not None and self.status not in TERMINAL and self.status is not _R.CANCELLING:
+            if not self.live:
+                self._end_failed(at, self.expired)
+            return False
+        for fork in self.failing:
+            if not any(is_within(frontier[visit].path, fork) for visit in self.live):
+                self._join_failed(fork, at)
+                return True
+        if self.live:
+            return False
+        if self.status is _R.CANCELLING:
+            self.commit(Kind.END, at, _R.CANCELLED, detail=self._unknown_note())
+        elif self.waits.begun():
+            return False
+        elif self.halting is not None and self.status is _R.RUNNING:
+            self.waits.gate.clear()
+            self.commit(Kind.INTERRUPT, at, _R.INTERRUPTED, detail=Note(self.halting))
+        elif self.parking and self.status in (_R.RUNNING, _R.AWAITING_INPUT):
+            self.parking = False
+            self.waits.gate.clear()
+            self.commit(Kind.PAUSE, at, _R.PAUSED)
+        return False
+
+    def _unknown_note(self) -> Note | None:
+        unsure = [label_of(e) for e in self.fold.image.frontier.values() if e.status is _V.RUNNING]
+        return Note(f"nobody knows whether the effect of {', '.join(unsure)} happened") if unsure else None
+
+    def _end_failed(self, at: float, failure: Failure) -> None:
+        self.waits.gate.clear()
+        self.commit(Kind.END, at, _R.FAILED, detail=failure)
+
+    def _checkpoint(self, frame: Frame[Any], batch: Sequence[Entry], status: RunStatus) -> bytes | None:
+        """The encoded state, if the coming commit is to carry a snapshot; raises `NotStorable`."""
+        if not self.logged:
+            if frame is self.fold:
+                self.fold.forget()
+            return None
+        weight = 0
+        for entry in batch:
+            weight += len(entry.body)  # type: ignore[union-attr]  # with a log every entry is encoded
+        if isinstance(frame, Branch):
+            frame.compact(weight)
+        due = self.fold.snapshot_due(weight)
+        return self.blueprint.state.pack(self.fold.state) if due or status in RESTING else None
+
+
+def _text(branch: Branch[Any]) -> str:
+    return "" if branch.failure is None else branch.failure.message

@@ -1,0 +1,251 @@
+"""Frames: the paths on which a run goes on, each with its own state.
+
+The root frame is the run itself (`Fold`). A composite place opens a *fork*: a frame for each of its
+branches, which ends when nothing leads on from its last visit. A branch of a fan-out begins with its
+parent's state, which nobody changes meanwhile, and copies it with its first commit; an inner frame, of a
+subgraph, has a state of its own.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, Generic, TypeVar
+
+from msgspec import Raw, Struct
+
+from .blueprint import Blueprint
+from .decisions import Recorded
+from .errors import NotStorable
+from .records import Failure
+from .state import Entry, StateForm
+
+S = TypeVar("S")
+
+SLACK: Final = 1024
+"""Bytes of deltas that are always cheaper to fold than a snapshot is to write."""
+
+
+class Counts(Struct, array_like=True):
+    """What a graph's own limits are measured with, once for the run and once for every subgraph."""
+
+    edges: dict[int, int] = {}
+    """How often each counted edge was taken."""
+    places: dict[str, int] = {}
+    """How often each counted place was visited."""
+    visits: int = 0
+    """Visits that were entered; the run's own are counted by their numbers."""
+
+
+class Fork(Struct, array_like=True):
+    """The visit of a composite place, as long as its branches live."""
+
+    owner: int
+    """The visit."""
+    count: int
+    """Branches in all."""
+    begun: int = 0
+    """Branches that have begun: always the first ones."""
+    ended: int = 0
+    nested: int = 0
+    """Branches that hold no place of the limit, because they wait for branches of their own."""
+    items: tuple[Raw, ...] = ()
+    """What a map goes over, one for each branch, encoded."""
+
+
+class BranchImage(Struct, array_like=True):
+    """A branch in a snapshot."""
+
+    base: bytes
+    """The state it began with; empty for its parent's."""
+    entries: tuple[Recorded, ...] = ()
+    """What its visits have recorded since, in order."""
+    ended: bool = False
+    failure: Failure | None = None
+    counts: Counts | None = None
+    """A subgraph's own."""
+
+
+class Frame(Generic[S]):
+    """A state, and enough of the log to rebuild it after a batch was dropped."""
+
+    __slots__ = ("_base", "_packed", "_tail", "_weight", "blueprint", "counts", "path", "state")
+
+    def __init__(self, path: str, blueprint: Blueprint[S], state: S, base: bytes, counts: Counts) -> None:
+        self.path: Final = path
+        self.blueprint = blueprint
+        self.state = state
+        self.counts = counts
+        self._packed: bytes | None = None
+        self.rebase(base)
+
+    def view(self) -> S:
+        """The state as of the frame's last commit, to be read."""
+        return self.state
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Apply a batch whole, or raise `MutationFailed` and leave the state as it was."""
+        if not entries:
+            return
+        self._packed = None
+        try:
+            self.blueprint.vocabulary.apply(entries, self.state)
+        except Exception:
+            self.rebuild()
+            raise
+        self._tail.extend(entries)
+
+    def drop(self, entries: Sequence[Entry]) -> None:
+        """Take back the batch that was applied last."""
+        if entries:
+            del self._tail[-len(entries) :]
+            self.rebuild()
+
+    def rebuild(self) -> None:
+        """Make the state anew from the log."""
+        self._packed = None
+        self.state = self.blueprint.state.unpack(self._base)
+        self.blueprint.vocabulary.apply(self._tail, self.state)
+
+    def cleanse(self) -> None:
+        """Undo what a node that gave no result may have done to the state that it was only lent."""
+        form: StateForm[S] = self.blueprint.state
+        lent, data = self.state, try_pack(form, self.state)
+        self.rebuild()
+        if data is not None and data == try_pack(form, self.state):
+            self.state = lent  # untouched: keep it, with its transient fields
+
+    def pack(self) -> bytes:
+        """The encoded state, encoded once while it stays what it is; raises `NotStorable`."""
+        if self._packed is None:
+            self._packed = self.blueprint.state.pack(self.view())
+        return self._packed
+
+    def rebase(self, base: bytes) -> None:
+        """Begin a new tail on an encoded state."""
+        self._base = base
+        self._packed = None
+        self._tail: list[Any] = []
+        self._weight = 0
+
+
+class Branch(Frame[S]):
+    """A frame that a fork opened."""
+
+    __slots__ = ("ended", "failure", "fork", "index")
+
+    def __init__(
+        self, path: str, blueprint: Blueprint[S], state: S, base: bytes, counts: Counts, *, fork: str, index: int
+    ) -> None:
+        super().__init__(path, blueprint, state, base, counts)
+        self.fork: Final = fork
+        """Path of the fork."""
+        self.index: Final = index
+        self.ended = False
+        self.failure: Failure | None = None
+        """Why it failed, once it has."""
+
+    @property
+    def entries(self) -> Sequence[Entry]:
+        """What its visits have recorded, in order; a subgraph's since its last base."""
+        return self._tail
+
+    @property
+    def has_committed(self) -> bool:
+        """Whether anything that it recorded is in the log."""
+        return bool(self._tail)
+
+    def compact(self, weight: int) -> None:
+        """Note `weight` bytes of deltas. Raises `NotStorable` where a new base is due and cannot be made."""
+
+    def let_go(self) -> None:
+        """The branch has ended: keep what the join needs, and not the state."""
+
+    def image(self) -> BranchImage:
+        """The frame as a snapshot holds it; never fails."""
+        return BranchImage(b"", tuple(self._tail), self.ended, self.failure)
+
+    def restore(self, image: BranchImage) -> None:
+        """Be what a snapshot holds."""
+        self.ended, self.failure = image.ended, image.failure
+        self.apply(image.entries)
+
+
+class SharedBranch(Branch[S]):
+    """A branch that begins with its parent's state."""
+
+    __slots__ = ("_changed", "_parent", "_shared")
+
+    def __init__(self, path: str, parent: Frame[S], base: bytes, fork: str, index: int) -> None:
+        super().__init__(path, parent.blueprint, parent.state, base, parent.counts, fork=fork, index=index)
+        self._parent: Final = parent
+        self._shared = True
+        self._changed: tuple[str, ...] | None = None
+
+    def view(self) -> S:
+        """The state as of the branch's last commit; before the first, its parent's."""
+        return self._parent.view() if self._shared else self.state
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """As for every frame, on a copy of its own from the first commit on."""
+        if entries and self._shared:
+            self.state, self._shared = self.blueprint.state.unpack(self._base), False
+        super().apply(entries)
+
+    def note(self, entries: Sequence[Entry]) -> None:
+        """Take a last batch without applying it: whoever joins the branches does."""
+        self._tail.extend(entries)
+
+    def cleanse(self) -> None:
+        """Undo what a node may have done to the state that it was lent."""
+        if self._shared:
+            self._parent.cleanse()
+        else:
+            super().cleanse()
+
+    def changed(self) -> tuple[str, ...]:
+        """The fields of the state that differ from what the branch began with, but those that merge."""
+        if self._changed is None:
+            self._changed = self._compare() if self._tail else ()
+        return self._changed
+
+    def _compare(self) -> tuple[str, ...]:
+        if self._shared:  # its state was let go, or was never made
+            self.rebuild()
+        return self.blueprint.fields.changed(self._parent.view(), self.state)
+
+    def final(self) -> S:
+        """The state at its end, made anew if it was let go; nobody else holds it."""
+        self.rebuild()
+        self._shared = True
+        return self.state
+
+    def let_go(self) -> None:
+        """Forget the copy: what the branch recorded is all that the join needs."""
+        self._shared, self.state = True, self._parent.state
+
+
+class InnerFrame(Branch[S]):
+    """The frame of a subgraph."""
+
+    __slots__ = ()
+
+    @property
+    def has_committed(self) -> bool:
+        """Whether it has made a visit that ended."""
+        return self.counts.visits > 1 or self.ended
+
+    def compact(self, weight: int) -> None:
+        """Make a new base when the deltas outweigh the old one; raises `NotStorable`."""
+        self._weight += weight
+        if self._weight > len(self._base) + SLACK:
+            self.rebase(self.pack())
+
+    def image(self) -> BranchImage:
+        """The frame as a snapshot holds it; never fails."""
+        return BranchImage(self._base, tuple(self._tail), self.ended, self.failure, self.counts)
+
+
+def try_pack(form: StateForm[S], state: S) -> bytes | None:
+    """The encoded state, or None for one that cannot be stored."""
+    try:
+        return form.pack(state)
+    except NotStorable:
+        return None  # what the node left behind cannot even be encoded: surely not what was lent
