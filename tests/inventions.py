@@ -5,12 +5,14 @@ from itertools import pairwise
 
 from attrs import frozen
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from terzetto_protocol.context import Text
 from terzetto_protocol.decisions import Approve, Confirm, Decision, Fail, Reject, Retry
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.inputs import Again, CommitDurable, Emitted, NodeCancelled, NodeFinished, Probed
+from terzetto_protocol.questions import AskDecision, Journal
 from terzetto_protocol.retry import RetryPolicy
 from terzetto_protocol.statuses import RunStatus
 
@@ -207,7 +209,7 @@ def _ways(draw: st.DrawFn, source: str, names: list[str], *, errors: bool) -> li
 
 
 ACTS = [
-    *["wake", "expire"],
+    *["wake", "expire", "ask", "ask", "note"],
     *["advance"] * 10,
     *["ack", "store", "emit", "fail", "leave", "cancel", "halt", "claim", "crash", "doom", "refuse", "stray", "wait"],
     *["timer", "resume", "give_up"],
@@ -274,7 +276,7 @@ class Player:
 
     def decide(self, number: int) -> None:
         driver = self.driver
-        waiting = [entry.barrier for entry in driver.frontier.values() if entry.opening is not None]
+        waiting = [barrier for entry in driver.frontier.values() for barrier, _, _ in entry.open_barriers]
         chosen = waiting[number % len(waiting)]
         options: list[Decision] = [Approve(), Reject("no"), Approve(), Retry(), Fail(), Confirm(tuple(self.result()))]
         for shift in range(len(options)):
@@ -332,8 +334,23 @@ class Player:
 
     def timer(self, number: int) -> None:
         self.driver.now += number
-        for entry in list(self.driver.frontier.values()):
-            self.driver.fire(entry.barrier, slot=number % 4 != 3)
+        waiting = [barrier for entry in self.driver.frontier.values() for barrier, _, _ in entry.open_barriers]
+        for barrier in waiting:
+            self.driver.fire(barrier, slot=number % 4 != 3)
+
+    def ask(self, number: int) -> None:
+        """A body asks for a decision; asked again under the same key it is the same question."""
+        starts = [start for start in self.driver.running.values() if not start.probe]
+        if starts:
+            name, timeout = f"ask{number % 3}", 4.0 if number % 2 else None
+            question = AskDecision(f"decision:{name}", name, 0, Raw(b"\xc0"), timeout)
+            self.driver.ask(question, node=label_of(starts[number % len(starts)]))
+
+    def note(self, number: int) -> None:
+        """A body has a result that must not be made twice."""
+        starts = [start for start in self.driver.running.values() if not start.probe]
+        if starts:
+            self.driver.ask(Journal(f"effect:e{number % 3}", b"\xc0"), node=label_of(starts[number % len(starts)]))
 
     def wake(self, number: int) -> None:
         self.driver.now += number / 4

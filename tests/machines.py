@@ -14,6 +14,7 @@ from terzetto_protocol.errors import Refused
 from terzetto_protocol.fold import Fold, read_snapshot
 from terzetto_protocol.inputs import (
     Again,
+    BodyAsked,
     CancelRequested,
     Claimed,
     CommitDurable,
@@ -34,10 +35,11 @@ from terzetto_protocol.inputs import (
 )
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import due_retries
+from terzetto_protocol.questions import Question
 from terzetto_protocol.receipts import Receipt
-from terzetto_protocol.records import Failure, RunHeader, Write
+from terzetto_protocol.records import Answer, Failure, RunHeader, Write
 from terzetto_protocol.statuses import TERMINAL, RunStatus
-from terzetto_protocol.turn import CancelNodes, Effect, Finish, Rearm, Reply, Start, Turn
+from terzetto_protocol.turn import Answered, CancelNodes, Effect, Finish, Rearm, Reply, Start, Turn
 
 from .disk import Disk
 from .sketches import Tally
@@ -83,6 +85,8 @@ class Driver:
         self.ownerless = False
         """Whether the run was loaded and nobody has claimed it since."""
         self.receipts: dict[str, list[Receipt]] = {}
+        self.answers: dict[tuple[int, str], Answer] = {}
+        """What bodies were told, over all owners."""
         self.finishes: list[Finish] = []
         self.witness = Witness(self)
         self.machine: RunMachine[Tally]
@@ -177,6 +181,9 @@ class Driver:
             self.running[effect.visit] = effect
         elif isinstance(effect, CancelNodes):
             self.leaving |= set(self.running if effect.visits is None else effect.visits)
+        elif isinstance(effect, Answered):
+            self.witness.answered(effect)
+            self.answers[effect.visit, effect.key] = effect.answer
         elif isinstance(effect, Rearm):
             pass  # the driver looks at its clock when it wants to
         elif isinstance(effect, Reply):
@@ -266,6 +273,10 @@ class Driver:
         self, message: str = "ValueError: no", *, node: str = "", again: Again | None = None, unknown: bool = False
     ) -> None:
         self.feed(NodeFailed(self._end(node), Failure("node_error", message), self.now, again, unknown))
+
+    def ask(self, question: Question, *, node: str = "") -> None:
+        """A body that runs asks something."""
+        self.feed(BodyAsked(self.start_of(node).visit, question, self.now))
 
     def wake(self) -> None:
         """Tell the machine of every attempt that is due."""

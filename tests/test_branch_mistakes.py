@@ -39,6 +39,7 @@ async def read_anything(ctx: ItemContext): ...  # type: ignore[type-arg]  # the 
 
 
 async def wait(*args): ...
+def nobody(): ...
 
 
 def stranger() -> Any:
@@ -120,7 +121,7 @@ BRANCHES: list[tuple[Callable[[Any], object], list[str]]] = [
     ),
     (lambda g: many(g, over=wait), ["branches.many.over: it must not be `async def`"]),
     (lambda g: many(g, over=list), []),
-    (lambda g: many(g, over=lambda: []), [f"branches.many.over: {STATE}"]),
+    (lambda g: many(g, over=nobody), [f"branches.many.over: {STATE}"]),
     (lambda g: many(g, over=lambda draft, more: []), [f"branches.many.over: {STATE}"]),
     (
         lambda g: many(g, item=None),
@@ -156,7 +157,7 @@ LENSES: list[tuple[Callable[[Any], object], list[str]]] = [
         ["branches.sub.get: the inner state is a Other and the outer one a Draft: say get="],
     ),
     (lambda g: sub(g, get=wait), ["branches.sub.get: it must not be `async def`"]),
-    (lambda g: sub(g, get=lambda: Draft()), ["branches.sub.get: it must take one argument, the outer state"]),
+    (lambda g: sub(g, get=nobody), ["branches.sub.get: it must take one argument, the outer state"]),
     (lambda g: sub(g, put=wait), ["branches.sub.put: it must not be `async def`"]),
     (lambda g: sub(g, put=lambda draft: None), [f"branches.sub.put: {PUT}"]),
     (lambda g: sub(g, g), ["branches.sub: it contains itself"]),
@@ -172,7 +173,10 @@ LENSES: list[tuple[Callable[[Any], object], list[str]]] = [
 ]
 AROUND: list[tuple[Callable[[Any], object], list[str]]] = [
     (lambda g: [fan(g), g.edge("write", "fan"), g.edge("fan", "review")], []),
-    (lambda g: [fan(g), g.start("fan")], ["start: a graph has exactly one start, this one has 2 (say graph.start(node))"]),
+    (
+        lambda g: [fan(g), g.start("fan")],
+        ["start: a graph has exactly one start, this one has 2 (say graph.start(node))"],
+    ),
     (lambda g: [fan(g), g.edge("fan", "review", on_error=True)], []),
     (
         lambda g: [fan(g), g.edge("fan.approved", "review")],

@@ -34,6 +34,7 @@ LEAVES: dict[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     bytes: st.binary(),
     type(None): st.none(),
+    Any: plain,
     Raw: plain.map(lambda value: Raw(msgspec.msgpack.encode(value))),
 }
 

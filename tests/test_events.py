@@ -31,13 +31,29 @@ from terzetto_protocol.events import (
     count_told,
     told_by,
 )
-from terzetto_protocol.records import Attempt, Failure, Forked, Joined, Kind, Note, Opening, Record, Resolution, Step
+from terzetto_protocol.records import (
+    Ask,
+    Asked,
+    Attempt,
+    Failure,
+    Forked,
+    Joined,
+    Kind,
+    Note,
+    Opening,
+    Record,
+    Resolution,
+    Step,
+)
 from terzetto_protocol.statuses import TERMINAL, RunStatus, VisitStatus
 
 FAILURE = Failure("node_error", "node 'write': ValueError: no", ("ValueError: no",))
 NOTE = Note("somebody wanted it", "c-1")
 RESOLUTION = Resolution("sign-off@3", Approve(), "ann", "c-1")
 SUCCEEDED, FAILED = VisitStatus.SUCCEEDED, VisitStatus.FAILED
+
+
+ASK = Ask("go@3", "go", Opening(deadline=60.0), ("approved", "rejected"), Fail())
 
 
 def commit(kind: Kind, status: RunStatus = RunStatus.RUNNING, **fields: Any) -> Record:
@@ -74,6 +90,10 @@ MAIN = [
         BarrierResolved(**head(), barrier="sign-off@3", name="sign-off", decision=Approve(), source="ann"),
     ),
     (
+        commit(Kind.ASK, visit=3, place="write", detail=Asked("decision:go", ASK)),
+        BarrierOpened(**head(), barrier="go@3", name="go", deadline=60.0),
+    ),
+    (
         commit(Kind.RETRY, visit=3, place="pay", attempt=2, detail=Attempt(FAILURE, 12.5)),
         RetryScheduled(**head(), node="pay", visit=3, attempt=2, due=12.5, failure=FAILURE),
     ),
@@ -92,7 +112,18 @@ MAIN = [
     (commit(Kind.CANCEL, RunStatus.CANCELLING, detail=NOTE), CancelRequested(**head(), reason="somebody wanted it")),
     (commit(Kind.INTERRUPT, RunStatus.INTERRUPTED, detail=NOTE), RunInterrupted(**head(), reason="somebody wanted it")),
 ]
-SILENT = [Kind.OPEN, Kind.UNKNOWN, Kind.END, Kind.SKIP, Kind.PAUSE]
+SILENT = [
+    Kind.OPEN,
+    Kind.UNKNOWN,
+    Kind.END,
+    Kind.SKIP,
+    Kind.PAUSE,
+    Kind.PARK,
+    Kind.NOTE,
+    Kind.KEEP,
+    Kind.WITHDRAW,
+    Kind.REWIND,
+]
 
 
 @pytest.mark.parametrize("record, event", MAIN)
@@ -190,6 +221,7 @@ def test_a_failed_visit_is_never_told_as_finished():
 
 DETAILS = {
     Kind.DECIDE: RESOLUTION,
+    Kind.ASK: Asked("decision:go", ASK),
     Kind.RETRY: Attempt(FAILURE, 12.5),
     Kind.FORK: Forked(2),
     Kind.JOIN: Joined(discarded=("both/a", "both/b")),

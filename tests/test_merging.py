@@ -18,7 +18,7 @@ from terzetto_protocol.state import StateForm
 @attrs.define
 class AttrsState:
     title: str = ""
-    items: list[int] = attrs.field(factory=list)
+    pages: list[int] = attrs.field(factory=list)
     log: Annotated[list[str], replayed] = attrs.field(factory=list)
     notes: Annotated[list[str], append] = attrs.field(factory=list)
     strict: Annotated[int, error] = 0
@@ -29,7 +29,7 @@ class AttrsState:
 @dataclasses.dataclass
 class DataState:
     title: str = ""
-    items: list[int] = dataclasses.field(default_factory=list)
+    pages: list[int] = dataclasses.field(default_factory=list)
     log: Annotated[list[str], replayed] = dataclasses.field(default_factory=list)
     notes: Annotated[list[str], append] = dataclasses.field(default_factory=list)
     strict: Annotated[int, error] = 0
@@ -39,7 +39,7 @@ class DataState:
 
 class StructState(Struct):
     title: str = ""
-    items: list[int] = []
+    pages: list[int] = []
     log: Annotated[list[str], replayed] = []
     notes: Annotated[list[str], append] = []
     strict: Annotated[int, error] = 0
@@ -49,7 +49,7 @@ class StructState(Struct):
 
 class Keys(KeyedState):
     title: str = ""
-    items: list[int] = []
+    pages: list[int] = []
     log: Annotated[list[str], replayed] = []
     notes: Annotated[list[str], append] = []
     strict: Annotated[int, error] = 0
@@ -58,7 +58,7 @@ class Keys(KeyedState):
 
 
 STATES = [AttrsState, DataState, StructState, Keys]
-CHANGES = {"title": "x", "items": [1], "log": ["x"], "notes": ["x"], "strict": 1, "own": 1, "cache": 1}
+CHANGES = {"title": "x", "pages": [1], "log": ["x"], "notes": ["x"], "strict": 1, "own": 1, "cache": 1}
 
 
 def changed(before: Any, after: Any) -> tuple[str, ...]:
@@ -74,7 +74,7 @@ def test_a_state_that_is_what_it_was_has_no_changes(cls):
 
 
 @pytest.mark.parametrize("cls", STATES)
-@pytest.mark.parametrize("name", ["title", "items", "strict", "own"])
+@pytest.mark.parametrize("name", ["title", "pages", "strict", "own"])
 def test_a_field_without_a_mark_belongs_to_one_branch(cls, name):
     """5.5: two branches changed the same top-level field; a reducer that is not parallel says nothing else."""
     assert changed(cls(), cls(**{name: CHANGES[name]})) == (name,)
@@ -89,12 +89,12 @@ def test_a_field_that_is_replayed_reduced_or_transient_belongs_to_all(cls, name)
 
 @pytest.mark.parametrize("cls", STATES)
 def test_changes_are_told_in_order_of_declaration(cls):
-    assert changed(cls(), cls(**dict(reversed(CHANGES.items())))) == ("title", "items", "strict", "own")
+    assert changed(cls(), cls(**dict(reversed(CHANGES.items())))) == ("title", "pages", "strict", "own")
 
 
 def test_what_is_inside_of_a_field_is_the_fields():
     """5.5: the same *top-level* field: a list that was changed in its depth was changed."""
-    assert changed(AttrsState(items=[1, 2]), AttrsState(items=[1, 3])) == ("items",)
+    assert changed(AttrsState(pages=[1, 2]), AttrsState(pages=[1, 3])) == ("pages",)
 
 
 class Plain(Struct, eq=False):
@@ -138,7 +138,7 @@ def test_a_field_was_changed_when_its_encoding_was(before, after, name):
 small = st.builds(
     AttrsState,
     title=st.sampled_from("ab"),
-    items=st.lists(st.integers(0, 1), max_size=2),
+    pages=st.lists(st.integers(0, 1), max_size=2),
     log=st.lists(st.sampled_from("ab"), max_size=1),
     strict=st.integers(0, 1),
     own=st.integers(0, 1),
@@ -148,7 +148,7 @@ small = st.builds(
 @given(small, small)
 def test_changes_are_the_fields_that_are_encoded_otherwise(before, after):
     """5.5: its encoding differs from the base, for every two states."""
-    names = ("title", "items", "strict", "own")
+    names = ("title", "pages", "strict", "own")
     form = StateForm(AttrsState)
     swapped = [attrs.evolve(before, **{name: getattr(after, name)}) for name in names]
     differing = [name for name, each in zip(names, swapped, strict=True) if form.pack(each) != form.pack(before)]

@@ -1,6 +1,7 @@
 """Each mistake in nodes, barriers and edges, alone: `build` reports it, and nothing else."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
@@ -10,6 +11,7 @@ from terzetto_protocol.decisions import Approve, Choose, Fail, Reject
 from terzetto_protocol.errors import GraphError
 from terzetto_protocol.graph import Graph
 
+NO_FUNCTION = "nodes.n: its function must be `async def`, or a plain `def` that is no generator"
 NO_NAME = "is not a name (1 to 64 letters, digits, _ and -, beginning with a letter or _)"
 KNOWN = "(there are write, review, publish, sign-off)"
 PARALLEL = "(to run several at once, say parallel)"
@@ -28,10 +30,24 @@ async def publish(ctx): ...
 
 
 def sync(ctx): ...
+def sync_generator(ctx):
+    yield
+
+
 async def greedy(ctx, more): ...
 async def nobody(): ...
 async def generator(ctx):
     yield
+
+
+class Object:
+    """Callable, and async all the same."""
+
+    async def __call__(self, ctx): ...
+
+
+class PlainObject:
+    def __call__(self, ctx): ...
 
 
 def stranger() -> Any:
@@ -39,8 +55,42 @@ def stranger() -> Any:
 
 
 NODES: list[tuple[Callable[[Any], object], list[str]]] = [
-    (lambda g: g.node(name="n")(sync), ["nodes.n: its function must be `async def`"]),
-    (lambda g: g.node(name="n")(generator), ["nodes.n: its function must be `async def`"]),
+    (lambda g: g.node(name="n")(sync), []),
+    (lambda g: g.node(name="n")(partial(sync)), []),
+    (lambda g: g.node(name="n")(partial(write)), []),
+    (lambda g: g.node(name="n")(PlainObject()), []),
+    (lambda g: g.node(name="n")(generator), [NO_FUNCTION]),
+    (lambda g: g.node(name="n")(sync_generator), [NO_FUNCTION]),
+    (lambda g: g.node(name="n", thread=False)(sync_generator), [NO_FUNCTION]),
+    (lambda g: g.node(name="n")(Object()), [NO_FUNCTION]),
+    (lambda g: g.node(name="n")(lambda: None), ["nodes.n: its function must take one argument, the context"]),
+    (lambda g: g.node(name="n", thread=False, effects="once")(sync), []),
+    (lambda g: g.node(name="n", thread=True, on_cancel="wait", run_timeout=5, idle_timeout=1)(sync), []),
+    (lambda g: g.node(name="n", on_cancel="abandon")(sync), []),
+    (lambda g: g.node(name="n", on_cancel="forget")(sync), ["nodes.n.on_cancel: 'forget' is none of wait, abandon"]),
+    (
+        lambda g: g.node(name="n", on_cancel="wait")(write),
+        ["nodes.n.on_cancel: only a plain `def` in a thread needs it, and this one runs as a task"],
+    ),
+    (
+        lambda g: g.node(name="n", on_cancel="abandon", thread=False)(sync),
+        ["nodes.n.on_cancel: only a plain `def` in a thread needs it, and this one runs on the loop"],
+    ),
+    (
+        lambda g: g.node(name="n", thread=False)(write),
+        ["nodes.n.thread: it is for a plain `def`, and this is an `async def`"],
+    ),
+    (
+        lambda g: g.node(name="n", thread=True)(write),
+        ["nodes.n.thread: it is for a plain `def`, and this is an `async def`"],
+    ),
+    (
+        lambda g: g.node(name="n", thread=False, run_timeout=5, idle_timeout=1)(sync),
+        [
+            "nodes.n.run_timeout: nothing can cut off a function that runs on the loop; let it have its thread",
+            "nodes.n.idle_timeout: nothing can cut off a function that runs on the loop; let it have its thread",
+        ],
+    ),
     (lambda g: g.node(name="n")(greedy), ["nodes.n: its function must take one argument, the context"]),
     (lambda g: g.node(name="n")(nobody), ["nodes.n: its function must take one argument, the context"]),
     (
@@ -149,7 +199,7 @@ EDGES: list[tuple[Callable[[Any], object], list[str]]] = [
 
 @pytest.mark.parametrize("declare, expected", [*NODES, *BARRIERS, *EDGES])
 def test_each_mistake_alone(declare, expected):
-    """5.1, 5.2, 5.4, 6.3, 6.4, 7: what cannot run is refused by `build`, and nothing else is."""
+    """5.1, 5.2, 5.4, 5.8, 6.3, 6.4, 7: what cannot run is refused by `build`, and nothing else is."""
     graph: Graph[Any, Any] = Graph("article", state=Draft)
     for fn in (write, review, publish):
         graph.node(fn)

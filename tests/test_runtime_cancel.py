@@ -137,7 +137,7 @@ async def test_a_parked_run_is_cancelled(autojump_clock, store):
         (row,) = await shelf.barriers("r", only_open=False)
         assert BarrierStatus.DROPPED is row.status
         late = await run.decide("sign-off", Approve())
-        assert ("none", "the run ended") == (late.decision, late.source)
+        assert ("none", "it was dropped") == (late.decision, late.source)
         assert 0 == runtime.statistics().supervisor.live
 
 

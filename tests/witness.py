@@ -22,10 +22,10 @@ from terzetto_protocol.ids import split_event_id
 from terzetto_protocol.inputs import CommitRefused, Input, Probed
 from terzetto_protocol.limits import RUN_AHEAD
 from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, DecisionTaken, Resumed
-from terzetto_protocol.records import Kind, Record, Resolution, Write
+from terzetto_protocol.records import Answer, Kind, Noted, Record, Resolution, Write
 from terzetto_protocol.scribe import RESTING
 from terzetto_protocol.statuses import PARKED, RUN_MOVES, TERMINAL, VISIT_MOVES, RunStatus, VisitStatus
-from terzetto_protocol.turn import Finish, Reply, Start
+from terzetto_protocol.turn import Answered, Finish, Reply, Start
 
 _V = VisitStatus
 _LASTING = {_V.SUCCEEDED, _V.FAILED, _V.CANCELLED, _V.SKIPPED}
@@ -217,6 +217,20 @@ class Witness:
         else:
             assert disk[-1].status in TERMINAL, f"{receipt} before the end was durable"
 
+    def answered(self, answered: Answered) -> None:
+        """A body was told something: it is on the disk, and it is what the disk says."""
+        assert not self._fenced, "D8: a stale writer answered"
+        if not self.driver.logged:
+            return
+        said: list[Answer] = []
+        for record in self.driver.disk.records:
+            if record.visit == answered.visit and isinstance(record.detail, Noted | Resolution):
+                made = record.detail
+                said.append(made.answer if isinstance(made, Noted) else Answer(decision=made.decision))
+        assert answered.answer in said, "D3: told before it was durable"
+        before = self.driver.answers.get((answered.visit, answered.key), answered.answer)
+        assert before == answered.answer, "a body that asks again is told the same"
+
     def finished(self, finish: Finish) -> None:
         """The machine said that the run needs no task: also what may have happened since needs none."""
         if finish.fenced:
@@ -257,12 +271,11 @@ class Witness:
         disk = self.driver.disk
         told, seen = self._told(), {event.id for event in self.seen if event.durable}
         assert seen == set(told), "nothing durable is forgotten, and nothing else was seen as durable"
-        waiting = [e.barrier for e in self.driver.frontier.values() if e.opening is not None]
+        waiting = [barrier for e in self.driver.frontier.values() for barrier, _, _ in e.open_barriers]
         assert sorted(disk.open_barriers()) == sorted(waiting)
         deadlines = [
             row.deadline for row in disk.barriers.values() if row.barrier in waiting and row.deadline is not None
         ]
-        deadlines += [entry.due for entry in self.driver.frontier.values() if entry.due is not None]
         ends_at = self._ends_at()
         assert disk.row.timer == min([*deadlines, *([] if ends_at is None else [ends_at])], default=None)
         assert disk.row.status is self.driver.status

@@ -16,12 +16,16 @@ from terzetto_protocol.decisions import (
     Decision as Decision,
     Exiting as Exiting,
     Fail as Fail,
+    Modify as Modify,
     Reject as Reject,
+    Reroute as Reroute,
     Retry as Retry,
 )
+from terzetto_protocol.difference import Change as Change
 from terzetto_protocol.errors import (
     ActorStopped as ActorStopped,
     BranchesFailed as BranchesFailed,
+    DecisionTimeout as DecisionTimeout,
     GraphError as GraphError,
     IllegalTransition as IllegalTransition,
     InvalidRequest as InvalidRequest,
@@ -75,25 +79,30 @@ from terzetto_protocol.events import (
 )
 from terzetto_protocol.graph import Bound as Bound, Graph as Graph, bind as bind
 from terzetto_protocol.keyed import KeyedState as KeyedState
-from terzetto_protocol.picture import Shown as Shown
 from terzetto_protocol.places import Barrier as Barrier, Effects as Effects, Exit as Exit, Node as Node
 from terzetto_protocol.receipts import (
     AlreadyResolved as AlreadyResolved,
     CancelReceipt as CancelReceipt,
+    DecisionKept as DecisionKept,
     DecisionTaken as DecisionTaken,
+    DecisionWithdrawn as DecisionWithdrawn,
     Denied as Denied,
     Receipt as Receipt,
     Resumed as Resumed,
     Submitted as Submitted,
+    Undone as Undone,
 )
 from terzetto_protocol.records import BarrierRow as BarrierRow, Failure as Failure, RunRow as RunRow
 from terzetto_protocol.reducers import replayed as replayed
 from terzetto_protocol.retry import RetryPolicy as RetryPolicy, retry_after_of as retry_after_of
+from terzetto_protocol.shown import Shown as Shown
 from terzetto_protocol.state import Mutation as Mutation, transient as transient
 from terzetto_protocol.statuses import FailureCode as FailureCode, RunStatus as RunStatus, VisitStatus as VisitStatus
+from terzetto_protocol.views import CommitView as CommitView
 
 from ._deciders import Decider as Decider
 from ._handles import DecisionChannel as DecisionChannel, Run as Run
+from ._history import Replay as Replay
 from ._hub import Subscription as Subscription
 from ._inline import run as run
 from ._mailbox import Address as Address, Envelope as Envelope, Mailbox as Mailbox, open_mailbox as open_mailbox

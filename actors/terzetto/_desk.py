@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit
+from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit, Undo, Withdraw
 from terzetto_protocol.errors import TerzettoError
 from terzetto_protocol.limits import MAILBOX
 from terzetto_protocol.receipts import Receipt
@@ -28,7 +28,7 @@ class Desk:
 
     def _open(self) -> None:
         pair: tuple[Address[Command, Receipt], Mailbox[Command, Receipt]]
-        pair = open_mailbox("the desk", Decide, Cancel, Resume, Submit)
+        pair = open_mailbox("the desk", Decide, Withdraw, Undo, Cancel, Resume, Submit)
         self.address, self._mailbox = pair
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

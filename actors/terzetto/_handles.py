@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar, cast
 import trio
 
 from terzetto_protocol.decisions import Decision
+from terzetto_protocol.difference import Change
 from terzetto_protocol.limits import HEARTBEAT, RECONNECT_GRACE
-from terzetto_protocol.places import Barrier
+from terzetto_protocol.places import Barrier, Place
 from terzetto_protocol.receipts import CancelReceipt, Receipt
 from terzetto_protocol.records import BarrierRow
+from terzetto_protocol.shown import Shown
 from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.views import CommitView
 
+from ._history import Replay
 from ._hub import Subscription
 from ._results import Result
 from ._run import RunStatistics
@@ -79,17 +83,37 @@ class Run(Generic[S]):
         left = (lambda: runtime.abandon(run_id, grace)) if on_disconnect == "cancel" else None
         return runtime.hub.events(run_id, last_event_id=last_event_id, heartbeat=heartbeat, strict=strict, left=left)
 
-    async def decide(self, barrier: "str | Barrier[S]", decision: Decision, /, *, source: str = "") -> Receipt:
+    async def decide(
+        self,
+        barrier: "str | Barrier[S]",
+        decision: Decision,
+        /,
+        *,
+        source: str = "",
+        keep: Literal["", "once", "always"] = "",
+    ) -> Receipt:
         """Resolve a barrier: by its id, its name, or `""` for the only open one. A checkpoint.
 
-        The receipt is `DecisionTaken`, or `AlreadyResolved` with the winner. Cancelled, the decision may
-        have been taken.
+        The receipt is `DecisionTaken`, `AlreadyResolved` with the winner, or `DecisionKept`. Cancelled, the
+        decision may have been taken.
+
+        Args:
+            barrier: which; with `keep` also `"*"`, for any.
+            decision: what is decided.
+            source: who decides, as it is shown.
+            keep: what happens if it is not open: refused; kept for the next time that it opens (`"once"`);
+                or for every time, until it is withdrawn (`"always"`).
 
         Raises:
             Refused: no such barrier is open, or it does not take this decision; it keeps waiting.
         """
         name = barrier.name if isinstance(barrier, Barrier) else barrier
-        return await self._runtime.decide(self.run_id, name, decision, source=source)
+        return await self._runtime.decide(self.run_id, name, decision, source=source, keep=keep)
+
+    async def withdraw(self, barrier: "str | Barrier[S]") -> Receipt:
+        """Forget the decisions that are kept for a barrier; the receipt counts them. A checkpoint."""
+        name = barrier.name if isinstance(barrier, Barrier) else barrier
+        return await self._runtime.withdraw(self.run_id, name)
 
     def decisions(self, barrier: "str | Barrier[S]", *, source: str = "") -> DecisionChannel[S]:
         """The decision channel of a barrier. Not a checkpoint."""
@@ -112,9 +136,50 @@ class Run(Generic[S]):
         """The durable status. A checkpoint."""
         return (await self._runtime.row(self.run_id)).status
 
-    async def state(self) -> S:
-        """A copy of the durable state. A checkpoint."""
-        return cast("S", await self._runtime.state(self.run_id))
+    async def state(self, *, at: int | None = None) -> S:
+        """A copy of the durable state, as of the commit `at` or the newest. A checkpoint."""
+        return cast("S", await self._runtime.state(self.run_id, at=at))
+
+    async def history(self, *, limit: int | None = 100, before: int | None = None) -> list[CommitView]:
+        """Commits, newest first, older than `before`; `limit` 0 means none, None all. A checkpoint."""
+        return await (await self._runtime.past(self.run_id)).commits(limit=limit, before=before)
+
+    async def progress(self) -> dict[str, Shown]:
+        """What has happened at each place of the graph, as `graph.svg(shown)` draws it. A checkpoint."""
+        carried = self.statistics() is not None
+        return await (await self._runtime.past(self.run_id)).progress(carried=carried)
+
+    async def difference(self, before: int, after: int | None = None) -> tuple[Change, ...]:
+        """What changed in the state from one commit to another, or to the newest. A checkpoint."""
+        return await (await self._runtime.past(self.run_id)).difference(before, after)
+
+    async def fork(self, *, at: int | None = None, new_id: str | None = None, repeat_effects: bool = False) -> "Run[S]":
+        """A new run that goes on from a commit of this one; see `Runtime.fork`. A checkpoint."""
+        return await self._runtime.fork(self.run_id, at=at, new_id=new_id, repeat_effects=repeat_effects)
+
+    async def retry(self, *, new_id: str | None = None, repeat_effects: bool = False) -> "Run[S]":
+        """A new run from before the visit with which this one failed; see `Runtime.retry`. A checkpoint."""
+        return await self._runtime.retry(self.run_id, new_id=new_id, repeat_effects=repeat_effects)
+
+    async def rerun(
+        self,
+        place: "Place[S] | str",
+        state: S | None = None,
+        /,
+        *,
+        new_id: str | None = None,
+        repeat_effects: bool = False,
+    ) -> "Run[S]":
+        """A new run that begins at a place with this one's state, or an edited one. A checkpoint."""
+        return await self._runtime.rerun(self.run_id, place, state, new_id=new_id, repeat_effects=repeat_effects)
+
+    async def undo(self, count: int = 1, *, repeat_effects: bool = False) -> Receipt:
+        """Take the last visits, decisions and joins back, and go on from there; see `Runtime.undo`. A checkpoint."""
+        return await self._runtime.undo(self.run_id, count, repeat_effects=repeat_effects)
+
+    async def replay(self) -> Replay:
+        """Fold the whole log anew, without running anything, and compare it with its snapshots. A checkpoint."""
+        return await (await self._runtime.past(self.run_id)).replay()
 
     def statistics(self) -> RunStatistics | None:
         """Numbers of this moment, or None for a run that is not live here. Not a checkpoint."""

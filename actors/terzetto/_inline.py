@@ -5,14 +5,13 @@ from uuid import uuid4
 
 import trio
 
-from terzetto_protocol.decisions import Decision
 from terzetto_protocol.errors import InvalidRequest, Refused
 from terzetto_protocol.events import BarrierOpened, BarrierResolved, Event
 from terzetto_protocol.graph import Bound, Graph, unbind
 from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.inputs import Claimed, Decided
 from terzetto_protocol.machine import RunMachine
-from terzetto_protocol.places import Barrier
+from terzetto_protocol.openings import is_open
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import RunHeader, RunRow, Write
 from terzetto_protocol.statuses import TERMINAL, RunStatus
@@ -31,7 +30,12 @@ class _Alone:
 
     def __init__(self) -> None:
         self.opened: list[BarrierOpened] = []
-        self.ended = ""
+        self.changed = trio.Event()
+        """Set when a barrier opens, and when the run is over."""
+        self.decided = trio.Event()
+        self.is_over = False
+        self.error: Exception | None = None
+        """What the decider has raised."""
 
     def rested(self, actor: RunActor, finish: Finish) -> None:
         """Nothing to do: the caller looks at the machine."""
@@ -52,6 +56,7 @@ class _Alone:
         """Remember what is open."""
         if isinstance(event, BarrierOpened):
             self.opened.append(event)
+            self.changed.set()
         elif isinstance(event, BarrierResolved):
             self.opened = [opened for opened in self.opened if opened.barrier != event.barrier]
 
@@ -100,7 +105,7 @@ async def run_to_end(
     """As `run`, with the outcome as a value. A checkpoint."""
     bound = unbind(graph)
     blueprint = bound.graph.build()
-    if decider is None and not auto_approve and any(isinstance(p, Barrier) for p in blueprint.places.values()):
+    if decider is None and not auto_approve and blueprint.has_barriers:
         raise InvalidRequest(
             f"graph {blueprint.name!r} has barriers and nobody would decide them: "
             "pass decider= or auto_approve=True, or use a runtime"
@@ -126,22 +131,59 @@ async def run_to_end(
 
 
 async def _live(actor: RunActor, alone: _Alone, decider: Decider | None) -> None:
-    machine, clock = actor.machine, actor.services.clock
-    actor.claim(Claimed(clock()))
-    await actor.main()
-    while machine.status not in TERMINAL:
-        if machine.status is RunStatus.AWAITING_INPUT and decider is not None:
-            await _decide(actor, alone.opened[0], decider)
-        elif machine.status is RunStatus.AWAITING_INPUT:
-            raise Refused(machine.run_id, f"{alone.opened[0].barrier} cannot be approved: pass decider=")
-        elif machine.status is RunStatus.PAUSED:
-            raise Refused(machine.run_id, "it paused, and without a runtime nobody can resume it")
-        else:  # interrupted: the scope around us is gone
-            await trio.lowlevel.checkpoint()
-            raise Refused(machine.run_id, f"it stopped in {machine.status}")
+    machine = actor.machine
+    actor.claim(Claimed(actor.services.clock()))
+    if decider is None:
+        await actor.main()
+    else:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_carry, actor, alone)
+            await _decide(actor, alone, decider)
+            nursery.cancel_scope.cancel(reason="the run has ended, or its decider has failed")
+        if alone.error is not None:
+            raise alone.error
+    if machine.status is RunStatus.AWAITING_INPUT:
+        raise Refused(machine.run_id, f"{alone.opened[0].barrier} cannot be approved: pass decider=")
+    if machine.status is RunStatus.PAUSED:
+        raise Refused(machine.run_id, "it paused, and without a runtime nobody can resume it")
+    if machine.status not in TERMINAL:  # interrupted: the scope around us is gone
+        await trio.lowlevel.checkpoint()
+        raise Refused(machine.run_id, f"it stopped in {machine.status}")
 
 
-async def _decide(actor: RunActor, opened: BarrierOpened, decider: Decider) -> None:
-    decision: Decision = await decider(opened)
+async def _carry(actor: RunActor, alone: _Alone) -> None:
+    """Carry the run, again after every decision that lets it go on, until it can go on no more."""
+    try:
+        while True:
+            await actor.main()
+            if actor.machine.status is not RunStatus.AWAITING_INPUT:
+                return
+            alone.decided = trio.Event()
+            await alone.decided.wait()
+    finally:
+        alone.is_over = True
+        alone.changed.set()
+
+
+async def _decide(actor: RunActor, alone: _Alone, decider: Decider) -> None:
+    """Have what is open decided, one after the other, until the run is over."""
+    while not alone.is_over:
+        alone.changed = trio.Event()
+        if not alone.opened:
+            await alone.changed.wait()
+            continue
+        try:
+            await _ask(actor, alone, decider, alone.opened[0])
+        except Exception as error:  # noqa: BLE001 - raised again, without a group around it
+            alone.error = error
+            return
+
+
+async def _ask(actor: RunActor, alone: _Alone, decider: Decider, opened: BarrierOpened) -> None:
+    await trio.lowlevel.checkpoint()  # what begins at this very moment may make the question pointless
+    decision = await decider(opened) if is_open(actor.machine, opened.barrier) else None
+    if decision is None or not is_open(actor.machine, opened.barrier):  # it was dropped, or decided by something else
+        alone.opened = [each for each in alone.opened if each is not opened]
+        return
     actor.claim(Decided(opened.barrier, decision, "decider", actor.services.clock()))
-    await actor.main()
+    alone.decided.set()

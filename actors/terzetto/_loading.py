@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.errors import Malformed, MutationFailed, Refused, UnknownRun
-from terzetto_protocol.fold import Fold
+from terzetto_protocol.fold import Fold, label_of
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import already_resolved
 from terzetto_protocol.records import RunRow
@@ -15,23 +15,25 @@ from .stores._contract import Store
 S = TypeVar("S")
 
 
-async def load_fold(store: Store, row: RunRow, blueprint: Blueprint[S]) -> Fold[S]:
-    """A run as its stored log makes it. A checkpoint.
+async def load_fold(store: Store, row: RunRow, blueprint: Blueprint[S], *, at: int | None = None) -> Fold[S]:
+    """A run as its stored log makes it, up to the commit `at` if one is named. A checkpoint.
 
     Raises:
         Refused: the graph cannot carry this run on any more; it stays as it is.
     """
-    found = await store.snapshot(row.run_id)
+    found = await store.snapshot(row.run_id, at=at)
     if found is None:
         raise Refused(row.run_id, "its log has no snapshot to begin with (see `terzetto doctor`)")
     seq, snapshot = found
+    bodies = await store.records(row.run_id, after=seq, limit=None if at is None else at - seq)
     try:
-        fold = Fold[S].load(blueprint, row.header, snapshot, await store.records(row.run_id, after=seq))
+        fold = Fold[S].load(blueprint, row.header, snapshot, bodies)
     except (Malformed, MutationFailed, KeyError) as error:
         raise Refused(
             row.run_id, f"graph {blueprint.name!r} cannot read its log ({error}); it stays as it is"
         ) from error
-    missing = [entry.place for entry in fold.image.frontier.values() if entry.place not in blueprint.places]
+    pending = fold.image.frontier.values()
+    missing = [label_of(entry) for entry in pending if entry.place not in fold.frame(entry.path).blueprint.places]
     if missing:
         raise Refused(
             row.run_id, f"graph {blueprint.name!r} has no node {', '.join(missing)} any more; it stays as it is"

@@ -24,6 +24,7 @@ from terzetto_protocol.statuses import FailureCode
 from terzetto_protocol.turn import Start
 
 from . import _faults
+from ._threads import call, run_in_thread
 from ._timeouts import run_timed
 
 _FRAMES: Final = 12
@@ -55,7 +56,13 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
         if start.probe:
             return await _probe(node, start, lent, world.clock)
         ctx = lent.context(node.asks.context, start)
-        if node.options.is_timed:
+        if node.runs == "on the loop":
+            call(node.fn, ctx)
+        elif node.runs == "in a thread":
+            if node.options.on_cancel == "abandon":
+                ctx.state = lent.copy(start.path)
+            await run_in_thread(node, ctx)
+        elif node.options.is_timed:
             await run_timed(node, ctx)
         else:
             await node.fn(ctx)
@@ -90,16 +97,18 @@ def _pass_points(hook: Callable[[str], None], ctx: LeafContext[Any, Any]) -> Non
 
 
 async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callable[[], float]) -> Probed:
-    ctx = lent.context(NodeContext, start)
     assert node.options.probe is not None
+    batch: list[Any] = []
     try:
+        ctx = lent.context(ItemContext if node.asks.context is ItemContext else NodeContext, start)
+        batch = ctx.batch
         happened = await node.options.probe(ctx)
     except (Exception, SystemExit, GeneratorExit, BaseExceptionGroup) as error:  # noqa: BLE001 - then a person is asked
         _let_through(error)
         happened = None
     if happened is not None and not isinstance(happened, bool):
         happened = None
-    return Probed(start.visit, happened, tuple(ctx.batch), clock())
+    return Probed(start.visit, happened, tuple(batch), clock())
 
 
 class Lent:
@@ -128,6 +137,11 @@ class Lent:
         if found is None:
             raise InvalidRequest("it wants an item, and only a branch of a map has one")
         return kind(*parts, item=found[0], index=found[1])
+
+    def copy(self, path: str) -> Any:
+        """A state that stays what it is, for a body that may outlive its visit; raises `NotStorable`."""
+        frame = self.fold.frame(path)
+        return frame.blueprint.state.unpack(frame.pack())
 
     def _graph_of(self, path: str) -> str:
         """The path of the innermost subgraph around a frame; empty for the run's own graph."""

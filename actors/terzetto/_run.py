@@ -9,7 +9,6 @@ kills it is its keeper's nursery; then it says so to its machine, whose last com
 import random
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from math import inf
 from typing import Any, Final, Protocol
 
@@ -26,19 +25,18 @@ from terzetto_protocol.inputs import (
     Emitted,
     Input,
     NodeCancelled,
-    RetryDue,
-    TimerFired,
 )
 from terzetto_protocol.machine import RunMachine
-from terzetto_protocol.openings import due_barriers, due_retries, next_moment
+from terzetto_protocol.openings import next_moment
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Applied, Exists, Outcome, Rejected, RunRow, Stale, Write
 from terzetto_protocol.state import Vocabulary
 from terzetto_protocol.statuses import RunStatus
-from terzetto_protocol.turn import CancelNodes, Effect, Finish, Rearm, Reply, Start, Turn
+from terzetto_protocol.turn import Answered, CancelNodes, Effect, Finish, Rearm, Reply, Start, Turn
 
 from . import _faults
 from ._node import Lent, handle
+from ._questions import Questions
 
 YIELD_STEPS: Final = 16
 """Steps after which a run lets every other task run."""
@@ -117,6 +115,7 @@ class RunActor:
     __slots__ = (
         "_busy",
         "_mail",
+        "_questions",
         "_scope",
         "_scopes",
         "_starts",
@@ -131,6 +130,7 @@ class RunActor:
     def __init__(self, machine: RunMachine[Any], deps: Any, services: Services) -> None:
         self.machine = machine
         self.services = services
+        self._questions = Questions(self, services.clock)
         self.lent = Lent(machine.fold, deps, self._port)
         self.rested = False
         self.carried = False
@@ -150,7 +150,7 @@ class RunActor:
 
     def _port(self, vocabulary: Vocabulary[Any]) -> Port:
         pack = vocabulary.note if self.machine.logged else vocabulary.keep
-        return Port(pack, self._emit, self._is_cancelled)
+        return Port(pack, self._emit, self._is_cancelled, decide=self._questions.decide, do=self._questions.do)
 
     def _is_cancelled(self) -> bool:
         return self.machine.cancelling
@@ -233,6 +233,8 @@ class RunActor:
             self.services.keeper.reply(effect.command_id, effect.receipt)
         elif isinstance(effect, Finish):
             self._finish(effect)
+        elif isinstance(effect, Answered):
+            self._questions.told(effect)
         elif isinstance(effect, Rearm):
             self._wake()
         elif isinstance(effect, CancelNodes):
@@ -271,17 +273,15 @@ class RunActor:
         self.services.keeper.rested(self, finish)
 
     def _cancel_nodes(self, visits: tuple[int, ...] | None) -> None:
-        everything = visits is None or self.machine.live <= set(visits)
         meant = self.machine.live if visits is None else visits
         for start in [start for start in self._starts if start.visit in meant]:
             self._starts.remove(start)  # told to start, but not begun: there is nothing to unwind
             self._mail.append(NodeCancelled(start.visit, self.services.clock()))
-        if not everything:
-            for visit in meant:
-                if visit in self._scopes:
-                    self._scopes[visit].cancel(reason=f"a branch beside it failed in run {self.run_id}")
-        elif self._scope is not None:
-            self._scope.cancel(reason=f"nodes of run {self.run_id} are being cancelled")
+        if visits is None and self._scope is not None:
+            self._scope.cancel(reason=f"run {self.run_id} is being cancelled")
+        for visit in visits or ():
+            if visit in self._scopes:
+                self._scopes[visit].cancel(reason=f"a branch beside it failed in run {self.run_id}")
 
     def _emit(self, visit: int, emission: Emission) -> None:
         self.deliver(Emitted(visit, emission, self.services.clock()))
@@ -324,11 +324,7 @@ class RunActor:
     def _pass_deadline(self) -> None:
         ends_at = self.machine.fold.ends_at
         if ends_at is not None and self._scope is not None and trio.current_time() >= self._scope.deadline:
-            self._deliver_late(DeadlinePassed(max(ends_at, self.services.clock())))
-
-    def _deliver_late(self, msg: Input) -> None:
-        with suppress(Refused):  # something else came first in this very moment
-            self.deliver(msg)
+            self._questions.deliver_late(DeadlinePassed(max(ends_at, self.services.clock())))
 
     def _end_live(self) -> None:
         """Tell the machine about every visit that the scope took with it: the log says what that means."""
@@ -367,18 +363,25 @@ class RunActor:
             fold = self.machine.fold
             while not self.rested and (self._starts or self.machine.live or self.services.tasks or fold.owners):
                 while self._starts:
-                    nursery.start_soon(self._visit, self._starts.pop(0))
+                    start = self._starts.pop(0)
+                    if start.apart:
+                        self._scopes[start.visit] = trio.CancelScope()  # there before its task has its first turn
+                    nursery.start_soon(self._visit, start)
                 await self._sleep()
 
     async def _visit(self, start: Start) -> None:
         node = self.machine.fold.frame(start.path).blueprint.node(start.node)
         assert node is not None
-        if not start.apart:
+        scope = self._scopes.get(start.visit)
+        if scope is None:
             self.deliver(await handle(node, start, self.lent, self.services))
             return
-        with trio.CancelScope() as self._scopes[start.visit]:
-            self.deliver(await handle(node, start, self.lent, self.services))
-        if self._scopes.pop(start.visit).cancelled_caught:
+        try:
+            with scope:
+                self.deliver(await handle(node, start, self.lent, self.services))
+        finally:
+            del self._scopes[start.visit]
+        if scope.cancelled_caught:
             self.deliver(NodeCancelled(start.visit, self.services.clock()))
 
     async def _sleep(self) -> None:
@@ -392,15 +395,7 @@ class RunActor:
             self._waiter = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._leave)
         if due is not None:
-            self._fire()
-
-    def _fire(self) -> None:
-        """Tell the machine what is due."""
-        now = self.services.clock()
-        for barrier in due_barriers(self.machine, now):
-            self._deliver_late(TimerFired(barrier, now))
-        for visit in due_retries(self.machine, now):
-            self._deliver_late(RetryDue(visit, now))
+            self._questions.fire()
 
     def _leave(self, _: object) -> trio.lowlevel.Abort:
         self._waiter = None

@@ -1,6 +1,5 @@
 """`open_runtime`: the tree of a Terzetto program, and the handles that people hold."""
 
-import hashlib
 import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
@@ -13,35 +12,38 @@ from attrs import frozen
 from terzetto_protocol.admission import Admission
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.codec import check_text
-from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit
+from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit, Undo, Withdraw
 from terzetto_protocol.decisions import Decision
 from terzetto_protocol.errors import InvalidRequest, TerzettoError, UnknownRun
 from terzetto_protocol.graph import Bound, Graph
 from terzetto_protocol.ids import check_metadata, check_run_id, check_seconds
 from terzetto_protocol.limits import POOL_SIZE, QUEUE_SIZE, SHUTDOWN_DEADLINE
 from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.places import Place
 from terzetto_protocol.receipts import CancelReceipt, Receipt, Submitted
 from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.registry import Registry
 from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.turn import Turn
 
 from . import _faults
 from ._clock import wall_clock
 from ._desk import Desk
+from ._forking import Forking, digest_of, new_run_id
 from ._handles import Run
+from ._history import Past
 from ._hub import Hub
 from ._inbox import COMMANDS, Inbox
-from ._loading import load_fold
 from ._mailbox import Address, MailboxStatistics
 from ._persistence import Persistence, PersistenceStatistics
 from ._services import Service, ServiceTree
 from ._supervisor import Supervisor, SupervisorStatistics
 from ._timers import Timers
+from ._watchdog import Watchdog, WatchdogStatistics
 from .stores import Store, open_store
 from .stores._contract import SettlingStore
 
 S = TypeVar("S")
-_ID_DIGITS: Final = 12
 
 
 @frozen
@@ -55,6 +57,8 @@ class RuntimeStatistics:
     store: dict[str, Any]
     restarts: int
     """System actors that were started again."""
+    watchdog: WatchdogStatistics | None
+    """How often the event loop was blocked; None where nobody watches it."""
 
 
 class SubmitOptions(TypedDict, total=False):
@@ -86,6 +90,8 @@ class Runtime:
         self._persistence = persistence
         self.tree: ServiceTree | None = None
         """The system actors; set when they are started."""
+        self.watchdog: Watchdog | None = None
+        """Who watches the event loop, if anybody is to."""
 
     async def submit(
         self,
@@ -129,11 +135,11 @@ class Runtime:
         check_metadata(metadata or {})
         check_text(key, "the idempotency key")
         header = RunHeader(
-            run_id=check_run_id(run_id if run_id is not None else uuid4().hex[:_ID_DIGITS]),
+            run_id=check_run_id(run_id if run_id is not None else new_run_id()),
             graph=blueprint.name,
             version=blueprint.version,
             fingerprint=blueprint.fingerprint,
-            input_digest=_digest(blueprint.name, blueprint.version, copy[0]),
+            input_digest=digest_of(blueprint.name, blueprint.version, copy[0]),
             at=self.supervisor.clock(),
             key=key,
             max_steps=blueprint.steps(max_steps),
@@ -146,8 +152,51 @@ class Runtime:
         machine, first = RunMachine[S].begin(
             blueprint, header, copy, settled=settled, promises=self.store.durable, command_id=uuid4().hex
         )
-        receipt = await self.supervisor.submit(machine, first, bound.deps)
+        return await self.begin(machine, first, bound.deps)
+
+    async def begin(self, machine: RunMachine[S], first: Turn, deps: Any) -> Run[S]:
+        """Have a new run's first commit stored, and let it wait for a slot. A checkpoint; raises as `submit`."""
+        receipt = await self.supervisor.submit(machine, first, deps)
         return Run(self, receipt.run_id, reused=receipt.reused)
+
+    async def fork(
+        self, run_id: str, /, *, at: int | None = None, new_id: str | None = None, repeat_effects: bool = False
+    ) -> Run[Any]:
+        """A new run that goes on from a commit of another, which stays as it is. A checkpoint.
+
+        Args:
+            run_id: the parent.
+            at: the commit; by default the newest.
+            new_id: the new run's id; the same id with the same commit is the same run.
+            repeat_effects: whether effects of `once` nodes that the parent began since may happen again.
+
+        Raises:
+            InvalidRequest: there is no such commit, nothing is pending at it, or effects would be repeated.
+        """
+        return await Forking(self).fork(run_id, at, new_id, repeat_effects=repeat_effects)
+
+    async def retry(self, run_id: str, /, *, new_id: str | None = None, repeat_effects: bool = False) -> Run[Any]:
+        """A new run that goes on from before the visit with which another FAILED or was CANCELLED. A checkpoint.
+
+        Takes and raises what `fork` does.
+        """
+        return await Forking(self).retry(run_id, new_id, repeat_effects=repeat_effects)
+
+    async def rerun(
+        self,
+        run_id: str,
+        place: Place[S] | str,
+        state: S | None = None,
+        /,
+        *,
+        new_id: str | None = None,
+        repeat_effects: bool = False,
+    ) -> Run[S]:
+        """A new run of another's graph that begins at a place, with the other's state or an edited one. A checkpoint.
+
+        Raises as `fork`, and `NotStorable` for a state that would not come back.
+        """
+        return await Forking(self).rerun(run_id, place, state, new_id, repeat_effects=repeat_effects)
 
     async def run(self, graph: Graph[S, Any], state: S, /, **options: Unpack[SubmitOptions]) -> S:
         """Submit, wait for the end, and return the final state. A checkpoint.
@@ -177,21 +226,52 @@ class Runtime:
         """Runs of the store, newest first; `limit` 0 means none, None all. A checkpoint."""
         return await self.store.runs(statuses=statuses, before=before, limit=limit)
 
-    async def state(self, run_id: str) -> Any:
-        """A copy of a run's durable state. A checkpoint."""
+    async def past(self, run_id: str) -> Past:
+        """A run's stored past. A checkpoint; raises `UnknownRun`, and `InvalidRequest` for an unknown graph."""
         row = await self.row(run_id)
         bound = self.registry.find(row.header.graph, row.header.version)
         if bound is None:
             raise InvalidRequest(f"run {run_id!r}: its graph {row.header.graph!r} is not known here")
-        return (await load_fold(self.store, row, bound.graph.build())).state
+        return Past(self.store, row, bound.graph.build())
+
+    async def state(self, run_id: str, *, at: int | None = None) -> Any:
+        """A copy of a run's durable state, as of the commit `at` or the newest. A checkpoint."""
+        return await (await self.past(run_id)).state(at)
 
     async def decide(
-        self, run_id: str, barrier: str, decision: Decision, /, *, source: str = "", command_id: str | None = None
+        self,
+        run_id: str,
+        barrier: str,
+        decision: Decision,
+        /,
+        *,
+        source: str = "",
+        keep: Literal["", "once", "always"] = "",
+        command_id: str | None = None,
     ) -> Receipt:
         """Resolve a barrier; see `Run.decide`. A checkpoint."""
-        command = Decide(command_id or uuid4().hex, run_id, barrier, decision, source)
+        command = Decide(command_id or uuid4().hex, run_id, barrier, decision, source, keep)
         COMMANDS.pack(command)  # refuses what would not come back from the log
         return await self.supervisor.decide(command)
+
+    async def withdraw(self, run_id: str, barrier: str) -> Receipt:
+        """Forget decisions that are kept; see `Run.withdraw`. A checkpoint."""
+        command = Withdraw(uuid4().hex, run_id, barrier)
+        COMMANDS.pack(command)
+        return await self.supervisor.withdraw(command)
+
+    async def undo(self, run_id: str, count: int = 1, *, repeat_effects: bool = False) -> Receipt:
+        """Take the last `count` visits, decisions and joins of a run back, and go on from there. A checkpoint.
+
+        The run has to rest: it waits for a slot or for people, or is paused. What is undone stays in its history,
+        and numbers of visits are never used again.
+
+        Raises:
+            InvalidRequest: there is not so much to undo, or effects of `once` nodes would be repeated.
+            Refused: the run is at work, or has ended (then `fork` it).
+        """
+        command = Undo(uuid4().hex, run_id, count, repeat_effects)
+        return await self.supervisor.undo(command, await self.past(run_id))
 
     async def cancel(self, run_id: str, reason: str = "") -> CancelReceipt:
         """End a run; see `Run.cancel`. A checkpoint."""
@@ -230,6 +310,10 @@ class Runtime:
         COMMANDS.pack(command)
         if isinstance(command, Decide):
             return await self.supervisor.decide(command)
+        if isinstance(command, Withdraw):
+            return await self.supervisor.withdraw(command)
+        if isinstance(command, Undo):
+            return await self.supervisor.undo(command, await self.past(command.run_id))
         if isinstance(command, Cancel):
             return await self.supervisor.cancel(command)
         if isinstance(command, Resume):
@@ -268,6 +352,7 @@ class Runtime:
             hub=self.hub.statistics(),
             store=self.store.statistics(),
             restarts=0 if self.tree is None else self.tree.restarts,
+            watchdog=None if self.watchdog is None else self.watchdog.statistics(),
         )
 
 
@@ -281,6 +366,7 @@ async def open_runtime(
     dispatch: Literal["direct", "task"] = "direct",
     shutdown_deadline: float = SHUTDOWN_DEADLINE,
     signals: bool = False,
+    watchdog: bool = False,
 ) -> AsyncGenerator["Runtime", None]:
     """Run graphs as long as the `async with` block lasts; afterwards no task, thread or descriptor is left.
 
@@ -297,6 +383,11 @@ async def open_runtime(
         dispatch: `"direct"` runs a lone visit on its run's task, `"task"` gives every visit its own.
         shutdown_deadline: seconds.
         signals: SIGTERM and SIGINT leave the block in good order, a second one at once.
+        watchdog: have the stacks of all threads written to standard error while something blocks the event loop
+            for a second, and count it in `statistics().watchdog`. Code that keeps the interpreter lock is caught by
+            the one timer that a process has for that (`faulthandler.dump_traceback_later`): a program that uses it
+            itself should not say True, and of two runtimes only the first to ask has it. A process that was stopped
+            for a second and goes on may, rarely, die of that timer.
 
     Raises:
         GraphError: a graph has mistakes.
@@ -320,6 +411,7 @@ async def open_runtime(
         )
         persistence.on_change = supervisor.store_changed
         runtime = Runtime(opened, registry, hub, persistence, supervisor)
+        runtime.watchdog = Watchdog() if watchdog else None
         with closing(hub):
             async with _tree(runtime, persistence, supervisor) as nursery:
                 nursery.start_soon(runtime.cancel_abandoned)
@@ -338,7 +430,9 @@ async def open_runtime(
 async def _tree(
     runtime: Runtime, persistence: Persistence, supervisor: Supervisor
 ) -> AsyncGenerator[trio.Nursery, None]:
+    watched = [] if runtime.watchdog is None else [Service("watchdog", runtime.watchdog.run)]  # stops last
     services = [
+        *watched,
         Service("persistence", persistence.run, persistence.close),
         Service("supervisor", supervisor.run),
         Service("desk", runtime.desk.run),
@@ -384,7 +478,3 @@ async def _listen(stop: _Stop, *, task_status: trio.TaskStatus[None]) -> None:
         task_status.started()
         async for _ in arriving:
             stop.signalled()
-
-
-def _digest(graph: str, version: str, state: bytes) -> str:
-    return hashlib.sha256(b"\0".join((graph.encode(), version.encode(), state))).hexdigest()

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from terzetto_protocol.admission import Admission, same_run
 from terzetto_protocol.backoff import LONGEST
-from terzetto_protocol.commands import Cancel, Decide, Resume
+from terzetto_protocol.commands import Cancel, Decide, Resume, Undo, Withdraw
 from terzetto_protocol.errors import (
     ActorStopped,
     Refused,
@@ -32,6 +32,8 @@ from terzetto_protocol.inputs import (
     ResumeRequested,
     StoreGaveUp,
     TimerFired,
+    UndoRequested,
+    WithdrawRequested,
 )
 from terzetto_protocol.limits import CANCEL_GRACE
 from terzetto_protocol.machine import RunMachine
@@ -44,6 +46,7 @@ from terzetto_protocol.turn import Finish
 
 from . import _faults
 from ._answers import Answers
+from ._history import Past
 from ._hub import Hub
 from ._persistence import Persistence
 from ._pool import Pool
@@ -186,12 +189,34 @@ class Supervisor:
         """
         actor = await self._lines.first(command.run_id, Rank.DECISION, self._roster.find)
         try:
-            barrier = name_barrier(actor.machine, command.barrier)
+            barrier = name_barrier(actor.machine, command.barrier, command.keep)
         except Refused:
             self._passivate(actor)
             raise
         at, slot = self.clock(), self._may_go_on(command.run_id)
-        msg = Decided(barrier, command.decision, command.source, at, command.command_id, slot=slot)
+        msg = Decided(barrier, command.decision, command.source, at, command.command_id, slot=slot, keep=command.keep)
+        return await self._command(actor, msg, command.command_id)
+
+    async def withdraw(self, command: Withdraw) -> Receipt:
+        """Forget the decisions that are kept for a barrier; the answer is durable. A checkpoint."""
+        actor = await self._lines.first(command.run_id, Rank.DECISION, self._roster.find)
+        msg = WithdrawRequested(command.barrier, self.clock(), command.command_id)
+        return await self._command(actor, msg, command.command_id)
+
+    async def undo(self, command: Undo, past: Past) -> Receipt:
+        """Take the last of a run that rests back; the answer is durable. A checkpoint.
+
+        Raises:
+            InvalidRequest: there is not so much to undo, or effects would be repeated.
+            Refused: the run is at work, or has ended.
+        """
+        actor = await self._lines.first(command.run_id, Rank.DECISION, self._roster.find)
+        try:
+            to, was = await past.before(command.count, repeat_effects=command.repeat_effects)
+        except TerzettoError:
+            self._passivate(actor)
+            raise
+        msg = UndoRequested(to, was, self.clock(), command.command_id)
         return await self._command(actor, msg, command.command_id)
 
     async def cancel(self, command: Cancel) -> CancelReceipt:

@@ -1,16 +1,18 @@
 """What follows a visit: the next step within the limits of its graph, or the end of its frame."""
 
-from typing import Any, Generic, TypeVar
+from collections import Counter
+from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
 from msgspec import Raw
 
 from .blueprint import Blueprint
 from .codec import pack_plain
-from .composites import Composite
+from .composites import Composite, Subgraph
 from .decisions import Approve
 from .errors import describe
 from .fold import WAITING, Pending
+from .ids import barrier_name
 from .places import Barrier, Edge
 from .records import Failure, Opening, Step
 from .routing import NoWay, Way
@@ -20,6 +22,8 @@ from .statuses import FailureCode, RunStatus
 S = TypeVar("S")
 
 _R = RunStatus
+ANY: Final = "*"
+"""Stands for every barrier where a decision is kept."""
 
 
 @frozen
@@ -60,7 +64,10 @@ class Ahead(Stage[S], Generic[S]):
             return Next(_R.RUNNING, (), failure)
         steps = self._begin(fork, left=0 if entry.visit in self.fold.owners else 1)
         if isinstance(steps, Failure):
-            return Next(_R.RUNNING, (), failure or steps)
+            return Next(_R.RUNNING, (), steps)
+        opened = self.fold.image.forks[fork]
+        if opened.ended + 1 == opened.count:
+            return Next(_R.RUNNING, (), failure)  # a join is to follow
         pending, waiting = self._others(entry)
         return Next(self._rest(pending + len(steps), waiting), steps, failure)
 
@@ -85,10 +92,30 @@ class Ahead(Stage[S], Generic[S]):
         number, count = self.fold.image.visits + after + 1, len(indices)
         if count > 0 and number + count - 1 > self.fold.header.max_steps:
             return self._too_many(f"{count} branches of {fork!r} would be more")
+        if (excess := self._excess(composite, fork, indices, after)) is not None:
+            return excess
         return tuple(
             Step(number + each, composite.begins_at(index), path=composite.path_of(fork, index))
             for each, index in enumerate(indices)
         )
+
+    def _excess(self, composite: Composite[Any], fork: str, indices: range, after: int) -> Failure | None:
+        """What a graph's own limits say to so many new branches."""
+        frame = self.fold.frame(fork.rpartition("/")[0])
+        blueprint, counts = frame.blueprint, frame.counts
+        if isinstance(composite, Subgraph):
+            return None  # it begins with limits of its own
+        if blueprint is not self.blueprint and counts.visits + after + len(indices) > blueprint.max_steps:
+            text = f"graph {blueprint.name!r} made {counts.visits} visits and {len(indices)} branches would be more"
+            return Failure(FailureCode.STEPS_EXCEEDED, text, final=True)
+        begins = Counter(composite.begins_at(index) for index in indices)
+        for place, count in begins.items():
+            node = blueprint.node(place)
+            most = None if node is None else node.options.max_visits
+            if most is not None and counts.places.get(place, 0) + count > most:
+                text = f"node {place!r} would be visited more than {most} times, which is its limit"
+                return Failure(FailureCode.STEPS_EXCEEDED, text, final=True)
+        return None
 
     def _others(self, entry: Pending) -> tuple[int, int]:
         """How many visits are pending, and how many of them wait for people, but this one and its branches."""
@@ -133,8 +160,8 @@ class Ahead(Stage[S], Generic[S]):
             return Failure(FailureCode.UNROUTED, f"the graph has no node or barrier {place!r}", final=True)
         options = barrier.options
         deadline = None if options.timeout is None else at + options.timeout
-        if self._approves(barrier):
-            deadline = at  # so that whoever finds it open after a crash approves it at once
+        if self._approves(barrier) or self._knows(place):
+            deadline = at  # so that whoever finds it open after a crash decides it at once
         if options.payload is None:
             return Opening(deadline, at=at)
         try:
@@ -142,6 +169,10 @@ class Ahead(Stage[S], Generic[S]):
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the author's function may raise anything
             text = f"the payload of barrier {place!r} could not be made: {describe(error)}"
             return Failure(FailureCode.NODE_ERROR, text, (describe(error),), final=True)
+
+    def _knows(self, place: str) -> bool:
+        """Whether a decision for this barrier may be there already."""
+        return any(barrier_name(kept.barrier) == place or kept.barrier in (place, ANY) for kept in self.fold.image.kept)
 
     def _approves(self, barrier: Barrier[Any]) -> bool:
         return self.fold.header.auto_approve and barrier.takes(Approve())

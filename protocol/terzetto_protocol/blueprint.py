@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from attrs import define, field
 
-from .composites import Composite, as_composite, lenses
+from .changes import CHANGES, Changes
+from .composites import Composite, Subgraph, as_composite, lenses
 from .errors import InvalidRequest
 from .fingerprint import fingerprint
 from .merging import Fields
@@ -59,8 +60,9 @@ class Blueprint(Generic[S]):
         self.max_steps: Final = graph.max_steps
         self.state: Final = StateForm(graph.state, graph.restore)
         self.places: Final[dict[str, Place[S]]] = {place.name: place for place in graph.places}
+        self.changes: Final = Changes(self.state)
         exits = {name: lens.leave for name, lens in lenses(self.places).items()}
-        self.vocabulary: Final = Vocabulary[S](graph.mutations, exits)
+        self.vocabulary: Final = Vocabulary[S](graph.mutations, {CHANGES: self.changes.revive, **exits})
         self.nodes: Final = {name: node for name, place in self.places.items() if (node := as_node(place)) is not None}
         self.start: Final = graph.starts[0]
         self.routes: Final = self._routes(graph.edges)
@@ -88,6 +90,12 @@ class Blueprint(Generic[S]):
         if asked is not None and asked < 1:
             raise InvalidRequest(f"max_steps {asked} allows no visit at all")
         return asked or self.max_steps
+
+    @cached_property
+    def has_barriers(self) -> bool:
+        """Whether anything here, or in a graph inside, waits for people at a barrier."""
+        inner = (place.lens.blueprint for place in self.places.values() if isinstance(place, Subgraph))
+        return any(isinstance(place, Barrier) for place in self.places.values()) or any(i.has_barriers for i in inner)
 
     @cached_property
     def fields(self) -> Fields[S]:

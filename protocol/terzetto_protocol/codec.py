@@ -87,6 +87,11 @@ def pack_plain(value: object, what: str, limit: int = MESSAGE_BYTES) -> bytes:
     return pack(plain, what, limit)
 
 
+def unpack_plain(data: bytes) -> Any:
+    """What `pack_plain` packed, as plain data."""
+    return _unpack(data)
+
+
 def _is_deeper(value: object, levels: int) -> bool:
     if not isinstance(value, dict | list | tuple):
         return False

@@ -1,6 +1,6 @@
 """What clients say to a run, the same in memory, in the inbox of a shared store and on the wire."""
 
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -15,6 +15,25 @@ class Decide(Struct, frozen=True, tag="decide", forbid_unknown_fields=True):
     barrier: str
     decision: Decision
     source: str = ""
+    keep: Literal["", "once", "always"] = ""
+    """What happens if no such barrier is open: refused, kept for the next that opens, or for every one."""
+
+
+class Withdraw(Struct, frozen=True, tag="withdraw", forbid_unknown_fields=True):
+    """Forget the decisions that are kept for a barrier."""
+
+    command_id: str
+    run_id: str
+    barrier: str
+
+
+class Undo(Struct, frozen=True, tag="undo", forbid_unknown_fields=True):
+    """Take the last visits, decisions and joins of a run that rests back, and go on from there."""
+
+    command_id: str
+    run_id: str
+    count: int = 1
+    repeat_effects: bool = False
 
 
 class Cancel(Struct, frozen=True, tag="cancel", forbid_unknown_fields=True):
@@ -44,4 +63,4 @@ class Submit(Struct, frozen=True, tag="submit", forbid_unknown_fields=True):
     auto_approve: bool = False
 
 
-Command: TypeAlias = Decide | Cancel | Resume | Submit
+Command: TypeAlias = Decide | Withdraw | Undo | Cancel | Resume | Submit

@@ -1,15 +1,18 @@
 """What a node sees: the state to read, mutations to record, chunks to emit, and where to go next."""
 
-from collections.abc import Callable
-from typing import Any, Final, Generic, Literal, TypeAlias, get_args
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Generic, Literal, TypeAlias, get_args, overload
 
 from msgspec import Raw, Struct
 from typing_extensions import TypeVar
 
-from .codec import check_text, pack_plain
+from .codec import check_text, pack_plain, unpack_plain
+from .decisions import Answering, Exiting, Fail, Reject
 from .errors import InvalidRequest
-from .ids import effect_key
+from .forms import Form
+from .ids import check_name, check_seconds, effect_key
 from .places import Place
+from .questions import AskDecision, Part, key_of
 from .state import Entry, Mutation
 
 S = TypeVar("S")
@@ -58,6 +61,11 @@ class Visit(Struct, frozen=True, gc=False):
     """The epoch of the claim under which it runs: a receiver that keeps the highest can refuse a stale one."""
 
 
+def no_runtime(visit: int, question: Any) -> Any:
+    """Refuse what only a runtime can do."""
+    raise InvalidRequest(f"{question.key} needs a runtime, or answers that a unit test gives to testing.context")
+
+
 class Port(Struct):
     """What a context needs of the world around it; the runtime fills it in, and so do unit tests."""
 
@@ -65,6 +73,10 @@ class Port(Struct):
     emit: Callable[[int, Emission], None]
     is_cancelled: Callable[[], bool]
     beat: Callable[[], None] = lambda: None
+    decide: Callable[[int, AskDecision], Awaitable[Answering]] = no_runtime
+    """Wait for a decision on behalf of a visit."""
+    do: Callable[[int, Part], Awaitable[Any]] = no_runtime
+    """Do a part of a visit's work, unless its result is known."""
 
 
 class LeafContext(Struct, Generic[S, D], weakref=False):
@@ -82,6 +94,8 @@ class LeafContext(Struct, Generic[S, D], weakref=False):
     following: str | None = None
     """Name of the place that `goto` chose; empty after `end`."""
     pausing: bool = False
+    asked: dict[str, int] | None = None
+    """How often each question was asked in this visit."""
 
     def record(self, mutation: Mutation[S], /) -> None:
         """Add a mutation to this visit's batch, which is applied whole when the node has returned.
@@ -151,6 +165,82 @@ class NodeContext(LeafContext[S, D], Generic[S, D], weakref=False):
     def fence(self) -> int:
         """Rises with every claim of the run; a receiver that refuses lower ones is safe from frozen processes."""
         return self.visit.fence
+
+    def decision(
+        self,
+        name: str,
+        /,
+        *,
+        payload: object = None,
+        timeout: float | None = None,
+        on_timeout: Exiting | Fail | None = None,
+        exits: Sequence[str] = ("approved", "rejected"),
+    ) -> Awaitable[Answering]:
+        """Wait inside this node until somebody decides; the decision is durable when this returns. A checkpoint.
+
+        The run stays RUNNING and keeps its slot: a barrier node is cheaper where people take their time. After a
+        restart the node runs again from its top, and is told what was decided before at once. Cancelled, the
+        question stays open until the visit ends. Not for `once` nodes.
+
+        Args:
+            name: how it is shown and decided; the second question of a name in one visit is another one.
+            payload: what the person is shown: plain data.
+            timeout: seconds until it decides by itself.
+            on_timeout: what it decides then (`Reject()` unless said otherwise), or `Fail()`, which raises.
+            exits: what may be decided: `Approve()`, `Reject()`, or `Choose(name)`.
+
+        Raises:
+            DecisionTimeout: nobody decided in time, and `on_timeout` is `Fail()`.
+        """
+        number = self._count(f"decision:{name}")
+        question = AskDecision(
+            key_of("decision", name, number),
+            check_name(name),
+            number,
+            Raw(pack_plain(payload, f"the payload of {name}")),
+            check_seconds(timeout, "timeout"),
+            Reject() if on_timeout is None else on_timeout,
+            tuple(exits),
+        )
+        return self.port.decide(self.visit.visit, question)
+
+    @overload
+    def effect(self, name: str, fn: Callable[[str], Awaitable[T]], /, *, result: type[T]) -> Awaitable[T]: ...
+    @overload
+    def effect(self, name: str, fn: Callable[[str], Awaitable[T]], /) -> Awaitable[T]: ...
+    def effect(self, name: str, fn: Callable[[str], Awaitable[Any]], /, *, result: Any = None) -> Awaitable[Any]:
+        """Do a part of this node's work whose result is stored, so that a node that runs again does not repeat it.
+
+        `fn` gets an idempotency key of its own, the same on every attempt: a process that dies between the
+        effect and its store does it again under the same key. The result is durable when this returns. A
+        checkpoint. Cancelled, the effect may have happened, and is then done again by whoever runs the node next.
+
+        Args:
+            name: the part; the second of a name in one visit is another one.
+            fn: `await fn(key)` does it and returns what came of it.
+            result: the type of what it returns, if that is more than plain data.
+
+        Raises:
+            NotStorable: the result would not come back from the store as it is.
+        """
+        key = key_of("effect", name, self._count(f"effect:{name}"))
+        what, form = f"the result of {key}", None if result is None else Form[Any](result)
+        part = Part(
+            key,
+            effect_key(self.visit.run_id, self.visit.path, self.visit.visit, key),
+            fn,
+            lambda made: pack_plain(made, what) if form is None else form.pack(made, what),
+            lambda data: unpack_plain(data) if form is None else form.unpack(data, what),
+        )
+        return self.port.do(self.visit.visit, part)
+
+    def _count(self, question: str) -> int:
+        """How often this was asked before in this visit."""
+        if self.asked is None:
+            self.asked = {}
+        number = self.asked.get(question, 0)
+        self.asked[question] = number + 1
+        return number
 
     def goto(self, place: Place[S], /) -> None:
         """Go to this node or barrier next, whether an edge leads there or not; the last of goto and end wins."""

@@ -1,6 +1,6 @@
 """What a person (or a timeout, or a program) can say at a barrier."""
 
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from msgspec import Raw, Struct
 
@@ -22,6 +22,22 @@ class Choose(Struct, frozen=True, tag="choose", forbid_unknown_fields=True):
     """Leave through an exit that the barrier declared."""
 
     exit: str
+    note: str = ""
+
+
+class Modify(Struct, frozen=True, tag="modify", forbid_unknown_fields=True):
+    """Change fields of the state, checked against its type, and leave through the exit `approved`."""
+
+    changes: dict[str, Any]
+    """New values by field, as plain data."""
+    note: str = ""
+    exit: ClassVar[str] = "approved"
+
+
+class Reroute(Struct, frozen=True, tag="reroute", forbid_unknown_fields=True):
+    """Go on at this node or barrier, whatever the edges say."""
+
+    target: str
     note: str = ""
 
 
@@ -51,8 +67,9 @@ class Fail(Struct, frozen=True, tag="fail", forbid_unknown_fields=True):
     reason: str = ""
 
 
-Decision: TypeAlias = Approve | Reject | Choose | Confirm | Retry | Fail
+Decision: TypeAlias = Approve | Reject | Choose | Modify | Reroute | Confirm | Retry | Fail
 Exiting: TypeAlias = Approve | Reject | Choose
+Answering: TypeAlias = Approve | Reject | Choose | Modify
 Reconciling: TypeAlias = Confirm | Retry | Fail
 
 

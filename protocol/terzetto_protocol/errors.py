@@ -95,6 +95,14 @@ class NodeTimeout(TerzettoError):
         super().__init__(f"its {option} of {seconds:g} s has passed")
 
 
+class DecisionTimeout(TerzettoError):
+    """Nobody decided in time what a node waits for, and it asked to fail then."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(f"nobody decided {name!r} in time" + (f": {reason}" if reason else ""))
+
+
 class MergeConflict(TerzettoError):
     """Branches changed the same field of the state; nothing of them was folded."""
 

@@ -11,8 +11,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .decisions import Decision
-from .ids import barrier_id
+from .ids import barrier_id, barrier_name
 from .records import (
+    Asked,
     Attempt,
     Failure,
     Forked,
@@ -322,6 +323,20 @@ def _opened(number: int, run_id: str, at: float, step: Step, opening: Opening) -
     )
 
 
+def _asked(number: int, run_id: str, record: Record) -> DurableEvent:
+    assert isinstance(record.detail, Asked), "an ask record carries what is asked"
+    ask = record.detail.ask
+    return BarrierOpened(
+        id=number,
+        run_id=run_id,
+        at=record.at,
+        barrier=ask.barrier,
+        name=ask.name,
+        payload=ask.opening.payload,
+        deadline=ask.opening.deadline,
+    )
+
+
 def _resolved(number: int, run_id: str, record: Record) -> DurableEvent:
     made = record.detail
     assert isinstance(made, Resolution), "a decide record carries its resolution"
@@ -330,7 +345,7 @@ def _resolved(number: int, run_id: str, record: Record) -> DurableEvent:
         run_id=run_id,
         at=record.at,
         barrier=made.barrier,
-        name=record.place,
+        name=barrier_name(made.barrier),
         decision=made.decision,
         source=made.source,
     )
@@ -358,6 +373,7 @@ _TELLERS: Mapping[Kind, Callable[[int, str, Record], DurableEvent]] = {
     Kind.JOIN: _visited,
     Kind.FORK: _forked,
     Kind.RETRY: _retried,
+    Kind.ASK: _asked,
     Kind.DECIDE: _resolved,
     Kind.CANCEL: lambda n, run, r: CancelRequested(id=n, run_id=run, at=r.at, reason=_text(r)),
     Kind.INTERRUPT: lambda n, run, r: RunInterrupted(id=n, run_id=run, at=r.at, reason=_text(r)),

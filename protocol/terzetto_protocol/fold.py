@@ -19,16 +19,24 @@ from .frames import SLACK, Branch, BranchImage, Counts, Fork, Frame, InnerFrame,
 from .ids import barrier_id
 from .limits import STATE_BYTES
 from .records import (
+    Answer,
+    Ask,
+    Asked,
     Attempt,
     Failure,
     Forked,
     Joined,
+    Kept,
     Kind,
     Note,
+    Noted,
     Opening,
     Record,
+    Resolution,
+    Rewind,
     RunHeader,
     Step,
+    Withdrawn,
     failure_in,
     failure_of,
 )
@@ -37,12 +45,11 @@ from .statuses import PARKED, TERMINAL, RunStatus, VisitStatus
 
 S = TypeVar("S")
 
-REBASE_ENTRIES: Final = 256
-"""Mutations that a run without a log remembers before it makes a new base of its state."""
 _PROGRESS: Final = frozenset({Kind.VISIT, Kind.DECIDE, Kind.FORK, Kind.JOIN})
 WAITING: Final = frozenset({VisitStatus.AWAITING_INPUT, VisitStatus.UNKNOWN})
 """Statuses of a visit that waits for a decision."""
-_LASTING: Final = frozenset({VisitStatus.SUCCEEDED, VisitStatus.FAILED, VisitStatus.CANCELLED, VisitStatus.SKIPPED})
+LASTING: Final = frozenset({VisitStatus.SUCCEEDED, VisitStatus.FAILED, VisitStatus.CANCELLED, VisitStatus.SKIPPED})
+"""Statuses of a visit that nothing follows."""
 
 
 class Pending(Struct, array_like=True):
@@ -58,11 +65,26 @@ class Pending(Struct, array_like=True):
     """How often a decision about this visit was asked for."""
     due: float | None = None
     """When its next attempt begins, as UNIX time, while it waits for that."""
+    asks: dict[str, Ask] = {}
+    """Decisions that its body waits for, by their keys."""
+    journal: dict[str, Answer] = {}
+    """What its body was told, by the keys of its questions: told again to a body that runs again."""
 
     @property
     def next_moment(self) -> float | None:
         """When something happens to it by itself, as UNIX time."""
-        return self.due if self.opening is None else self.opening.deadline
+        moments = [self.due, *(opening.deadline for _, _, opening in self.open_barriers)]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    @property
+    def open_barriers(self) -> list[tuple[str, str, Opening]]:
+        """What somebody has to decide about this visit: id, name and opening."""
+        own = [] if self.opening is None else [(self.barrier, self.place, self.opening)]
+        return own + [(ask.barrier, ask.name, ask.opening) for ask in self.asks.values()]
+
+    def asked_as(self, barrier: str) -> str | None:
+        """The key of the question that this barrier id stands for."""
+        return next((key for key, ask in self.asks.items() if ask.barrier == barrier), None)
 
     @property
     def barrier(self) -> str:
@@ -89,6 +111,10 @@ class Image(Struct, array_like=True):
     """Visits whose effect nobody knows, as `node@visit`; set by the end of the run."""
     finished: int = 0
     cost: float = 0.0
+    parking: bool = False
+    """Whether it is to be PAUSED as soon as nothing of it is live."""
+    kept: tuple[Kept, ...] = ()
+    """Decisions that wait for their barriers, oldest first."""
     parked: float = 0.0
     """Seconds that it waited for people or was paused."""
     rested: float = 0.0
@@ -129,7 +155,7 @@ def read_snapshot(body: bytes) -> Snapshot:
 class Fold(Frame[S], Generic[S]):
     """Image and state of one run: the root frame, and what is known of the others."""
 
-    __slots__ = ("_written", "branches", "header", "image", "owners", "retrying", "waiting")
+    __slots__ = ("_written", "asking", "branches", "header", "image", "owners", "retrying", "waiting")
 
     def __init__(self, blueprint: Blueprint[S], header: RunHeader, image: Image, state: S, base: bytes) -> None:
         super().__init__("", blueprint, state, base, image.counts)
@@ -143,19 +169,21 @@ class Fold(Frame[S], Generic[S]):
         """Visits of composite places whose branches live."""
         self.waiting = sum(1 for entry in image.frontier.values() if entry.status in WAITING)
         self.retrying = sum(1 for entry in image.frontier.values() if entry.due is not None)
+        self.asking = sum(len(entry.asks) for entry in image.frontier.values())
 
     @property
     def deadline(self) -> float | None:
-        """When something happens by itself next, as UNIX time: a barrier decides, an attempt begins, its time is up."""
-        if not self.timed and self.header.deadline is None:
+        """When something happens by itself to a run that nobody carries: a barrier decides, or its time is up."""
+        if not (self.waiting or self.asking) and self.header.deadline is None:
             return None
-        moments = [self.ends_at, *(entry.next_moment for entry in self.image.frontier.values())]
+        opened = [each for entry in self.image.frontier.values() for _, _, each in entry.open_barriers]
+        moments = [self.ends_at, *(opening.deadline for opening in opened)]
         return min((moment for moment in moments if moment is not None), default=None)
 
     @property
     def timed(self) -> bool:
         """Whether any visit has a moment at which something happens to it by itself."""
-        return bool(self.waiting or self.retrying)
+        return bool(self.waiting or self.retrying or self.asking)
 
     @property
     def ends_at(self) -> float | None:
@@ -181,8 +209,12 @@ class Fold(Frame[S], Generic[S]):
         """Apply a stored commit."""
         frame = self.frame(record.path)
         if isinstance(record.detail, Joined):
-            frame.apply(self.collected(record.visit, record.detail))
-        frame.apply(record.mutations)
+            entries = self.collected(record.visit, record.detail)
+            (frame.note if isinstance(frame, Branch) else frame.apply)(entries)
+        if isinstance(frame, Branch):
+            frame.note(record.mutations)
+        else:
+            frame.apply(record.mutations)
         self.move(record)
 
     # -- frames ----------------------------------------------------------------------------------------------
@@ -227,6 +259,9 @@ class Fold(Frame[S], Generic[S]):
 
     def within(self, fork: str) -> list[Pending]:
         """Pending visits of a fork's branches, however deep."""
+        opened = self.image.forks.get(fork)
+        if opened is not None and opened.ended == opened.count:
+            return []  # known without a look at every visit of the run
         return [entry for entry in self.image.frontier.values() if is_within(entry.path, fork)]
 
     def collected(self, visit: int, joined: Joined) -> list[Entry]:
@@ -264,19 +299,37 @@ class Fold(Frame[S], Generic[S]):
             self._open_branch(path, made.state, Counts())
 
     def _join(self, record: Record, made: Joined) -> None:
-        path, _ = self.fork_of(record.visit)
+        path, fork = self.fork_of(record.visit)
         self.image.unknown += made.unknown
+        over = fork.ended == fork.count  # then nothing is open inside, and nobody has to look for it
+        frames = [each.path for each in self.branches_of(path)] if over else self._frames_within(path)
         for entry in self.within(path):
             self.waiting -= entry.status in WAITING
             self.retrying -= entry.due is not None
+            self.asking -= len(entry.asks)
             del self.image.frontier[entry.visit]
-        for inner in [each for each in self.image.forks if is_within(each, path)]:
+        for inner in [path] if over else [each for each in self.image.forks if is_within(each, path)]:
             self.owners.discard(self.image.forks.pop(inner).owner)
-        for branch in [each for each in self.branches if is_within(each, path)]:
+        for branch in frames:
             del self.branches[branch]
         parent = self.frame(record.path)
         if isinstance(parent, Branch):
             self.image.forks[parent.fork].nested -= 1
+
+    def _frames_within(self, fork: str) -> list[str]:
+        return [path for path in self.branches if is_within(path, fork)]
+
+    def _rewind(self, made: Rewind) -> None:
+        stored = read_snapshot(made.snapshot)
+        image, was = self.image, stored.image
+        image.frontier, image.forks, image.branches = was.frontier, was.forks, was.branches
+        image.counts, image.visits = was.counts, was.visits
+        self.counts, self.branches = was.counts, {}
+        self.waiting, self.retrying, self.asking = 0, 0, 0  # all of it is pending again
+        self.owners = {fork.owner for fork in was.forks.values()}
+        self.state = self.blueprint.state.unpack(stored.state)
+        self.rebase(stored.state)
+        self._restore_branches()
 
     def _end_branch(self, branch: Branch[Any], record: Record) -> None:
         branch.ended, branch.failure = True, failure_in(record)
@@ -288,11 +341,16 @@ class Fold(Frame[S], Generic[S]):
         """Do what the record says was decided about everything but the state."""
         image = self.image
         self._count_claims(record)
+        image.parking = record.parks or (image.parking and record.status is not RunStatus.PAUSED)
         if record.status is not image.status:
             self._count_parked(record)
         image.seq, image.status, image.epoch = record.seq, record.status, record.epoch
         image.event_id = record.event_id + count_told(record) - 1
-        if isinstance(record.detail, Forked):
+        if isinstance(record.detail, Kept | Withdrawn | Resolution):
+            image.kept = _kept(image.kept, record.detail)
+        if isinstance(record.detail, Rewind):
+            self._rewind(record.detail)
+        elif isinstance(record.detail, Forked):
             self._fork(record, record.detail)
         elif isinstance(record.detail, Joined):
             self._join(record, record.detail)
@@ -314,6 +372,9 @@ class Fold(Frame[S], Generic[S]):
         image.visits = visit = image.visits + 1
         entry.visit, entry.place, entry.status = visit, place, VisitStatus.PENDING
         entry.attempt, entry.opening, entry.asked, entry.due = 0, None, 0, None
+        if entry.journal or entry.asks:
+            self.asking -= len(entry.asks)
+            entry.journal, entry.asks = {}, {}
         image.frontier[visit] = entry
 
     def _count_claims(self, record: Record) -> None:
@@ -337,10 +398,13 @@ class Fold(Frame[S], Generic[S]):
         entry = image.frontier[record.visit]
         self.waiting -= entry.status in WAITING
         self.retrying -= entry.due is not None and outcome is not None
-        if outcome in _LASTING:
+        if outcome in LASTING:
+            self.asking -= len(entry.asks)
             del image.frontier[record.visit]
             if outcome is not VisitStatus.CANCELLED:
                 self._account(record)
+            if record.path:
+                self.branches[record.path].last = label_of(entry).rpartition("@")[0]
             if record.path and not any(step.path == record.path for step in record.steps):
                 self._end_branch(self.branches[record.path], record)
         elif outcome is not None:
@@ -348,6 +412,20 @@ class Fold(Frame[S], Generic[S]):
             entry.due = record.detail.due if isinstance(record.detail, Attempt) else None
             self.retrying += entry.due is not None
             self.waiting += outcome in WAITING
+        else:
+            self._talk(entry, record.detail)
+
+    def _talk(self, entry: Pending, detail: object) -> None:
+        """What the body of a visit asked or was told."""
+        if isinstance(detail, Asked):
+            entry.asks[detail.key] = detail.ask
+            self.asking += 1
+        elif isinstance(detail, Noted):
+            entry.journal[detail.key] = detail.answer
+        elif isinstance(detail, Resolution) and (key := entry.asked_as(detail.barrier)) is not None:
+            del entry.asks[key]
+            self.asking -= 1
+            entry.journal[key] = Answer(decision=detail.decision)
 
     def _account(self, record: Record) -> None:
         node = self.frame(record.path).blueprint.nodes.get(record.place)
@@ -394,7 +472,7 @@ class Fold(Frame[S], Generic[S]):
         unsure = (VisitStatus.RUNNING, VisitStatus.UNKNOWN)  # RUNNING is durable only where an intent is
         image.unknown += tuple(label_of(entry) for entry in image.frontier.values() if entry.status in unsure)
         image.frontier, image.forks = {}, {}
-        self.waiting, self.retrying = 0, 0
+        self.waiting, self.retrying, self.asking = 0, 0, 0
         self.branches, self.owners = {}, set()
 
     def snapshot(self, state: bytes) -> bytes:
@@ -415,10 +493,15 @@ class Fold(Frame[S], Generic[S]):
         self._weight += weight
         return self._weight > self._written + SLACK
 
-    def forget(self) -> None:
-        """Without a log: make a new base once enough mutations are remembered; raises `NotStorable`."""
-        if len(self._tail) >= REBASE_ENTRIES:
-            self.rebase(self.blueprint.state.pack(self.state))
+
+def _kept(kept: tuple[Kept, ...], detail: Kept | Withdrawn | Resolution) -> tuple[Kept, ...]:
+    """The decisions that are kept after this."""
+    if isinstance(detail, Kept):
+        return (*(each for each in kept if each.barrier != detail.barrier or not detail.standing), detail)
+    if isinstance(detail, Withdrawn):
+        return tuple(each for each in kept if each.barrier != detail.barrier)
+    used = next((each for each in kept if each.barrier == detail.kept and not each.standing), None)
+    return tuple(each for each in kept if each is not used)
 
 
 def is_within(path: str, fork: str) -> bool:

@@ -1,6 +1,6 @@
 """Going on: visits that begin, forks that open and join, and how a run unwinds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -18,7 +18,7 @@ from .routing import NoWay, Way, after_failure, after_success
 from .scribe import RESTING
 from .state import Entry
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
-from .turn import CancelNodes
+from .turn import Answered, CancelNodes
 
 S = TypeVar("S")
 
@@ -71,7 +71,7 @@ class Forks(Ahead[S], Generic[S]):
                 continue  # nothing begins in a run that rests
             if isinstance(key, int):
                 entry = self.fold.image.frontier.get(key)
-                if entry is not None and not self._is_moot(entry):
+                if entry is not None and not self.is_moot(entry):
                     self._begin_visit(what, entry, at)
             elif what == "join":
                 self._join(key, at)
@@ -96,7 +96,14 @@ class Forks(Ahead[S], Generic[S]):
     def _ask_what_became(self, entry: Pending, at: float) -> None:
         self._open(Kind.UNKNOWN, entry, Opening(reconcile=True, at=at), at)
 
-    def _fail_visit(self, entry: Pending, failure: Failure, at: float, joined: Joined | None = None) -> None:
+    def _fail_visit(
+        self,
+        entry: Pending,
+        failure: Failure,
+        at: float,
+        joined: Joined | None = None,
+        mutations: Sequence[Entry] = (),
+    ) -> None:
         """Commit a failed visit; an `on_error` edge leads on, unless the failure is final."""
         frame = self.fold.frame(entry.path)
         way: Way[Any] | NoWay = Way(None)
@@ -115,13 +122,18 @@ class Forks(Ahead[S], Generic[S]):
             outcome=_V.FAILED,
             attempt=entry.attempt,
             steps=ahead.steps,
+            mutations=mutations,
             detail=detail if joined is None else msgspec.structs.replace(joined, failure=detail),
         )
         self._go_on(entry.path, ahead)
 
-    def _failure(self, entry: Pending, error: Exception) -> Failure:
-        text = f"node {label_of(entry).partition('@')[0]!r}: {describe(error)}"
+    def _failure(self, entry: Pending, error: Exception, node: str = "") -> Failure:
+        text = f"node {node or label_of(entry).partition('@')[0]!r}: {describe(error)}"
         return Failure(FailureCode.NODE_ERROR, text, (describe(error),), final=isinstance(error, MutationFailed))
+
+    def _answer(self, entry: Pending, key: str) -> None:
+        """Tell a body what is known under this key, once that is durable."""
+        self.waits.post(self.fold.image.seq, Answered(entry.visit, key, entry.journal[key]))
 
     # -- forks -----------------------------------------------------------------------------------------------
 
@@ -143,7 +155,7 @@ class Forks(Ahead[S], Generic[S]):
             return
         pending, waiting = self._others(entry)
         detail = Forked(opened.count, opened.items, opened.state)
-        status = self._rest(pending + len(steps), waiting)
+        status = self._rest(pending + len(steps), waiting) if opened.count else _R.RUNNING  # a join is to follow
         self.commit(Kind.FORK, at, status, entry=entry, attempt=entry.attempt, steps=steps, detail=detail)
         self.plan("enter", [step.visit for step in steps])
         if not opened.count:
@@ -197,19 +209,13 @@ class Forks(Ahead[S], Generic[S]):
         entry = self.fold.image.frontier[visit]
         self.commit(Kind.SKIP, at, self.status, entry=entry, outcome=_V.CANCELLED, attempt=entry.attempt)
 
-    def _is_moot(self, entry: Pending) -> bool:
-        """Whether nothing that this visit does counts any more: a sibling of its branch failed, or the time is over."""
-        if self.expired is not None:
-            return True
-        return bool(self.failing) and any(is_within(entry.path, path) for path in self.failing)
-
     def _join_failed(self, fork: str, at: float) -> None:
         self.failing.remove(fork)
         branches = list(self.fold.branches_of(fork))
         failed = next(each for each in branches if each.failure is not None and self._is_fatal(fork, each.failure))
         unsure = (_V.RUNNING, _V.UNKNOWN)
         joined = Joined(
-            discarded=tuple(branch.path for branch in branches if branch.has_committed),
+            discarded=self._discarded(fork),
             unknown=tuple(label_of(entry) for entry in self.fold.within(fork) if entry.status in unsure),
         )
         assert failed.failure is not None
@@ -224,20 +230,41 @@ class Forks(Ahead[S], Generic[S]):
         frame, branches = self.fold.frame(entry.path), list(self.fold.branches_of(fork))
         made = self._merged(fork, composite, frame, branches)
         if isinstance(made, Failure):
-            discarded = tuple(branch.path for branch in branches if branch.has_committed)
-            self._fail_visit(entry, made, at, Joined(discarded=discarded))
+            self._fail_visit(entry, made, at, Joined(discarded=self._discarded(fork)))
             return
         joined, mutations = made
         entries = [*self.fold.collected(entry.visit, joined), *mutations]
         try:
             frame.apply(entries)
         except MutationFailed as error:
-            self._fail_visit(entry, self._failure(entry, error), at, Joined())
+            failure = self._failure(entry, error, self._culprit(frame, branches))
+            self._fail_visit(entry, failure, at, Joined(discarded=self._discarded(fork)))
+            return
+        try:
+            frame.pack()
+        except NotStorable as error:
+            frame.drop(entries)
+            self._fail_visit(entry, self._failure(entry, error), at, Joined(discarded=self._discarded(fork)))
             return
         if joined.failure is not None:
-            self._fail_visit(entry, joined.failure, at, joined)
+            self._fail_visit(entry, joined.failure, at, joined, mutations)
         else:
             self._commit_join(entry, frame, joined, (entries, mutations), at)
+
+    def _discarded(self, fork: str) -> tuple[str, ...]:
+        """Branches of a fork, however deep, whose commits will not be part of the state."""
+        return tuple(path for path, each in self.fold.branches.items() if is_within(path, fork) and each.has_committed)
+
+    def _culprit(self, frame: Frame[Any], branches: Sequence[Branch[Any]]) -> str:
+        """The last visit of the branch whose own commands cannot be applied; empty where only all of them cannot."""
+        for branch in branches:
+            if not isinstance(branch, SharedBranch):
+                return ""
+            try:
+                frame.blueprint.vocabulary.apply(branch.entries, frame.blueprint.state.unpack(frame.pack()))
+            except MutationFailed:
+                return branch.last
+        return ""
 
     def _commit_join(
         self, entry: Pending, frame: Frame[Any], joined: Joined, made: tuple[list[Entry], Sequence[Entry]], at: float
@@ -249,7 +276,8 @@ class Forks(Ahead[S], Generic[S]):
             state = self._checkpoint(frame, mutations, ahead.status)
         except NotStorable as error:
             frame.drop(entries)
-            self._fail_visit(entry, self._failure(entry, error), at, Joined())
+            fork, _ = self.fold.fork_of(entry.visit)
+            self._fail_visit(entry, self._failure(entry, error), at, Joined(discarded=self._discarded(fork)))
             return
         self.commit(
             Kind.JOIN,
@@ -271,23 +299,22 @@ class Forks(Ahead[S], Generic[S]):
         """How the branches come together: the join, and the mutations that it records itself."""
         failed = [branch for branch in branches if branch.failure is not None]
         if isinstance(composite, Subgraph):
-            return branches[0].failure or self._left(composite, branches[0])
+            return branches[0].failure or self._left(composite, frame, branches[0])
+        joined, kept = Joined(folds=True), [branch for branch in branches if branch.failure is None]
         if failed:
             error = BranchesFailed(fork, [(branch.path, _text(branch)) for branch in failed], len(branches))
             leaves = tuple(leaf for branch in failed if branch.failure for leaf in branch.failure.errors)
-            dropped = tuple(branch.index for branch in failed)
             discarded = tuple(branch.path for branch in failed if branch.has_committed)
             failure = Failure(FailureCode.NODE_ERROR, str(error), leaves)
-            return self._folded(fork, composite, branches, Joined(True, dropped, discarded, failure=failure))
+            joined = Joined(True, tuple(branch.index for branch in failed), discarded, failure=failure)
         if callable(composite.options.merge):
-            return self._custom(fork, composite, frame, branches)
-        return self._folded(fork, composite, branches, Joined(folds=True))
+            return self._custom(fork, composite.options.merge, frame, kept, joined)
+        return self._folded(fork, composite, kept, joined)
 
     def _folded(
-        self, fork: str, composite: Composite[Any], branches: Sequence[Branch[Any]], joined: Joined
+        self, fork: str, composite: Composite[Any], kept: Sequence[Branch[Any]], joined: Joined
     ) -> tuple[Joined, Sequence[Entry]] | Failure:
         """Apply what they recorded, in order of declaration, unless they got into conflict."""
-        kept = [branch for branch in branches if branch.failure is None]
         if composite.options.merge == "strict" and len(kept) > 1:
             clashes = conflicts([branch.changed() for branch in kept if isinstance(branch, SharedBranch)])
             for name, numbers in clashes.items():
@@ -296,25 +323,33 @@ class Forks(Ahead[S], Generic[S]):
         return joined, ()
 
     def _custom(
-        self, fork: str, composite: Composite[Any], frame: Frame[Any], branches: Sequence[Branch[Any]]
+        self,
+        fork: str,
+        merge: Callable[[Any, Sequence[Any]], Sequence[Any]],
+        frame: Frame[Any],
+        kept: Sequence[Branch[Any]],
+        joined: Joined,
     ) -> tuple[Joined, Sequence[Entry]] | Failure:
-        merge = composite.options.merge
-        assert callable(merge)
         try:
-            states = [branch.final() for branch in branches if isinstance(branch, SharedBranch)]
+            states = [branch.final() for branch in kept if isinstance(branch, SharedBranch)]
             made = merge(frame.blueprint.state.unpack(frame.pack()), states)
-            return Joined(), [self._note(frame, mutation) for mutation in made]
+            mutations = [self._note(frame, mutation) for mutation in made]
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's function may raise anything
             text = f"the branches of {fork!r} could not be merged: {describe(error)}"
             return Failure(FailureCode.NODE_ERROR, text, (describe(error),))
+        return msgspec.structs.replace(joined, folds=False), mutations
 
     def _note(self, frame: Frame[Any], mutation: Any) -> Entry:
         vocabulary = frame.blueprint.vocabulary
         return vocabulary.note(mutation) if self.logged else vocabulary.keep(mutation)
 
-    def _left(self, composite: Subgraph[Any], branch: Branch[Any]) -> tuple[Joined, Sequence[Entry]] | Failure:
+    def _left(
+        self, composite: Subgraph[Any], frame: Frame[Any], branch: Branch[Any]
+    ) -> tuple[Joined, Sequence[Entry]] | Failure:
         assert isinstance(branch, InnerFrame)
         try:
+            if composite.lens.put is None:  # only what it has changed: a branch beside it may have changed the rest
+                return Joined(), [frame.blueprint.changes.between(frame.view(), branch.state)]
             return Joined(), [Recorded(exit_name(composite.name), Raw(branch.pack()))]
         except NotStorable as error:
             return Failure(FailureCode.NODE_ERROR, str(error), (describe(error),))
@@ -327,7 +362,9 @@ class Forks(Ahead[S], Generic[S]):
         Tells whether it did something that may lead to more.
         """
         frontier = self.fold.image.frontier
-        if self.expired is not None and self.status not in TERMINAL and self.status is not _R.CANCELLING:
+        if self.status in TERMINAL or self.status is _R.CANCELLING:
+            self.failing.clear()  # the end, or the cancel, ends them all
+        elif self.expired is not None:
             if not self.live:
                 self._end_failed(at, self.expired)
             return False
@@ -345,9 +382,10 @@ class Forks(Ahead[S], Generic[S]):
             self.waits.gate.clear()
             self.commit(Kind.INTERRUPT, at, _R.INTERRUPTED, detail=Note(self.halting))
         elif self.parking and self.status in (_R.RUNNING, _R.AWAITING_INPUT):
-            self.parking = False
             self.waits.gate.clear()
             self.commit(Kind.PAUSE, at, _R.PAUSED)
+        elif self.status is _R.RUNNING and not self.waits.gate and 0 < self.fold.waiting == self.fold.leaves():
+            self.commit(Kind.PARK, at, _R.AWAITING_INPUT)  # it was claimed, and has nothing but people to wait for
         return False
 
     def _unknown_note(self) -> Note | None:
@@ -361,8 +399,7 @@ class Forks(Ahead[S], Generic[S]):
     def _checkpoint(self, frame: Frame[Any], batch: Sequence[Entry], status: RunStatus) -> bytes | None:
         """The encoded state, if the coming commit is to carry a snapshot; raises `NotStorable`."""
         if not self.logged:
-            if frame is self.fold:
-                self.fold.forget()
+            frame.forget()
             return None
         weight = 0
         for entry in batch:

@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 from msgspec import Raw, Struct
 
 from .blueprint import Blueprint
+from .changes import fields_of
 from .decisions import Recorded
 from .errors import NotStorable
 from .records import Failure
@@ -19,6 +20,8 @@ from .state import Entry, StateForm
 
 S = TypeVar("S")
 
+REBASE_ENTRIES: Final = 256
+"""Mutations that a run without a log remembers before it makes a new base of its state."""
 SLACK: Final = 1024
 """Bytes of deltas that are always cheaper to fold than a snapshot is to write."""
 
@@ -61,6 +64,9 @@ class BranchImage(Struct, array_like=True):
     failure: Failure | None = None
     counts: Counts | None = None
     """A subgraph's own."""
+    rebased: bool = False
+    """Whether the base holds what it recorded before."""
+    last: str = ""
 
 
 class Frame(Generic[S]):
@@ -118,6 +124,11 @@ class Frame(Generic[S]):
             self._packed = self.blueprint.state.pack(self.view())
         return self._packed
 
+    def forget(self) -> None:
+        """Without a log: make a new base once enough mutations are remembered; raises `NotStorable`."""
+        if len(self._tail) >= REBASE_ENTRIES:
+            self.rebase(self.pack())
+
     def rebase(self, base: bytes) -> None:
         """Begin a new tail on an encoded state."""
         self._base = base
@@ -129,7 +140,7 @@ class Frame(Generic[S]):
 class Branch(Frame[S]):
     """A frame that a fork opened."""
 
-    __slots__ = ("ended", "failure", "fork", "index")
+    __slots__ = ("ended", "failure", "fork", "index", "last")
 
     def __init__(
         self, path: str, blueprint: Blueprint[S], state: S, base: bytes, counts: Counts, *, fork: str, index: int
@@ -139,6 +150,8 @@ class Branch(Frame[S]):
         """Path of the fork."""
         self.index: Final = index
         self.ended = False
+        self.last = ""
+        """The node of its last visit that ended, with its path."""
         self.failure: Failure | None = None
         """Why it failed, once it has."""
 
@@ -152,6 +165,10 @@ class Branch(Frame[S]):
         """Whether anything that it recorded is in the log."""
         return bool(self._tail)
 
+    def note(self, entries: Sequence[Entry]) -> None:
+        """Take a batch from the log."""
+        self.apply(entries)
+
     def compact(self, weight: int) -> None:
         """Note `weight` bytes of deltas. Raises `NotStorable` where a new base is due and cannot be made."""
 
@@ -160,77 +177,96 @@ class Branch(Frame[S]):
 
     def image(self) -> BranchImage:
         """The frame as a snapshot holds it; never fails."""
-        return BranchImage(b"", tuple(self._tail), self.ended, self.failure)
+        return BranchImage(b"", tuple(self._tail), self.ended, self.failure, last=self.last)
 
     def restore(self, image: BranchImage) -> None:
         """Be what a snapshot holds."""
-        self.ended, self.failure = image.ended, image.failure
-        self.apply(image.entries)
+        self.ended, self.failure, self.last = image.ended, image.failure, image.last
+        self.note(image.entries)
 
 
 class SharedBranch(Branch[S]):
-    """A branch that begins with its parent's state."""
+    """A branch that begins with its parent's state, and makes one of its own when somebody looks at it."""
 
-    __slots__ = ("_changed", "_parent", "_shared")
+    __slots__ = ("_applied", "_changed", "_parent")
 
     def __init__(self, path: str, parent: Frame[S], base: bytes, fork: str, index: int) -> None:
-        super().__init__(path, parent.blueprint, parent.state, base, parent.counts, fork=fork, index=index)
+        self._applied = 0
+        """How many of its entries are in `state`; 0 while it is its parent's."""
         self._parent: Final = parent
-        self._shared = True
         self._changed: tuple[str, ...] | None = None
+        super().__init__(path, parent.blueprint, parent.state, base, parent.counts, fork=fork, index=index)
 
     def view(self) -> S:
         """The state as of the branch's last commit; before the first, its parent's."""
-        return self._parent.view() if self._shared else self.state
+        if not self._tail:
+            return self._parent.view()
+        if self._applied < len(self._tail):
+            self.rebuild()
+        return self.state
 
     def apply(self, entries: Sequence[Entry]) -> None:
         """As for every frame, on a copy of its own from the first commit on."""
-        if entries and self._shared:
-            self.state, self._shared = self.blueprint.state.unpack(self._base), False
-        super().apply(entries)
+        if entries:
+            if not self._applied or self._applied < len(self._tail):
+                self.rebuild()
+            super().apply(entries)
+            self._applied = len(self._tail)
 
     def note(self, entries: Sequence[Entry]) -> None:
-        """Take a last batch without applying it: whoever joins the branches does."""
+        """Take a batch that is not looked at yet: who joins the branches applies it, or who asks for the state."""
+        self._packed = None
         self._tail.extend(entries)
+
+    def rebuild(self) -> None:
+        """Make the state anew from the log."""
+        super().rebuild()
+        self._applied = len(self._tail)
 
     def cleanse(self) -> None:
         """Undo what a node may have done to the state that it was lent."""
-        if self._shared:
-            self._parent.cleanse()
-        else:
+        if self._tail:
+            self.view()
             super().cleanse()
+        else:
+            self._parent.cleanse()
 
     def changed(self) -> tuple[str, ...]:
         """The fields of the state that differ from what the branch began with, but those that merge."""
         if self._changed is None:
-            self._changed = self._compare() if self._tail else ()
+            whole = frozenset(name for entry in self._tail for name in fields_of(entry))
+            before = self._parent.view()
+            self._changed = self.blueprint.fields.changed(before, self.view(), whole) if self._tail else ()
         return self._changed
 
-    def _compare(self) -> tuple[str, ...]:
-        if self._shared:  # its state was let go, or was never made
-            self.rebuild()
-        return self.blueprint.fields.changed(self._parent.view(), self.state)
+    def forget(self) -> None:
+        """Keep everything: the join folds it."""
 
     def final(self) -> S:
-        """The state at its end, made anew if it was let go; nobody else holds it."""
+        """The state at its end, in an object that nobody else holds."""
         self.rebuild()
-        self._shared = True
+        self._applied = 0
         return self.state
 
     def let_go(self) -> None:
         """Forget the copy: what the branch recorded is all that the join needs."""
-        self._shared, self.state = True, self._parent.state
+        self._applied, self.state = 0, self._parent.state
 
 
 class InnerFrame(Branch[S]):
     """The frame of a subgraph."""
 
-    __slots__ = ()
+    __slots__ = ("_rebased",)
 
     @property
     def has_committed(self) -> bool:
-        """Whether it has made a visit that ended."""
-        return self.counts.visits > 1 or self.ended
+        """Whether anything that it recorded is in the log."""
+        return bool(self._tail) or self._rebased
+
+    def rebase(self, base: bytes) -> None:
+        """Begin a new tail on an encoded state."""
+        self._rebased = hasattr(self, "_tail")
+        super().rebase(base)
 
     def compact(self, weight: int) -> None:
         """Make a new base when the deltas outweigh the old one; raises `NotStorable`."""
@@ -240,7 +276,14 @@ class InnerFrame(Branch[S]):
 
     def image(self) -> BranchImage:
         """The frame as a snapshot holds it; never fails."""
-        return BranchImage(self._base, tuple(self._tail), self.ended, self.failure, self.counts)
+        image = BranchImage(self._base, tuple(self._tail), self.ended, self.failure, self.counts)
+        image.rebased = self._rebased
+        return image
+
+    def restore(self, image: BranchImage) -> None:
+        """Be what a snapshot holds."""
+        super().restore(image)
+        self._rebased = image.rebased
 
 
 def try_pack(form: StateForm[S], state: S) -> bytes | None:

@@ -31,6 +31,7 @@ from .places import (
     ItemNode,
     Node,
     NodeOptions,
+    OnCancel,
     Place,
     Probe,
     Source,
@@ -42,11 +43,12 @@ from .state import Mutation
 
 if TYPE_CHECKING:
     from .analysis import Analysis
-    from .picture import Shown
+    from .shown import Shown
 
 S = TypeVar("S")
 T = TypeVar("T")
 D = TypeVar("D", default=None)
+R = TypeVar("R", Awaitable[None], None)
 
 
 class Graph(Generic[S, D]):
@@ -94,10 +96,10 @@ class Graph(Generic[S, D]):
 
     @overload
     def node(  # type: ignore[overload-overlap]  # what takes every context is a plain node
-        self, fn: Callable[[NodeContext[S, D]], Awaitable[None]], /
-    ) -> Node[S, D]: ...
+        self, fn: Callable[[NodeContext[S, D]], R], /
+    ) -> Node[S, D, R]: ...
     @overload
-    def node(self, fn: Callable[[ItemContext[S, T, D]], Awaitable[None]], /) -> ItemNode[S, T, D]: ...
+    def node(self, fn: Callable[[ItemContext[S, T, D]], R], /) -> ItemNode[S, T, D, R]: ...
     @overload
     def node(
         self,
@@ -112,10 +114,12 @@ class Graph(Generic[S, D]):
         retry: RetryPolicy | None = ...,
         run_timeout: float | None = ...,
         idle_timeout: float | None = ...,
+        on_cancel: OnCancel | None = ...,
+        thread: bool | None = ...,
     ) -> "Declare[S, D]": ...
     def node(
         self,
-        fn: Callable[..., Awaitable[None]] | None = None,
+        fn: Callable[..., Any] | None = None,
         /,
         *,
         effects: Effects = "repeatable",
@@ -127,8 +131,12 @@ class Graph(Generic[S, D]):
         retry: RetryPolicy | None = None,
         run_timeout: float | None = None,
         idle_timeout: float | None = None,
+        on_cancel: OnCancel | None = None,
+        thread: bool | None = None,
     ) -> Any:
         """Declare a step; the decorated function stays callable.
+
+        A plain `def` runs in a thread, so that it may block: see `on_cancel` and `thread`.
 
         Args:
             effects: `"pure"` may be re-run and may run ahead of the disk; `"repeatable"` runs at least
@@ -144,13 +152,18 @@ class Graph(Generic[S, D]):
             retry: how often a failed attempt is made again, and when; not for `once` nodes.
             run_timeout: seconds that one attempt may take; then it is cancelled and has failed.
             idle_timeout: seconds that it may take between two signs of life (`record`, `emit`, `heartbeat`).
+            on_cancel: what a cancel or a timeout does to a plain `def` in its thread. `"wait"` (the default) waits
+                until it returns, which a function that looks at `ctx.is_cancelled()` does soon; `"abandon"` goes on
+                without it. Either way whatever comes of it counts for nothing.
+            thread: False runs a plain `def` right on the event loop, which it must not block: for a computation
+                that is shorter than the way to a thread and back.
         """
         chosen: Effects = "once" if has_side_effects and effects == "repeatable" else effects
         options = NodeOptions[S, D](
-            chosen, probe, max_visits, token_cost, has_side_effects, retry, run_timeout, idle_timeout
+            chosen, probe, max_visits, token_cost, has_side_effects, retry, run_timeout, idle_timeout, on_cancel, thread
         )
 
-        def add(wrapped: Callable[..., Awaitable[None]]) -> Node[S, D]:
+        def add(wrapped: Callable[..., Any]) -> Node[S, D, Any]:
             return self._add_node(wrapped, name, options)
 
         return add if fn is None else add(fn)
@@ -215,7 +228,7 @@ class Graph(Generic[S, D]):
     def map(
         self,
         name: str,
-        body: ItemNode[S, T, D],
+        body: ItemNode[S, T, D, Any],
         *,
         over: Callable[[S], Sequence[T]],
         merge: "Merge[S]" = ...,
@@ -381,9 +394,9 @@ class Graph(Generic[S, D]):
             raise GraphError(self.name, ["it is frozen since its first build: declare everything before"])
         return self
 
-    def _add_node(self, fn: Callable[..., Awaitable[None]], name: str, options: NodeOptions[S, D]) -> Node[S, D]:
+    def _add_node(self, fn: Callable[..., Any], name: str, options: NodeOptions[S, D]) -> Node[S, D, Any]:
         asks = _asks_for(fn)
-        kind = ItemNode[S, Any, D] if asks.context is ItemContext else Node[S, D]
+        kind = ItemNode[S, Any, D, Any] if asks.context is ItemContext else Node[S, D, Any]
         node = kind(fn, name or getattr(fn, "__name__", ""), options, asks)
         self._open().places.append(node)
         return node
@@ -421,10 +434,10 @@ class Declare(Protocol[S, D]):
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # as for `Graph.node`
-        self, fn: Callable[[NodeContext[S, D]], Awaitable[None]], /
-    ) -> Node[S, D]: ...
+        self, fn: Callable[[NodeContext[S, D]], R], /
+    ) -> Node[S, D, R]: ...
     @overload
-    def __call__(self, fn: Callable[[ItemContext[S, T, D]], Awaitable[None]], /) -> ItemNode[S, T, D]: ...
+    def __call__(self, fn: Callable[[ItemContext[S, T, D]], R], /) -> ItemNode[S, T, D, R]: ...
 
 
 @frozen

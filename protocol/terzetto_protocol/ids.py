@@ -11,6 +11,7 @@ from .errors import InvalidRequest
 from .limits import ID_LENGTH
 
 _RUN_ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{ID_LENGTH - 1}}}")
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _METADATA_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _COUNTER_BITS: Final = 32
 _COUNTER_MASK: Final = (1 << _COUNTER_BITS) - 1
@@ -26,6 +27,13 @@ def check_run_id(run_id: str) -> str:
             f"{run_id!r} is not a run id: use 1 to {ID_LENGTH} of A-Z a-z 0-9 . _ - and begin with a letter or digit"
         )
     return run_id
+
+
+def check_name(name: str) -> str:
+    """Return the name, or raise `InvalidRequest` for what could not stand in a path."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidRequest(f"{name!r} is not a name: use 1 to 64 letters, digits, _ and -, no digit first")
+    return name
 
 
 def check_metadata(metadata: Mapping[str, object]) -> None:
@@ -63,6 +71,12 @@ def barrier_id(path: str, name: str, visit: int, k: int = 0) -> str:
     return f"{place}@{visit}.{k}" if k else f"{place}@{visit}"
 
 
-def effect_key(run_id: str, path: str, visit: int) -> str:
-    """The idempotency key of a visit: the same for every attempt, epoch and process."""
-    return hashlib.sha256(f"{run_id}\0{path}\0{visit}".encode()).hexdigest()[:32]
+def barrier_name(barrier: str) -> str:
+    """The name under which a barrier was declared (or asked about), from its id."""
+    return barrier.rpartition("@")[0].rpartition("/")[2]
+
+
+def effect_key(run_id: str, path: str, visit: int, part: str = "") -> str:
+    """The idempotency key of a visit, or of a part of it: the same for every attempt, epoch and process."""
+    known = f"{run_id}\0{path}\0{visit}\0{part}" if part else f"{run_id}\0{path}\0{visit}"
+    return hashlib.sha256(known.encode()).hexdigest()[:32]

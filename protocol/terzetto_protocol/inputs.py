@@ -1,12 +1,14 @@
 """What is said to a run's machine. Every input that can move the run carries the time, for the machine has no clock."""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
 from .context import Emission
 from .decisions import Decision
+from .fold import Snapshot
+from .questions import Question
 from .records import Failure
 from .state import Entry
 
@@ -26,6 +28,14 @@ class NodeFinished(Struct, frozen=True, gc=False):
     next: str | None = None
     """None: by the edges; empty: the run ends; else the name of a place."""
     pause: bool = False
+
+
+class BodyAsked(Struct, frozen=True):
+    """A live body asks something and waits for the answer."""
+
+    visit: int
+    question: Question
+    at: float
 
 
 class Again(Struct, frozen=True):
@@ -83,6 +93,26 @@ class Decided(Struct, frozen=True):
     command_id: str = ""
     slot: bool = True
     """Whether the run may go on at once, or has to queue."""
+    keep: Literal["", "once", "always"] = ""
+    """What happens if no such barrier is open: refused, kept for the next that opens, or for every one."""
+
+
+class UndoRequested(Struct, frozen=True):
+    """Somebody wants a run that rests to go on from where it was."""
+
+    to: int
+    was: Snapshot
+    """The run as it was."""
+    at: float
+    command_id: str = ""
+
+
+class WithdrawRequested(Struct, frozen=True):
+    """Somebody takes back the decisions that are kept for a barrier."""
+
+    barrier: str
+    at: float
+    command_id: str = ""
 
 
 class TimerFired(Struct, frozen=True):
@@ -157,10 +187,13 @@ Input: TypeAlias = (
     Claimed
     | NodeFinished
     | NodeFailed
+    | BodyAsked
     | NodeCancelled
     | Probed
     | Emitted
     | Decided
+    | WithdrawRequested
+    | UndoRequested
     | TimerFired
     | RetryDue
     | DeadlinePassed

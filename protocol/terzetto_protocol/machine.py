@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar, Final, Generic, TypeVar
 
 from .blueprint import Blueprint
+from .codec import pack
 from .errors import IllegalTransition, Refused
-from .fold import Fold, Image
+from .fold import Fold, Image, Snapshot
 from .inputs import (
     Claimed,
     CommitDurable,
@@ -27,18 +28,23 @@ from .inputs import (
     NodeFinished,
     Probed,
     StoreGaveUp,
+    UndoRequested,
 )
-from .limits import CLAIMS
-from .records import Failure, Kind, Note, RunHeader, Step
+from .limits import CLAIMS, STATE_BYTES
+from .receipts import Undone
+from .records import Failure, Kind, Note, Rewind, RunHeader, Step
 from .scribe import RESTING
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
 from .steering import Steering
+from .travel import as_head, as_new
 from .turn import NOTHING, CancelNodes, Finish, Turn
 from .visits import Visits
 
 S = TypeVar("S")
 
 _R, _V = RunStatus, VisitStatus
+_UNDONE: Final = frozenset({_R.QUEUED, _R.AWAITING_INPUT, _R.PAUSED, _R.INTERRUPTED})
+"""Run statuses in which nobody is at work, and something may be taken back."""
 _ENDING: Final = (NodeFinished, NodeFailed, NodeCancelled, Probed)
 
 
@@ -69,19 +75,39 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
         settled: bool = False,
         promises: bool = True,
         command_id: str = "",
+        start: str = "",
     ) -> tuple["RunMachine[S]", Turn]:
         """A new run in QUEUED, and the turn that makes it durable; `state` is (encoded, decoded copy).
 
-        `command_id` tells this submit from every other one, also at the same moment: a store must not take the
-        second for a repetition of the first.
+        It begins at the graph's start, or at the place `start`. `command_id` tells this submit from every other
+        one, also at the same moment: a store must not take the second for a repetition of the first.
         """
         fold = Fold(blueprint, header, Image(), state[1], state[0])
         machine = cls(fold, logged=logged, settled=settled, promises=promises)
         machine.owned = True  # epoch 0 is nobody's: the first claim makes it 1
         machine.announced = 0
-        step = Step(1, blueprint.start)
+        step = Step(1, start or blueprint.start)
         detail = Note("", command_id) if command_id else None
         machine.commit(Kind.SUBMIT, header.at, _R.QUEUED, steps=(step,), detail=detail, state=state[0], create=True)
+        return machine, machine.turn(header.at)
+
+    @classmethod
+    def branch_off(
+        cls,
+        blueprint: Blueprint[S],
+        header: RunHeader,
+        snapshot: Snapshot,
+        *,
+        settled: bool = False,
+        promises: bool = True,
+        command_id: str = "",
+    ) -> tuple["RunMachine[S]", Turn]:
+        """A new run in QUEUED that goes on from a snapshot of another, and the turn that makes it durable."""
+        fold = Fold[S].load(blueprint, header, pack(as_new(snapshot), "snapshot", 2 * STATE_BYTES), ())
+        machine = cls(fold, settled=settled, promises=promises)
+        machine.owned = True  # as in begin
+        detail = Note(f"goes on from {header.parent}", command_id)
+        machine.commit(Kind.SUBMIT, header.at, _R.QUEUED, detail=detail, state=snapshot.state, create=True)
         return machine, machine.turn(header.at)
 
     @property
@@ -106,8 +132,8 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
         seq = self.fold.image.seq
         self.HEARS[type(msg)](self, msg)
         self.work_off(msg.at)
-        if self.fold.header.auto_approve and self.fold.image.seq != seq:
-            self._auto_approve(msg.at)
+        if self.fold.image.seq != seq and (self.fold.header.auto_approve or self.fold.image.kept):
+            self.decide_by_itself(msg.at)
         return self.turn(msg.at)
 
     # -- claims ----------------------------------------------------------------------------------------------
@@ -128,6 +154,7 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
             self._end_failed(msg.at, Failure(FailureCode.RECOVERY_EXHAUSTED, text))
             return
         self.commit(Kind.CLAIM, msg.at, _R.RUNNING)
+        self.claimed = self.fold.image.seq
         self._resume_frontier()
 
     def _on_store_gave_up(self, msg: StoreGaveUp) -> None:
@@ -144,12 +171,23 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
     def _resume_frontier(self) -> None:
         """Finish what a branch's last commit led to before the process died, and let every pending visit go on."""
         for path, opened in self.fold.image.forks.items():
-            if opened.ended == opened.count:
+            failed = [branch for branch in self.fold.branches_of(path) if branch.failure is not None]
+            fatal = [branch.path for branch in failed if branch.failure and self._is_fatal(path, branch.failure)]
+            if fatal:
+                self.plan("ended", fatal[:1])
+            elif opened.ended == opened.count:
                 self.plan("join", [path])
-            else:
-                self.plan("ended", [branch.path for branch in self.fold.branches_of(path) if branch.failure])
         waiting = [entry.visit for entry in self.fold.image.frontier.values() if entry.visit not in self.fold.owners]
         self.plan("resume", waiting)
+
+    def _on_undo(self, msg: UndoRequested) -> None:
+        if self.live or self.status not in _UNDONE:
+            raise Refused(self.run_id, f"it is {self.status}: only a run that waits, rests or is paused is undone")
+        head = as_head(msg.was, self.fold.image.visits)
+        detail = Rewind(msg.to, pack(head, "snapshot", 2 * STATE_BYTES), msg.command_id)
+        self.waits.gate.clear()
+        self.commit(Kind.REWIND, msg.at, _R.QUEUED, detail=detail)
+        self.reply(msg.command_id, Undone(self.run_id, msg.to, self.promises))
 
     # -- the store's answers ---------------------------------------------------------------------------------
 
@@ -176,6 +214,7 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
         **Steering.HEARS,
         Claimed: _on_claimed,
         StoreGaveUp: _on_store_gave_up,
+        UndoRequested: _on_undo,
         CommitDurable: _on_durable,
         CommitRefused: _on_refused,
     }

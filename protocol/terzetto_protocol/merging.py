@@ -17,12 +17,14 @@ class Fields(Generic[S]):
 
     def __init__(self, form: StateForm[S]) -> None:
         free = mergeable_fields(form.type) | form.transient
-        kept = {name: hint for name, hint in field_types(form.type).items() if name not in free}
-        self._forms: Final[Mapping[str, Form[Any]]] = {name: Form(hint) for name, hint in kept.items()}
+        hints = {name: hint for name, hint in field_types(form.type).items() if name not in form.transient}
+        self._forms: Final[Mapping[str, Form[Any]]] = {name: Form(hint) for name, hint in hints.items()}
+        self._kept: Final = hints.keys() - free
 
-    def changed(self, before: S, after: S) -> tuple[str, ...]:
-        """Those of them whose encoding is not the same in both."""
-        return tuple(name for name in self._forms if self._differs(name, before, after))
+    def changed(self, before: S, after: S, whole: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        """Those of them whose encoding is not the same in both; of all fields those that were put `whole`."""
+        names = [name for name in self._forms if name in self._kept or name in whole]
+        return tuple(name for name in names if self._differs(name, before, after))
 
     def _differs(self, name: str, before: S, after: S) -> bool:
         one, other, form = getattr(before, name), getattr(after, name), self._forms[name]

@@ -14,6 +14,7 @@ from .fields import field_defaults, field_types, has_fields, is_frozen, transien
 from .forms import Form
 from .keyed import KeyedState, key_mistakes
 from .places import EFFECTS, Barrier, Edge, Node, Place, as_barrier, as_node
+from .plain_mistakes import plain_mistakes
 from .state import projection
 
 if TYPE_CHECKING:
@@ -126,7 +127,9 @@ def _start(declared: Declared) -> Iterator[str]:
 def _nodes(declared: Declared) -> Iterator[str]:
     for node in filter(None, map(as_node, declared.graph.places)):
         options, path = node.options, f"nodes.{node.name}"
-        yield from function_mistakes(node.fn, path, "its function", "one argument, the context", wants_async=True)
+        is_async = node.runs == "as a task"
+        yield from function_mistakes(node.fn, path, "its function", "one argument, the context", wants_async=is_async)
+        yield from plain_mistakes(node, path)
         if options.effects not in EFFECTS:
             yield f"{path}.effects: {options.effects!r} is none of {', '.join(EFFECTS)}"
         elif options.has_side_effects and options.effects != "once":

@@ -1,5 +1,6 @@
 """Where a run can be: nodes and barriers, and the exits and edges that lead from one to the next."""
 
+import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
 
@@ -16,11 +17,18 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 T = TypeVar("T")
 D = TypeVar("D", default=None)
+R = TypeVar("R", default=Awaitable[None])
+"""What calling a node gives: something to await, or, for a plain function, nothing."""
 
 Effects: TypeAlias = Literal["pure", "repeatable", "once"]
 EFFECTS: Final[tuple[Effects, ...]] = ("pure", "repeatable", "once")
 
-NodeFunction: TypeAlias = "Callable[[NodeContext[S, D]], Awaitable[None]]"
+OnCancel: TypeAlias = Literal["wait", "abandon"]
+ON_CANCEL: Final[tuple[OnCancel, ...]] = ("wait", "abandon")
+
+Runs: TypeAlias = Literal["as a task", "in a thread", "on the loop"]
+
+NodeFunction: TypeAlias = "Callable[[NodeContext[S, D]], R]"
 """A function that wants only a `LeafContext` is one too: it asks for less than it gets."""
 Probe: TypeAlias = "Callable[[NodeContext[S, D]], Awaitable[bool | None]]"
 
@@ -35,22 +43,29 @@ class Place(Generic[S]):
         return f"<{type(self).__name__.lower()} {self.name}>"
 
 
-class Node(Place[S], Generic[S, D]):
-    """A step: the decorated function, still callable, and what was declared about it."""
+class Node(Place[S], Generic[S, D, R]):
+    """A step: the decorated function, still callable, and what was declared about it.
 
-    def __init__(self, fn: "NodeFunction[S, D]", name: str, options: "NodeOptions[S, D]", asks: "Asks") -> None:
+    A plain function makes a `Node[State, Deps, None]`: what calls it awaits nothing.
+    """
+
+    def __init__(self, fn: "NodeFunction[S, D, R]", name: str, options: "NodeOptions[S, D]", asks: "Asks") -> None:
         super().__init__(name)
         self.fn: Final = fn
         self.options: Final = options
         self.asks: Final = asks
+        self.runs: Final = _runs(fn, options)
         self.__doc__ = fn.__doc__
 
-    def __call__(self, ctx: "NodeContext[S, D]", /) -> Awaitable[None]:
-        """Run the body alone: `await node(terzetto.testing.context(state))` is a unit test."""
+    def __call__(self, ctx: "NodeContext[S, D]", /) -> R:
+        """Run the body alone: `await node(terzetto.testing.context(state))` is a unit test.
+
+        A plain function is called here and now, and there is nothing to await.
+        """
         return self.fn(ctx)
 
 
-class ItemNode(Node[S, D], Generic[S, T, D]):
+class ItemNode(Node[S, D, R], Generic[S, T, D, R]):
     """A step that works on one item of a map."""
 
 
@@ -78,11 +93,21 @@ class NodeOptions(Generic[S, D]):
     """Seconds that one attempt may take."""
     idle_timeout: float | None = None
     """Seconds that it may take between two signs of life."""
+    on_cancel: OnCancel | None = None
+    """What a cancel does to a plain function in a thread; None: nothing was said, and it is waited for."""
+    thread: bool | None = None
+    """Whether a plain function runs in a thread; None: nothing was said, and it does."""
 
     @property
     def is_timed(self) -> bool:
         """Whether an attempt may take too long."""
         return self.run_timeout is not None or self.idle_timeout is not None
+
+
+def _runs(fn: Callable[..., object], options: NodeOptions[Any, Any]) -> Runs:
+    if inspect.iscoroutinefunction(inspect.unwrap(fn)):
+        return "as a task"
+    return "on the loop" if options.thread is False else "in a thread"
 
 
 class Exit(Generic[S]):

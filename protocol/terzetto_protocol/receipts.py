@@ -25,6 +25,24 @@ class DecisionTaken(Struct, frozen=True, tag="decision_taken", forbid_unknown_fi
     durable: bool
 
 
+class DecisionKept(Struct, frozen=True, tag="decision_kept", forbid_unknown_fields=True):
+    """The decision is stored, and waits for its barrier to open."""
+
+    run_id: str
+    barrier: str
+    standing: bool
+    durable: bool
+
+
+class DecisionWithdrawn(Struct, frozen=True, tag="decision_withdrawn", forbid_unknown_fields=True):
+    """So many decisions that waited for this barrier do so no longer."""
+
+    run_id: str
+    barrier: str
+    count: int
+    durable: bool
+
+
 class AlreadyResolved(Struct, frozen=True, tag="already_resolved", forbid_unknown_fields=True):
     """Somebody else was first; `decision` and `source` are the winner's."""
 
@@ -50,6 +68,14 @@ class Resumed(Struct, frozen=True, tag="resumed", forbid_unknown_fields=True):
     durable: bool
 
 
+class Undone(Struct, frozen=True, tag="undone", forbid_unknown_fields=True):
+    """The run goes on from the commit `to`; what came after stays in its history."""
+
+    run_id: str
+    to: int
+    durable: bool
+
+
 class Denied(Struct, frozen=True, tag="denied", forbid_unknown_fields=True):
     """The command was refused and changed nothing; `reason` says why and what to do."""
 
@@ -57,4 +83,14 @@ class Denied(Struct, frozen=True, tag="denied", forbid_unknown_fields=True):
     reason: str
 
 
-Receipt: TypeAlias = Submitted | DecisionTaken | AlreadyResolved | CancelReceipt | Resumed | Denied
+Receipt: TypeAlias = (
+    Submitted
+    | DecisionTaken
+    | DecisionKept
+    | DecisionWithdrawn
+    | AlreadyResolved
+    | CancelReceipt
+    | Resumed
+    | Undone
+    | Denied
+)

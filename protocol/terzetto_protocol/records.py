@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from msgspec import Raw, Struct
 
-from .decisions import Decision, Recorded
+from .decisions import Decision, Exiting, Fail, Recorded
 from .statuses import BarrierStatus, RunStatus, VisitStatus
 
 
@@ -32,7 +32,13 @@ class Kind(StrEnum):
     JOIN = "join"
     SKIP = "skip"
     PAUSE = "pause"
+    PARK = "park"
     RETRY = "retry"
+    ASK = "ask"
+    NOTE = "note"
+    KEEP = "keep"
+    WITHDRAW = "withdraw"
+    REWIND = "rewind"
     __hash__ = str.__hash__
 
 
@@ -59,6 +65,8 @@ class Resolution(Struct, frozen=True, tag="resolution"):
     command_id: str = ""
     failure: Failure | None = None
     """Why the run fails because of it, if it does."""
+    kept: str = ""
+    """For which barrier it had been kept, if it was given before that opened."""
 
 
 class Note(Struct, frozen=True, tag="note"):
@@ -101,9 +109,6 @@ class Joined(Struct, frozen=True, tag="joined"):
     """Why the composite place failed, if it did."""
 
 
-Detail: TypeAlias = Failure | Resolution | Note | Attempt | Forked | Joined
-
-
 class Opening(Struct, frozen=True, array_like=True):
     """A barrier as it opens."""
 
@@ -115,6 +120,71 @@ class Opening(Struct, frozen=True, array_like=True):
     """True when it asks what became of an effect."""
     at: float = 0.0
     """UNIX time of the opening, seconds."""
+
+
+class Answer(Struct, frozen=True, array_like=True):
+    """What a body is told; exactly one of the three."""
+
+    value: bytes = b""
+    """msgpack."""
+    decision: Decision | None = None
+    failure: Failure | None = None
+
+
+class Ask(Struct, frozen=True, array_like=True):
+    """A decision that a body waits for, as it is stored with its visit."""
+
+    barrier: str
+    name: str
+    opening: Opening
+    exits: tuple[str, ...]
+    on_timeout: Exiting | Fail
+
+
+class Kept(Struct, frozen=True, tag="kept"):
+    """A decision that waits for its barrier."""
+
+    barrier: str
+    """The barrier's id, its name, or `*` for any."""
+    decision: Decision
+    source: str
+    standing: bool = False
+    """Whether it is for every occurrence until somebody withdraws it, and not for the next alone."""
+    command_id: str = ""
+
+
+class Withdrawn(Struct, frozen=True, tag="withdrawn"):
+    """Decisions that waited for this barrier wait no longer."""
+
+    barrier: str
+    command_id: str = ""
+
+
+class Rewind(Struct, frozen=True, tag="rewind"):
+    """The run goes on from where it was."""
+
+    to: int
+    """The commit that it goes back to."""
+    snapshot: bytes
+    """The run as it was then, ready to go on, with numbers of visits that were never used."""
+    command_id: str = ""
+
+
+class Asked(Struct, frozen=True, tag="asked"):
+    """A body waits for a decision."""
+
+    key: str
+    ask: Ask
+
+
+class Noted(Struct, frozen=True, tag="noted"):
+    """A body has a result that must not be made twice."""
+
+    key: str
+    answer: Answer
+
+
+Detail: TypeAlias = Failure | Resolution | Note | Attempt | Forked | Joined | Asked | Noted | Kept | Withdrawn | Rewind
 
 
 class Step(Struct, frozen=True, array_like=True, gc=False):
@@ -151,6 +221,8 @@ class Record(Struct, frozen=True, array_like=True, gc=False):
     mutations: tuple[Recorded, ...] = ()
     detail: Detail | None = None
     path: str = ""
+    parks: bool = False
+    """Whether the run is to be PAUSED as soon as nothing of it is live."""
 
 
 def failure_of(record: Record) -> Failure | None:

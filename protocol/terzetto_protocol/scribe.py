@@ -9,7 +9,7 @@ from .decisions import name_of
 from .events import DurableEvent
 from .fold import Fold, Pending
 from .ids import barrier_id
-from .records import BarrierRow, Note, Record, Resolution, Step, Write, failure_of
+from .records import BarrierRow, Note, Opening, Record, Resolution, Step, Write, failure_of
 from .statuses import PARKED, TERMINAL, BarrierStatus, RunStatus
 
 encode_record = msgspec.msgpack.Encoder().encode
@@ -88,26 +88,39 @@ def opened_row(run_id: str, step: Step, at: float) -> BarrierRow:
     )
 
 
-def closed_row(run_id: str, entry: Pending, at: float, made: Resolution | None) -> BarrierRow:
-    """The row of a barrier that was resolved, or dropped because its run ended."""
-    opening = entry.opening
+def barrier_row(
+    run_id: str,
+    entry: Pending,
+    barrier: str,
+    name: str,
+    opening: Opening,
+    *,
+    made: Resolution | None = None,
+    resolved: float | None = None,
+) -> BarrierRow:
+    """The row of a barrier of this visit: open, resolved (`made`), or dropped because its visit ended without."""
+    closed = BarrierStatus.DROPPED if made is None else BarrierStatus.RESOLVED
     return BarrierRow(
         run_id=run_id,
-        barrier=entry.barrier,
-        name=entry.place,
+        barrier=barrier,
+        name=name,
         visit=entry.visit,
-        status=BarrierStatus.DROPPED if made is None else BarrierStatus.RESOLVED,
-        opened=at if opening is None else opening.at,
-        deadline=None if opening is None else opening.deadline,
-        payload=b"\xc0" if opening is None else bytes(opening.payload),
-        reconcile=opening is not None and opening.reconcile,
+        status=BarrierStatus.OPEN if resolved is None else closed,
+        opened=opening.at,
+        deadline=opening.deadline,
+        payload=bytes(opening.payload),
+        reconcile=opening.reconcile,
         decision="" if made is None else name_of(made.decision),
         source="" if made is None else made.source,
-        resolved=at,
+        resolved=resolved,
     )
 
 
 def dropped_rows(run_id: str, entries: Iterable[Pending], at: float, but: int = 0) -> tuple[BarrierRow, ...]:
     """Rows of the barriers that are open among these, except the visit `but`, for a commit that drops them."""
-    open_ones = [entry for entry in entries if entry.opening is not None and entry.visit != but]
-    return tuple(closed_row(run_id, entry, at, None) for entry in open_ones)
+    return tuple(
+        barrier_row(run_id, entry, *each, resolved=at)
+        for entry in entries
+        if entry.visit != but
+        for each in entry.open_barriers
+    )

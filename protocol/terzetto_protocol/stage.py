@@ -6,13 +6,13 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 from .blueprint import Blueprint
 from .decisions import Recorded
 from .events import NodeFinished, NodeStarted, told_by
-from .fold import Fold, Pending
+from .fold import LASTING, Fold, Pending, is_within
 from .ids import event_id
 from .inputs import NodeFinished as VisitEnded
 from .limits import RUN_AHEAD
 from .receipts import AlreadyResolved, Receipt
-from .records import BarrierRow, Detail, Failure, Joined, Kind, Record, Resolution, Step, Write
-from .scribe import RESTING, closed_row, dropped_rows, encode_record, opened_row, write_of
+from .records import Asked, BarrierRow, Detail, Failure, Joined, Kind, Record, Resolution, Rewind, Step, Write
+from .scribe import RESTING, barrier_row, dropped_rows, encode_record, opened_row, write_of
 from .state import Entry
 from .statuses import TERMINAL, RunStatus, VisitStatus, check_move
 from .turn import NOTHING, Effect, Finish, Rearm, Reply, Start, Turn
@@ -21,6 +21,8 @@ from .waits import Mode, Waits
 S = TypeVar("S")
 
 What: TypeAlias = Literal["enter", "resume", "ended", "join"]
+
+_TIMED: Final = frozenset({Kind.RETRY, Kind.ASK})  # after these something may happen by itself
 
 IDLE: Final = RESTING | {RunStatus.QUEUED, RunStatus.INTERRUPTED}
 """Statuses in which a run carries no node, so that its task may leave."""
@@ -33,6 +35,7 @@ class Stage(Generic[S]):
         "_finishing",
         "announced",
         "blueprint",
+        "claimed",
         "durable",
         "effects",
         "expired",
@@ -43,7 +46,6 @@ class Stage(Generic[S]):
         "live",
         "logged",
         "owned",
-        "parking",
         "promises",
         "resolved",
         "settled",
@@ -69,11 +71,11 @@ class Stage(Generic[S]):
         """What the commits of this turn have led to: a visit or a path, and what is to be done about it."""
         self.owned = False
         """False until this machine's first commit, which therefore raises the epoch."""
+        self.claimed = 0
+        """The commit by which this machine owns the run; no body begins before it is durable."""
         self.halting: str | None = None
         self.expired: Failure | None = None
         """Why the run fails as soon as nothing of it is live: its deadline has passed."""
-        self.parking = False
-        """Whether the run is to be PAUSED as soon as nothing of it is live."""
         self.failing: list[str] = []
         """Paths of the outermost forks whose branches are being ended because one of them failed."""
         self.fenced = ""
@@ -98,9 +100,21 @@ class Stage(Generic[S]):
         return self.status in IDLE and self.durable >= self.fold.image.seq and not self.waits.outbox
 
     def is_resting(self, entry: Pending) -> bool:
-        """Whether a visit still rests between two attempts."""
+        """Whether a visit still rests between two attempts, and another is to follow."""
         waits = entry.status is VisitStatus.WAITING_RETRY and entry.visit not in self.live
-        return waits and not any(visit == entry.visit for _, visit, _ in self.waits.gate)
+        carried = self.owned and self.status is RunStatus.RUNNING and not self.is_leaving
+        if not waits or not carried or self.is_moot(entry):
+            return False
+        return not any(visit == entry.visit for _, visit, _ in self.waits.gate)
+
+    def is_moot(self, entry: Pending) -> bool:
+        """Whether nothing that this visit does counts any more: a sibling of its branch failed, or the time is over."""
+        return self.expired is not None or any(is_within(entry.path, path) for path in self.failing)
+
+    @property
+    def parking(self) -> bool:
+        """Whether the run is to be PAUSED as soon as nothing of it is live."""
+        return self.fold.image.parking
 
     @property
     def is_leaving(self) -> bool:
@@ -131,6 +145,7 @@ class Stage(Generic[S]):
         detail: Detail | None = None,
         state: bytes | None = None,
         create: bool = False,
+        parks: bool = False,
     ) -> None:
         """Make one record, move by it, and queue its write and its events.
 
@@ -156,6 +171,7 @@ class Stage(Generic[S]):
             mutations=_stored(mutations),
             detail=detail,
             path="" if entry is None else entry.path,
+            parks=parks,
         )
         events = told_by(self.run_id, record)
         rows = self._rows(record, entry) if self.logged else ()
@@ -169,7 +185,7 @@ class Stage(Generic[S]):
             self.durable = record.seq
         for event in events:
             self.waits.post(record.seq, event)
-        if status is RunStatus.RUNNING and (kind is Kind.RETRY or any(step.opening is not None for step in steps)):
+        if status is RunStatus.RUNNING and (kind in _TIMED or any(step.opening is not None for step in steps)):
             self.effects.append(Rearm())
 
     def _write(self, write: Write) -> None:
@@ -177,13 +193,25 @@ class Stage(Generic[S]):
 
     def _rows(self, record: Record, entry: Pending | None) -> tuple[BarrierRow, ...]:
         rows = tuple(opened_row(self.run_id, step, record.at) for step in record.steps if step.opening is not None)
-        if entry is not None and entry.opening is not None and record.outcome is not None:
-            made = record.detail if isinstance(record.detail, Resolution) else None
-            rows += (closed_row(self.run_id, entry, record.at, made),)
+        if entry is not None:
+            rows += self._rows_of(entry, record)
         if record.status in TERMINAL:
             rows += dropped_rows(self.run_id, self.fold.image.frontier.values(), record.at, record.visit)
+        elif isinstance(record.detail, Rewind):
+            rows += dropped_rows(self.run_id, self.fold.image.frontier.values(), record.at)
         elif isinstance(record.detail, Joined):
             rows += dropped_rows(self.run_id, self.fold.within(self.fold.fork_of(record.visit)[0]), record.at)
+        return rows
+
+    def _rows_of(self, entry: Pending, record: Record) -> tuple[BarrierRow, ...]:
+        """Rows of the barriers of the visit that a record is about: as they open, and as they close."""
+        made, rows = record.detail, tuple[BarrierRow, ...]()
+        if isinstance(made, Asked):
+            return (barrier_row(self.run_id, entry, made.ask.barrier, made.ask.name, made.ask.opening),)
+        for each in entry.open_barriers:
+            resolution = made if isinstance(made, Resolution) and made.barrier == each[0] else None
+            if resolution is not None or record.outcome in LASTING:
+                rows += (barrier_row(self.run_id, entry, *each, made=resolution, resolved=record.at),)
         return rows
 
     def next_event_id(self, epoch: int) -> int:
@@ -202,7 +230,7 @@ class Stage(Generic[S]):
         entry = image.frontier[visit]
         node = self.blueprint_of(entry).node(entry.place)
         pure = ahead and node is not None and node.options.effects == "pure"
-        self.waits.hold(image.seq - RUN_AHEAD if pure else image.seq, visit)
+        self.waits.hold(max(image.seq - RUN_AHEAD, self.claimed) if pure else image.seq, visit)
 
     def go_on_everyday(
         self, entry: Pending, left: tuple[int, str, int], msg: VisitEnded, state: bytes | None, *, pure: bool
@@ -323,7 +351,8 @@ class Stage(Generic[S]):
         if limit is None or opened.begun - opened.ended <= limit:
             return True
         frontier, branches = self.fold.image.frontier, self.fold.branches
-        return sum(1 for v in self.live if (p := frontier[v].path) and branches[p].fork == fork) < limit
+        busy = self.live.union(self.waits.begun())
+        return sum(1 for v in busy if (p := frontier[v].path) and branches[p].fork == fork) < limit
 
     def _go(self, entry: Pending, mode: Mode, at: float) -> None:
         node = self.blueprint_of(entry).node(entry.place)
@@ -337,7 +366,7 @@ class Stage(Generic[S]):
         attempt = entry.attempt if entry.status is VisitStatus.RUNNING else entry.attempt + 1
         if mode != "probe":
             self.waits.post(self.fold.image.seq, self._started(entry, attempt, at))
-        apart = bool(entry.path) and "/" in self.fold.branches[entry.path].fork
+        apart = bool(entry.path)
         self.effects.append(Start(entry.visit, entry.place, attempt, entry.path, probe=mode == "probe", apart=apart))
 
     def _started(self, entry: Pending, attempt: int, at: float) -> NodeStarted:

@@ -1,10 +1,10 @@
 """What people, deadlines and owners say to a run: decide, cancel, resume, halt."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
-from .ahead import Next
-from .decisions import Approve, Decision, Fail, name_of
+from .ahead import ANY, Next
+from .decisions import Approve, Confirm, Decision, Fail, Retry, name_of
 from .errors import IllegalTransition, MutationFailed, NotStorable, Refused
 from .fold import Pending
 from .forks import Forks
@@ -15,10 +15,18 @@ from .inputs import (
     Halted,
     ResumeRequested,
     TimerFired,
+    WithdrawRequested,
 )
-from .receipts import AlreadyResolved, CancelReceipt, DecisionTaken, Resumed
-from .records import Failure, Kind, Note, Resolution
-from .routing import Way, after_failure, after_success
+from .receipts import (
+    AlreadyResolved,
+    CancelReceipt,
+    DecisionKept,
+    DecisionTaken,
+    DecisionWithdrawn,
+    Resumed,
+)
+from .records import Ask, Failure, Kept, Kind, Note, Resolution, Withdrawn
+from .routing import NoWay, Way, after_failure, after_success
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
 from .turn import CancelNodes
 from .verdict import Verdict, judge
@@ -42,52 +50,134 @@ class Steering(Forks[S], Generic[S]):
         if first is not None and msg.command_id:
             self.reply(msg.command_id, first)
             return
-        entry = self._waiting(msg.barrier)
+        if msg.keep == "always" or (msg.keep and self._open_entry(msg.barrier) is None):
+            self._keep(msg)
+            return
+        self._resolve(self._waiting(msg.barrier), msg)
+
+    def _resolve(self, entry: Pending, msg: Decided, kept: str = "") -> None:
+        if entry.asked_as(msg.barrier) is not None:
+            self._decide_ask(entry, msg, kept)
+            return
         verdict = judge(self.run_id, self.blueprint_of(entry), entry, msg.decision, timeout=False)
-        self._decide(entry, verdict, msg)
+        self._decide(entry, verdict, msg, kept)
+
+    # -- decisions that come before their barrier --------------------------------------------------------------
+
+    def _keep(self, msg: Decided) -> None:
+        """Store a decision whose barrier is not open yet."""
+        if self.status in TERMINAL or self.status is _R.CANCELLING:
+            raise Refused(self.run_id, f"barrier {msg.barrier!r} will never open (the run is {self.status})")
+        if isinstance(msg.decision, Confirm | Retry | Fail):
+            raise Refused(self.run_id, f"{name_of(msg.decision)} says what became of an effect, and nobody asked yet")
+        standing = msg.keep == "always"
+        kept = Kept(msg.barrier, msg.decision, msg.source, standing, msg.command_id)
+        if kept not in self.fold.image.kept:  # else the same command came twice
+            self.commit(Kind.KEEP, msg.at, self.status, detail=kept)
+        self.reply(msg.command_id, DecisionKept(self.run_id, msg.barrier, standing, self.promises))
+
+    def _on_withdraw(self, msg: WithdrawRequested) -> None:
+        count = sum(kept.barrier == msg.barrier for kept in self.fold.image.kept)
+        if count and self.status not in TERMINAL and self.status is not _R.CANCELLING:
+            self.commit(Kind.WITHDRAW, msg.at, self.status, detail=Withdrawn(msg.barrier, msg.command_id))
+        self.reply(msg.command_id, DecisionWithdrawn(self.run_id, msg.barrier, count, self.promises))
+
+    def decide_by_itself(self, at: float) -> None:
+        """Decide what has opened and somebody decided before, or a run approves by itself; the others keep waiting."""
+        refused: set[str] = set()
+        while self.status in (_R.AWAITING_INPUT, _R.RUNNING):
+            found = next((each for each in self._open_ones() if each[1] not in refused), None)
+            if found is None:
+                return
+            entry, barrier, kept = found
+            decision, source = (Approve(), "auto") if kept is None else (kept.decision, kept.source)
+            try:
+                self._resolve(entry, Decided(barrier, decision, source, at), "" if kept is None else kept.barrier)
+                self.work_off(at)
+            except Refused:
+                refused.add(barrier)
+
+    def _open_ones(self) -> Iterator[tuple[Pending, str, Kept | None]]:
+        """Open barriers that may be decided at once, each with the decision that was kept for it."""
+        approves = self.fold.header.auto_approve
+        for entry in self.fold.image.frontier.values():
+            if entry.status is _V.UNKNOWN or self.is_moot(entry):
+                continue
+            for barrier, name, _ in entry.open_barriers:
+                kept = self._kept_for(barrier, name)
+                if kept is not None or approves:
+                    yield entry, barrier, kept
+
+    def _kept_for(self, barrier: str, name: str) -> Kept | None:
+        """The decision that was kept for a barrier: one for its id before one for its name, and that before any."""
+        for standing in (False, True):
+            for key in (barrier, name, ANY):
+                for kept in self.fold.image.kept:
+                    if kept.barrier == key and kept.standing is standing:
+                        return kept
+        return None
 
     def _on_timer(self, msg: TimerFired) -> None:
         entry = self._waiting(msg.barrier)
+        if (key := entry.asked_as(msg.barrier)) is not None:
+            self._time_out(entry, entry.asks[key], msg)
+            return
         blueprint, opening = self.blueprint_of(entry), entry.opening
         barrier = blueprint.barrier(entry.place)
         if barrier is None or opening is None or opening.deadline is None or opening.deadline > msg.at:
             raise Refused(self.run_id, f"barrier {msg.barrier} is not due")
         decision: Decision = barrier.options.on_timeout
-        source = "timeout"
-        if self._approves(barrier):
+        source, kept = "timeout", self._kept_for(entry.barrier, entry.place)
+        if kept is not None:
+            decision, source = kept.decision, kept.source
+        elif self._approves(barrier):
             decision, source = Approve(), "auto"
         try:
             verdict = judge(self.run_id, blueprint, entry, decision, timeout=True)
-            self._decide(entry, verdict, Decided(msg.barrier, decision, source, msg.at, slot=msg.slot))
+            decided = Decided(msg.barrier, decision, source, msg.at, slot=msg.slot)
+            self._decide(entry, verdict, decided, "" if kept is None else kept.barrier)
         except Refused as error:
-            if source == "auto":
+            if source != "timeout":
                 raise
             # Nobody is there to be told, and the deadline will not pass again: waiting on would be for ever.
             text = f"nobody decided barrier {entry.barrier} in time, and what was to happen then cannot: {error}"
             self._fail_visit(entry, Failure(FailureCode.BARRIER_TIMEOUT, text, final=True), msg.at)
 
-    def _auto_approve(self, at: float) -> None:
-        """Approve what has opened, one after the other; a barrier that cannot be approved keeps waiting."""
-        refused: set[int] = set()
-        while self.status in (_R.AWAITING_INPUT, _R.RUNNING):
-            open_ones = (e for e in self.fold.image.frontier.values() if e.status is _V.AWAITING_INPUT)
-            entry = next((e for e in open_ones if e.visit not in refused), None)
-            if entry is None:
-                return
-            try:
-                self._on_decided(Decided(entry.barrier, Approve(), "auto", at))
-                self.work_off(at)
-            except Refused:
-                refused.add(entry.visit)
-
-    def _waiting(self, barrier: str) -> Pending:
+    def _open_entry(self, barrier: str) -> Pending | None:
         if self.status in _OPEN:
             for entry in self.fold.image.frontier.values():
-                if entry.opening is not None and entry.barrier == barrier and not self._is_moot(entry):
+                if any(barrier == each for each, _, _ in entry.open_barriers) and not self.is_moot(entry):
                     return entry
+        return None
+
+    def _waiting(self, barrier: str) -> Pending:
+        entry = self._open_entry(barrier)
+        if entry is not None:
+            return entry
         raise Refused(self.run_id, f"barrier {barrier!r} is not open (the run is {self.status})")
 
-    def _decide(self, entry: Pending, verdict: Verdict, msg: Decided) -> None:
+    def _time_out(self, entry: Pending, ask: Ask, msg: TimerFired) -> None:
+        if ask.opening.deadline is None or ask.opening.deadline > msg.at:
+            raise Refused(self.run_id, f"barrier {msg.barrier} is not due")
+        self._decide_ask(entry, Decided(msg.barrier, ask.on_timeout, "timeout", msg.at))
+
+    def _decide_ask(self, entry: Pending, msg: Decided, kept: str = "") -> None:
+        """Somebody decides what a body waits for: the body is told, or a later one that asks again."""
+        key = entry.asked_as(msg.barrier)
+        assert key is not None, "the caller looked"
+        exits = entry.asks[key].exits
+        ends = isinstance(msg.decision, Fail) and msg.source == "timeout"
+        if not ends and getattr(msg.decision, "exit", None) not in exits:
+            text = f"{msg.barrier} does not take {msg.decision!r}: its exits are {', '.join(exits)}"
+            raise Refused(self.run_id, text)
+        resolution = Resolution(msg.barrier, msg.decision, msg.source, msg.command_id, kept=kept)
+        self.resolved[msg.barrier] = AlreadyResolved(self.run_id, msg.barrier, name_of(msg.decision), msg.source)
+        self.commit(Kind.DECIDE, msg.at, self.status, entry=entry, attempt=entry.attempt, detail=resolution)
+        self.reply(msg.command_id, DecisionTaken(self.run_id, msg.barrier, self.promises))
+        if entry.visit in self.live:
+            self._answer(entry, key)
+
+    def _decide(self, entry: Pending, verdict: Verdict, msg: Decided, kept: str = "") -> None:
         frame = self.fold.frame(entry.path)
         try:
             frame.apply(verdict.mutations)
@@ -102,7 +192,7 @@ class Steering(Forks[S], Generic[S]):
             ahead = Next(self.status, ahead.steps, ahead.failure)
         elif ahead.status is _R.RUNNING and not msg.slot and self.status is _R.AWAITING_INPUT:
             ahead = Next(_R.QUEUED, ahead.steps, ahead.failure)
-        resolution = Resolution(entry.barrier, msg.decision, msg.source, msg.command_id, ahead.failure)
+        resolution = Resolution(entry.barrier, msg.decision, msg.source, msg.command_id, ahead.failure, kept)
         self.resolved[entry.barrier] = AlreadyResolved(self.run_id, entry.barrier, name_of(msg.decision), msg.source)
         self.commit(
             Kind.DECIDE,
@@ -124,12 +214,15 @@ class Steering(Forks[S], Generic[S]):
     def _after_verdict(self, entry: Pending, verdict: Verdict, msg: Decided) -> Next:
         frame = self.fold.frame(entry.path)
         blueprint, edges, state = frame.blueprint, frame.counts.edges, frame.view()
+        way: Way[Any] | NoWay | str
         if verdict.outcome is _V.PENDING:
             return Next(_R.RUNNING)
         if verdict.outcome is _V.FAILED:
             way = after_failure(blueprint, entry.place, state, edges)
             if isinstance(way, Way) and way.edge is None:
                 return self._end_frame(entry, self._given_up(entry, msg))
+        elif verdict.target:
+            way = verdict.target
         else:
             way = after_success(blueprint, entry.place, verdict.exit, state, edges)
         return self._next(entry, way, msg.at)
@@ -206,6 +299,7 @@ class Steering(Forks[S], Generic[S]):
     HEARS: ClassVar[Mapping[type, Callable[..., None]]] = {
         Decided: _on_decided,
         TimerFired: _on_timer,
+        WithdrawRequested: _on_withdraw,
         CancelRequested: _on_cancel,
         ResumeRequested: _on_resume,
         Halted: _on_halted,

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from .events import Event
 from .receipts import Receipt
-from .records import Write
+from .records import Answer, Write
 from .statuses import RunStatus
 
 
@@ -27,6 +27,14 @@ class CancelNodes(Struct, frozen=True):
 
     visits: tuple[int, ...] | None = None
     """Which; None for all."""
+
+
+class Answered(Struct, frozen=True):
+    """Tell a body what it asked."""
+
+    visit: int
+    key: str
+    answer: Answer
 
 
 class Rearm(Struct, frozen=True):
@@ -50,7 +58,7 @@ class Finish(Struct, frozen=True):
     """Whether the refused write can never be stored, so that the run, read anew, has to fail."""
 
 
-Effect: TypeAlias = Write | Event | Start | CancelNodes | Rearm | Reply | Finish
+Effect: TypeAlias = Write | Event | Start | CancelNodes | Answered | Rearm | Reply | Finish
 
 
 class Turn(Struct, frozen=True, gc=False):

@@ -6,8 +6,20 @@ from typing import Any, TypeVar
 from attrs import frozen
 
 from .blueprint import Blueprint
-from .decisions import Approve, Choose, Confirm, Decision, Fail, Recorded, Reject, Retry
-from .errors import Malformed, NotStorable, Refused, describe
+from .decisions import (
+    Approve,
+    Choose,
+    Confirm,
+    Decision,
+    Exiting,
+    Fail,
+    Modify,
+    Recorded,
+    Reject,
+    Reroute,
+    Retry,
+)
+from .errors import InvalidRequest, Malformed, NotStorable, Refused, describe
 from .fold import Pending
 from .places import Barrier
 from .statuses import VisitStatus
@@ -22,6 +34,8 @@ class Verdict:
     outcome: VisitStatus
     exit: str = ""
     mutations: tuple[Recorded, ...] = ()
+    target: str = ""
+    """Where the run goes on whatever the edges say."""
 
 
 def judge(run_id: str, blueprint: Blueprint[S], entry: Pending, decision: Decision, *, timeout: bool) -> Verdict:
@@ -33,9 +47,23 @@ def judge(run_id: str, blueprint: Blueprint[S], entry: Pending, decision: Decisi
         raise Refused(run_id, f"the graph has no barrier {entry.place!r} any more")
     if timeout and isinstance(decision, Fail):
         return Verdict(VisitStatus.FAILED)
-    if not isinstance(decision, Approve | Reject | Choose) or not barrier.takes(decision):
+    if isinstance(decision, Reroute):
+        if decision.target not in blueprint.places:
+            text = f"no place {decision.target!r} (there are {', '.join(blueprint.places)})"
+            raise Refused(run_id, f"barrier {entry.barrier} keeps waiting: {text}")
+        return Verdict(VisitStatus.SUCCEEDED, target=decision.target)
+    if not isinstance(decision, Approve | Reject | Choose | Modify) or not barrier.takes(decision):
         raise Refused(run_id, f"barrier {entry.barrier} does not take {decision!r}: its exits are {_exits(barrier)}")
-    return Verdict(VisitStatus.SUCCEEDED, decision.exit, _mutations(run_id, blueprint, barrier, decision))
+    changes = _changes(run_id, blueprint, entry, decision) if isinstance(decision, Modify) else ()
+    said = Approve() if isinstance(decision, Modify) else decision
+    return Verdict(VisitStatus.SUCCEEDED, decision.exit, changes + _mutations(run_id, blueprint, barrier, said))
+
+
+def _changes(run_id: str, blueprint: Blueprint[Any], entry: Pending, decision: Modify) -> tuple[Recorded, ...]:
+    try:
+        return (blueprint.changes.note(decision.changes),)
+    except (Malformed, NotStorable, InvalidRequest) as error:
+        raise Refused(run_id, f"barrier {entry.barrier} keeps waiting: {error}") from error
 
 
 def _reconcile(run_id: str, blueprint: Blueprint[Any], entry: Pending, decision: Decision) -> Verdict:
@@ -60,9 +88,7 @@ def _check(run_id: str, blueprint: Blueprint[Any], mutations: Sequence[Recorded]
         raise Refused(run_id, str(error)) from error
 
 
-def _mutations(
-    run_id: str, blueprint: Blueprint[S], barrier: Barrier[S], decision: Approve | Reject | Choose
-) -> tuple[Recorded, ...]:
+def _mutations(run_id: str, blueprint: Blueprint[S], barrier: Barrier[S], decision: Exiting) -> tuple[Recorded, ...]:
     if barrier.options.decided is None:
         return ()
     try:

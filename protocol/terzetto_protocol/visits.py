@@ -10,8 +10,10 @@ from .errors import MutationFailed, NotStorable, Refused
 from .fold import Pending
 from .forks import Forks
 from .frames import Frame, SharedBranch
+from .ids import barrier_id
 from .inputs import (
     Again,
+    BodyAsked,
     Emitted,
     NodeCancelled,
     NodeFailed,
@@ -20,10 +22,11 @@ from .inputs import (
     RetryDue,
 )
 from .places import Node
-from .records import Attempt, Kind
+from .questions import AskDecision, Journal
+from .records import Answer, Ask, Asked, Attempt, Kind, Noted, Opening
 from .retry import RetryPolicy
 from .routing import NoWay, Way, after_success
-from .statuses import FailureCode, RunStatus, VisitStatus
+from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
 from .turn import Turn
 
 S = TypeVar("S")
@@ -98,7 +101,7 @@ class Visits(Forks[S], Generic[S]):
     def _on_finished(self, msg: NodeFinished) -> None:
         entry = self._leave(msg.visit)
         frame = self.fold.frame(entry.path)
-        if self.status is not _R.RUNNING or self._is_moot(entry):
+        if self.status is not _R.RUNNING or self.is_moot(entry):
             frame.cleanse()
             return  # D6: nothing commits after an acknowledged cancel
         try:
@@ -135,7 +138,6 @@ class Visits(Forks[S], Generic[S]):
         return msg.next == "" or (msg.next is None and frame.blueprint.routes_from(entry.place).empty)
 
     def _commit_visit(self, entry: Pending, ahead: Next, msg: NodeFinished, state: bytes | None) -> None:
-        self.parking = self.parking or (msg.pause and ahead.status is not _R.PAUSED)
         self.commit(
             Kind.VISIT,
             msg.at,
@@ -147,13 +149,14 @@ class Visits(Forks[S], Generic[S]):
             mutations=msg.batch,
             detail=ahead.failure,
             state=state,
+            parks=msg.pause and ahead.status not in (_R.PAUSED, *TERMINAL),
         )
         self._go_on(entry.path, ahead)
 
     def _on_failed(self, msg: NodeFailed) -> None:
         entry = self._leave(msg.visit)
         self.fold.frame(entry.path).cleanse()
-        if self.status is not _R.RUNNING or self._is_moot(entry):
+        if self.status is not _R.RUNNING or self.is_moot(entry):
             return
         node = self.blueprint_of(entry).node(entry.place)
         policy = None if node is None else node.options.retry
@@ -183,7 +186,7 @@ class Visits(Forks[S], Generic[S]):
     def _on_node_cancelled(self, msg: NodeCancelled) -> None:
         entry = self._leave(msg.visit)
         self.fold.frame(entry.path).cleanse()
-        if self.status is _R.RUNNING and self.halting is None and not self._is_moot(entry):
+        if self.status is _R.RUNNING and self.halting is None and not self.is_moot(entry):
             self.halting = "its scope was cancelled"
 
     def _on_probed(self, msg: Probed) -> None:
@@ -196,7 +199,7 @@ class Visits(Forks[S], Generic[S]):
             self._on_finished(NodeFinished(msg.visit, msg.batch, msg.at))
             return
         self.fold.frame(entry.path).cleanse()
-        if self.status is not _R.RUNNING or self._is_moot(entry):
+        if self.status is not _R.RUNNING or self.is_moot(entry):
             return
         if msg.happened is None:
             self._ask_what_became(entry, msg.at)
@@ -212,6 +215,32 @@ class Visits(Forks[S], Generic[S]):
         chunk = chunk_of(msg.emission, self.told, run_id=self.run_id, at=msg.at, node=node, visit=msg.visit)
         self.waits.post(self.fold.image.seq, chunk)
 
+    # -- what bodies ask -------------------------------------------------------------------------------------
+
+    def _on_asked(self, msg: BodyAsked) -> None:
+        entry, question = self.fold.image.frontier.get(msg.visit), msg.question
+        if entry is None or msg.visit not in self.live or self.status is not _R.RUNNING or self.is_moot(entry):
+            raise Refused(self.run_id, f"visit {msg.visit} is over: it may ask nothing more")
+        if question.key in entry.journal:
+            self._answer(entry, question.key)
+        elif isinstance(question, Journal):
+            noted = Noted(question.key, Answer(question.value))
+            self.commit(Kind.NOTE, msg.at, _R.RUNNING, entry=entry, attempt=entry.attempt, detail=noted)
+            self._answer(entry, question.key)
+        elif question.key not in entry.asks:
+            self._open_ask(entry, question, msg.at)
+
+    def _open_ask(self, entry: Pending, question: AskDecision, at: float) -> None:
+        node = self.blueprint_of(entry).node(entry.place)
+        if node is not None and node.options.effects == "once":
+            raise Refused(self.run_id, f"node {entry.place!r} is once, and would not run again to hear a decision")
+        deadline = None if question.timeout is None else at + question.timeout
+        opening = Opening(deadline, question.payload, at=at)
+        barrier = barrier_id(entry.path, question.name, entry.visit, question.number)
+        ask = Ask(barrier, question.name, opening, question.exits, question.on_timeout)
+        asked = Asked(question.key, ask)
+        self.commit(Kind.ASK, at, _R.RUNNING, entry=entry, attempt=entry.attempt, detail=asked)
+
     HEARS: ClassVar[Mapping[type, Callable[..., None]]] = {
         NodeFinished: _on_finished,
         NodeFailed: _on_failed,
@@ -219,4 +248,5 @@ class Visits(Forks[S], Generic[S]):
         Probed: _on_probed,
         Emitted: _on_emitted,
         RetryDue: _on_retry_due,
+        BodyAsked: _on_asked,
     }

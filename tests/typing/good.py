@@ -63,6 +63,23 @@ async def skim(ctx: terzetto.LeafContext[Draft, Clients]) -> None:
     assert_type(ctx.is_cancelled(), bool)
 
 
+@graph.node
+def shrink(ctx: Ctx) -> None:
+    """A plain function, which may block."""
+    if not ctx.is_cancelled():
+        ctx.record(Written(ctx.state.text.strip()))
+
+
+@graph.node(on_cancel="abandon", run_timeout=5)
+def look_up(ctx: terzetto.LeafContext[Draft, Clients]) -> None:
+    ctx.heartbeat()
+
+
+@graph.node(thread=False)
+def count(ctx: Ctx) -> None:
+    ctx.goto(look_up)
+
+
 async def was_published(ctx: Ctx) -> bool | None:
     return ctx.state.text in ctx.deps.url
 
@@ -82,6 +99,9 @@ async def tell(ctx: Ctx) -> None:
 assert_type(write, terzetto.Node[Draft, Clients])
 assert_type(skim, terzetto.Node[Draft, Clients])
 assert_type(publish, terzetto.Node[Draft, Clients])
+assert_type(shrink, terzetto.Node[Draft, Clients, None])
+assert_type(look_up, terzetto.Node[Draft, Clients, None])
+assert_type(count, terzetto.Node[Draft, Clients, None])
 
 
 def decided(decision: terzetto.Approve | terzetto.Reject | terzetto.Choose) -> Sequence[Cleared]:
@@ -95,6 +115,8 @@ assert_type(sign_off.approved, terzetto.Exit[Draft])
 
 graph.start(write)
 graph.edge(write, sign_off)
+graph.edge(shrink, look_up)
+graph.parallel("together", [write, shrink, "count"])
 graph.edge(write, skim, on_error=True)
 graph.edge(skim, sign_off, when=lambda draft: draft.revisions > 1, max_visits=2)
 graph.edge(skim, "tell-everybody", fallback=True)
@@ -220,6 +242,7 @@ async def unit_test() -> None:
     await write(ctx)
     assert_type(recorded(ctx), list[terzetto.Mutation[Draft]])
     assert emissions(ctx)
+    shrink(ctx)
     bare = context(Draft())
     assert_type(bare, terzetto.NodeContext[Draft, None])
     await look(bare)

@@ -4,7 +4,7 @@ It is checked, never run (`tests/test_typing.py`). A marked line says which erro
 """
 
 from attrs import frozen
-from good import Clients, Draft, Question, Reminder, Written, graph, plain, publish, sign_off, write
+from good import Clients, Draft, Question, Reminder, Written, graph, plain, publish, shrink, sign_off, write
 
 import terzetto
 from terzetto.testing import context
@@ -37,10 +37,10 @@ async def with_other_deps(ctx: terzetto.NodeContext[Draft, int]) -> None: ...
 
 
 @graph.node  # W5 mypy: arg-type / pyright: reportArgumentType
-def not_async(ctx: terzetto.NodeContext[Draft, Clients]) -> None: ...
+def plain_and_of_another_state(ctx: terzetto.NodeContext[int, Clients]) -> None: ...
 
 
-@graph.node  # W6 mypy: arg-type / pyright: reportArgumentType
+@graph.node  # W6 mypy: type-var / pyright: reportArgumentType
 async def returns_what_it_should_record(ctx: terzetto.NodeContext[Draft, Clients]) -> Draft:
     return ctx.state
 
@@ -149,3 +149,23 @@ def read(event: terzetto.Event) -> None:
             print(event.txt)  # W53 mypy: attr-defined / pyright: reportAttributeAccessIssue
         case _:
             print(event.node)  # W54 mypy: union-attr / pyright: reportAttributeAccessIssue
+
+
+# Plain functions
+
+
+@graph.node  # W55 mypy: type-var / pyright: reportArgumentType
+def returns_what_it_should_record_too(ctx: terzetto.NodeContext[Draft, Clients]) -> Draft:
+    return ctx.state
+
+
+@graph.node(on_cancel="abandon")  # W56 mypy: arg-type / pyright: reportArgumentType
+def declared_and_of_another_state(ctx: terzetto.NodeContext[int, Clients]) -> None: ...
+
+
+@graph.node(on_cancel="forget")  # W57 mypy: call-overload / pyright: reportArgumentType
+def is_cancelled_in_an_unheard_of_way(ctx: terzetto.NodeContext[Draft, Clients]) -> None: ...
+
+
+async def awaits_what_is_none() -> None:
+    await shrink(context(Draft(), deps=Clients()))  # W58 mypy: misc / pyright: reportGeneralTypeIssues

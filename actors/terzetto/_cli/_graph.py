@@ -7,9 +7,10 @@ from msgspec import Struct
 
 from terzetto_protocol.errors import GraphError
 from terzetto_protocol.graph import Bound, Graph
-from terzetto_protocol.places import as_node
+from terzetto_protocol.places import Barrier, as_node
 
 from ._exits import Exit
+from ._graph_drawing import check_form, draw
 from ._graphs import find_graph
 from ._output import Output
 from ._words import count
@@ -32,14 +33,12 @@ class Checked(Struct, frozen=True):
 
 
 async def graph(args: Namespace, output: Output) -> int:
-    """Print a drawing, or what there is to know about a graph."""
+    """Print a drawing, or what there is to know about a graph. A checkpoint where a run is drawn."""
+    check_form(args)
     found = find_graph(args.graph)
     graph = found.graph if isinstance(found, Bound) else found
-    if args.mermaid or args.dot:
-        graph.build()
-        drawing = graph.mermaid() if args.mermaid else graph.dot()
-        output.document({"graph": graph.name, "drawing": drawing})
-        output.line(drawing.rstrip("\n"))
+    if args.mermaid or args.dot or args.svg or args.html:
+        await draw(args, graph, output)
         return Exit.FINE
     checked = _check(graph)
     output.document(checked)
@@ -59,7 +58,7 @@ def _check(graph: Graph[Any, Any]) -> Checked:
         version=graph.version,
         fingerprint=fingerprint,
         nodes=tuple(place.name for place in graph.places if as_node(place) is not None),
-        barriers=tuple(place.name for place in graph.places if as_node(place) is None),
+        barriers=tuple(place.name for place in graph.places if isinstance(place, Barrier)),
         mistakes=mistakes,
         warnings=analysis.warnings,
         cycles=tuple(map(str, analysis.cycles)),

@@ -26,7 +26,7 @@ COMMANDS: Final = {
     "decide": "answer a barrier that a run waits at",
     "cancel": "end a run",
     "resume": "let a paused run go on, or carry an unfinished one here",
-    "graph": "draw or check a graph",
+    "graph": "draw a graph, also with what a run has done, or check it",
     "doctor": "versions, store health, what waits and what to do",
 }
 
@@ -79,16 +79,15 @@ def _epilog() -> str:
     return "\n".join(["exit codes:", *(textwrap.fill(row, width, subsequent_indent=" " * 7) for row in rows)])
 
 
-def _command(commands: _Commands, name: str, *, store: bool = True) -> ArgumentParser:
+def _command(commands: _Commands, name: str) -> ArgumentParser:
     about = COMMANDS[name]
     parser: ArgumentParser = commands.add_parser(
         name, help=about, description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False
     )
     parser.add_argument("--json", action="store_true", help="for machines: JSON on standard output")
     parser.add_argument("--plain", action="store_true", help="no colours and no progress bars (also: NO_COLOR=1)")
-    if store:
-        text = "where runs are kept (default: TERZETTO_STORE, else sqlite:terzetto.db in this folder)"
-        parser.add_argument("--store", metavar="URL", help=text)
+    text = "where runs are kept (default: TERZETTO_STORE, else sqlite:terzetto.db in this folder)"
+    parser.add_argument("--store", metavar="URL", help=text)
     return parser
 
 
@@ -174,12 +173,16 @@ def _resume(commands: _Commands) -> None:
 
 
 def _graph(commands: _Commands) -> None:
-    parser = _command(commands, "graph", store=False)
+    parser = _command(commands, "graph")
     parser.add_argument("graph", metavar="MODULE:GRAPH")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--mermaid", action="store_true", help="draw it as a Mermaid flowchart")
     form.add_argument("--dot", action="store_true", help="draw it for Graphviz")
+    form.add_argument("--svg", action="store_true", help="draw it as a picture")
+    form.add_argument("--html", action="store_true", help="the same picture as a page of its own")
     form.add_argument("--check", action="store_true", help="mistakes, warnings, cycles, ends (the default)")
+    text = "with --svg or --html: show what this run has done"
+    parser.add_argument("--run", metavar="RUN", help=text)
 
 
 def _doctor(commands: _Commands) -> None:

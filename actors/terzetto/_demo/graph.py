@@ -6,7 +6,7 @@ import trio
 from attrs import Factory, define, frozen
 
 from terzetto_protocol.context import NodeContext
-from terzetto_protocol.decisions import Approve, Choose, Reject
+from terzetto_protocol.decisions import Exiting, Reject
 from terzetto_protocol.graph import Graph
 
 from .report import report_is_complete, write_report
@@ -75,7 +75,7 @@ class Published:
         audit.published = True
 
 
-def _signed(decision: Approve | Reject | Choose) -> list[SignedOff]:
+def _signed(decision: Exiting) -> list[SignedOff]:
     if isinstance(decision, Reject):
         return [SignedOff(f"rejected: {decision.reason}" if decision.reason else "rejected")]
     return [SignedOff("approved")]

@@ -107,8 +107,8 @@ class Store(ABC):
         """
 
     @abstractmethod
-    async def snapshot(self, run_id: str) -> tuple[int, bytes] | None:
-        """The newest snapshot and the seq of its commit, or None for an unknown run."""
+    async def snapshot(self, run_id: str, *, at: int | None = None) -> tuple[int, bytes] | None:
+        """The newest snapshot (of a commit not after `at`) and the seq of its commit, or None where there is none."""
 
     @abstractmethod
     async def records(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[bytes]:

@@ -34,7 +34,7 @@ def _kept(write: Write) -> tuple[int, int, float, bytes]:
 
 class _Run:
     # The writes themselves are kept: appending one is all that an everyday commit costs.
-    __slots__ = ("barriers", "epoch", "header", "log", "moved", "snapshot")
+    __slots__ = ("barriers", "epoch", "header", "log", "moved", "snapshots")
 
     def __init__(self, header: RunHeader, first: Write) -> None:
         self.header = header
@@ -42,7 +42,7 @@ class _Run:
         self.log = [_kept(first)]
         self.moved = first
         """The last write that said something about the run's row."""
-        self.snapshot: tuple[int, bytes] | None = None
+        self.snapshots: list[tuple[int, bytes]] = []
         self.barriers: dict[str, BarrierRow] = {}
 
     def row(self) -> RunRow:
@@ -110,7 +110,7 @@ class MemoryStore(SettlingStore):
         if write.moved or write.epoch != write.expect:
             run.moved, run.epoch = write, write.epoch
         if write.snapshot is not None:
-            run.snapshot = write.seq, write.snapshot
+            run.snapshots.append((write.seq, write.snapshot))
         for barrier in write.barriers:
             run.barriers[barrier.barrier] = barrier
             self._barriers[write.run_id, barrier.barrier] = None
@@ -171,11 +171,12 @@ class MemoryStore(SettlingStore):
         except KeyError:
             raise UnknownRun(run_id) from None
 
-    async def snapshot(self, run_id: str) -> tuple[int, bytes] | None:
+    async def snapshot(self, run_id: str, *, at: int | None = None) -> tuple[int, bytes] | None:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
         run = self._runs.get(run_id)
-        return None if run is None else run.snapshot
+        snapshots = [] if run is None else run.snapshots
+        return next((each for each in reversed(snapshots) if at is None or each[0] <= at), None)
 
     async def records(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[bytes]:
         """As the contract says; a checkpoint."""

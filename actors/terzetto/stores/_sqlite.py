@@ -137,9 +137,9 @@ class SqliteStore(ThreadedStore):
         """As the contract says."""
         return self._do("reading", self._reader.runs, statuses, before, limit)
 
-    def do_snapshot(self, run_id: str) -> tuple[int, bytes] | None:
+    def do_snapshot(self, run_id: str, at: int | None) -> tuple[int, bytes] | None:
         """As the contract says."""
-        return self._do("reading", self._reader.snapshot, run_id)
+        return self._do("reading", self._reader.snapshot, run_id, at)
 
     def do_records(self, run_id: str, after: int, limit: int | None) -> list[bytes]:
         """As the contract says."""

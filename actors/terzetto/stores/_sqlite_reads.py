@@ -69,7 +69,9 @@ _SEGMENTS: Final = _Join(
 )  # fmt: skip
 _SEQ_AT: Final = f"select last from commits where run = {_N} and event <= ?2 order by last desc limit 1"  # noqa: S608
 _COMMIT: Final = f"select first, last, epoch, body from commits where run = {_N} and last >= ?2 order by last limit 1"  # noqa: S608
-_SNAPSHOT: Final = f"select seq, body from snapshots where run = {_N} order by seq desc limit 1"  # noqa: S608
+_SNAPSHOT: Final = (
+    f"select seq, body from snapshots where run = {_N} and seq <= ifnull(?2, seq) order by seq desc limit 1"  # noqa: S608
+)
 
 _INBOX: Final = _Join(
     list[_InboxColumns], "command, run, at", "body", "select * from inbox where receipt is null order by n"
@@ -158,9 +160,9 @@ class Reader:
         first, last, epoch, body = row
         return epoch, _entries(first, last, 0, body)[seq - first][1]
 
-    def snapshot(self, run_id: str) -> tuple[int, bytes] | None:
+    def snapshot(self, run_id: str, at: int | None) -> tuple[int, bytes] | None:
         """See `Store.snapshot`."""
-        return self._connection.execute(_SNAPSHOT, (run_id,)).fetchone()
+        return self._connection.execute(_SNAPSHOT, (run_id, at)).fetchone()
 
     def records(self, run_id: str, after: int, limit: int | None) -> list[bytes]:
         """See `Store.records`."""

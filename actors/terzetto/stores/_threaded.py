@@ -79,9 +79,9 @@ class ThreadedStore(Store):
         """As the contract says; a checkpoint."""
         return await self._thread.call("runs", self.do_runs, statuses, before, limit)
 
-    async def snapshot(self, run_id: str) -> tuple[int, bytes] | None:
+    async def snapshot(self, run_id: str, *, at: int | None = None) -> tuple[int, bytes] | None:
         """As the contract says; a checkpoint."""
-        return await self._thread.call("snapshot", self.do_snapshot, run_id)
+        return await self._thread.call("snapshot", self.do_snapshot, run_id, at)
 
     async def records(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[bytes]:
         """As the contract says; a checkpoint."""
@@ -144,7 +144,7 @@ class ThreadedStore(Store):
         """See `Store.runs`."""
 
     @abstractmethod
-    def do_snapshot(self, run_id: str) -> tuple[int, bytes] | None:
+    def do_snapshot(self, run_id: str, at: int | None) -> tuple[int, bytes] | None:
         """See `Store.snapshot`."""
 
     @abstractmethod

@@ -96,6 +96,15 @@ async def the_newest_snapshot_counts(store: Store) -> None:
     expect(await store.snapshot("r"), (6, b""), "an empty one is one")
 
 
+async def older_snapshots_stay(store: Store) -> None:
+    """The newest snapshot that is not after a commit can be read, also when there are newer ones."""
+    await started(store)
+    await applied(store, follow(seq=3), follow(seq=4, snapshot=b"four"), follow(seq=5), follow(seq=6, snapshot=b"six"))
+    found = [await store.snapshot("r", at=seq) for seq in range(8)]
+    first, four, six = (1, b"snapshot 1"), (4, b"four"), (6, b"six")
+    expect(found, [None, first, first, first, four, four, six, six], "the newest that is not after it")
+
+
 async def _grouped(store: Store) -> list[bytes]:
     # Ten commits, in groups of different sizes: a store may keep a group of one run in one piece.
     writes = [*await started(store), *(follow(seq=seq) for seq in range(3, 11))]

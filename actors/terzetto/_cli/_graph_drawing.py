@@ -1,0 +1,73 @@
+"""`terzetto graph` with a form: the graph as a drawing, on its own or with what a run has done."""
+
+from argparse import Namespace
+from typing import Any
+
+from msgspec import Struct
+
+from terzetto_protocol.fold import read_record
+from terzetto_protocol.graph import Graph
+from terzetto_protocol.progress_view import progress_view
+from terzetto_protocol.records import RunRow
+from terzetto_protocol.shown import Shown
+from terzetto_protocol.statuses import RunStatus
+
+from ._exits import Stop
+from ._output import Output
+from ._stores import find_run, guest, owner_of, store_url
+
+
+class Drawn(Struct, frozen=True):
+    """The JSON document of a drawing."""
+
+    graph: str
+    drawing: str
+
+
+def check_form(args: Namespace) -> None:
+    """Raise `Stop` for options that mean nothing together."""
+    if args.run is not None and not (args.svg or args.html):
+        raise Stop("--run draws what a run has done: say --svg or --html as well")
+    if args.store is not None and args.run is None:
+        raise Stop("--store says where a run is kept: say which one, with --run RUN")
+
+
+async def draw(args: Namespace, graph: Graph[Any, Any], output: Output) -> None:
+    """Print a drawing and nothing else. A checkpoint."""
+    graph.build()
+    shown, title = ({}, "") if args.run is None else await _progress(args, graph, output)
+    drawing = _drawing(args, graph, shown, title)
+    output.document(Drawn(graph.name, drawing))
+    output.piece(f"{drawing}\n")  # as it is: a terminal would break lines, and a drawing has few of them
+
+
+def _drawing(args: Namespace, graph: Graph[Any, Any], shown: dict[str, Shown], title: str) -> str:
+    if args.mermaid or args.dot:
+        return (graph.mermaid() if args.mermaid else graph.dot()).rstrip("\n")
+    picture = graph.svg(shown, title) if args.svg else graph.html(shown, title)
+    # What is redirected into a file is read as UTF-8, whatever this terminal's encoding is.
+    return picture.rstrip("\n").encode("ascii", "xmlcharrefreplace").decode()
+
+
+async def _progress(args: Namespace, graph: Graph[Any, Any], output: Output) -> tuple[dict[str, Shown], str]:
+    """What the run has done by now, and a title that says how it is."""
+    url = store_url(args)
+    async with guest(url) as store:
+        row = await find_run(store, args.run)
+        if row.header.graph != graph.name:
+            raise Stop(f"run {row.run_id!r} is of graph {row.header.graph!r}, and {args.graph} is graph {graph.name!r}")
+        bodies = await store.records(row.run_id)
+    carried = owner_of(url) is not None
+    # Commits that came between the two reads are left out, so that title and picture are of one moment.
+    shown = progress_view(map(read_record, bodies[: row.seq]), carried=carried)
+    strangers = shown.keys() - {place.name for place in graph.places}
+    if strangers:
+        names = ", ".join(sorted(strangers))
+        output.note(f"not drawn, because {args.graph} has changed since run {row.run_id} was submitted: {names}")
+    return shown, f"{graph.name}: run {row.run_id} {_standing(row, carried=carried)}"
+
+
+def _standing(row: RunRow, *, carried: bool) -> str:
+    if row.status is RunStatus.RUNNING and not carried:
+        return f"{row.status}, and no process carries it"
+    return f"{row.status}, {row.code}" if row.code else row.status

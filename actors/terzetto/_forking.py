@@ -1,0 +1,131 @@
+"""New runs out of old ones: fork, retry and rerun. The old run stays as it is, and is named as the parent."""
+
+import hashlib
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import uuid4
+
+import msgspec
+
+from terzetto_protocol.errors import InvalidRequest
+from terzetto_protocol.fold import Fold, Snapshot, read_record
+from terzetto_protocol.ids import check_run_id
+from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.places import Place
+from terzetto_protocol.records import Record, RunHeader, RunRow
+from terzetto_protocol.statuses import TERMINAL
+from terzetto_protocol.travel import as_was
+
+from ._history import check_effects
+from ._loading import load_fold
+from .stores._contract import SettlingStore
+
+if TYPE_CHECKING:
+    from terzetto_protocol.graph import Bound
+
+    from ._handles import Run
+    from ._runtime import Runtime
+
+S = TypeVar("S")
+
+_ID_DIGITS: Final = 12
+
+
+def new_run_id() -> str:
+    """An id that nobody else has."""
+    return uuid4().hex[:_ID_DIGITS]
+
+
+def digest_of(graph: str, version: str, state: bytes, parent: str = "") -> str:
+    """What makes two submits of one id the same: graph, version, input, and what it goes on from."""
+    parts = [graph.encode(), version.encode(), state] + ([parent.encode()] if parent else [])
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+class Forking:
+    """Makes runs out of runs."""
+
+    def __init__(self, runtime: "Runtime") -> None:
+        self._runtime: Final = runtime
+
+    async def fork(self, run_id: str, at: int | None, new_id: str | None, *, repeat_effects: bool) -> "Run[Any]":
+        """See `Runtime.fork`. A checkpoint."""
+        row, bound = await self._parent(run_id)
+        seq = row.seq if at is None else at
+        fold = await (await self._runtime.past(run_id)).fold(seq)
+        if fold.image.status in TERMINAL:
+            raise InvalidRequest(f"run {run_id!r} had ended at commit {seq}, and nothing goes on from there")
+        check_effects(run_id, await self._records(run_id, seq), fold, repeat_effects=repeat_effects)
+        return await self._begin(row, bound, seq, as_was(fold), new_id)
+
+    async def retry(self, run_id: str, new_id: str | None, *, repeat_effects: bool) -> "Run[Any]":
+        """See `Runtime.retry`. A checkpoint."""
+        row, _ = await self._parent(run_id)
+        if row.status not in TERMINAL:
+            raise InvalidRequest(f"run {run_id!r} is {row.status}: only one that has ended is tried again")
+        seq = row.seq - 1
+        while seq > 1 and not (await self._fold(row, seq)).image.frontier:
+            seq -= 1
+        return await self.fork(run_id, seq, new_id, repeat_effects=repeat_effects)
+
+    async def rerun(
+        self, run_id: str, place: "Place[S] | str", state: S | None, new_id: str | None, *, repeat_effects: bool
+    ) -> "Run[S]":
+        """See `Runtime.rerun`. A checkpoint."""
+        row, bound = await self._parent(run_id)
+        blueprint, name = bound.graph.build(), place.name if isinstance(place, Place) else place
+        if name not in blueprint.places:
+            raise InvalidRequest(
+                f"graph {blueprint.name!r} has no place {name!r} (it has {', '.join(blueprint.places)})"
+            )
+        fold = await self._fold(row, row.seq)
+        check_effects(run_id, await self._records(run_id, 0), fold, repeat_effects=repeat_effects)
+        copy = blueprint.state.copy(fold.state if state is None else state)
+        header = self._header(row, f"{run_id}@{row.seq}", copy[0], new_id, name)
+        machine, first = RunMachine[S].begin(
+            blueprint, header, copy, settled=self._settled, promises=self._durable, command_id=uuid4().hex, start=name
+        )
+        return await self._runtime.begin(machine, first, bound.deps)
+
+    async def _begin(
+        self, row: RunRow, bound: "Bound[Any]", seq: int, snapshot: Snapshot, new_id: str | None
+    ) -> "Run[Any]":
+        header = self._header(row, f"{row.run_id}@{seq}", snapshot.state, new_id)
+        machine, first = RunMachine[Any].branch_off(
+            bound.graph.build(),
+            header,
+            snapshot,
+            settled=self._settled,
+            promises=self._durable,
+            command_id=uuid4().hex,
+        )
+        return await self._runtime.begin(machine, first, bound.deps)
+
+    def _header(self, row: RunRow, parent: str, state: bytes, new_id: str | None, start: str = "") -> RunHeader:
+        old = row.header
+        digest = digest_of(old.graph, old.version, state, f"{parent}:{start}")
+        run_id = check_run_id(new_id) if new_id is not None else new_run_id()
+        at = self._runtime.supervisor.clock()
+        return msgspec.structs.replace(old, run_id=run_id, input_digest=digest, at=at, key="", parent=parent)
+
+    async def _parent(self, run_id: str) -> "tuple[RunRow, Bound[Any]]":
+        row = await self._runtime.row(run_id)
+        bound = self._runtime.registry.find(row.header.graph, row.header.version)
+        if bound is None:
+            raise InvalidRequest(f"run {run_id!r}: its graph {row.header.graph!r} is not known here")
+        return row, bound
+
+    async def _fold(self, row: RunRow, at: int) -> Fold[Any]:
+        bound = self._runtime.registry.find(row.header.graph, row.header.version)
+        assert bound is not None, "`_parent` looked"
+        return await load_fold(self._runtime.store, row, bound.graph.build(), at=at)
+
+    async def _records(self, run_id: str, after: int) -> list[Record]:
+        return [read_record(body) for body in await self._runtime.store.records(run_id, after=after)]
+
+    @property
+    def _settled(self) -> bool:
+        return isinstance(self._runtime.store, SettlingStore)
+
+    @property
+    def _durable(self) -> bool:
+        return self._runtime.store.durable

@@ -1,0 +1,137 @@
+"""A run's past: its commits, the state at any of them, what changed between two, and whether the log still holds."""
+
+from typing import Any, Final
+
+import msgspec
+from attrs import frozen
+
+from terzetto_protocol.blueprint import Blueprint
+from terzetto_protocol.codec import readable
+from terzetto_protocol.difference import Change, difference
+from terzetto_protocol.errors import InvalidRequest, Refused
+from terzetto_protocol.fold import Fold, Snapshot, read_record, read_snapshot
+from terzetto_protocol.records import Record, RunRow
+from terzetto_protocol.shown import Shown
+from terzetto_protocol.travel import as_was, repeats, undone
+from terzetto_protocol.views import CommitView, commit_view
+
+from ._loading import load_fold
+from .stores._contract import Store
+
+_PAGE: Final = 512
+"""Commits that are read at once."""
+
+
+@frozen
+class Replay:
+    """What came of folding a run's whole log anew."""
+
+    run_id: str
+    commits: int
+    checked: int
+    """Snapshots that were compared with what the log made by then."""
+    broken: tuple[int, ...] = ()
+    """Commits whose snapshot is not what the log makes."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether every snapshot is what the log makes."""
+        return not self.broken
+
+
+class Past:
+    """The stored past of one run."""
+
+    def __init__(self, store: Store, row: RunRow, blueprint: Blueprint[Any]) -> None:
+        self._store: Final = store
+        self._row: Final = row
+        self._blueprint: Final = blueprint
+
+    async def commits(self, *, limit: int | None, before: int | None) -> list[CommitView]:
+        """Commits, newest first; `limit` 0 means none, None all. A checkpoint."""
+        last = self._row.seq if before is None else min(before - 1, self._row.seq)
+        count = last if limit is None else min(limit, last)
+        bodies = await self._store.records(self._row.run_id, after=max(0, last - count), limit=max(0, count))
+        return [commit_view(self._row.run_id, read_record(body)) for body in reversed(bodies)]
+
+    async def state(self, at: int | None) -> Any:
+        """A copy of the state as of a commit; the newest by default. A checkpoint; raises `InvalidRequest`."""
+        return (await self.fold(at)).state
+
+    async def fold(self, at: int | None) -> Fold[Any]:
+        """The run as of a commit. A checkpoint; raises `InvalidRequest` for a commit that it does not have."""
+        if at is not None and not 1 <= at <= self._row.seq:
+            raise InvalidRequest(f"run {self._row.run_id!r} has commits 1 to {self._row.seq}, and no {at}")
+        return await load_fold(self._store, self._row, self._blueprint, at=at)
+
+    async def difference(self, before: int, after: int | None) -> tuple[Change, ...]:
+        """What changed in the state from one commit to another. A checkpoint; raises `InvalidRequest`."""
+        one, other = await self.fold(before), await self.fold(after)
+        return difference(_plain(one), _plain(other))
+
+    async def progress(self, *, carried: bool) -> dict[str, Shown]:
+        """What has happened at each place of the graph. A checkpoint.
+
+        Args:
+            carried: whether somebody runs it now.
+        """
+        from terzetto_protocol.progress_view import progress_view
+
+        bodies = await self._store.records(self._row.run_id)
+        return progress_view(map(read_record, bodies), carried=carried)
+
+    async def before(self, count: int, *, repeat_effects: bool) -> tuple[int, Snapshot]:
+        """The run as it was before its last `count` visits, decisions and joins. A checkpoint.
+
+        Raises:
+            InvalidRequest: there are not so many, or effects would be repeated.
+        """
+        records = [read_record(body) for body in await self._store.records(self._row.run_id)]
+        to = undone(records, count)
+        if to is None:
+            raise InvalidRequest(f"run {self._row.run_id!r} has no {count} visits, decisions or joins to undo")
+        fold = await self.fold(to)
+        check_effects(self._row.run_id, records[to:], fold, repeat_effects=repeat_effects)
+        return to, as_was(fold)
+
+    async def replay(self) -> Replay:
+        """Fold the log from its first snapshot, and compare it with every snapshot on the way. A checkpoint.
+
+        No node runs and no predicate is asked: what was decided is applied again.
+
+        Raises:
+            Refused: the graph cannot read the log.
+        """
+        fold = await self.fold(1)
+        checked, broken, seq = 0, list[int](), 1
+        while seq < self._row.seq:
+            bodies = await self._store.records(self._row.run_id, after=seq, limit=_PAGE)
+            if not bodies:
+                raise Refused(self._row.run_id, f"commit {seq + 1} is missing from its log (see `terzetto doctor`)")
+            for body in bodies:
+                fold.replay(read_record(body))
+                seq += 1
+                found = await self._store.snapshot(self._row.run_id, at=seq)
+                if found is not None and found[0] == seq:
+                    checked += 1
+                    broken += [] if _holds(fold, found[1]) else [seq]
+        return Replay(self._row.run_id, seq, checked, tuple(broken))
+
+
+def check_effects(run_id: str, later: list[Record], fold: Fold[Any], *, repeat_effects: bool) -> None:
+    """Raise `InvalidRequest` when going on from `fold` may repeat effects, and nobody said that this is meant."""
+    again = repeats(later, fold)
+    if again and not repeat_effects:
+        text = f"effects of {', '.join(again)} may happen again: say repeat_effects=True if that is meant"
+        raise InvalidRequest(f"run {run_id!r}: {text}")
+
+
+def _holds(fold: Fold[Any], snapshot: bytes) -> bool:
+    stored = read_snapshot(snapshot)
+    known = msgspec.msgpack.decode(msgspec.msgpack.encode(fold.image))
+    kept = msgspec.msgpack.decode(msgspec.msgpack.encode(msgspec.structs.replace(stored.image, branches={})))
+    return known == kept and fold.try_pack() == stored.state
+
+
+def _plain(fold: Fold[Any]) -> Any:
+    return readable(fold.pack())

@@ -1,0 +1,104 @@
+"""What bodies of one run ask, and what they wait to be told.
+
+It owns a slot per open question. It tells the run by delivering `BodyAsked`, and hears the answers from the
+run's turns. A body that is cancelled takes its slot along; what it asked is answered to whoever asks again.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from math import inf
+from typing import Any, Final, Protocol
+
+import trio
+
+from terzetto_protocol.decisions import Answering, Approve, Choose, Fail, Modify, Reject
+from terzetto_protocol.errors import DecisionTimeout, Refused
+from terzetto_protocol.inputs import BodyAsked, Input, RetryDue, TimerFired
+from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.openings import due_barriers, due_retries, next_moment
+from terzetto_protocol.questions import AskDecision, Journal, Part, Question
+from terzetto_protocol.records import Answer
+from terzetto_protocol.turn import Answered
+
+from ._mailbox import Slot
+
+
+class Teller(Protocol):
+    """The run, as far as its bodies' questions need it."""
+
+    @property
+    def machine(self) -> RunMachine[Any]:
+        """What decides."""
+        ...
+
+    def deliver(self, msg: Input) -> None:
+        """Take a turn."""
+        ...
+
+
+class Questions:
+    """The questions of one run's bodies, and its timers while somebody waits."""
+
+    __slots__ = ("_actor", "_clock", "_slots")
+
+    def __init__(self, actor: Teller, clock: Callable[[], float]) -> None:
+        self._actor: Final = actor
+        self._clock: Final = clock
+        self._slots: Final[dict[tuple[int, str], Slot[Answer]]] = {}
+
+    def told(self, answered: Answered) -> None:
+        """An answer is durable. Whoever asked may have gone: the next who asks is told."""
+        slot = self._slots.get((answered.visit, answered.key))
+        if slot is not None:
+            slot.answer(answered.answer)
+
+    async def decide(self, visit: int, question: AskDecision) -> Answering:
+        """Wait for a decision. A checkpoint; raises `DecisionTimeout`."""
+        answer = await self._ask(visit, question)
+        if isinstance(answer.decision, Approve | Reject | Choose | Modify):
+            return answer.decision
+        raise DecisionTimeout(question.name, answer.decision.reason if isinstance(answer.decision, Fail) else "")
+
+    async def do(self, visit: int, part: Part) -> Any:
+        """Do a part of a visit's work, unless its result is known. A checkpoint."""
+        answer = self._known(visit, part.key)
+        if answer is None:
+            made = await part.fn(part.effect_key)
+            answer = await self._ask(visit, Journal(part.key, part.pack(made)))
+        await trio.lowlevel.checkpoint_if_cancelled()
+        return part.unpack(answer.value)
+
+    def _known(self, visit: int, key: str) -> Answer | None:
+        entry = self._actor.machine.fold.image.frontier.get(visit)
+        return None if entry is None else entry.journal.get(key)
+
+    async def _ask(self, visit: int, question: Question) -> Answer:
+        slot = self._slots[visit, question.key] = Slot[Answer]()
+        try:
+            self._actor.deliver(BodyAsked(visit, question, self._clock()))
+            while not slot.answered:
+                await self.until(slot)
+            return await slot.wait()
+        finally:
+            self._slots.pop((visit, question.key), None)
+
+    async def until(self, slot: Slot[Answer]) -> None:
+        """Wait for an answer, and see to what happens by itself meanwhile. A checkpoint."""
+        due = next_moment(self._actor.machine)
+        with trio.move_on_after(inf if due is None else max(0.0, due - self._clock())):
+            await slot.wait()
+        if not slot.answered:
+            self.fire()
+
+    def fire(self) -> None:
+        """Tell the run what is due. Not a checkpoint."""
+        machine, now = self._actor.machine, self._clock()
+        for barrier in due_barriers(machine, now):
+            self.deliver_late(TimerFired(barrier, now))
+        for visit in due_retries(machine, now):
+            self.deliver_late(RetryDue(visit, now))
+
+    def deliver_late(self, msg: Input) -> None:
+        """Deliver what something else may have made pointless in this very moment."""
+        with suppress(Refused):
+            self._actor.deliver(msg)

@@ -1,0 +1,77 @@
+"""Going back: an image of a run as it was, made ready to go on from there, in another run or as a new head."""
+
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from .fold import Fold, Pending, Snapshot, label_of, read_snapshot
+from .frames import Fork
+from .records import Kind, Record
+from .statuses import RunStatus, VisitStatus
+
+_HEADS: Final = frozenset({Kind.VISIT, Kind.DECIDE, Kind.JOIN})
+"""Commits that an undo counts."""
+
+
+def as_was(fold: Fold[Any]) -> Snapshot:
+    """A run as it was, to go on from there: what waited, ran or rested is pending again."""
+    stored = read_snapshot(fold.snapshot(fold.blueprint.state.pack(fold.state)))
+    frontier = {visit: _fresh(entry) for visit, entry in stored.image.frontier.items()}
+    return Snapshot(replace(stored.image, frontier=frontier, failure=None, note="", unknown=(), kept=()), stored.state)
+
+
+def _fresh(entry: Pending) -> Pending:
+    return Pending(entry.visit, entry.place, entry.path, journal=entry.journal)
+
+
+def as_new(snapshot: Snapshot) -> Snapshot:
+    """The same for a run of its own, which has done and told nothing yet."""
+    image = replace(
+        snapshot.image,
+        status=RunStatus.QUEUED,
+        epoch=0,
+        seq=0,
+        event_id=0,
+        claims=0,
+        finished=0,
+        cost=0.0,
+        parked=0.0,
+        rested=0.0,
+    )
+    return Snapshot(image, snapshot.state)
+
+
+def as_head(snapshot: Snapshot, visits: int) -> Snapshot:
+    """The same for the run itself, after so many visits: their numbers go on, and none is used again."""
+    numbers = {visit: visits + place for place, visit in enumerate(snapshot.image.frontier, 1)}
+    entries = [replace(entry, visit=numbers[visit]) for visit, entry in snapshot.image.frontier.items()]
+    frontier = {entry.visit: entry for entry in entries}
+    forks = {path: _renumbered(fork, numbers) for path, fork in snapshot.image.forks.items()}
+    image = replace(snapshot.image, frontier=frontier, forks=forks, visits=visits + len(frontier))
+    return Snapshot(image, snapshot.state)
+
+
+def _renumbered(fork: Fork, renumbered: dict[int, int]) -> Fork:
+    return replace(fork, owner=renumbered[fork.owner])
+
+
+def undone(records: list[Record], count: int) -> int | None:
+    """The commit that a run goes back to when its last `count` visits, decisions and joins are undone.
+
+    None when there are not so many.
+    """
+    heads = [record.seq for record in records if record.kind in _HEADS]
+    return heads[-count] - 1 if 0 < count <= len(heads) else None
+
+
+def repeats(records: list[Record], fold: Fold[Any]) -> tuple[str, ...]:
+    """Effects that may happen once more when a run goes on from `fold`: those of `once` visits begun since, or then.
+
+    Args:
+        records: the commits after it.
+        fold: the run as it was.
+    """
+    begun = [entry for entry in fold.image.frontier.values() if entry.status is VisitStatus.RUNNING]
+    later = [record for record in records if record.kind is Kind.INTENT]
+    names = [f"{each.path}/{each.place}@{each.visit}" if each.path else f"{each.place}@{each.visit}" for each in later]
+    return tuple(dict.fromkeys([*map(label_of, begun), *names]))
