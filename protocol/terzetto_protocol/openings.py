@@ -65,6 +65,4 @@ def already_resolved(row: BarrierRow) -> AlreadyResolved | None:
     """What the second decider of a barrier hears; None while it is open."""
     if row.status is BarrierStatus.OPEN:
         return None
-    return AlreadyResolved(
-        row.run_id, row.barrier, row.decision or "none", row.source or "it was dropped, for what asked had ended"
-    )
+    return AlreadyResolved(row.run_id, row.barrier, row.decision or "none", row.source or "it was dropped")
