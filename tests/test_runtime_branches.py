@@ -581,6 +581,28 @@ async def test_a_map_of_places_takes_linear_time(autojump_clock, body):
 
 
 @both
+async def test_a_limit_holds_also_where_each_branch_is_a_graph(autojump_clock, dispatch):
+    """5.5: a limit per fan-out: a branch inside of its subgraph is as live as any other."""
+    live, most = [], []
+
+    async def work(ctx):
+        live.append(ctx.visit.visit)
+        most.append(len(live))
+        await trio.sleep(1)
+        live.remove(ctx.visit.visit)
+
+    graph, inside = bare(), bare("inside")
+    first, second = (inside.node(name=name)(work) for name in ("first", "second"))
+    inside.start(first)
+    inside.edge(first, second)
+    inner = graph.subgraph("inner", inside, put=lambda outer, inner: None)
+    graph.start(graph.map("each", inner, over=lambda _: range(7), item=int, merge="replay", limit=2))
+    async with opened(MemoryStore(), graph, dispatch=dispatch) as runtime:
+        assert SUCCEEDED is (await (await runtime.submit(graph, Tally())).result()).status
+    assert (2, 14) == (max(most), len(most))
+
+
+@both
 @stores
 async def test_what_was_read_from_the_log_keeps_no_states_either(autojump_clock, dispatch, store):
     """5.5: as above, after a restart: of a branch that has ended only what it recorded is needed."""

@@ -516,7 +516,7 @@ def deep_in(where: str) -> Graph[Tally]:
         graph.start(graph.map("each", before, over=lambda _: [1, 2], item=int, merge="replay"))
         return graph
     below = graph.subgraph("below", inner, put=extend)
-    graph.start(graph.map("each", below, over=lambda _: [1, 2, 3], item=int, merge="replay", limit=2))
+    graph.start(graph.map("each", below, over=lambda _: [1, 2, 3], item=int, merge="replay"))
     return graph
 
 

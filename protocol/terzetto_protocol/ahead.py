@@ -62,7 +62,8 @@ class Ahead(Stage[S], Generic[S]):
         fork = self.fold.branches[entry.path].fork
         if failure is not None and self._is_fatal(fork, failure):
             return Next(_R.RUNNING, (), failure)
-        steps = self._begin(fork, left=0 if entry.visit in self.fold.owners else 1)
+        had_left = entry.visit in self.fold.owners and self.fold.leaves_place(entry.path, entry.place)
+        steps = self._begin(fork, left=0 if had_left else 1)
         if isinstance(steps, Failure):
             return Next(_R.RUNNING, (), steps)
         opened = self.fold.image.forks[fork]

@@ -292,9 +292,7 @@ class Fold(Frame[S], Generic[S]):
         path = f"{record.path}/{record.place}" if record.path else record.place
         self.image.forks[path] = Fork(record.visit, made.count, items=made.items)
         self.owners.add(record.visit)
-        parent = self.frame(record.path)
-        if isinstance(parent, Branch):
-            self.image.forks[parent.fork].nested += 1
+        self._count_nested(record, +1)
         if made.state:
             self._open_branch(path, made.state, Counts())
 
@@ -312,9 +310,16 @@ class Fold(Frame[S], Generic[S]):
             self.owners.discard(self.image.forks.pop(inner).owner)
         for branch in frames:
             del self.branches[branch]
-        parent = self.frame(record.path)
-        if isinstance(parent, Branch):
-            self.image.forks[parent.fork].nested -= 1
+        self._count_nested(record, -1)
+
+    def _count_nested(self, record: Record, change: int) -> None:
+        if record.path and self.leaves_place(record.path, record.place):
+            self.image.forks[self.branches[record.path].fork].nested += change
+
+    def leaves_place(self, path: str, place: str) -> bool:
+        """Whether a branch that waits here gives its place of the limit away: a subgraph is one way on, not many."""
+        composite = self.frame(path).blueprint.composite(place)
+        return composite is not None and not isinstance(composite, Subgraph)
 
     def _frames_within(self, fork: str) -> list[str]:
         return [path for path in self.branches if is_within(path, fork)]

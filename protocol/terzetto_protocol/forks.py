@@ -169,7 +169,8 @@ class Forks(Ahead[S], Generic[S]):
         if opened.count > left:
             return self._too_many(f"{opened.count} branches of {path!r} would be more")
         steps = self._branches(composite, path, range(opened.count if limit is None else min(limit, opened.count)))
-        if isinstance(steps, Failure) or entry.path not in self.fold.branches:
+        stays = not entry.path or not self.fold.leaves_place(entry.path, entry.place)
+        if isinstance(steps, Failure) or stays:
             return steps
         more = self._begin(self.fold.branches[entry.path].fork, left=1, after=len(steps))
         return steps if isinstance(more, Failure) else steps + more  # too many visits: whoever ends next says so

@@ -217,7 +217,7 @@ class Graph(Generic[S, D]):
                 function gets the state before and the branches' states, and returns the mutations to record.
             errors: `"fail_fast"` cancels the other branches when one fails, and drops what they committed;
                 `"collect"` lets them end, folds those that succeeded, and fails with `BranchesFailed`.
-            limit: branches whose nodes are live at once; one that waits for branches of its own is not.
+            limit: branches that live at once; one that waits for parallel branches of its own leaves its place.
         """
         options = ForkOptions[S](merge, errors, limit)
         place = Parallel[S](name, [self._claim(branch)[0] for branch in branches], options)
