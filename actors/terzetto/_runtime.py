@@ -373,7 +373,8 @@ async def open_runtime(
     Leaving the block lets running work reach its next commit within `shutdown_deadline` seconds and
     interrupts what is left; an error or a cancel that leaves the block interrupts at once. Both keep the
     same promises: what was interrupted goes on with the next `open_runtime` on the same store, and so
-    does what was left behind by a process that died.
+    does what was left behind by a process that died. (Functions that were abandoned in their threads end by
+    themselves, and Trio ends its idle threads after some seconds.)
 
     Args:
         store: a URL (`"sqlite:runs.db"`, `"memory:"`) or a store that is not open yet.

@@ -141,7 +141,11 @@ class LeafContext(Struct, Generic[S, D], weakref=False):
         self.port.beat()
 
     def is_cancelled(self) -> bool:
-        """Whether the run is being cancelled or stopped, so that a long computation can leave early."""
+        """Whether the run is being cancelled or stopped, so that a long computation can leave early.
+
+        To a plain `def` in its thread it says that this function was cancelled or has timed out: whatever it still
+        does, returns or raises counts for nothing.
+        """
         return self.port.is_cancelled()
 
 
