@@ -13,7 +13,7 @@ from terzetto_protocol.graph import Graph
 from terzetto_protocol.receipts import AlreadyResolved, DecisionTaken
 from terzetto_protocol.statuses import BarrierStatus, RunStatus
 
-from .runtimes import FAILED, MUTATIONS, RUNNING, SUCCEEDED, Say, Tally, both, opened, settled, stores, told
+from .runtimes import FAILED, MUTATIONS, RUNNING, SUCCEEDED, Say, Tally, both, opened, says, settled, stores, told
 
 
 def graph_of(body, **options):
@@ -163,19 +163,24 @@ async def test_two_questions_of_one_node_at_once(autojump_clock, dispatch):
 
 
 @both
-async def test_a_question_that_nobody_waits_for_any_more_closes_with_the_visit(autojump_clock, dispatch):
-    """2: BarrierStatus DROPPED: its visit ended before anybody decided."""
+@pytest.mark.parametrize("last", [True, False])
+async def test_a_question_that_nobody_waits_for_any_more_closes_with_the_visit(autojump_clock, dispatch, last):
+    """2: BarrierStatus DROPPED: its visit ended before anybody decided, whether or not another visit follows."""
 
     async def gives_up(ctx):
         with trio.move_on_after(3):
             await ctx.decision("go")
         ctx.record(Say("went on"))
 
-    graph = graph_of(gives_up)
+    graph = Graph("asks", state=Tally, mutations=MUTATIONS)
+    work = graph.node(name="work")(gives_up)
+    graph.start(work)
+    if not last:
+        graph.edge(work, graph.node(name="done")(says("done")))
     store = MemoryStore()
     async with opened(store, graph, dispatch=dispatch) as runtime:
         run = await runtime.submit(graph, Tally(), run_id="r")
-        assert ["went on"] == (await run.result()).state.trail
+        assert ["went on"] == (await run.result()).state.trail[:1]
         (row,) = await store.barriers("r", only_open=False)
         assert BarrierStatus.DROPPED is row.status
 

@@ -377,9 +377,8 @@ class Fold(Frame[S], Generic[S]):
         image.visits = visit = image.visits + 1
         entry.visit, entry.place, entry.status = visit, place, VisitStatus.PENDING
         entry.attempt, entry.opening, entry.asked, entry.due = 0, None, 0, None
-        if entry.journal or entry.asks:
-            self.asking -= len(entry.asks)
-            entry.journal, entry.asks = {}, {}
+        if entry.journal:
+            entry.journal = {}
         image.frontier[visit] = entry
 
     def _count_claims(self, record: Record) -> None:

@@ -64,6 +64,7 @@ class Visits(Forks[S], Generic[S]):
             and len(image.frontier) == 1
             and image.visits < self.fold.header.max_steps
             and not msg.pause
+            and not self.fold.asking
             and not self.is_leaving
             and not self.fenced
         )
