@@ -5,10 +5,12 @@ Three voices, one score: a supervisor, runs and nodes, and the log of commits th
 
 from terzetto_protocol.composites import Map as Map, Parallel as Parallel, Subgraph as Subgraph
 from terzetto_protocol.context import (
+    FlowContext as FlowContext,
     ItemContext as ItemContext,
     LeafContext as LeafContext,
     NodeContext as NodeContext,
 )
+from terzetto_protocol.dataflow import Dataflow as Dataflow, FlowNode as FlowNode, SubFlow as SubFlow
 from terzetto_protocol.decisions import (
     Approve as Approve,
     Choose as Choose,
@@ -28,11 +30,13 @@ from terzetto_protocol.errors import (
     DecisionTimeout as DecisionTimeout,
     GraphError as GraphError,
     IllegalTransition as IllegalTransition,
+    InvalidInput as InvalidInput,
     InvalidRequest as InvalidRequest,
     Malformed as Malformed,
     MergeConflict as MergeConflict,
     MutationFailed as MutationFailed,
     NodeTimeout as NodeTimeout,
+    NonDeterministicOutput as NonDeterministicOutput,
     NotStorable as NotStorable,
     QueueFull as QueueFull,
     ReducerFailed as ReducerFailed,
@@ -65,6 +69,7 @@ from terzetto_protocol.events import (
     NodeFailed as NodeFailed,
     NodeFinished as NodeFinished,
     NodeStarted as NodeStarted,
+    OutputSent as OutputSent,
     RetryScheduled as RetryScheduled,
     RunEnded as RunEnded,
     RunInterrupted as RunInterrupted,
@@ -77,6 +82,7 @@ from terzetto_protocol.events import (
     ToolChunk as ToolChunk,
     payload_of as payload_of,
 )
+from terzetto_protocol.flow_state import FlowState as FlowState
 from terzetto_protocol.graph import Bound as Bound, Graph as Graph, bind as bind
 from terzetto_protocol.keyed import KeyedState as KeyedState
 from terzetto_protocol.places import Barrier as Barrier, Effects as Effects, Exit as Exit, Node as Node

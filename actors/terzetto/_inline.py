@@ -5,9 +5,10 @@ from uuid import uuid4
 
 import trio
 
+from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import InvalidRequest, Refused
 from terzetto_protocol.events import BarrierOpened, BarrierResolved, Event
-from terzetto_protocol.graph import Bound, Graph, unbind
+from terzetto_protocol.graph import Bound, unbind
 from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.inputs import Claimed, Decided
 from terzetto_protocol.machine import RunMachine
@@ -62,7 +63,7 @@ class _Alone:
 
 
 async def run(
-    graph: Graph[S, None] | Bound[S],
+    graph: Declaration[S, None] | Bound[S],
     state: S,
     /,
     *,
@@ -94,7 +95,7 @@ async def run(
 
 
 async def run_to_end(
-    graph: Graph[S, None] | Bound[S],
+    graph: Declaration[S, None] | Bound[S],
     state: S,
     *,
     run_id: str | None,

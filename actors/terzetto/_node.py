@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol, cast
 import trio
 
 from terzetto_protocol.composites import Subgraph
-from terzetto_protocol.context import ItemContext, LeafContext, NodeContext, Port, Visit
+from terzetto_protocol.context import FlowContext, ItemContext, LeafContext, NodeContext, Port, Visit
 from terzetto_protocol.errors import InvalidRequest, NodeTimeout, describe
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.frames import InnerFrame
@@ -24,6 +24,7 @@ from terzetto_protocol.statuses import FailureCode
 from terzetto_protocol.turn import Start
 
 from . import _faults
+from ._blocks import run_block
 from ._threads import call, run_in_thread
 from ._timeouts import run_timed
 
@@ -56,7 +57,9 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
         if start.probe:
             return await _probe(node, start, lent, world.clock)
         ctx = lent.context(node.asks.context, start)
-        if node.runs == "on the loop":
+        if node.runs == "as a block":
+            await run_block(node, ctx)
+        elif node.runs == "on the loop":
             call(node.fn, ctx)
         elif node.runs == "in a thread":
             if node.options.on_cancel == "abandon":
@@ -126,6 +129,8 @@ class Lent:
     def context(self, kind: Callable[..., Any], start: Start) -> Any:
         """What a body gets."""
         fold, path = self.fold, start.path
+        if kind is FlowContext:
+            return self._flow_context(start)
         wants_item = kind is ItemContext
         if not (path or wants_item):
             return kind(fold.state, self._deps, self._visit(start), self._ports[""])
@@ -137,6 +142,14 @@ class Lent:
         if found is None:
             raise InvalidRequest("it wants an item, and only a branch of a map has one")
         return kind(*parts, item=found[0], index=found[1])
+
+    def _flow_context(self, start: Start) -> FlowContext[Any]:
+        """What a node of a dataflow gets; raises `InvalidInput` where what came in is not what it takes."""
+        frame, graph = self.fold.frame(start.path), self._graph_of(start.path)
+        assert frame.blueprint.flow is not None
+        inputs = frame.blueprint.flow.arguments(frame.view(), self.fold.image.frontier[start.visit].ticket)
+        parts = frame.view(), self.deps_of(graph), self._visit(start), self._port_of(graph)
+        return FlowContext(*parts, inputs=inputs)
 
     def copy(self, path: str) -> Any:
         """A state that stays what it is, for a body that may outlive its visit; raises `NotStorable`."""

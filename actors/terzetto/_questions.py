@@ -16,7 +16,7 @@ from terzetto_protocol.errors import DecisionTimeout, Refused
 from terzetto_protocol.inputs import BodyAsked, Input, RetryDue, TimerFired
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import due_barriers, due_retries, next_moment
-from terzetto_protocol.questions import AskDecision, Journal, Part, Question
+from terzetto_protocol.questions import AskDecision, Journal, Part, Question, Sending
 from terzetto_protocol.records import Answer
 from terzetto_protocol.turn import Answered
 
@@ -67,6 +67,10 @@ class Questions:
             answer = await self._ask(visit, Journal(part.key, part.pack(made)))
         await trio.lowlevel.checkpoint_if_cancelled()
         return part.unpack(answer.value)
+
+    async def send(self, visit: int, sending: Sending) -> None:
+        """Send a value, unless it was sent already. A checkpoint; raises as the machine does."""
+        await self._ask(visit, sending)
 
     def _known(self, visit: int, key: str) -> Answer | None:
         entry = self._actor.machine.fold.image.frontier.get(visit)

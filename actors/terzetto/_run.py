@@ -115,6 +115,7 @@ class RunActor:
     __slots__ = (
         "_busy",
         "_mail",
+        "_overlaps",
         "_questions",
         "_scope",
         "_scopes",
@@ -135,6 +136,8 @@ class RunActor:
         self.rested = False
         self.carried = False
         """Whether somebody runs `main`."""
+        self._overlaps = services.tasks or machine.blueprint.flow is not None
+        """Whether every visit has a task of its own."""
         self._busy = False
         self._mail: list[Input] = []
         self._starts: list[Start] = []
@@ -149,8 +152,8 @@ class RunActor:
         return self.machine.run_id
 
     def _port(self, vocabulary: Vocabulary[Any]) -> Port:
-        pack = vocabulary.note if self.machine.logged else vocabulary.keep
-        return Port(pack, self._emit, self._is_cancelled, decide=self._questions.decide, do=self._questions.do)
+        pack, asks = vocabulary.note if self.machine.logged else vocabulary.keep, self._questions
+        return Port(pack, self._emit, self._is_cancelled, decide=asks.decide, do=asks.do, send=asks.send)
 
     def _is_cancelled(self) -> bool:
         return self.machine.cancelling
@@ -334,7 +337,7 @@ class RunActor:
 
     async def _carry(self) -> None:
         while not self.rested:
-            if self.services.tasks or len(self._starts) > 1 or self.machine.fold.owners:
+            if self._overlaps or len(self._starts) > 1 or self.machine.fold.owners:
                 await self._carry_tasks()
             else:
                 await self._carry_inline()
@@ -361,7 +364,7 @@ class RunActor:
         """A task for every visit, until none is left."""
         async with trio.open_nursery() as nursery:
             fold = self.machine.fold
-            while not self.rested and (self._starts or self.machine.live or self.services.tasks or fold.owners):
+            while not self.rested and (self._starts or self.machine.live or self._overlaps or fold.owners):
                 while self._starts:
                     start = self._starts.pop(0)
                     if start.apart:

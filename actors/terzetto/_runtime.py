@@ -14,8 +14,9 @@ from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.codec import check_text
 from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit, Undo, Withdraw
 from terzetto_protocol.decisions import Decision
+from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import InvalidRequest, TerzettoError, UnknownRun
-from terzetto_protocol.graph import Bound, Graph
+from terzetto_protocol.graph import Bound
 from terzetto_protocol.ids import check_metadata, check_run_id, check_seconds
 from terzetto_protocol.limits import POOL_SIZE, QUEUE_SIZE, SHUTDOWN_DEADLINE
 from terzetto_protocol.machine import RunMachine
@@ -95,7 +96,7 @@ class Runtime:
 
     async def submit(
         self,
-        graph: Graph[S, Any],
+        graph: Declaration[S, Any],
         state: S,
         /,
         *,
@@ -198,7 +199,7 @@ class Runtime:
         """
         return await Forking(self).rerun(run_id, place, state, new_id, repeat_effects=repeat_effects)
 
-    async def run(self, graph: Graph[S, Any], state: S, /, **options: Unpack[SubmitOptions]) -> S:
+    async def run(self, graph: Declaration[S, Any], state: S, /, **options: Unpack[SubmitOptions]) -> S:
         """Submit, wait for the end, and return the final state. A checkpoint.
 
         Takes the options of `submit`. Cancelling the caller does not cancel the run.
@@ -359,7 +360,7 @@ class Runtime:
 @asynccontextmanager
 async def open_runtime(
     store: str | Store,
-    graphs: Sequence[Graph[Any, None] | Bound[Any]],
+    graphs: Sequence[Declaration[Any, None] | Bound[Any]],
     *,
     pool_size: int = POOL_SIZE,
     queue_size: int = QUEUE_SIZE,

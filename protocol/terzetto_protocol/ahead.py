@@ -11,7 +11,9 @@ from .codec import pack_plain
 from .composites import Composite, Subgraph
 from .decisions import Approve
 from .errors import describe
+from .flow_state import FlowState
 from .fold import WAITING, Pending
+from .frames import Frame
 from .ids import barrier_name
 from .places import Barrier, Edge
 from .records import Failure, Opening, Step
@@ -56,6 +58,41 @@ class Ahead(Stage[S], Generic[S]):
         return Next(self._rest(pending + 1, waiting + (step.opening is not None)), (step,))
 
     def _end_frame(self, entry: Pending, failure: Failure | None = None) -> Next:
+        """The visit leads nowhere: its frame ends, unless it is a dataflow's and others are under way there."""
+        frame = self.fold.frame(entry.path)
+        if frame.blueprint.flow is not None:
+            return self._flow_on(frame, entry, failure)
+        return self._over(entry, failure)
+
+    def _flow_on(self, frame: Frame[Any], entry: Pending, failure: Failure | None) -> Next:
+        """After a visit of a dataflow: whatever its values have completed begins."""
+        steps = () if failure is not None else self.completed(frame, left=1)
+        if isinstance(steps, Failure):
+            failure, steps = steps, ()
+        if failure is not None and frame.pending > 1 and not entry.path:
+            return Next(_R.RUNNING, (), failure)  # the others are cancelled first
+        if failure is not None or (not steps and frame.pending == 1):
+            return self._over(entry, failure)
+        pending, waiting = self._others(entry)
+        return Next(self._rest(pending + len(steps), waiting), steps)
+
+    def completed(self, frame: Frame[FlowState], *, left: int) -> tuple[Step, ...] | Failure:
+        """First steps for inputs that are complete, as many as there is room for when `left` visits leave."""
+        state, last = frame.view(), frame.counts.ticket
+        room, flow = state.issued - last, frame.blueprint.flow
+        if flow is not None and flow.limit is not None:
+            room = min(room, flow.limit - frame.pending + left)
+        tickets = range(last + 1, last + 1 + max(0, room))
+        places = [state.tasks[ticket].node for ticket in tickets]
+        if (excess := self._beyond(frame, places, "visits would be more")) is not None:
+            return excess
+        first = self.fold.image.visits + 1
+        return tuple(
+            Step(first + number, place, path=frame.path, ticket=ticket)
+            for number, (ticket, place) in enumerate(zip(tickets, places, strict=True))
+        )
+
+    def _over(self, entry: Pending, failure: Failure | None) -> Next:
         """The visit was the last of its frame: the run ends, or the branch does and leaves its place to others."""
         if not entry.path:
             return Next(_R.SUCCEEDED if failure is None else _R.FAILED, (), failure)
@@ -90,30 +127,33 @@ class Ahead(Stage[S], Generic[S]):
     def _branches(
         self, composite: Composite[Any], fork: str, indices: range, after: int = 0
     ) -> tuple[Step, ...] | Failure:
-        number, count = self.fold.image.visits + after + 1, len(indices)
-        if count > 0 and number + count - 1 > self.fold.header.max_steps:
-            return self._too_many(f"{count} branches of {fork!r} would be more")
-        if (excess := self._excess(composite, fork, indices, after)) is not None:
+        number, begins = self.fold.image.visits + after + 1, [composite.begins_at(index) for index in indices]
+        frame = None if isinstance(composite, Subgraph) else self.fold.frame(fork.rpartition("/")[0])
+        if (excess := self._beyond(frame, begins, f"branches of {fork!r} would be more", after)) is not None:
             return excess
         return tuple(
             Step(number + each, composite.begins_at(index), path=composite.path_of(fork, index))
             for each, index in enumerate(indices)
         )
 
-    def _excess(self, composite: Composite[Any], fork: str, indices: range, after: int) -> Failure | None:
-        """What a graph's own limits say to so many new branches."""
-        frame = self.fold.frame(fork.rpartition("/")[0])
+    def _beyond(self, frame: Frame[Any] | None, places: list[str], what: str, after: int = 0) -> Failure | None:
+        """What the run's limits, and those of a graph around, say to visits of so many places at once.
+
+        `frame` is None for what begins with limits of its own.
+        """
+        count = len(places)
+        if count and self.fold.image.visits + after + count > self.fold.header.max_steps:
+            return self._too_many(f"{count} {what}")
+        if frame is None:
+            return None
         blueprint, counts = frame.blueprint, frame.counts
-        if isinstance(composite, Subgraph):
-            return None  # it begins with limits of its own
-        if blueprint is not self.blueprint and counts.visits + after + len(indices) > blueprint.max_steps:
-            text = f"graph {blueprint.name!r} made {counts.visits} visits and {len(indices)} branches would be more"
+        if blueprint is not self.blueprint and counts.visits + after + count > blueprint.max_steps:
+            text = f"graph {blueprint.name!r} made {counts.visits} visits and {count} {what}"
             return Failure(FailureCode.STEPS_EXCEEDED, text, final=True)
-        begins = Counter(composite.begins_at(index) for index in indices)
-        for place, count in begins.items():
+        for place, times in Counter(places).items():
             node = blueprint.node(place)
             most = None if node is None else node.options.max_visits
-            if most is not None and counts.places.get(place, 0) + count > most:
+            if most is not None and counts.places.get(place, 0) + times > most:
                 text = f"node {place!r} would be visited more than {most} times, which is its limit"
                 return Failure(FailureCode.STEPS_EXCEEDED, text, final=True)
         return None

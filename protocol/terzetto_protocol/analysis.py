@@ -3,7 +3,7 @@
 Only what is declared is seen. A `goto` may lead where no edge does, and `end` may end a run anywhere.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -14,7 +14,7 @@ from .cycles import Links, components, reached, shortest_cycles
 from .places import Edge, Place, as_barrier, as_node
 
 if TYPE_CHECKING:
-    from .graph import Graph
+    from .declaration import Declaration
 
 
 @frozen
@@ -42,7 +42,7 @@ class Analysis:
     warnings: tuple[str, ...]
 
 
-def analyze(graph: "Graph[Any, Any]") -> Analysis:
+def analyze(graph: "Declaration[Any, Any]") -> Analysis:
     """Look at a graph, built or not; edges to undeclared places are left out, for `build` reports them."""
     view = _View.of(graph)
     links = view.links(graph.edges)
@@ -60,7 +60,7 @@ def analyze(graph: "Graph[Any, Any]") -> Analysis:
 class _View:
     """A graph with what every question looks up."""
 
-    graph: "Graph[Any, Any]"
+    graph: "Declaration[Any, Any]"
     places: dict[str, Place[Any]]
     routes: dict[str, Routes[Any]]
     """By node, and by `barrier.exit`."""
@@ -69,7 +69,7 @@ class _View:
     """By place and `on_error`: where the edges lead that a predicate decides about."""
 
     @classmethod
-    def of(cls, graph: "Graph[Any, Any]") -> "_View":
+    def of(cls, graph: "Declaration[Any, Any]") -> "_View":
         places = {place.name: place for place in graph.places}
         routes = {origin: Routes[Any]() for place in places.values() for origin in _origins(place)}
         view = cls(graph, places, routes, {}, {})
@@ -84,7 +84,7 @@ class _View:
         if edge.when is not None:
             self.asking.setdefault((edge.source, edge.on_error), set()).add(edge.target)
 
-    def links(self, edges: list[Edge[Any]], *, inward: bool = True) -> Links:
+    def links(self, edges: Sequence[Edge[Any]], *, inward: bool = True) -> Links:
         """Which place leads to which: over these edges and, `inward`, into branches."""
         links = {name: self.branches(name) if inward else [] for name in self.places}
         for edge in edges:

@@ -1,10 +1,11 @@
 """A graph as runs use it: frozen, with every lookup of the hot path made beforehand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from attrs import define, field
+from msgspec import Raw
 
 from .changes import CHANGES, Changes
 from .composites import Composite, Subgraph, as_composite, lenses
@@ -12,10 +13,10 @@ from .errors import InvalidRequest
 from .fingerprint import fingerprint
 from .merging import Fields
 from .places import Barrier, Edge, Node, Place, as_barrier, as_node
-from .state import StateForm, Vocabulary
+from .state import Mutation, StateForm, Vocabulary
 
 if TYPE_CHECKING:
-    from .graph import Graph
+    from .declaration import Declaration
 
 S = TypeVar("S")
 
@@ -53,7 +54,7 @@ class Routes(Generic[S]):
 class Blueprint(Generic[S]):
     """What all runs of a graph share; made by `Graph.build()`."""
 
-    def __init__(self, graph: "Graph[S, Any]") -> None:
+    def __init__(self, graph: "Declaration[S, Any]") -> None:
         self.graph: Final = graph
         self.name: Final = graph.name
         self.version: Final = graph.version
@@ -62,10 +63,13 @@ class Blueprint(Generic[S]):
         self.places: Final[dict[str, Place[S]]] = {place.name: place for place in graph.places}
         self.changes: Final = Changes(self.state)
         exits = {name: lens.leave for name, lens in lenses(self.places).items()}
-        self.vocabulary: Final = Vocabulary[S](graph.mutations, {CHANGES: self.changes.revive, **exits})
+        self.flow: Final = graph.wiring
+        """Its links, if it is a dataflow; then nothing but what is sent says where a run goes."""
+        moves: Mapping[str, Callable[[Raw], Mutation[Any]]] = {} if self.flow is None else self.flow.moves()
+        self.vocabulary: Final = Vocabulary[S](graph.mutations, {CHANGES: self.changes.revive, **exits, **moves})
         self.nodes: Final = {name: node for name, place in self.places.items() if (node := as_node(place)) is not None}
         self.start: Final = graph.starts[0]
-        self.routes: Final = self._routes(graph.edges)
+        self.routes: Final = self._routes(graph.edges if self.flow is None else ())
         self.everyday: Final = {name: ways for name in self.nodes if (ways := self._easy_ways(name))}
         """Nodes all of whose ways on are easy, with these in the order in which they are tried."""
 
@@ -94,6 +98,8 @@ class Blueprint(Generic[S]):
     @cached_property
     def has_barriers(self) -> bool:
         """Whether anything here, or in a graph inside, waits for people at a barrier."""
+        if self.flow is not None:
+            return False  # nor has a dataflow inside, which may be this one
         inner = (place.lens.blueprint for place in self.places.values() if isinstance(place, Subgraph))
         return any(isinstance(place, Barrier) for place in self.places.values()) or any(i.has_barriers for i in inner)
 
@@ -108,7 +114,7 @@ class Blueprint(Generic[S]):
         return fingerprint(self.graph)
 
     @staticmethod
-    def _routes(edges: list[Edge[S]]) -> dict[tuple[str, str], Routes[S]]:
+    def _routes(edges: Sequence[Edge[S]]) -> dict[tuple[str, str], Routes[S]]:
         routes: dict[tuple[str, str], Routes[S]] = {}
         for edge in edges:
             routes.setdefault((edge.source, edge.exit), Routes()).add(edge)

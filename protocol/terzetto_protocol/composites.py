@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeV
 from attrs import frozen
 from msgspec import Raw
 
+from .decisions import Recorded
 from .fields import field_types
 from .forms import Form
 from .places import Place
@@ -14,7 +15,7 @@ from .state import Mutation
 
 if TYPE_CHECKING:
     from .blueprint import Blueprint
-    from .graph import Graph
+    from .declaration import Declaration
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -50,8 +51,8 @@ class Composite(Place[S]):
         super().__init__(name)
         self.options: Final = options
 
-    def open(self, state: S) -> Opened:
-        """What it opens for this state; may raise whatever a user's function raises."""
+    def open(self, state: S, ticket: int = 0) -> Opened:
+        """What it opens for this state (and this task of a dataflow); may raise whatever a user's function raises."""
         raise NotImplementedError
 
     def begins_at(self, index: int) -> str:
@@ -89,7 +90,7 @@ class Parallel(Composite[S]):
         super().__init__(name, options)
         self.branches: Final = tuple(branches)
 
-    def open(self, state: S) -> Opened:
+    def open(self, state: S, ticket: int = 0) -> Opened:
         """All of them."""
         return Opened(len(self.branches))
 
@@ -142,7 +143,7 @@ class Map(Composite[S], Generic[S, T]):
         """An item as it was stored; every caller gets its own."""
         return self.form.unpack(item, f"an item of {self.name}")
 
-    def open(self, state: S) -> Opened:
+    def open(self, state: S, ticket: int = 0) -> Opened:
         """One branch for each item."""
         what = f"an item of {self.name}"
         items = tuple(Raw(self.form.pack(item, what)) for item in self.over(state))
@@ -180,7 +181,7 @@ class Map(Composite[S], Generic[S, T]):
 class Lens(Generic[S, T]):
     """How a graph with a state of its own lives inside another: what it begins with, and what its end means outside."""
 
-    graph: "Graph[T, Any]"
+    graph: "Declaration[T, Any]"
     get: Callable[[S], T] | None = None
     """The inner state, made of the outer one; None where both are of one type."""
     put: Callable[[S, T], None] | None = None
@@ -225,9 +226,13 @@ class Subgraph(Composite[S]):
         super().__init__(name, ForkOptions())
         self.lens: Final = lens
 
-    def open(self, state: S) -> Opened:
+    def open(self, state: S, ticket: int = 0) -> Opened:
         """One branch with a state of its own."""
         return Opened(1, state=self.lens.enter(state))
+
+    def leaving(self, ticket: int, inner: Any) -> list[Recorded] | None:
+        """What its success does outside, where that is not what its lens says."""
+        return None
 
     def begins_at(self, index: int) -> str:
         """The inner graph's start."""

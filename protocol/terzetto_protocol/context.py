@@ -9,10 +9,11 @@ from typing_extensions import TypeVar
 from .codec import check_text, pack_plain, unpack_plain
 from .decisions import Answering, Exiting, Fail, Reject
 from .errors import InvalidRequest
+from .flow_state import FlowState
 from .forms import Form
 from .ids import check_name, check_seconds, effect_key
 from .places import Place
-from .questions import AskDecision, Part, key_of
+from .questions import AskDecision, Part, Sending, key_of
 from .state import Entry, Mutation
 
 S = TypeVar("S")
@@ -77,6 +78,8 @@ class Port(Struct):
     """Wait for a decision on behalf of a visit."""
     do: Callable[[int, Part], Awaitable[Any]] = no_runtime
     """Do a part of a visit's work, unless its result is known."""
+    send: Callable[[int, Sending], Awaitable[None]] = no_runtime
+    """Send a value on behalf of a visit of a dataflow."""
 
 
 class LeafContext(Struct, Generic[S, D], weakref=False):
@@ -268,3 +271,23 @@ class ItemContext(NodeContext[S, D], Generic[S, T, D], weakref=False, kw_only=Tr
     """This branch's item, as it was when the map was entered; a copy of its own."""
     index: int
     """Its position among the items, from 0."""
+
+
+class FlowContext(NodeContext[FlowState, D], Generic[D], weakref=False, kw_only=True):
+    """What a node of a dataflow gets: it sends, instead of recording and choosing what comes next."""
+
+    inputs: dict[str, Any]
+    """What it was called with."""
+
+    def send(self, output: str, value: object, /) -> Awaitable[None]:
+        """Send a value; it is durable when this returns, and goes on along its links at once. A checkpoint.
+
+        A node that runs again after a crash sends again: what has gone on already is passed over, and has to be the
+        same value. Cancelled, it may or may not have been sent.
+
+        Raises:
+            InvalidRequest: the node has no such output.
+            NotStorable: the value is not of the output's type, or would not come back from the store.
+            NonDeterministicOutput: an earlier attempt sent another value in its place.
+        """
+        return self.port.send(self.visit.visit, Sending(self._count("send"), output, value))

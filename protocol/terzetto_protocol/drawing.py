@@ -15,7 +15,7 @@ from .composites import Map, Parallel, Subgraph, as_composite
 from .places import Edge, Place, as_node
 
 if TYPE_CHECKING:
-    from .graph import Graph
+    from .declaration import Declaration
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -60,7 +60,7 @@ class Arrow:
     label: str = ""
 
 
-def mermaid(graph: "Graph[Any, Any]") -> str:
+def mermaid(graph: "Declaration[Any, Any]") -> str:
     """A Mermaid flowchart: barriers are hexagons, `once` nodes have double sides, `on_error` edges are thick.
 
     A place that opens branches is a trapezium, with a round end where each branch begins.
@@ -73,7 +73,7 @@ def mermaid(graph: "Graph[Any, Any]") -> str:
     return _indented("flowchart TD", lines)
 
 
-def dot(graph: "Graph[Any, Any]") -> str:
+def dot(graph: "Declaration[Any, Any]") -> str:
     """A Graphviz digraph: barriers are hexagons, `once` nodes have a double frame, `on_error` edges are red.
 
     A place that opens branches is a trapezium, with a round end where each branch begins.
@@ -97,7 +97,7 @@ def _indented(head: str, lines: Iterable[str]) -> str:
     return "\n".join([head, *(f"    {line}" for line in lines)]) + "\n"
 
 
-def figures_of(graph: "Graph[Any, Any]") -> Iterator[Figure]:
+def figures_of(graph: "Declaration[Any, Any]") -> Iterator[Figure]:
     """The start, every place, and the end."""
     yield Figure("start", Shape.START, ("start",))
     for number, place in enumerate(graph.places):
@@ -123,7 +123,7 @@ def _label(place: Place[Any]) -> tuple[str, ...]:
     return tuple(filter(None, (node.name, kind, limit)))
 
 
-def arrows_of(graph: "Graph[Any, Any]") -> Iterator[Arrow]:
+def arrows_of(graph: "Declaration[Any, Any]") -> Iterator[Arrow]:
     """From the start, along every edge whose ends are declared, and to the end."""
     ids = {place.name: f"n{number}" for number, place in enumerate(graph.places)}
     for name in graph.starts:

@@ -103,6 +103,25 @@ class DecisionTimeout(TerzettoError):
         super().__init__(f"nobody decided {name!r} in time" + (f": {reason}" if reason else ""))
 
 
+class InvalidInput(TerzettoError, ValueError):
+    """A visit of a dataflow did not begin: what came in for a pin is not what its node takes."""
+
+    def __init__(self, node: str, pin: str, reason: str) -> None:
+        self.node, self.pin, self.reason = node, pin, reason
+        super().__init__(f"node {node!r}: input {pin!r}: {reason}" if pin else f"node {node!r}: {reason}")
+
+
+class NonDeterministicOutput(TerzettoError):
+    """A node that ran again sent something else in the place of what it had sent, and others have seen, before."""
+
+    def __init__(self, run_id: str, node: str, number: int, output: str) -> None:
+        self.run_id, self.node, self.number, self.output = run_id, node, number, output
+        super().__init__(
+            f"run {run_id!r}, node {node!r}: what it sends as number {number} (now {output!r}) was another value in an "
+            "earlier attempt, which has gone on; send the same again, or take it from `ctx.effect`"
+        )
+
+
 class MergeConflict(TerzettoError):
     """Branches changed the same field of the state; nothing of them was folded."""
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from .decisions import Decision
+from .flow_state import value_sent
 from .ids import barrier_id, barrier_name
 from .records import (
     Asked,
@@ -23,6 +24,7 @@ from .records import (
     Opening,
     Record,
     Resolution,
+    Sent,
     Step,
     failure_in,
     failure_of,
@@ -158,6 +160,17 @@ class RunEnded(_Told, frozen=True):
     message: str = ""
 
 
+class OutputSent(_Told, frozen=True):
+    """A node of a dataflow sent a value, which has gone on along its links; `value` is msgpack."""
+
+    node: str
+    visit: int
+    output: str
+    number: int
+    """How many it had sent before."""
+    value: Raw = Raw(b"\xc0")
+
+
 class TextChunk(_Told, frozen=True):
     """A piece of text that a node emits while it works."""
 
@@ -225,6 +238,7 @@ DurableEvent: TypeAlias = (
     | NodeFinished
     | NodeFailed
     | RetryScheduled
+    | OutputSent
     | BranchesStarted
     | BranchDiscarded
     | EffectIntended
@@ -337,6 +351,21 @@ def _asked(number: int, run_id: str, record: Record) -> DurableEvent:
     )
 
 
+def _sent(number: int, run_id: str, record: Record) -> DurableEvent:
+    made, value = record.detail, value_sent(record.mutations[0])
+    assert isinstance(made, Sent), "a send record carries what is sent"
+    return OutputSent(
+        id=number,
+        run_id=run_id,
+        at=record.at,
+        node=_node(record),
+        visit=record.visit,
+        output=made.output,
+        number=made.number,
+        value=value,
+    )
+
+
 def _resolved(number: int, run_id: str, record: Record) -> DurableEvent:
     made = record.detail
     assert isinstance(made, Resolution), "a decide record carries its resolution"
@@ -374,6 +403,7 @@ _TELLERS: Mapping[Kind, Callable[[int, str, Record], DurableEvent]] = {
     Kind.FORK: _forked,
     Kind.RETRY: _retried,
     Kind.ASK: _asked,
+    Kind.SEND: _sent,
     Kind.DECIDE: _resolved,
     Kind.CANCEL: lambda n, run, r: CancelRequested(id=n, run_id=run, at=r.at, reason=_text(r)),
     Kind.INTERRUPT: lambda n, run, r: RunInterrupted(id=n, run_id=run, at=r.at, reason=_text(r)),
@@ -381,6 +411,8 @@ _TELLERS: Mapping[Kind, Callable[[int, str, Record], DurableEvent]] = {
 """How a commit's main event is told; kinds that are not here tell only what they open or end."""
 
 
-def payload_of(event: BarrierOpened | CustomChunk) -> Any:
-    """What a barrier shows, or a custom chunk carries, as plain data (dicts, lists, texts, numbers)."""
+def payload_of(event: BarrierOpened | CustomChunk | OutputSent) -> Any:
+    """What a barrier shows, a custom chunk carries, or a node sent, as plain data (dicts, lists, texts, numbers)."""
+    if isinstance(event, OutputSent):
+        return msgspec.msgpack.decode(event.value)
     return msgspec.msgpack.decode(event.payload if isinstance(event, BarrierOpened) else event.data)

@@ -14,10 +14,10 @@ from .places import Barrier, Place, as_node
 from .state import StateForm
 
 if TYPE_CHECKING:
-    from .graph import Graph
+    from .declaration import Declaration
 
 
-def fingerprint(graph: "Graph[Any, Any]") -> str:
+def fingerprint(graph: "Declaration[Any, Any]") -> str:
     """The same for the same declaration in every process.
 
     Edges count in their order, which both routing and the log refer to. Not part of it: bodies of nodes

@@ -35,6 +35,7 @@ from .records import (
     Resolution,
     Rewind,
     RunHeader,
+    Sent,
     Step,
     Withdrawn,
     failure_in,
@@ -69,6 +70,10 @@ class Pending(Struct, array_like=True):
     """Decisions that its body waits for, by their keys."""
     journal: dict[str, Answer] = {}
     """What its body was told, by the keys of its questions: told again to a body that runs again."""
+    ticket: int = 0
+    """In a dataflow, which of the completed inputs are its own."""
+    sent: bytes = b""
+    """Digests of what it has sent, one after the other: passed over when a body that runs again sends it again."""
 
     @property
     def next_moment(self) -> float | None:
@@ -123,6 +128,8 @@ class Image(Struct, array_like=True):
     """Open forks by their paths, outer ones first."""
     branches: dict[str, BranchImage] = {}
     """Their branches; filled for a snapshot only."""
+    doomed: Failure | None = None
+    """Why it fails as soon as what is under way in it has been cancelled."""
 
 
 class Snapshot(Struct, array_like=True):
@@ -201,6 +208,7 @@ class Fold(Frame[S], Generic[S]):
         stored = read_snapshot(snapshot)
         fold = cls(blueprint, header, stored.image, blueprint.state.unpack(stored.state), stored.state)
         fold._restore_branches()
+        fold._count_pending()
         for body in bodies:
             fold.replay(read_record(body))
         return fold
@@ -260,7 +268,7 @@ class Fold(Frame[S], Generic[S]):
     def within(self, fork: str) -> list[Pending]:
         """Pending visits of a fork's branches, however deep."""
         opened = self.image.forks.get(fork)
-        if opened is not None and opened.ended == opened.count:
+        if opened is not None and self._is_over(fork, opened):
             return []  # known without a look at every visit of the run
         return [entry for entry in self.image.frontier.values() if is_within(entry.path, fork)]
 
@@ -272,10 +280,19 @@ class Fold(Frame[S], Generic[S]):
         left_out = set(joined.dropped)
         return [entry for branch in self.branches_of(fork) if branch.index not in left_out for entry in branch.entries]
 
+    def _is_over(self, path: str, fork: Fork) -> bool:
+        """Whether nothing is pending in a fork's branches; a failed dataflow may still have visits under way."""
+        branch = self.branches.get(path)
+        return fork.ended == fork.count and (branch is None or not branch.pending)
+
     def _restore_branches(self) -> None:
         images, self.image.branches = self.image.branches, {}
         for path, image in images.items():  # parents come first: they were opened first
             self._open_branch(path, image.base, image.counts or Counts()).restore(image)
+
+    def _count_pending(self) -> None:
+        for entry in self.image.frontier.values():
+            self.frame(entry.path).pending += 1
 
     def _open_branch(self, path: str, base: bytes, counts: Counts) -> Branch[Any]:
         fork = path if path in self.image.forks else path.rpartition("/")[0]
@@ -299,7 +316,7 @@ class Fold(Frame[S], Generic[S]):
     def _join(self, record: Record, made: Joined) -> None:
         path, fork = self.fork_of(record.visit)
         self.image.unknown += made.unknown
-        over = fork.ended == fork.count  # then nothing is open inside, and nobody has to look for it
+        over = self._is_over(path, fork)  # then nothing is open inside, and nobody has to look for it
         frames = [each.path for each in self.branches_of(path)] if over else self._frames_within(path)
         for entry in self.within(path):
             self.waiting -= entry.status in WAITING
@@ -335,9 +352,13 @@ class Fold(Frame[S], Generic[S]):
         self.state = self.blueprint.state.unpack(stored.state)
         self.rebase(stored.state)
         self._restore_branches()
+        self.pending = 0
+        self._count_pending()
 
     def _end_branch(self, branch: Branch[Any], record: Record) -> None:
-        branch.ended, branch.failure = True, failure_in(record)
+        failure = failure_in(record)
+        goes_on = branch.blueprint.flow is not None and failure is not None and not failure.final
+        branch.ended, branch.failure = True, None if goes_on else failure
         self.image.forks[branch.fork].ended += 1
 
     # -- the log ---------------------------------------------------------------------------------------------
@@ -407,10 +428,7 @@ class Fold(Frame[S], Generic[S]):
             del image.frontier[record.visit]
             if outcome is not VisitStatus.CANCELLED:
                 self._account(record)
-            if record.path:
-                self.branches[record.path].last = label_of(entry).rpartition("@")[0]
-            if record.path and not any(step.path == record.path for step in record.steps):
-                self._end_branch(self.branches[record.path], record)
+            self._leave(entry, record)
         elif outcome is not None:
             entry.status, entry.attempt, entry.opening = outcome, record.attempt, None
             entry.due = record.detail.due if isinstance(record.detail, Attempt) else None
@@ -419,6 +437,20 @@ class Fold(Frame[S], Generic[S]):
         else:
             self._talk(entry, record.detail)
 
+    def _leave(self, entry: Pending, record: Record) -> None:
+        """A visit is over: so is its branch, when nothing else of it is pending, or when it failed for good."""
+        frame, failure = self.frame(record.path), failure_in(record)
+        frame.pending -= 1
+        doomed = failure is not None and failure.final
+        if not isinstance(frame, Branch):
+            self.image.doomed = failure if doomed and record.status not in TERMINAL else self.image.doomed
+            return
+        frame.last = label_of(entry).rpartition("@")[0]
+        if frame.ended or (frame.pending and not doomed):
+            return
+        if not any(step.path == record.path for step in record.steps):
+            self._end_branch(frame, record)
+
     def _talk(self, entry: Pending, detail: object) -> None:
         """What the body of a visit asked or was told."""
         if isinstance(detail, Asked):
@@ -426,6 +458,8 @@ class Fold(Frame[S], Generic[S]):
             self.asking += 1
         elif isinstance(detail, Noted):
             entry.journal[detail.key] = detail.answer
+        elif isinstance(detail, Sent):
+            entry.sent += detail.digest
         elif isinstance(detail, Resolution) and (key := entry.asked_as(detail.barrier)) is not None:
             del entry.asks[key]
             self.asking -= 1
@@ -441,9 +475,11 @@ class Fold(Frame[S], Generic[S]):
         image = self.image
         entry = image.frontier.get(step.visit)
         if entry is None:
-            entry = image.frontier[step.visit] = Pending(step.visit, step.place, step.path)
+            entry = image.frontier[step.visit] = Pending(step.visit, step.place, step.path, ticket=step.ticket)
             image.visits = step.visit
-            self._count(self._frame_for(step), step)
+            frame = self._frame_for(step)
+            frame.pending += 1
+            self._count(frame, step)
         if step.opening is not None:
             self.waiting += entry.status not in WAITING
             entry.opening = step.opening
@@ -462,6 +498,7 @@ class Fold(Frame[S], Generic[S]):
     def _count(self, frame: Frame[Any], step: Step) -> None:
         counts = frame.counts
         counts.visits += counts is not self.counts
+        counts.ticket = max(counts.ticket, step.ticket)
         if step.edge >= 0:
             counts.edges[step.edge] = counts.edges.get(step.edge, 0) + 1
         node = frame.blueprint.node(step.place)
@@ -477,7 +514,7 @@ class Fold(Frame[S], Generic[S]):
         image.unknown += tuple(label_of(entry) for entry in image.frontier.values() if entry.status in unsure)
         image.frontier, image.forks = {}, {}
         self.waiting, self.retrying, self.asking = 0, 0, 0
-        self.branches, self.owners = {}, set()
+        self.branches, self.owners, self.pending = {}, set(), 0
 
     def snapshot(self, state: bytes) -> bytes:
         """Encode the image with the encoded state, and begin a new tail."""

@@ -19,6 +19,7 @@ from .scribe import RESTING
 from .state import Entry
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
 from .turn import Answered, CancelNodes
+from .wiring import Wiring
 
 S = TypeVar("S")
 
@@ -56,6 +57,9 @@ class Forks(Ahead[S], Generic[S]):
         if self.status in TERMINAL:
             self.waits.gate.clear()
             self.todo.clear()
+            return
+        if self.fold.image.doomed is not None:
+            self._expire(self.fold.image.doomed)
             return
         self.plan("enter", [step.visit for step in ahead.steps])
         if path in self.fold.branches and self.fold.branches[path].ended:
@@ -107,12 +111,15 @@ class Forks(Ahead[S], Generic[S]):
         """Commit a failed visit; an `on_error` edge leads on, unless the failure is final."""
         frame = self.fold.frame(entry.path)
         way: Way[Any] | NoWay = Way(None)
-        if not failure.final:
+        if frame.blueprint.flow is not None:
+            mutations, failure = self._spill(frame, frame.blueprint.flow, entry, failure)
+        elif not failure.final:
             way = after_failure(frame.blueprint, entry.place, frame.view(), frame.counts.edges)
             if isinstance(way, NoWay):
                 failure = msgspec.structs.replace(failure, message=f"{failure.message}; then {way.message}", final=True)
         leads_on = isinstance(way, Way) and way.edge is not None
-        ahead = self._next(entry, way, at) if leads_on else self._end_frame(entry, failure)
+        stands = failure.final or frame.blueprint.flow is None
+        ahead = self._next(entry, way, at) if leads_on else self._end_frame(entry, failure if stands else None)
         detail = ahead.failure or failure
         self.commit(
             Kind.VISIT if joined is None else Kind.JOIN,
@@ -126,6 +133,23 @@ class Forks(Ahead[S], Generic[S]):
             detail=detail if joined is None else msgspec.structs.replace(joined, failure=detail),
         )
         self._go_on(entry.path, ahead)
+
+    def _spill(
+        self, frame: Frame[Any], flow: Wiring, entry: Pending, failure: Failure
+    ) -> tuple[Sequence[Entry], Failure]:
+        """A visit of a dataflow has failed: what went wrong comes out of it, and is final where nobody may go on."""
+        if failure.final or not (flow.goes_on or flow.takes_error(entry.place)):
+            return (), msgspec.structs.replace(failure, final=True)
+        moves = flow.failed(entry.ticket, entry.place, "; ".join(failure.errors) or failure.message)
+        frame.apply(moves)
+        return moves, failure
+
+    def _expire(self, failure: Failure) -> None:
+        """The run is to fail with this as soon as nothing of it is live."""
+        self.expired = failure
+        self.waits.gate.clear()
+        if self.live:
+            self.effects.append(CancelNodes())
 
     def _failure(self, entry: Pending, error: Exception, node: str = "") -> Failure:
         text = f"node {node or label_of(entry).partition('@')[0]!r}: {describe(error)}"
@@ -143,7 +167,7 @@ class Forks(Ahead[S], Generic[S]):
         assert composite is not None, "the caller looked"
         path = f"{entry.path}/{entry.place}" if entry.path else entry.place
         try:
-            opened = composite.open(frame.view())
+            opened = composite.open(frame.view(), entry.ticket)
             frame.pack()  # what its branches begin with
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's function may raise anything
             text = f"{path!r} could not open its branches: {describe(error)}"
@@ -349,6 +373,11 @@ class Forks(Ahead[S], Generic[S]):
     ) -> tuple[Joined, Sequence[Entry]] | Failure:
         assert isinstance(branch, InnerFrame)
         try:
+            moves = composite.leaving(
+                self.fold.image.frontier[self.fold.image.forks[branch.fork].owner].ticket, branch.state
+            )
+            if moves is not None:
+                return Joined(), moves
             if composite.lens.put is None:  # only what it has changed: a branch beside it may have changed the rest
                 return Joined(), [frame.blueprint.changes.between(frame.view(), branch.state)]
             return Joined(), [Recorded(exit_name(composite.name), Raw(branch.pack()))]

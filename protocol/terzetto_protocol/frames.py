@@ -35,6 +35,8 @@ class Counts(Struct, array_like=True):
     """How often each counted place was visited."""
     visits: int = 0
     """Visits that were entered; the run's own are counted by their numbers."""
+    ticket: int = 0
+    """The last of a dataflow's tickets that a visit was entered for."""
 
 
 class Fork(Struct, array_like=True):
@@ -72,13 +74,15 @@ class BranchImage(Struct, array_like=True):
 class Frame(Generic[S]):
     """A state, and enough of the log to rebuild it after a batch was dropped."""
 
-    __slots__ = ("_base", "_packed", "_tail", "_weight", "blueprint", "counts", "path", "state")
+    __slots__ = ("_base", "_packed", "_tail", "_weight", "blueprint", "counts", "path", "pending", "state")
 
     def __init__(self, path: str, blueprint: Blueprint[S], state: S, base: bytes, counts: Counts) -> None:
         self.path: Final = path
         self.blueprint = blueprint
         self.state = state
         self.counts = counts
+        self.pending = 0
+        """Its own visits in the frontier."""
         self._packed: bytes | None = None
         self.rebase(base)
 

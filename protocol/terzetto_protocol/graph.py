@@ -6,17 +6,16 @@ that any number of runs can share it. All mistakes are reported at once.
 
 import inspect
 import typing
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, cast, get_args, get_origin, overload
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Final, Generic, Protocol, cast, get_args, get_origin, overload
 
 from attrs import frozen
 from typing_extensions import TypeVar
 
-from .blueprint import Blueprint
 from .composites import Errors, ForkOptions, Lens, Map, Merge, Parallel, Subgraph
 from .context import ItemContext, LeafContext, NodeContext
-from .decisions import Confirm, Exiting, Fail, Reject
+from .decisions import Exiting, Fail, Reject
+from .declaration import Declaration
 from .errors import GraphError
 from .keyed import KeyedState
 from .limits import MAX_STEPS
@@ -41,17 +40,13 @@ from .places import (
 from .retry import RetryPolicy
 from .state import Mutation
 
-if TYPE_CHECKING:
-    from .analysis import Analysis
-    from .shown import Shown
-
 S = TypeVar("S")
 T = TypeVar("T")
 D = TypeVar("D", default=None)
 R = TypeVar("R", Awaitable[None], None)
 
 
-class Graph(Generic[S, D]):
+class Graph(Declaration[S, D]):
     """A declaration that any number of runs share.
 
     Args:
@@ -76,23 +71,16 @@ class Graph(Generic[S, D]):
         max_steps: int = MAX_STEPS,
         restore: Callable[[S], None] | None = None,
     ) -> None:
-        self.name: Final = name
-        self.version: Final = version
-        self.state: Final = state
-        self.mutations: Final = _listed(state, tuple(mutations))
-        self.deps: Final = deps
-        self.max_steps: Final = max_steps
-        self.restore: Final = restore
-        self.places: Final[list[Place[S]]] = []
-        self.edges: Final[list[Edge[S]]] = []
-        self.starts: Final[list[str]] = []
+        super().__init__(
+            name,
+            state=state,
+            mutations=_listed(state, tuple(mutations)),
+            deps=deps,
+            version=version,
+            max_steps=max_steps,
+            restore=restore,
+        )
         self.strangers: Final[list[str]] = []
-        self._built = False
-        self.building = False
-        """Whether somebody looks for its mistakes: a graph inside that leads back here has one."""
-
-    def __repr__(self) -> str:
-        return f"<graph {self.name} {self.version}: {len(self.places)} places>"
 
     @overload
     def node(  # type: ignore[overload-overlap]  # what takes every context is a plain node
@@ -335,64 +323,9 @@ class Graph(Generic[S, D]):
         goal, _ = self._claim(target)
         edges.append(Edge[S](len(edges), place, exit_name, goal, when, fallback, on_error, max_visits))
 
-    def confirm(self, *mutations: Mutation[S], note: str = "") -> Confirm:
-        """The answer to "what became of this effect?": it happened, and these are what the visit would have recorded.
-
-        Raises `NotStorable` for a mutation that is unlisted or would not come back from the store.
-        """
-        vocabulary = self.build().vocabulary
-        return Confirm(tuple(vocabulary.note(mutation) for mutation in mutations), note)
-
-    def build(self) -> Blueprint[S]:
-        """Freeze the graph and return what runs share; raises `GraphError` with every mistake at once."""
-        return self._blueprint
-
-    def analyze(self) -> "Analysis":
-        """What is worth knowing before it runs: cycles, what nothing reaches, where it can end, and warnings."""
-        from .analysis import analyze
-
-        return analyze(self)
-
-    def mermaid(self) -> str:
-        """The graph as a Mermaid flowchart."""
-        from .drawing import mermaid
-
-        return mermaid(self)
-
-    def dot(self) -> str:
-        """The graph as Graphviz DOT."""
-        from .drawing import dot
-
-        return dot(self)
-
-    def svg(self, shown: "Mapping[str, Shown] | None" = None, title: str = "") -> str:
-        """The graph as a picture in SVG, with what has happened at each place of it, if that is said."""
-        from .picture import svg
-
-        return svg(self, shown, title)
-
-    def html(self, shown: "Mapping[str, Shown] | None" = None, title: str = "") -> str:
-        """The same picture as a page of its own, which needs no network."""
-        from .picture import html
-
-        return html(self, shown, title)
-
-    @cached_property
-    def _blueprint(self) -> Blueprint[S]:
-        self.building = True
-        try:
-            mistakes = find_mistakes(self)
-        finally:
-            self.building = False
-        if mistakes:
-            raise GraphError(self.name, mistakes)
-        self._built = True
-        return Blueprint(self)
-
-    def _open(self) -> "Graph[S, D]":
-        if self._built:
-            raise GraphError(self.name, ["it is frozen since its first build: declare everything before"])
-        return self
+    def mistakes(self) -> list[str]:
+        """Everything that is wrong with it, with paths; empty means that it can run."""
+        return find_mistakes(self)
 
     def _add_node(self, fn: Callable[..., Any], name: str, options: NodeOptions[S, D]) -> Node[S, D, Any]:
         asks = _asks_for(fn)
@@ -444,16 +377,16 @@ class Declare(Protocol[S, D]):
 class Bound(Generic[S]):
     """A graph together with what its nodes get as `ctx.deps`."""
 
-    graph: Graph[S, Any]
+    graph: Declaration[S, Any]
     deps: Any
 
 
-def bind(graph: Graph[S, D], deps: D, /) -> Bound[S]:
+def bind(graph: Declaration[S, D], deps: D, /) -> Bound[S]:
     """Give a graph its dependencies: clients, settings, anything that is not state."""
     return Bound(graph, deps)
 
 
-def unbind(graph: Graph[S, Any] | Bound[S]) -> Bound[S]:
+def unbind(graph: Declaration[S, Any] | Bound[S]) -> Bound[S]:
     """The same for a bound graph and for one that needs no dependencies; raises `GraphError` for one that does."""
     if isinstance(graph, Bound):
         return graph

@@ -42,5 +42,7 @@ INBOX_POLL: Final = 0.2
 """How often an owner looks for commands of other processes, seconds."""
 GROUP_COMMITS: Final = 1024
 """Commits that one transaction takes at most."""
+FLOW_LIMIT: Final = 100
+"""Visits of a dataflow that are under way at once."""
 THREADS: Final = 40
 """Plain functions of nodes that run in threads at once, in one event loop; abandoned ones count until they return."""

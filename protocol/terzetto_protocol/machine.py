@@ -170,6 +170,9 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
 
     def _resume_frontier(self) -> None:
         """Finish what a branch's last commit led to before the process died, and let every pending visit go on."""
+        if self.fold.image.doomed is not None:
+            self._expire(self.fold.image.doomed)
+            return
         for path, opened in self.fold.image.forks.items():
             failed = [branch for branch in self.fold.branches_of(path) if branch.failure is not None]
             fatal = [branch.path for branch in failed if branch.failure and self._is_fatal(path, branch.failure)]

@@ -18,6 +18,7 @@ from .plain_mistakes import plain_mistakes
 from .state import projection
 
 if TYPE_CHECKING:
+    from .declaration import Declaration
     from .graph import Graph
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -35,19 +36,26 @@ def find_mistakes(graph: "Graph[Any, Any]") -> list[str]:
 
 def _names(declared: Declared) -> Iterator[str]:
     graph = declared.graph
+    names = [place.name for place in graph.places]
+    yield from name_mistakes(graph, names)
+    for name, count in Counter(names).items():
+        if count > 1:
+            yield f"nodes.{name}: {count} nodes or barriers have this name"
+    for name in sorted(set(graph.strangers)):
+        yield f"nodes.{name}: this node or barrier belongs to another graph"
+
+
+def name_mistakes(graph: "Declaration[Any, Any]", names: list[str]) -> Iterator[str]:
+    """What is wrong with the names and numbers that every kind of graph has."""
     if not _NAME.fullmatch(graph.name):
         yield f"name: {graph.name!r} {_NO_NAME}"
     if not _VERSION.fullmatch(graph.version):
         yield f"version: {graph.version!r} is not a version (letters, digits, . _ + -)"
     if graph.max_steps < 1:
         yield f"max_steps: {graph.max_steps} allows no visit at all"
-    for name, count in Counter(place.name for place in graph.places).items():
-        if count > 1:
-            yield f"nodes.{name}: {count} nodes or barriers have this name"
+    for name in dict.fromkeys(names):
         if not _NAME.fullmatch(name):
             yield f"nodes.{name}: {name!r} {_NO_NAME}"
-    for name in sorted(set(graph.strangers)):
-        yield f"nodes.{name}: this node or barrier belongs to another graph"
 
 
 def _types(declared: Declared) -> Iterator[str]:

@@ -21,7 +21,7 @@ from .shown import Shown
 from .statuses import VisitStatus
 
 if TYPE_CHECKING:
-    from .graph import Graph
+    from .declaration import Declaration
 
 _TOP: Final = 44.0
 """Room for the heading, pixels."""
@@ -29,7 +29,7 @@ _HEADING: Final = 17.0
 """Bold letters of 16 pixels are as wide as others of this size."""
 
 
-def svg(graph: "Graph[Any, Any]", shown: Mapping[str, Shown] | None = None, title: str = "") -> str:
+def svg(graph: "Declaration[Any, Any]", shown: Mapping[str, Shown] | None = None, title: str = "") -> str:
     """An SVG picture of a graph, built or not: hexagons are barriers, double sides `once` nodes, red lines `on_error`.
 
     Args:
@@ -49,7 +49,7 @@ def svg(graph: "Graph[Any, Any]", shown: Mapping[str, Shown] | None = None, titl
     return paint([start, *places, *(evolve(finish, id=end) for end in ends)], arrows, told, clean(title) or graph.name)
 
 
-def html(graph: "Graph[Any, Any]", shown: Mapping[str, Shown] | None = None, title: str = "") -> str:
+def html(graph: "Declaration[Any, Any]", shown: Mapping[str, Shown] | None = None, title: str = "") -> str:
     """The picture that `svg` makes of the same arguments as a page, which loads nothing and runs nothing."""
     return PAGE % {"title": text_of(title) or text_of(graph.name), "picture": svg(graph, shown, title)}
 

@@ -26,7 +26,7 @@ EFFECTS: Final[tuple[Effects, ...]] = ("pure", "repeatable", "once")
 OnCancel: TypeAlias = Literal["wait", "abandon"]
 ON_CANCEL: Final[tuple[OnCancel, ...]] = ("wait", "abandon")
 
-Runs: TypeAlias = Literal["as a task", "in a thread", "on the loop"]
+Runs: TypeAlias = Literal["as a task", "in a thread", "on the loop", "as a block"]
 
 NodeFunction: TypeAlias = "Callable[[NodeContext[S, D]], R]"
 """A function that wants only a `LeafContext` is one too: it asks for less than it gets."""
@@ -54,7 +54,7 @@ class Node(Place[S], Generic[S, D, R]):
         self.fn: Final = fn
         self.options: Final = options
         self.asks: Final = asks
-        self.runs: Final = _runs(fn, options)
+        self.runs: Final[Runs] = "as a block" if asks.block else _runs(fn, options)
         self.__doc__ = fn.__doc__
 
     def __call__(self, ctx: "NodeContext[S, D]", /) -> R:
@@ -76,6 +76,8 @@ class Asks:
     context: "type[LeafContext[Any, Any]]"
     item: Any = None
     """Type of the item that it works on, if it says one."""
+    block: bool = False
+    """Whether it is a node of a dataflow: it is called with its inputs, and sends."""
 
 
 @frozen

@@ -35,7 +35,21 @@ class Journal(Struct, frozen=True):
     """msgpack."""
 
 
-Question: TypeAlias = AskDecision | Journal
+class Sending(Struct, frozen=True):
+    """A node of a dataflow sends a value."""
+
+    number: int
+    """How many it sent before, in this visit."""
+    output: str
+    value: Any
+
+    @property
+    def key(self) -> str:
+        """What it is answered under."""
+        return f"send:{self.number}"
+
+
+Question: TypeAlias = AskDecision | Journal | Sending
 
 
 @frozen

@@ -39,6 +39,7 @@ class Kind(StrEnum):
     KEEP = "keep"
     WITHDRAW = "withdraw"
     REWIND = "rewind"
+    SEND = "send"
     __hash__ = str.__hash__
 
 
@@ -184,7 +185,19 @@ class Noted(Struct, frozen=True, tag="noted"):
     answer: Answer
 
 
-Detail: TypeAlias = Failure | Resolution | Note | Attempt | Forked | Joined | Asked | Noted | Kept | Withdrawn | Rewind
+class Sent(Struct, frozen=True, tag="sent"):
+    """A visit of a dataflow has sent a value, which its mutation holds."""
+
+    number: int
+    """How many it had sent before."""
+    output: str
+    digest: bytes
+    """What tells this value from every other."""
+
+
+Detail: TypeAlias = (
+    Failure | Resolution | Note | Attempt | Forked | Joined | Asked | Noted | Kept | Withdrawn | Rewind | Sent
+)
 
 
 class Step(Struct, frozen=True, array_like=True, gc=False):
@@ -198,6 +211,8 @@ class Step(Struct, frozen=True, array_like=True, gc=False):
     path: str = ""
     k: int = 0
     """How often this visit was asked about before it opened."""
+    ticket: int = 0
+    """In a dataflow, which of the completed inputs are this visit's."""
 
 
 class Record(Struct, frozen=True, array_like=True, gc=False):

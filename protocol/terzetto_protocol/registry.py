@@ -4,14 +4,15 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from .blueprint import Blueprint
+from .declaration import Declaration
 from .errors import GraphError, InvalidRequest
-from .graph import Bound, Graph, unbind
+from .graph import Bound, unbind
 
 
 class Registry:
     """Finds the blueprint and the dependencies of a run by its graph's name and version."""
 
-    def __init__(self, graphs: Iterable[Graph[Any, Any] | Bound[Any]]) -> None:
+    def __init__(self, graphs: Iterable[Declaration[Any, Any] | Bound[Any]]) -> None:
         self._bound: Final[dict[tuple[str, str], Bound[Any]]] = {}
         for bound in map(unbind, graphs):
             key = bound.graph.name, bound.graph.version
@@ -32,7 +33,7 @@ class Registry:
             raise InvalidRequest(f"no graph {name!r} is known here; known: {known}")
         return found[-1]
 
-    def of(self, graph: Graph[Any, Any]) -> Bound[Any]:
+    def of(self, graph: Declaration[Any, Any]) -> Bound[Any]:
         """This very graph with its dependencies; raises `InvalidRequest` when it was not given to the runtime."""
         bound = self._bound.get((graph.name, graph.version))
         if bound is None or bound.graph is not graph:

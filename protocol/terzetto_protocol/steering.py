@@ -285,10 +285,7 @@ class Steering(Forks[S], Generic[S]):
         if self.status is _R.CANCELLING:
             return
         text = f"the {self.fold.header.deadline:g} s that it had are over"
-        self.expired = Failure(FailureCode.DEADLINE_EXCEEDED, text, final=True)
-        self.waits.gate.clear()
-        if self.live:
-            self.effects.append(CancelNodes())
+        self._expire(Failure(FailureCode.DEADLINE_EXCEEDED, text, final=True))
 
     def _on_halted(self, msg: Halted) -> None:
         if self.status is _R.RUNNING:

@@ -17,11 +17,13 @@ def as_was(fold: Fold[Any]) -> Snapshot:
     """A run as it was, to go on from there: what waited, ran or rested is pending again."""
     stored = read_snapshot(fold.snapshot(fold.blueprint.state.pack(fold.state)))
     frontier = {visit: _fresh(entry) for visit, entry in stored.image.frontier.items()}
-    return Snapshot(replace(stored.image, frontier=frontier, failure=None, note="", unknown=(), kept=()), stored.state)
+    return Snapshot(
+        replace(stored.image, frontier=frontier, failure=None, note="", unknown=(), kept=(), doomed=None), stored.state
+    )
 
 
 def _fresh(entry: Pending) -> Pending:
-    return Pending(entry.visit, entry.place, entry.path, journal=entry.journal)
+    return Pending(entry.visit, entry.place, entry.path, journal=entry.journal, ticket=entry.ticket, sent=entry.sent)
 
 
 def as_new(snapshot: Snapshot) -> Snapshot:

@@ -1,12 +1,13 @@
 """What the end of a visit means: its commit, its failure, its cancellation, and what became of its effect."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from .ahead import Next
 from .blueprint import EasyWay
 from .chunks import chunk_of
-from .errors import MutationFailed, NotStorable, Refused
+from .decisions import Recorded
+from .errors import MutationFailed, NonDeterministicOutput, NotStorable, Refused
 from .fold import Pending
 from .forks import Forks
 from .frames import Frame, SharedBranch
@@ -22,12 +23,13 @@ from .inputs import (
     RetryDue,
 )
 from .places import Node
-from .questions import AskDecision, Journal
-from .records import Answer, Ask, Asked, Attempt, Kind, Noted, Opening
+from .questions import AskDecision, Journal, Sending
+from .records import Answer, Ask, Asked, Attempt, Failure, Kind, Noted, Opening, Sent
 from .retry import RetryPolicy
 from .routing import NoWay, Way, after_success
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
-from .turn import Turn
+from .turn import Answered, Turn
+from .wiring import INPUTS, Wiring, digest_of, sent_before
 
 S = TypeVar("S")
 
@@ -105,6 +107,8 @@ class Visits(Forks[S], Generic[S]):
         if self.status is not _R.RUNNING or self.is_moot(entry):
             frame.cleanse()
             return  # D6: nothing commits after an acknowledged cancel
+        if frame.blueprint.flow is not None:
+            msg = self._closing(frame.blueprint.flow, entry, msg)
         try:
             way = self._take(frame, entry, msg)
         except MutationFailed as error:
@@ -118,6 +122,11 @@ class Visits(Forks[S], Generic[S]):
             self._fail_visit(entry, self._failure(entry, error), msg.at)
             return
         self._commit_visit(entry, ahead, msg, state)
+
+    def _closing(self, flow: Wiring, entry: Pending, msg: NodeFinished) -> NodeFinished:
+        """What the end of a dataflow's visit means: the inputs go out, or what it took in is used up."""
+        last = flow.begun() if entry.place == INPUTS else flow.over(entry.ticket)
+        return NodeFinished(msg.visit, (*msg.batch, last), msg.at)
 
     def _take(self, frame: Frame[Any], entry: Pending, msg: NodeFinished) -> Way[Any] | NoWay | str:
         """Apply a batch and say where the visit leads; raises `MutationFailed`."""
@@ -222,7 +231,9 @@ class Visits(Forks[S], Generic[S]):
         entry, question = self.fold.image.frontier.get(msg.visit), msg.question
         if entry is None or msg.visit not in self.live or self.status is not _R.RUNNING or self.is_moot(entry):
             raise Refused(self.run_id, f"visit {msg.visit} is over: it may ask nothing more")
-        if question.key in entry.journal:
+        if isinstance(question, Sending):
+            self._send(entry, question, msg.at)
+        elif question.key in entry.journal:
             self._answer(entry, question.key)
         elif isinstance(question, Journal):
             noted = Noted(question.key, Answer(question.value))
@@ -230,6 +241,44 @@ class Visits(Forks[S], Generic[S]):
             self._answer(entry, question.key)
         elif question.key not in entry.asks:
             self._open_ask(entry, question, msg.at)
+
+    def _send(self, entry: Pending, question: Sending, at: float) -> None:
+        """Commit a value that a node of a dataflow sends, and whatever it completes; one that is known only once."""
+        frame = self.fold.frame(entry.path)
+        flow = frame.blueprint.flow
+        if flow is None:
+            raise Refused(self.run_id, f"node {entry.place!r} sends, and it is no node of a dataflow")
+        value = flow.encode(entry.place, question.output, question.value)
+        digest = digest_of(question.output, value)
+        if (known := sent_before(entry.sent, question.number)) is None:
+            moves = [flow.passed(entry.ticket, entry.place, question.output, value)]
+            self._commit_sent(entry, moves, Sent(question.number, question.output, digest), at)
+        elif known != digest:
+            raise NonDeterministicOutput(self.run_id, entry.place, question.number, question.output)
+        self.waits.post(self.fold.image.seq, Answered(entry.visit, question.key, Answer()))
+
+    def _commit_sent(self, entry: Pending, moves: Sequence[Recorded], sent: Sent, at: float) -> None:
+        frame = self.fold.frame(entry.path)
+        frame.apply(moves)
+        try:
+            state = self._checkpoint(frame, moves, _R.RUNNING)
+        except NotStorable:
+            frame.drop(moves)
+            raise
+        made = self.completed(frame, left=0)
+        steps = () if isinstance(made, Failure) else made  # too many visits: the end of this one says so
+        self.commit(
+            Kind.SEND,
+            at,
+            _R.RUNNING,
+            entry=entry,
+            attempt=entry.attempt,
+            steps=steps,
+            mutations=moves,
+            detail=sent,
+            state=state,
+        )
+        self.plan("enter", [step.visit for step in steps])
 
     def _open_ask(self, entry: Pending, question: AskDecision, at: float) -> None:
         node = self.blueprint_of(entry).node(entry.place)

@@ -5,8 +5,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import GraphError
-from terzetto_protocol.graph import Bound, Graph
+from terzetto_protocol.graph import Bound
 from terzetto_protocol.places import Barrier, as_node
 
 from ._exits import Exit
@@ -46,7 +47,7 @@ async def graph(args: Namespace, output: Output) -> int:
     return Exit.WRONG if checked.mistakes else Exit.FINE
 
 
-def _check(graph: Graph[Any, Any]) -> Checked:
+def _check(graph: Declaration[Any, Any]) -> Checked:
     mistakes: tuple[str, ...] = ()
     try:
         fingerprint = graph.build().fingerprint

@@ -5,8 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.fold import read_record
-from terzetto_protocol.graph import Graph
 from terzetto_protocol.progress_view import progress_view
 from terzetto_protocol.records import RunRow
 from terzetto_protocol.shown import Shown
@@ -32,7 +32,7 @@ def check_form(args: Namespace) -> None:
         raise Stop("--store says where a run is kept: say which one, with --run RUN")
 
 
-async def draw(args: Namespace, graph: Graph[Any, Any], output: Output) -> None:
+async def draw(args: Namespace, graph: Declaration[Any, Any], output: Output) -> None:
     """Print a drawing and nothing else. A checkpoint."""
     graph.build()
     shown, title = ({}, "") if args.run is None else await _progress(args, graph, output)
@@ -41,7 +41,7 @@ async def draw(args: Namespace, graph: Graph[Any, Any], output: Output) -> None:
     output.piece(f"{drawing}\n")  # as it is: a terminal would break lines, and a drawing has few of them
 
 
-def _drawing(args: Namespace, graph: Graph[Any, Any], shown: dict[str, Shown], title: str) -> str:
+def _drawing(args: Namespace, graph: Declaration[Any, Any], shown: dict[str, Shown], title: str) -> str:
     if args.mermaid or args.dot:
         return (graph.mermaid() if args.mermaid else graph.dot()).rstrip("\n")
     picture = graph.svg(shown, title) if args.svg else graph.html(shown, title)
@@ -49,7 +49,7 @@ def _drawing(args: Namespace, graph: Graph[Any, Any], shown: dict[str, Shown], t
     return picture.rstrip("\n").encode("ascii", "xmlcharrefreplace").decode()
 
 
-async def _progress(args: Namespace, graph: Graph[Any, Any], output: Output) -> tuple[dict[str, Shown], str]:
+async def _progress(args: Namespace, graph: Declaration[Any, Any], output: Output) -> tuple[dict[str, Shown], str]:
     """What the run has done by now, and a title that says how it is."""
     url = store_url(args)
     async with guest(url) as store:

@@ -8,12 +8,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeAlias
 
+from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import describe
-from terzetto_protocol.graph import Bound, Graph
+from terzetto_protocol.graph import Bound
 
 from ._exits import Stop
 
-Found: TypeAlias = Graph[Any, Any] | Bound[Any]
+Found: TypeAlias = Declaration[Any, Any] | Bound[Any]
 
 
 def find_graph(spec: str) -> Found:
@@ -28,7 +29,9 @@ def find_graph(spec: str) -> Found:
     if not all(part.isidentifier() for part in module_name.split(".")) or (colon and not name.isidentifier()):
         raise Stop(f"{spec!r} is not MODULE:GRAPH: name a module and a graph in it, as in shop.orders:graph")
     module = _import(module_name)
-    graphs: dict[str, Found] = {key: value for key, value in vars(module).items() if isinstance(value, Graph | Bound)}
+    graphs: dict[str, Found] = {
+        key: value for key, value in vars(module).items() if isinstance(value, Declaration | Bound)
+    }
     return _pick(module_name, name, graphs, module)
 
 

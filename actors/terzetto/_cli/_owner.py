@@ -6,7 +6,8 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from terzetto_protocol.graph import Bound, Graph
+from terzetto_protocol.declaration import Declaration
+from terzetto_protocol.graph import Bound
 from terzetto_protocol.limits import CANCEL_GRACE, SHUTDOWN_DEADLINE
 
 from .._runtime import Runtime, open_runtime
@@ -56,7 +57,7 @@ class LastResort:
 
 async def owning(
     url: str,
-    graphs: Sequence[Graph[Any, Any] | Bound[Any]],
+    graphs: Sequence[Declaration[Any, Any] | Bound[Any]],
     output: Output,
     body: Callable[[Runtime], Awaitable[T]],
 ) -> T | None:

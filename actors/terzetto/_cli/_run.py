@@ -10,7 +10,8 @@ from uuid import uuid4
 from msgspec import Struct
 
 from terzetto_protocol.codec import readable
-from terzetto_protocol.graph import Graph, unbind
+from terzetto_protocol.declaration import Declaration
+from terzetto_protocol.graph import unbind
 from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.records import Failure, RunRow
 from terzetto_protocol.statuses import TERMINAL, RunStatus
@@ -97,7 +98,7 @@ async def carry(args: Namespace, output: Output, found: Found, begin: Begin) -> 
     return exit_of(rest)
 
 
-def exits_of(graph: Graph[Any, Any]) -> Callable[[str], Sequence[str]]:
+def exits_of(graph: Declaration[Any, Any]) -> Callable[[str], Sequence[str]]:
     """The exits of a graph's barriers by name; those of most barriers for a name that it does not have."""
 
     def exits(name: str) -> Sequence[str]:
@@ -107,7 +108,7 @@ def exits_of(graph: Graph[Any, Any]) -> Callable[[str], Sequence[str]]:
     return exits
 
 
-def _tell_end(output: Output, graph: Graph[Any, Any], result: Result[Any]) -> None:
+def _tell_end(output: Output, graph: Declaration[Any, Any], result: Result[Any]) -> None:
     state = plain(readable(graph.build().state.pack(result.state)))
     if output.json_mode:
         said = (result.run_id, result.status, result.code, result.message, result.failure, result.unknown)
