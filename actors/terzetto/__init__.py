@@ -3,6 +3,7 @@
 Three voices, one score: a supervisor, runs and nodes, and the log of commits that they keep.
 """
 
+from terzetto_protocol.agents import Agent as Agent, Blocks as Blocks, load_agent as load_agent
 from terzetto_protocol.composites import Map as Map, Parallel as Parallel, Subgraph as Subgraph
 from terzetto_protocol.context import (
     FlowContext as FlowContext,

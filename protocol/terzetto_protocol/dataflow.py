@@ -5,7 +5,7 @@ says what comes next: the values do.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Concatenate, Final, Generic, Literal, ParamSpec, Protocol, TypeAlias
+from typing import Any, Concatenate, Final, Generic, Literal, ParamSpec, Protocol, TypeAlias, cast
 
 import msgspec
 from attrs import frozen
@@ -33,7 +33,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 OnNodeError: TypeAlias = Literal["continue", "fail"]
-Outputs: TypeAlias = "Mapping[str, Any] | Iterable[str]"
+Outputs: TypeAlias = Mapping[str, Any] | Iterable[str]
 """Names of outputs, with the types of what they send or without."""
 
 
@@ -78,9 +78,12 @@ class FlowNode(Generic[E, P, R]):
 class SubFlow(Subgraph[FlowState]):
     """A dataflow inside a dataflow: its inputs are inputs of this node, and its outputs come out of it."""
 
-    def __init__(self, name: str, flow: "Dataflow[Any]", wiring: Callable[[], Wiring]) -> None:
+    def __init__(
+        self, name: str, flow: "Dataflow[Any]", wiring: Callable[[], Wiring], masks: Mapping[str, Mapping[str, Any]]
+    ) -> None:
         super().__init__(name, Lens[FlowState, FlowState](flow))
         self.flow: Final = flow
+        self.masks: Final = masks
         self._wiring = wiring
 
     def out(self, name: str) -> Output:
@@ -90,9 +93,17 @@ class SubFlow(Subgraph[FlowState]):
     def open(self, state: FlowState, ticket: int = 0) -> Opened:
         """One branch, with the inputs that came in; raises `InvalidInput`."""
         prefix = f"{self.name}/"
-        masks = {node[len(prefix) :]: pins for node, pins in state.masks.items() if node.startswith(prefix)}
+        masks = {node: dict(pins) for node, pins in self.masks.items()}
+        for node, pins in state.masks.items():
+            if node.startswith(prefix):
+                masks.setdefault(node[len(prefix) :], {}).update(pins)
         inner = self.flow.begin(self._wiring().arguments(state, ticket), masks=masks)
         return Opened(1, state=self.lens.blueprint.state.pack(inner))
+
+    @property
+    def shape(self) -> tuple[str, ...]:
+        """Which one it is; not what is in it, for that may be this very dataflow."""
+        return ("subflow", self.flow.name, self.flow.version)
 
     def leaving(self, ticket: int, inner: FlowState) -> list[Recorded]:
         """What its success does outside: all that it sent comes out, in the same order."""
@@ -154,7 +165,7 @@ class Dataflow(Declaration[FlowState, D]):
     def node(
         self,
         *,
-        outputs: Outputs = (),
+        outputs: Outputs | None = (),
         name: str = "",
         defaults: Mapping[str, Any] | None = None,
         effects: Effects = "repeatable",
@@ -171,7 +182,7 @@ class Dataflow(Declaration[FlowState, D]):
         `def` runs in a thread. Whatever returns a mapping sends what is in it at its end.
 
         Args:
-            outputs: their names, or their names with types.
+            outputs: their names, or their names with types; None: it may send anything under any name.
             name: how the node is stored and shown; default: the function's name.
             defaults: values for inputs that no link fills; a name may reach into a value (`values_#_town`).
             effects, retry, run_timeout, idle_timeout, on_cancel, token_cost, max_visits: as for `Graph.node`.
@@ -187,9 +198,24 @@ class Dataflow(Declaration[FlowState, D]):
 
         return add
 
-    def subflow(self, name: str, flow: "Dataflow[Any]", /, *, defaults: Mapping[str, Any] | None = None) -> SubFlow:
-        """Declare a node that runs another dataflow; its outputs come out when it has ended well, and only then."""
-        place = SubFlow(name, flow, lambda: self.wiring)
+    def subflow(
+        self,
+        name: str,
+        flow: "Dataflow[Any]",
+        /,
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        masks: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> SubFlow:
+        """Declare a node that runs another dataflow; its outputs come out when it has ended well, and only then.
+
+        Args:
+            name: how the node is stored and shown; also the first part of the inner paths.
+            flow: the inner dataflow; it may be this one.
+            defaults: values for inputs that no link fills.
+            masks: as for `begin`; those that a run is given go before these.
+        """
+        place = SubFlow(name, flow, lambda: self.wiring, masks or {})
         self._open().places.append(place)
         self.nodes.append((name, Pinned(flow.inputs, flow.outputs, defaults=dict(defaults or {}))))
         return place
@@ -259,15 +285,15 @@ class Dataflow(Declaration[FlowState, D]):
         name: str,
         fn: Callable[..., Any],
         options: NodeOptions[FlowState, D],
-        outputs: Outputs,
+        outputs: Outputs | None,
         defaults: Mapping[str, Any],
     ) -> None:
         asks = Asks(FlowContext, block=True)
         self._open().places.append(Node[FlowState, D, Any](fn, name, options, asks))
-        types = dict(outputs) if isinstance(outputs, Mapping) else dict.fromkeys(outputs, Any)
+        types = _types(outputs or ())
         inputs, is_open, wrong = inputs_of(fn)
         self.wrong.extend(f"nodes.{name}: {each}" for each in wrong)
-        self.nodes.append((name, Pinned(inputs, types, is_open, defaults=defaults)))
+        self.nodes.append((name, Pinned(inputs, types, is_open, outputs is None, defaults)))
 
     def _join(self, source: Output, sink: str, pin: str, *, static: bool) -> None:
         try:
@@ -286,6 +312,12 @@ class DeclareFlow(Protocol[D]):
     def __call__(self, fn: Callable[Concatenate[FlowContext[D], P], R], /) -> FlowNode[D, P, R]:
         """Declare the function as a node."""
         ...
+
+
+def _types(outputs: Outputs) -> dict[str, Any]:
+    if isinstance(outputs, Mapping):
+        return dict(cast("Mapping[str, Any]", outputs))
+    return dict.fromkeys(outputs, Any)
 
 
 def _plain(node: str, name: str, kind: Any, value: Any) -> Any:
