@@ -22,6 +22,7 @@ from terzetto_protocol.events import (
     NodeFailed,
     NodeFinished,
     NodeStarted,
+    OutputSent,
     RetryScheduled,
     RunEnded,
     RunInterrupted,
@@ -35,6 +36,7 @@ from terzetto_protocol.records import (
     Ask,
     Asked,
     Attempt,
+    Called,
     Failure,
     Forked,
     Joined,
@@ -43,6 +45,7 @@ from terzetto_protocol.records import (
     Opening,
     Record,
     Resolution,
+    Sent,
     Step,
 )
 from terzetto_protocol.statuses import TERMINAL, RunStatus, VisitStatus
@@ -53,6 +56,7 @@ RESOLUTION = Resolution("sign-off@3", Approve(), "ann", "c-1")
 SUCCEEDED, FAILED = VisitStatus.SUCCEEDED, VisitStatus.FAILED
 
 
+PASSED = Recorded("@passed", Raw(msgspec.msgpack.encode([1, "each", "name", "Ann"])))
 ASK = Ask("go@3", "go", Opening(deadline=60.0), ("approved", "rejected"), Fail())
 
 
@@ -109,6 +113,14 @@ MAIN = [
         commit(Kind.JOIN, visit=3, place="both", outcome=FAILED, detail=Joined(failure=FAILURE)),
         NodeFailed(**head(), node="both", visit=3, seq=7, failure=FAILURE),
     ),
+    (
+        commit(Kind.SEND, visit=3, place="each", mutations=(PASSED,), detail=Sent(1, "name", b"")),
+        OutputSent(**head(), node="each", visit=3, output="name", number=1, value=Raw(b"\xa3Ann")),
+    ),
+    (
+        commit(Kind.CALL, visit=3, place="ask", path="outer", detail=Called("outer/ask.search", "run:search", b"")),
+        BranchesStarted(**head(), node="outer/ask.search", visit=3, count=1),
+    ),
     (commit(Kind.CANCEL, RunStatus.CANCELLING, detail=NOTE), CancelRequested(**head(), reason="somebody wanted it")),
     (commit(Kind.INTERRUPT, RunStatus.INTERRUPTED, detail=NOTE), RunInterrupted(**head(), reason="somebody wanted it")),
 ]
@@ -123,6 +135,7 @@ SILENT = [
     Kind.KEEP,
     Kind.WITHDRAW,
     Kind.REWIND,
+    Kind.RETURN,
 ]
 
 
@@ -225,6 +238,8 @@ DETAILS = {
     Kind.RETRY: Attempt(FAILURE, 12.5),
     Kind.FORK: Forked(2),
     Kind.JOIN: Joined(discarded=("both/a", "both/b")),
+    Kind.SEND: Sent(1, "name", b""),
+    Kind.CALL: Called("ask.search", "run:search", b""),
 }
 details = st.sampled_from([None, FAILURE, NOTE])
 openings = st.none() | st.builds(Opening, st.none(), st.just(Raw(b"\xc0")), st.booleans())
@@ -245,6 +260,7 @@ def records(draw) -> Record:
         place=draw(st.sampled_from("abc")),
         outcome=draw(st.none() | st.sampled_from(VisitStatus)),
         steps=draw(steps),
+        mutations=(PASSED,) if kind is Kind.SEND else (),
         detail=DETAILS.get(kind) or draw(details),
     )
 

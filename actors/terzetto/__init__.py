@@ -4,7 +4,7 @@ Three voices, one score: a supervisor, runs and nodes, and the log of commits th
 """
 
 from terzetto_protocol.agents import Agent as Agent, Blocks as Blocks, load_agent as load_agent
-from terzetto_protocol.composites import Map as Map, Parallel as Parallel, Subgraph as Subgraph
+from terzetto_protocol.composites import Lens as Lens, Map as Map, Parallel as Parallel, Subgraph as Subgraph
 from terzetto_protocol.context import (
     FlowContext as FlowContext,
     ItemContext as ItemContext,
@@ -52,6 +52,7 @@ from terzetto_protocol.errors import (
     StoreRejected as StoreRejected,
     StoreTooNew as StoreTooNew,
     StoreUnavailable as StoreUnavailable,
+    SubgraphFailed as SubgraphFailed,
     TerzettoError as TerzettoError,
     UnknownRun as UnknownRun,
 )

@@ -12,11 +12,12 @@ from typing import Any, Final, Protocol
 import trio
 
 from terzetto_protocol.decisions import Answering, Approve, Choose, Fail, Modify, Reject
-from terzetto_protocol.errors import DecisionTimeout, Refused
-from terzetto_protocol.inputs import BodyAsked, Input, RetryDue, TimerFired
+from terzetto_protocol.errors import DecisionTimeout, Refused, SubgraphFailed
+from terzetto_protocol.inputs import BodyAsked, GivenUp, Input, RetryDue, TimerFired
+from terzetto_protocol.limits import CANCEL_GRACE
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import due_barriers, due_retries, next_moment
-from terzetto_protocol.questions import AskDecision, Journal, Part, Question, Sending
+from terzetto_protocol.questions import AskDecision, Inner, Journal, Part, Question, Sending
 from terzetto_protocol.records import Answer
 from terzetto_protocol.turn import Answered
 
@@ -68,6 +69,33 @@ class Questions:
         await trio.lowlevel.checkpoint_if_cancelled()
         return part.unpack(answer.value)
 
+    async def run(self, visit: int, inner: Inner) -> Any:
+        """Run a graph within a visit. A checkpoint; raises `SubgraphFailed`.
+
+        Cancelled, it waits until what runs inside has left, at most for `CANCEL_GRACE` seconds.
+        """
+        key = inner.key
+        slot = self._slots[visit, key] = Slot[Answer]()
+        try:
+            answer = await self._wait(visit, inner.question, slot)
+        except trio.Cancelled:
+            await self._give_up(visit, key, slot)
+            raise
+        finally:
+            self._slots.pop((visit, key), None)
+        if answer.failure is not None:
+            raise SubgraphFailed(inner.question.graph.name, answer.failure.code, answer.failure.message)
+        inner.leave(answer.value)
+        return inner.unpack(answer.value)
+
+    async def _give_up(self, visit: int, key: str, slot: Slot[Answer]) -> None:
+        try:
+            self._actor.deliver(GivenUp(visit, key, self._clock()))
+        except Refused:
+            return  # the run leaves it to whoever goes on with the visit, or nothing of it is left
+        with trio.move_on_after(CANCEL_GRACE, shield=True):
+            await slot.wait()
+
     async def send(self, visit: int, sending: Sending) -> None:
         """Send a value, unless it was sent already. A checkpoint; raises as the machine does."""
         await self._ask(visit, sending)
@@ -79,12 +107,15 @@ class Questions:
     async def _ask(self, visit: int, question: Question) -> Answer:
         slot = self._slots[visit, question.key] = Slot[Answer]()
         try:
-            self._actor.deliver(BodyAsked(visit, question, self._clock()))
-            while not slot.answered:
-                await self.until(slot)
-            return await slot.wait()
+            return await self._wait(visit, question, slot)
         finally:
             self._slots.pop((visit, question.key), None)
+
+    async def _wait(self, visit: int, question: Question, slot: Slot[Answer]) -> Answer:
+        self._actor.deliver(BodyAsked(visit, question, self._clock()))
+        while not slot.answered:
+            await self.until(slot)
+        return await slot.wait()
 
     async def until(self, slot: Slot[Answer]) -> None:
         """Wait for an answer, and see to what happens by itself meanwhile. A checkpoint."""

@@ -136,7 +136,7 @@ class RunActor:
         self.rested = False
         self.carried = False
         """Whether somebody runs `main`."""
-        self._overlaps = services.tasks or machine.blueprint.flow is not None
+        self._overlaps = services.tasks or machine.blueprint.overlaps
         """Whether every visit has a task of its own."""
         self._busy = False
         self._mail: list[Input] = []
@@ -153,7 +153,7 @@ class RunActor:
 
     def _port(self, vocabulary: Vocabulary[Any]) -> Port:
         pack, asks = vocabulary.note if self.machine.logged else vocabulary.keep, self._questions
-        return Port(pack, self._emit, self._is_cancelled, decide=asks.decide, do=asks.do, send=asks.send)
+        return Port(pack, self._emit, self._is_cancelled, decide=asks.decide, do=asks.do, run=asks.run, send=asks.send)
 
     def _is_cancelled(self) -> bool:
         return self.machine.cancelling

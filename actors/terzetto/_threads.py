@@ -101,6 +101,7 @@ class _Line:
             is_cancelled=self.is_cancelled,
             decide=_no_answer if abandons else heard.decide,
             do=_no_answer if abandons else heard.do,
+            run=_no_answer if abandons else heard.run,
             send=_no_answer if abandons else heard.send,
         )
 

@@ -8,7 +8,7 @@ from attrs import define, field
 from msgspec import Raw
 
 from .changes import CHANGES, Changes
-from .composites import Composite, Subgraph, as_composite, lenses
+from .composites import Composite, Subgraph, as_composite, calls_of, lenses
 from .errors import InvalidRequest
 from .fingerprint import fingerprint
 from .merging import Fields
@@ -62,7 +62,9 @@ class Blueprint(Generic[S]):
         self.state: Final = StateForm(graph.state, graph.restore)
         self.places: Final[dict[str, Place[S]]] = {place.name: place for place in graph.places}
         self.changes: Final = Changes(self.state)
-        exits = {name: lens.leave for name, lens in lenses(self.places).items()}
+        self.calls: Final = {place.name: place for node in graph.places for place in calls_of(as_node(node))}
+        """Graphs that bodies may run, as places by `node.graph`."""
+        exits = {name: lens.leave for name, lens in lenses({**self.places, **self.calls}).items()}
         self.flow: Final = graph.wiring
         """Its links, if it is a dataflow; then nothing but what is sent says where a run goes."""
         moves: Mapping[str, Callable[[Raw], Mutation[Any]]] = {} if self.flow is None else self.flow.moves()
@@ -83,6 +85,8 @@ class Blueprint(Generic[S]):
 
     def composite(self, name: str) -> Composite[S] | None:
         """The composite place of this name, or None for any other."""
+        if "." in name:
+            return self.calls.get(".".join(name.split(".")[:2]))  # the rest is a number
         return as_composite(self.places.get(name))
 
     def routes_from(self, place: str, exit_name: str = "") -> Routes[S]:
@@ -100,8 +104,14 @@ class Blueprint(Generic[S]):
         """Whether anything here, or in a graph inside, waits for people at a barrier."""
         if self.flow is not None:
             return False  # nor has a dataflow inside, which may be this one
-        inner = (place.lens.blueprint for place in self.places.values() if isinstance(place, Subgraph))
+        around = (*self.places.values(), *self.calls.values())
+        inner = (place.lens.blueprint for place in around if isinstance(place, Subgraph))
         return any(isinstance(place, Barrier) for place in self.places.values()) or any(i.has_barriers for i in inner)
+
+    @cached_property
+    def overlaps(self) -> bool:
+        """Whether visits may begin while others run, without any place that opens branches."""
+        return self.flow is not None or bool(self.calls)
 
     @cached_property
     def fields(self) -> Fields[S]:
@@ -128,6 +138,6 @@ class Blueprint(Generic[S]):
 
     def _easy(self, edge: Edge[S]) -> Node[S, Any] | None:
         node = self.nodes.get(edge.target)
-        if node is None or node.options.effects == "once" or node.options.max_visits is not None:
+        if node is None or node.options.effects == "once" or node.options.max_visits is not None or node.options.runs:
             return None
         return node if edge.max_visits is None else None

@@ -4,14 +4,16 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any, get_args
 
-from .composites import Composite, Errors, Map, Parallel, Subgraph, as_composite, as_map
+from .composites import Composite, Errors, Lens, Map, Parallel, Subgraph, as_composite, as_map
 from .declared import Declared, function_mistakes, unknown_place
 from .errors import GraphError
 from .forms import Form
+from .places import as_node
 
 
 def branch_mistakes(declared: Declared) -> Iterator[str]:
     """What is wrong with the places that open branches."""
+    yield from _calls(declared)
     for place in filter(None, map(as_composite, declared.graph.places)):
         path = f"branches.{place.name}"
         yield from _branches(declared, place, path)
@@ -54,8 +56,29 @@ def _map(place: Map[Any, Any], path: str) -> Iterator[str]:
         yield f"{path}.item: {error}"
 
 
+def _calls(declared: Declared) -> Iterator[str]:
+    """What is wrong with the graphs that bodies run."""
+    for node in filter(None, map(as_node, declared.graph.places)):
+        path, lenses = f"nodes.{node.name}.runs", node.options.runs
+        if lenses and node.options.effects == "once":
+            yield f"{path}: a once node would not run again to hear how a graph ended"
+        for name, count in Counter(lens.graph.name for lens in lenses).items():
+            if count > 1:
+                yield f"{path}: {count} graphs are called {name!r}"
+        for lens in lenses:
+            yield from _inner(declared, lens, f"{path}.{lens.graph.name}")
+
+
 def _subgraph(declared: Declared, place: Subgraph[Any], path: str) -> Iterator[str]:
     lens, outer = place.lens, declared.graph.state
+    for word, given in (("get", lens.get), ("put", lens.put)):
+        if given is None and lens.graph.state is not outer:
+            names = getattr(lens.graph.state, "__name__", "?"), getattr(outer, "__name__", "?")
+            yield f"{path}.{word}: the inner state is a {names[0]} and the outer one a {names[1]}: say {word}="
+    yield from _inner(declared, lens, path)
+
+
+def _inner(declared: Declared, lens: Lens[Any, Any], path: str) -> Iterator[str]:
     if lens.graph is declared.graph or lens.graph.building:
         yield f"{path}: it contains itself"
         return
@@ -63,10 +86,6 @@ def _subgraph(declared: Declared, place: Subgraph[Any], path: str) -> Iterator[s
         lens.graph.build()
     except GraphError as error:
         yield from (f"{path}.{mistake}" for mistake in error.mistakes)
-    for word, given in (("get", lens.get), ("put", lens.put)):
-        if given is None and lens.graph.state is not outer:
-            names = getattr(lens.graph.state, "__name__", "?"), getattr(outer, "__name__", "?")
-            yield f"{path}.{word}: the inner state is a {names[0]} and the outer one a {names[1]}: say {word}="
     if lens.get is not None:
         yield from function_mistakes(lens.get, f"{path}.get", "it", "one argument, the outer state")
     if lens.put is not None:

@@ -10,7 +10,7 @@ from msgspec import Raw
 from .decisions import Recorded
 from .fields import field_types
 from .forms import Form
-from .places import Place
+from .places import Node, Place
 from .state import Mutation
 
 if TYPE_CHECKING:
@@ -265,6 +265,16 @@ def as_composite(place: "Place[S] | None") -> "Composite[S] | None":
 def as_map(place: "Place[S] | None") -> "Map[S, Any] | None":
     """The place itself if it is a map, else None."""
     return cast("Map[S, Any]", place) if isinstance(place, Map) else None
+
+
+def call_name(node: str, graph: str) -> str:
+    """How a graph is called that a node's body runs; no place has a dot in its name."""
+    return f"{node}.{graph}"
+
+
+def calls_of(node: "Node[S, Any] | None") -> list[Subgraph[S]]:
+    """The graphs that a node's body may run, as places."""
+    return [] if node is None else [Subgraph(call_name(node.name, lens.graph.name), lens) for lens in node.options.runs]
 
 
 def exit_name(place: str) -> str:

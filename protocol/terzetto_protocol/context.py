@@ -1,20 +1,24 @@
 """What a node sees: the state to read, mutations to record, chunks to emit, and where to go next."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, Generic, Literal, TypeAlias, get_args, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, get_args, overload
 
 from msgspec import Raw, Struct
 from typing_extensions import TypeVar
 
 from .codec import check_text, pack_plain, unpack_plain
-from .decisions import Answering, Exiting, Fail, Reject
+from .composites import Lens, call_name, exit_name
+from .decisions import Answering, Exiting, Fail, Recorded, Reject
 from .errors import InvalidRequest
 from .flow_state import FlowState
 from .forms import Form
 from .ids import check_name, check_seconds, effect_key
 from .places import Place
-from .questions import AskDecision, Part, Sending, key_of
+from .questions import AskDecision, Inner, Part, RunGraph, Sending, key_of
 from .state import Entry, Mutation
+
+if TYPE_CHECKING:
+    from .declaration import Declaration
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -78,6 +82,8 @@ class Port(Struct):
     """Wait for a decision on behalf of a visit."""
     do: Callable[[int, Part], Awaitable[Any]] = no_runtime
     """Do a part of a visit's work, unless its result is known."""
+    run: Callable[[int, Inner], Awaitable[Any]] = no_runtime
+    """Run a graph within a visit, and wait for its end."""
     send: Callable[[int, Sending], Awaitable[None]] = no_runtime
     """Send a value on behalf of a visit of a dataflow."""
 
@@ -240,6 +246,40 @@ class NodeContext(LeafContext[S, D], Generic[S, D], weakref=False):
             lambda data: unpack_plain(data) if form is None else form.unpack(data, what),
         )
         return self.port.do(self.visit.visit, part)
+
+    @overload
+    def run(self, graph: "Declaration[T, Any]", state: T, /) -> Awaitable[T]: ...
+    @overload
+    def run(self, graph: "Declaration[T, Any]", /, *, lens: Lens[S, T]) -> Awaitable[T]: ...
+    def run(self, graph: "Declaration[Any, Any]", state: Any = None, /, *, lens: Lens[S, Any] | None = None) -> Any:
+        """Run another graph inside of this node, and return the state with which it ended. A checkpoint.
+
+        Its visits are commits of this run, under this node's path: barriers, streams and cancellation work inside, and
+        after a crash it goes on where it was, while this node runs again from its top and is told the end. Cancelled,
+        its nodes are cancelled and it is over. The node has to declare the graph: `@graph.node(runs=[graph])`. Not for
+        `once` nodes.
+
+        Args:
+            graph: the inner graph; the second run of the same one in a visit is another one.
+            state: the inner state to begin with.
+            lens: makes the inner state of the outer one, and has its end change the outer state when this node ends
+                well; then no `state` is given. It is declared in the place of the graph: `runs=[lens]`.
+
+        Raises:
+            SubgraphFailed: it failed; the state outside is what it was.
+            InvalidRequest: this node does not declare it.
+            NotStorable: the state would not come back from the store as it is.
+        """
+        number, form = self._count(f"run:{graph.name}"), graph.build().state
+        data = form.copy(state)[0] if lens is None else lens.enter(self.state)
+        name = exit_name(call_name(self.visit.node, graph.name))
+        question = RunGraph(key_of("run", graph.name, number), graph, number, data, lens)
+
+        def leave(final: bytes) -> None:
+            if lens is not None:
+                self.batch.append(Recorded(name, Raw(final)))
+
+        return self.port.run(self.visit.visit, Inner(question, form.unpack, leave))
 
     def _count(self, question: str) -> int:
         """How often this was asked before in this visit."""

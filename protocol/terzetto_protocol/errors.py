@@ -111,6 +111,14 @@ class InvalidInput(TerzettoError, ValueError):
         super().__init__(f"node {node!r}: input {pin!r}: {reason}" if pin else f"node {node!r}: {reason}")
 
 
+class SubgraphFailed(TerzettoError):
+    """A graph that a node runs has failed; raised by `ctx.run`, and the state outside is what it was."""
+
+    def __init__(self, graph: str, code: str, message: str) -> None:
+        self.graph, self.code = graph, code
+        super().__init__(f"graph {graph!r} failed ({code}): {message}")
+
+
 class NonDeterministicOutput(TerzettoError):
     """A node that ran again sent something else in the place of what it had sent, and others have seen, before."""
 

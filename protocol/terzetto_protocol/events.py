@@ -16,6 +16,7 @@ from .ids import barrier_id, barrier_name
 from .records import (
     Asked,
     Attempt,
+    Called,
     Failure,
     Forked,
     Joined,
@@ -319,6 +320,12 @@ def _forked(number: int, run_id: str, record: Record) -> DurableEvent:
     return BranchesStarted(id=number, run_id=run_id, at=record.at, node=node, visit=record.visit, count=count)
 
 
+def _called(number: int, run_id: str, record: Record) -> DurableEvent:
+    made = record.detail
+    assert isinstance(made, Called), "a call record carries what is run"
+    return BranchesStarted(id=number, run_id=run_id, at=record.at, node=made.path, visit=record.visit, count=1)
+
+
 def _node(record: Record) -> str:
     return f"{record.path}/{record.place}" if record.path else record.place
 
@@ -401,6 +408,7 @@ _TELLERS: Mapping[Kind, Callable[[int, str, Record], DurableEvent]] = {
     Kind.VISIT: _visited,
     Kind.JOIN: _visited,
     Kind.FORK: _forked,
+    Kind.CALL: _called,
     Kind.RETRY: _retried,
     Kind.ASK: _asked,
     Kind.SEND: _sent,

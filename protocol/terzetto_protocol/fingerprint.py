@@ -41,7 +41,7 @@ def fingerprint(graph: "Declaration[Any, Any]") -> str:
 def _place(place: Place[Any]) -> list[str]:
     node = as_node(place)
     if node is not None:
-        return [node.name, "node", node.options.effects]
+        return [node.name, "node", node.options.effects, *(lens.blueprint.fingerprint for lens in node.options.runs)]
     composite = as_composite(place)
     if composite is not None:
         return [place.name, *composite.shape]

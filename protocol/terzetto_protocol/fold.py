@@ -23,6 +23,7 @@ from .records import (
     Ask,
     Asked,
     Attempt,
+    Called,
     Failure,
     Forked,
     Joined,
@@ -33,6 +34,7 @@ from .records import (
     Opening,
     Record,
     Resolution,
+    Returned,
     Rewind,
     RunHeader,
     Sent,
@@ -46,7 +48,7 @@ from .statuses import PARKED, TERMINAL, RunStatus, VisitStatus
 
 S = TypeVar("S")
 
-_PROGRESS: Final = frozenset({Kind.VISIT, Kind.DECIDE, Kind.FORK, Kind.JOIN})
+_PROGRESS: Final = frozenset({Kind.VISIT, Kind.DECIDE, Kind.FORK, Kind.JOIN, Kind.SEND, Kind.CALL, Kind.RETURN})
 WAITING: Final = frozenset({VisitStatus.AWAITING_INPUT, VisitStatus.UNKNOWN})
 """Statuses of a visit that waits for a decision."""
 LASTING: Final = frozenset({VisitStatus.SUCCEEDED, VisitStatus.FAILED, VisitStatus.CANCELLED, VisitStatus.SKIPPED})
@@ -172,7 +174,7 @@ class Fold(Frame[S], Generic[S]):
         """Bytes of the last snapshot."""
         self.branches: dict[str, Branch[Any]] = {}
         """Every frame but this one, by its path."""
-        self.owners: set[int] = {fork.owner for fork in image.forks.values()}
+        self.owners: set[int] = {fork.owner for fork in image.forks.values() if not fork.called}
         """Visits of composite places whose branches live."""
         self.waiting = sum(1 for entry in image.frontier.values() if entry.status in WAITING)
         self.retrying = sum(1 for entry in image.frontier.values() if entry.due is not None)
@@ -314,9 +316,22 @@ class Fold(Frame[S], Generic[S]):
             self._open_branch(path, made.state, Counts())
 
     def _join(self, record: Record, made: Joined) -> None:
-        path, fork = self.fork_of(record.visit)
+        path, _ = self.fork_of(record.visit)
         self.image.unknown += made.unknown
-        over = self._is_over(path, fork)  # then nothing is open inside, and nobody has to look for it
+        self._close(path)
+        self._count_nested(record, -1)
+
+    def _call(self, record: Record, made: Called) -> None:
+        self.image.forks[made.path] = Fork(record.visit, 1, called=made.key)
+        self._open_branch(made.path, made.state, Counts())
+
+    def calls(self, visit: int) -> list[str]:
+        """Paths of the graphs that a body runs."""
+        return [path for path, fork in self.image.forks.items() if fork.called and fork.owner == visit]
+
+    def _close(self, path: str) -> None:
+        """Forget a fork with everything in it."""
+        over = self._is_over(path, self.image.forks[path])  # then nothing is open inside, and nobody looks for it
         frames = [each.path for each in self.branches_of(path)] if over else self._frames_within(path)
         for entry in self.within(path):
             self.waiting -= entry.status in WAITING
@@ -327,7 +342,6 @@ class Fold(Frame[S], Generic[S]):
             self.owners.discard(self.image.forks.pop(inner).owner)
         for branch in frames:
             del self.branches[branch]
-        self._count_nested(record, -1)
 
     def _count_nested(self, record: Record, change: int) -> None:
         if record.path and self.leaves_place(record.path, record.place):
@@ -348,7 +362,7 @@ class Fold(Frame[S], Generic[S]):
         image.counts, image.visits = was.counts, was.visits
         self.counts, self.branches = was.counts, {}
         self.waiting, self.retrying, self.asking = 0, 0, 0  # all of it is pending again
-        self.owners = {fork.owner for fork in was.forks.values()}
+        self.owners = {fork.owner for fork in was.forks.values() if not fork.called}
         self.state = self.blueprint.state.unpack(stored.state)
         self.rebase(stored.state)
         self._restore_branches()
@@ -380,6 +394,11 @@ class Fold(Frame[S], Generic[S]):
             self._fork(record, record.detail)
         elif isinstance(record.detail, Joined):
             self._join(record, record.detail)
+        elif isinstance(record.detail, Called):
+            self._call(record, record.detail)
+        elif isinstance(record.detail, Returned):
+            self.image.unknown += record.detail.unknown
+            self._close(record.detail.path)
         if record.visit:
             self._move_visit(record)
         for step in record.steps:
@@ -431,6 +450,8 @@ class Fold(Frame[S], Generic[S]):
             self._leave(entry, record)
         elif outcome is not None:
             entry.status, entry.attempt, entry.opening = outcome, record.attempt, None
+            if isinstance(record.detail, Attempt):  # the next attempt runs anew what failed in this one
+                entry.journal = {key: told for key, told in entry.journal.items() if told.failure is None}
             entry.due = record.detail.due if isinstance(record.detail, Attempt) else None
             self.retrying += entry.due is not None
             self.waiting += outcome in WAITING
@@ -441,6 +462,8 @@ class Fold(Frame[S], Generic[S]):
         """A visit is over: so is its branch, when nothing else of it is pending, or when it failed for good."""
         frame, failure = self.frame(record.path), failure_in(record)
         frame.pending -= 1
+        for path in self.calls(entry.visit) if self.image.forks else ():
+            self._close(path)
         doomed = failure is not None and failure.final
         if not isinstance(frame, Branch):
             self.image.doomed = failure if doomed and record.status not in TERMINAL else self.image.doomed
@@ -460,6 +483,8 @@ class Fold(Frame[S], Generic[S]):
             entry.journal[detail.key] = detail.answer
         elif isinstance(detail, Sent):
             entry.sent += detail.digest
+        elif isinstance(detail, Returned) and detail.answer is not None:
+            entry.journal[detail.key] = detail.answer
         elif isinstance(detail, Resolution) and (key := entry.asked_as(detail.barrier)) is not None:
             del entry.asks[key]
             self.asking -= 1

@@ -6,7 +6,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Raw
 
-from .ahead import Ahead, Next
+from .ahead import Next
+from .calls import Calls
 from .composites import Composite, Opened, Subgraph, exit_name
 from .decisions import Recorded
 from .errors import BranchesFailed, MergeConflict, MutationFailed, NotStorable, describe
@@ -26,7 +27,7 @@ S = TypeVar("S")
 _R, _V = RunStatus, VisitStatus
 
 
-class Forks(Ahead[S], Generic[S]):
+class Forks(Calls[S], Generic[S]):
     """The part of a run's machine that begins visits, opens branches and brings them together."""
 
     __slots__ = ()
@@ -235,6 +236,9 @@ class Forks(Ahead[S], Generic[S]):
         self.commit(Kind.SKIP, at, self.status, entry=entry, outcome=_V.CANCELLED, attempt=entry.attempt)
 
     def _join_failed(self, fork: str, at: float) -> None:
+        if self.fold.image.forks[fork].called:
+            self._return(fork, at)
+            return
         self.failing.remove(fork)
         branches = list(self.fold.branches_of(fork))
         failed = next(each for each in branches if each.failure is not None and self._is_fatal(fork, each.failure))
@@ -250,6 +254,9 @@ class Forks(Ahead[S], Generic[S]):
     # -- joins -----------------------------------------------------------------------------------------------
 
     def _join(self, fork: str, at: float) -> None:
+        if self.fold.image.forks[fork].called:
+            self._return(fork, at)
+            return
         composite = self.fold.composite_of(fork)
         entry = self.fold.image.frontier[self.fold.image.forks[fork].owner]
         frame, branches = self.fold.frame(entry.path), list(self.fold.branches_of(fork))
@@ -403,6 +410,7 @@ class Forks(Ahead[S], Generic[S]):
                 self._join_failed(fork, at)
                 return True
         if self.live:
+            self._release_callers()
             return False
         if self.status is _R.CANCELLING:
             self.commit(Kind.END, at, _R.CANCELLED, detail=self._unknown_note())

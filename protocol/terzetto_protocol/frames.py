@@ -53,6 +53,8 @@ class Fork(Struct, array_like=True):
     """Branches that hold no place of the limit, because they wait for branches of their own."""
     items: tuple[Raw, ...] = ()
     """What a map goes over, one for each branch, encoded."""
+    called: str = ""
+    """The key under which a body waits for its end; empty where no body does."""
 
 
 class BranchImage(Struct, array_like=True):

@@ -104,6 +104,7 @@ class Graph(Declaration[S, D]):
         idle_timeout: float | None = ...,
         on_cancel: OnCancel | None = ...,
         thread: bool | None = ...,
+        runs: "Sequence[Declaration[Any, Any] | Lens[S, Any]]" = ...,
     ) -> "Declare[S, D]": ...
     def node(
         self,
@@ -121,6 +122,7 @@ class Graph(Declaration[S, D]):
         idle_timeout: float | None = None,
         on_cancel: OnCancel | None = None,
         thread: bool | None = None,
+        runs: "Sequence[Declaration[Any, Any] | Lens[S, Any]]" = (),
     ) -> Any:
         """Declare a step; the decorated function stays callable.
 
@@ -145,10 +147,13 @@ class Graph(Declaration[S, D]):
                 without it. Either way whatever comes of it counts for nothing.
             thread: False runs a plain `def` right on the event loop, which it must not block: for a computation
                 that is shorter than the way to a thread and back.
+            runs: graphs that the body may run by `await ctx.run(...)`, with a lens where one is used.
         """
         chosen: Effects = "once" if has_side_effects and effects == "repeatable" else effects
+        inner = tuple(each if isinstance(each, Lens) else Lens[S, Any](each) for each in runs)
+        timeouts = run_timeout, idle_timeout
         options = NodeOptions[S, D](
-            chosen, probe, max_visits, token_cost, has_side_effects, retry, run_timeout, idle_timeout, on_cancel, thread
+            chosen, probe, max_visits, token_cost, has_side_effects, retry, *timeouts, on_cancel, thread, inner
         )
 
         def add(wrapped: Callable[..., Any]) -> Node[S, D, Any]:

@@ -38,6 +38,14 @@ class BodyAsked(Struct, frozen=True):
     at: float
 
 
+class GivenUp(Struct, frozen=True):
+    """A live body does not wait any more for the graph that it runs."""
+
+    visit: int
+    key: str
+    at: float
+
+
 class Again(Struct, frozen=True):
     """That an error may be followed by another attempt, and what the delay depends on."""
 
@@ -188,6 +196,7 @@ Input: TypeAlias = (
     | NodeFinished
     | NodeFailed
     | BodyAsked
+    | GivenUp
     | NodeCancelled
     | Probed
     | Emitted

@@ -11,6 +11,7 @@ from .decisions import Decision, Exiting, Fail, Reject
 from .state import Mutation
 
 if TYPE_CHECKING:
+    from .composites import Lens
     from .context import LeafContext, NodeContext
     from .retry import RetryPolicy
 
@@ -99,6 +100,8 @@ class NodeOptions(Generic[S, D]):
     """What a cancel does to a plain function in a thread; None: nothing was said, and it is waited for."""
     thread: bool | None = None
     """Whether a plain function runs in a thread; None: nothing was said, and it does."""
+    runs: "Sequence[Lens[S, Any]]" = ()
+    """Graphs that its body may run."""
 
     @property
     def is_timed(self) -> bool:

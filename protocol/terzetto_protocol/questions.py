@@ -49,7 +49,20 @@ class Sending(Struct, frozen=True):
         return f"send:{self.number}"
 
 
-Question: TypeAlias = AskDecision | Journal | Sending
+class RunGraph(Struct, frozen=True):
+    """A body runs a graph and waits for its end."""
+
+    key: str
+    graph: Any
+    """The declaration: it has to be one of those that its node says it runs."""
+    number: int
+    """How many graphs of this name it ran before, in this visit."""
+    state: bytes
+    lens: Any = None
+    """The declared lens, if its end is to change the state outside."""
+
+
+Question: TypeAlias = AskDecision | Journal | Sending | RunGraph
 
 
 @frozen
@@ -62,6 +75,21 @@ class Part:
     fn: Callable[[str], Awaitable[Any]]
     pack: Callable[[Any], bytes]
     unpack: Callable[[bytes], Any]
+
+
+@frozen
+class Inner:
+    """A graph that a visit runs, and what is to become of its end."""
+
+    question: RunGraph
+    unpack: Callable[[bytes], Any]
+    leave: Callable[[bytes], None]
+    """Notes what its end does to the state outside."""
+
+    @property
+    def key(self) -> str:
+        """What it is answered under."""
+        return self.question.key
 
 
 def key_of(kind: str, name: str, number: int) -> str:

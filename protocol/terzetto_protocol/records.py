@@ -40,6 +40,8 @@ class Kind(StrEnum):
     WITHDRAW = "withdraw"
     REWIND = "rewind"
     SEND = "send"
+    CALL = "call"
+    RETURN = "return"
     __hash__ = str.__hash__
 
 
@@ -195,8 +197,42 @@ class Sent(Struct, frozen=True, tag="sent"):
     """What tells this value from every other."""
 
 
+class Called(Struct, frozen=True, tag="called"):
+    """A body runs a graph, and waits for its end."""
+
+    path: str
+    key: str
+    """What the body is told its end under."""
+    state: bytes
+    """The graph's state to begin with, encoded."""
+
+
+class Returned(Struct, frozen=True, tag="returned"):
+    """A graph that a body runs has ended."""
+
+    path: str
+    key: str
+    answer: Answer | None
+    """Its final state or why it failed; None where the body does not wait any more."""
+    unknown: tuple[str, ...] = ()
+    """Visits whose effect nobody knows, because nobody waits for them any more."""
+
+
 Detail: TypeAlias = (
-    Failure | Resolution | Note | Attempt | Forked | Joined | Asked | Noted | Kept | Withdrawn | Rewind | Sent
+    Failure
+    | Resolution
+    | Note
+    | Attempt
+    | Forked
+    | Joined
+    | Asked
+    | Noted
+    | Kept
+    | Withdrawn
+    | Rewind
+    | Sent
+    | Called
+    | Returned
 )
 
 

@@ -11,7 +11,20 @@ from .ids import event_id
 from .inputs import NodeFinished as VisitEnded
 from .limits import RUN_AHEAD
 from .receipts import AlreadyResolved, Receipt
-from .records import Asked, BarrierRow, Detail, Failure, Joined, Kind, Record, Resolution, Rewind, Step, Write
+from .records import (
+    Asked,
+    BarrierRow,
+    Detail,
+    Failure,
+    Joined,
+    Kind,
+    Record,
+    Resolution,
+    Returned,
+    Rewind,
+    Step,
+    Write,
+)
 from .scribe import RESTING, barrier_row, dropped_rows, encode_record, opened_row, write_of
 from .state import Entry
 from .statuses import TERMINAL, RunStatus, VisitStatus, check_move
@@ -201,6 +214,8 @@ class Stage(Generic[S]):
             rows += dropped_rows(self.run_id, self.fold.image.frontier.values(), record.at)
         elif isinstance(record.detail, Joined):
             rows += dropped_rows(self.run_id, self.fold.within(self.fold.fork_of(record.visit)[0]), record.at)
+        elif isinstance(record.detail, Returned):
+            rows += dropped_rows(self.run_id, self.fold.within(record.detail.path), record.at)
         return rows
 
     def _rows_of(self, entry: Pending, record: Record) -> tuple[BarrierRow, ...]:
@@ -208,6 +223,9 @@ class Stage(Generic[S]):
         made, rows = record.detail, tuple[BarrierRow, ...]()
         if isinstance(made, Asked):
             return (barrier_row(self.run_id, entry, made.ask.barrier, made.ask.name, made.ask.opening),)
+        if record.outcome in LASTING and self.fold.image.forks:
+            for path in self.fold.calls(entry.visit):
+                rows += dropped_rows(self.run_id, self.fold.within(path), record.at)
         for each in entry.open_barriers:
             resolution = made if isinstance(made, Resolution) and made.barrier == each[0] else None
             if resolution is not None or record.outcome in LASTING:
@@ -272,7 +290,7 @@ class Stage(Generic[S]):
         need, visit, mode = gate[0]
         entry = self.fold.image.frontier[visit]
         node = None if entry.path else self.blueprint.nodes.get(entry.place)
-        if need > seq or mode != "start" or node is None or node.options.effects == "once":
+        if need > seq or mode != "start" or node is None or node.options.effects == "once" or node.options.runs:
             return None
         event = outbox[0][1] if len(outbox) == 1 and outbox[0][0] <= seq else None
         if not isinstance(event, NodeFinished):
@@ -366,7 +384,7 @@ class Stage(Generic[S]):
         attempt = entry.attempt if entry.status is VisitStatus.RUNNING else entry.attempt + 1
         if mode != "probe":
             self.waits.post(self.fold.image.seq, self._started(entry, attempt, at))
-        apart = bool(entry.path)
+        apart = bool(entry.path) or (node is not None and bool(node.options.runs))
         self.effects.append(Start(entry.visit, entry.place, attempt, entry.path, probe=mode == "probe", apart=apart))
 
     def _started(self, entry: Pending, attempt: int, at: float) -> NodeStarted:

@@ -16,6 +16,7 @@ from .inputs import (
     Again,
     BodyAsked,
     Emitted,
+    GivenUp,
     NodeCancelled,
     NodeFailed,
     NodeFinished,
@@ -23,7 +24,7 @@ from .inputs import (
     RetryDue,
 )
 from .places import Node
-from .questions import AskDecision, Journal, Sending
+from .questions import AskDecision, Journal, RunGraph, Sending
 from .records import Answer, Ask, Asked, Attempt, Failure, Kind, Noted, Opening, Sent
 from .retry import RetryPolicy
 from .routing import NoWay, Way, after_success
@@ -103,6 +104,7 @@ class Visits(Forks[S], Generic[S]):
 
     def _on_finished(self, msg: NodeFinished) -> None:
         entry = self._leave(msg.visit)
+        self._end_calls(entry)
         frame = self.fold.frame(entry.path)
         if self.status is not _R.RUNNING or self.is_moot(entry):
             frame.cleanse()
@@ -165,6 +167,7 @@ class Visits(Forks[S], Generic[S]):
 
     def _on_failed(self, msg: NodeFailed) -> None:
         entry = self._leave(msg.visit)
+        self._end_calls(entry)
         self.fold.frame(entry.path).cleanse()
         if self.status is not _R.RUNNING or self.is_moot(entry):
             return
@@ -196,6 +199,8 @@ class Visits(Forks[S], Generic[S]):
     def _on_node_cancelled(self, msg: NodeCancelled) -> None:
         entry = self._leave(msg.visit)
         self.fold.frame(entry.path).cleanse()
+        if self.parking and self.fold.calls(entry.visit):
+            return  # it only waited, and was told to leave so that the run can be paused
         if self.status is _R.RUNNING and self.halting is None and not self.is_moot(entry):
             self.halting = "its scope was cancelled"
 
@@ -235,12 +240,22 @@ class Visits(Forks[S], Generic[S]):
             self._send(entry, question, msg.at)
         elif question.key in entry.journal:
             self._answer(entry, question.key)
+        elif isinstance(question, RunGraph):
+            self._call(entry, question, msg.at)
         elif isinstance(question, Journal):
             noted = Noted(question.key, Answer(question.value))
             self.commit(Kind.NOTE, msg.at, _R.RUNNING, entry=entry, attempt=entry.attempt, detail=noted)
             self._answer(entry, question.key)
         elif question.key not in entry.asks:
             self._open_ask(entry, question, msg.at)
+
+    def _on_given_up(self, msg: GivenUp) -> None:
+        entry = self.fold.image.frontier.get(msg.visit)
+        paths = [] if entry is None else self.fold.calls(entry.visit)
+        path = next((path for path in paths if self.fold.image.forks[path].called == msg.key), None)
+        if entry is None or path is None or self.is_leaving or self.status is not _R.RUNNING or self.is_moot(entry):
+            raise Refused(self.run_id, f"visit {msg.visit} runs nothing under {msg.key!r} that could be given up")
+        self._give_up(path, msg.at)
 
     def _send(self, entry: Pending, question: Sending, at: float) -> None:
         """Commit a value that a node of a dataflow sends, and whatever it completes; one that is known only once."""
@@ -299,4 +314,5 @@ class Visits(Forks[S], Generic[S]):
         Emitted: _on_emitted,
         RetryDue: _on_retry_due,
         BodyAsked: _on_asked,
+        GivenUp: _on_given_up,
     }

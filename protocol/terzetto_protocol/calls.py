@@ -1,0 +1,88 @@
+"""Graphs that a body runs and waits for: they begin and end inside of its visit."""
+
+from typing import Any, Generic, TypeVar
+
+from .ahead import Ahead
+from .composites import call_name
+from .errors import InvalidRequest, NotStorable, Refused, describe
+from .fold import Pending, label_of
+from .questions import RunGraph
+from .records import Answer, Called, Failure, Kind, Returned
+from .statuses import FailureCode, RunStatus, VisitStatus
+from .turn import Answered, CancelNodes
+
+S = TypeVar("S")
+
+_R, _V = RunStatus, VisitStatus
+
+
+class Calls(Ahead[S], Generic[S]):
+    """The part of a run's machine that knows graphs within a visit."""
+
+    __slots__ = ()
+
+    def _call(self, entry: Pending, question: RunGraph, at: float) -> None:
+        """Let a graph begin that a body runs; one that runs already is only waited for."""
+        blueprint, name = self.blueprint_of(entry), call_name(entry.place, question.graph.name)
+        place = blueprint.calls.get(name)
+        if place is None or place.lens.graph is not question.graph:
+            text = f"node {entry.place!r} runs graph {question.graph.name!r}: say so with @graph.node(runs=[...])"
+            raise InvalidRequest(text)
+        if question.lens is not None and question.lens is not place.lens:
+            text = f"node {entry.place!r} runs graph {question.graph.name!r} through a lens that it does not declare"
+            raise InvalidRequest(f"{text}: say @graph.node(runs=[lens])")
+        path = self._path_of(entry, name, question.number)
+        if path in self.fold.image.forks:
+            return
+        steps = self._branches(place, path, range(1))
+        if isinstance(steps, Failure):
+            raise Refused(self.run_id, steps.message)
+        detail = Called(path, question.key, question.state)
+        self.commit(Kind.CALL, at, _R.RUNNING, entry=entry, attempt=entry.attempt, steps=steps, detail=detail)
+        self.plan("enter", [step.visit for step in steps])
+
+    def _path_of(self, entry: Pending, name: str, number: int) -> str:
+        last = f"{name}.{number}" if number else name
+        return f"{entry.path}/{last}" if entry.path else last
+
+    def _return(self, path: str, at: float) -> None:
+        """A graph that a body runs has ended: the body is told, now and whenever it runs again."""
+        opened, branch = self.fold.image.forks[path], self.fold.branches[path]
+        entry = self.fold.image.frontier[opened.owner]
+        answer = self._answer_of(path)
+        unsure = [each for each in self.fold.within(path) if each.status in (_V.RUNNING, _V.UNKNOWN)]
+        if path in self.failing:
+            self.failing.remove(path)
+        detail = Returned(path, opened.called, answer, tuple(map(label_of, unsure)))
+        self.commit(Kind.RETURN, at, _R.RUNNING, entry=entry, attempt=entry.attempt, detail=detail)
+        told = answer or Answer(failure=branch.failure or Failure(FailureCode.NODE_ERROR, "nobody waits for it"))
+        self.waits.post(self.fold.image.seq, Answered(entry.visit, opened.called, told))
+
+    def _answer_of(self, path: str) -> Answer | None:
+        branch: Any = self.fold.branches[path]
+        if branch.failure is not None:
+            return Answer(failure=branch.failure)
+        if path in self.failing:
+            return None
+        try:
+            return Answer(value=branch.pack())
+        except NotStorable as error:
+            return Answer(failure=Failure(FailureCode.NODE_ERROR, str(error), (describe(error),)))
+
+    def _end_calls(self, entry: Pending) -> None:
+        """A body has ended without waiting for the graphs that it runs: they end with it."""
+        for path in self.fold.calls(entry.visit):
+            within = {each.visit for each in self.fold.within(path)}
+            self.waits.forget(within)
+            self.failing = [each for each in self.failing if each != path]
+            if live := tuple(sorted(self.live & within)):
+                self.live -= within
+                self.effects.append(CancelNodes(live))
+
+    def _release_callers(self) -> None:
+        """Nothing is to begin any more, and only bodies are left that wait for graphs: they need not wait."""
+        if not self.is_leaving or self.status is not _R.RUNNING:
+            return
+        callers = {fork.owner for fork in self.fold.image.forks.values() if fork.called}
+        if callers and self.live <= callers:
+            self.effects.append(CancelNodes(tuple(sorted(self.live))))
