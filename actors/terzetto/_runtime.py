@@ -17,7 +17,8 @@ from terzetto_protocol.decisions import Decision
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import InvalidRequest, TerzettoError, UnknownRun
 from terzetto_protocol.graph import Bound
-from terzetto_protocol.ids import check_metadata, check_run_id, check_seconds
+from terzetto_protocol.holding import DURABILITIES, Durability
+from terzetto_protocol.ids import check_choice, check_metadata, check_run_id, check_seconds
 from terzetto_protocol.limits import POOL_SIZE, QUEUE_SIZE, SHUTDOWN_DEADLINE
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.places import Place
@@ -72,6 +73,7 @@ class SubmitOptions(TypedDict, total=False):
     metadata: dict[str, str | int | float | bool] | None
     deadline: float | None
     deadline_parked: bool
+    durability: Durability
 
 
 class Runtime:
@@ -107,6 +109,7 @@ class Runtime:
         metadata: dict[str, str | int | float | bool] | None = None,
         deadline: float | None = None,
         deadline_parked: bool = False,
+        durability: Durability = "commits",
     ) -> Run[S]:
         """Start a run; once this has returned the run, its input and its graph version are durable. A checkpoint.
 
@@ -122,6 +125,9 @@ class Runtime:
             metadata: kept with the run and shown with it.
             deadline: seconds after which the run is FAILED(`deadline_exceeded`), wherever it is by then.
             deadline_parked: whether the time counts that it waits for people or is paused.
+            durability: when its commits are written: `"commits"`, at once; `"barriers"` or `"exit"`, when a barrier
+                opens, a `once` node begins, the run rests or it ends, and every `HELD_COMMITS` commits. What it
+                shows before is marked as not durable, and a crash takes the run back to what was written.
 
         Raises:
             QueueFull: every slot and every place in the queue is taken.
@@ -148,6 +154,7 @@ class Runtime:
             metadata=dict(metadata or {}),
             deadline=check_seconds(deadline, "deadline"),
             deadline_parked=deadline_parked,
+            durability=check_choice(durability, DURABILITIES, "durability"),
         )
         settled = isinstance(self.store, SettlingStore)
         machine, first = RunMachine[S].begin(

@@ -3,12 +3,14 @@
 import hashlib
 import math
 import re
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
 
 from .codec import pack_plain
 from .errors import InvalidRequest
 from .limits import ID_LENGTH
+
+T = TypeVar("T")
 
 _RUN_ID: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{ID_LENGTH - 1}}}")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
@@ -44,6 +46,13 @@ def check_metadata(metadata: Mapping[str, object]) -> None:
         if type(value) not in (str, int, float, bool):
             raise InvalidRequest(f"metadata {key}: {value!r:.80} is neither a text nor a number nor a bool")
         pack_plain(value, f"metadata {key}")
+
+
+def check_choice(value: T, choices: Sequence[T], what: str) -> T:
+    """Return the value, or raise `InvalidRequest` for one that is none of the choices."""
+    if value not in choices:
+        raise InvalidRequest(f"{what}: {value!r:.80} is none of {', '.join(map(str, choices))}")
+    return value
 
 
 def check_seconds(seconds: float | None, what: str) -> float | None:

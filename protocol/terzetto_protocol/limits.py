@@ -42,6 +42,8 @@ INBOX_POLL: Final = 0.2
 """How often an owner looks for commands of other processes, seconds."""
 GROUP_COMMITS: Final = 1024
 """Commits that one transaction takes at most."""
+HELD_COMMITS: Final = 256
+"""Commits that a run with `durability="barriers"` or `"exit"` keeps to itself at most before it writes them."""
 FLOW_LIMIT: Final = 100
 """Visits of a dataflow that are under way at once."""
 THREADS: Final = 40

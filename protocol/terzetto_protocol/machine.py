@@ -200,6 +200,7 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
     def _on_refused(self, msg: CommitRefused) -> None:
         """What this process still knows about the run is worth nothing: leave, and publish nothing."""
         self.fenced = msg.reason
+        self.held.let_go()
         self.waits.clear()
         if self.live:
             self.effects.append(CancelNodes())

@@ -6,7 +6,7 @@ fields are added at the end, with a default.
 """
 
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Raw, Struct
 
@@ -310,6 +310,8 @@ class RunHeader(Struct, frozen=True):
     """Seconds that the run has, from its submit."""
     deadline_parked: bool = False
     """Whether the time counts that it waits for people or is paused."""
+    durability: Literal["commits", "barriers", "exit"] = "commits"
+    """When its commits are written."""
 
 
 class BarrierRow(Struct, frozen=True):

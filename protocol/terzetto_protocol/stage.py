@@ -7,6 +7,7 @@ from .blueprint import Blueprint
 from .decisions import Recorded
 from .events import NodeFinished, NodeStarted, told_by
 from .fold import LASTING, Fold, Pending, is_within
+from .holding import Held, provisional
 from .ids import event_id
 from .inputs import NodeFinished as VisitEnded
 from .limits import RUN_AHEAD
@@ -56,6 +57,7 @@ class Stage(Generic[S]):
         "fenced",
         "fold",
         "halting",
+        "held",
         "live",
         "logged",
         "owned",
@@ -72,6 +74,7 @@ class Stage(Generic[S]):
         self.fold = fold
         self.blueprint = fold.blueprint
         self.logged, self.settled, self.promises = logged, settled or not logged, promises
+        self.held = Held(fold.header.durability)
         self.tells = True
         """False when nobody can listen: everyday events are then counted and not made."""
         self.live: set[int] = set()
@@ -193,7 +196,9 @@ class Stage(Generic[S]):
         if self.logged:
             if state is None and status in RESTING:
                 state = self.fold.try_pack()
-            self._write(write_of(self.fold, record, events, expect=expect, before=before, rows=rows, state=state))
+            write = write_of(self.fold, record, events, expect=expect, before=before, rows=rows, state=state)
+            if self._holds(write, steps):
+                events = tuple(map(provisional, events))
         if self.settled:
             self.durable = record.seq
         for event in events:
@@ -201,8 +206,15 @@ class Stage(Generic[S]):
         if status is RunStatus.RUNNING and (kind in _TIMED or any(step.opening is not None for step in steps)):
             self.effects.append(Rearm())
 
-    def _write(self, write: Write) -> None:
+    def _holds(self, write: Write, steps: Sequence[Step]) -> bool:
+        """Write a commit, and before it whatever is held; or hold it too, if all before it is durable or held."""
+        if self.durable == write.seq - 1 and self.held.takes(write.kind, write.status, steps):
+            self.held.writes.append(write)
+            self.durable = write.seq
+            return True
+        self.effects.extend(self.held.let_go())
         self.effects.append(write)
+        return False
 
     def _rows(self, record: Record, entry: Pending | None) -> tuple[BarrierRow, ...]:
         rows = tuple(opened_row(self.run_id, step, record.at) for step in record.steps if step.opening is not None)

@@ -68,6 +68,7 @@ class Visits(Forks[S], Generic[S]):
             and image.visits < self.fold.header.max_steps
             and not msg.pause
             and not self.fold.asking
+            and not self.held.active
             and not self.is_leaving
             and not self.fenced
         )
