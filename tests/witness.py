@@ -141,6 +141,8 @@ class Witness:
         live = self.driver.machine.fold
         for fold in self._folds:
             assert all_of(fold) == all_of(live), "law 1: the images differ"
+            waiting = {each for entry in fold.image.frontier.values() for each, _, _ in entry.open_barriers}
+            assert waiting == fold.opened.by_id.keys() == live.opened.by_id.keys(), "the index of barriers is stale"
             assert state_of(fold) == state_of(live), "law 1: the states differ"
             assert fold.waiting == live.waiting
 

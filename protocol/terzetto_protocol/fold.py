@@ -18,6 +18,7 @@ from .events import count_told
 from .frames import SLACK, Branch, BranchImage, Counts, Fork, Frame, InnerFrame, SharedBranch, try_pack
 from .ids import barrier_id
 from .limits import STATE_BYTES
+from .open_barriers import OpenBarriers
 from .records import (
     Answer,
     Ask,
@@ -76,12 +77,6 @@ class Pending(Struct, array_like=True):
     """In a dataflow, which of the completed inputs are its own."""
     sent: bytes = b""
     """Digests of what it has sent, one after the other: passed over when a body that runs again sends it again."""
-
-    @property
-    def next_moment(self) -> float | None:
-        """When something happens to it by itself, as UNIX time."""
-        moments = [self.due, *(opening.deadline for _, _, opening in self.open_barriers)]
-        return min((moment for moment in moments if moment is not None), default=None)
 
     @property
     def open_barriers(self) -> list[tuple[str, str, Opening]]:
@@ -164,7 +159,7 @@ def read_snapshot(body: bytes) -> Snapshot:
 class Fold(Frame[S], Generic[S]):
     """Image and state of one run: the root frame, and what is known of the others."""
 
-    __slots__ = ("_written", "asking", "branches", "header", "image", "owners", "retrying", "waiting")
+    __slots__ = ("_written", "asking", "branches", "header", "image", "opened", "owners", "retrying", "waiting")
 
     def __init__(self, blueprint: Blueprint[S], header: RunHeader, image: Image, state: S, base: bytes) -> None:
         super().__init__("", blueprint, state, base, image.counts)
@@ -179,15 +174,16 @@ class Fold(Frame[S], Generic[S]):
         self.waiting = sum(1 for entry in image.frontier.values() if entry.status in WAITING)
         self.retrying = sum(1 for entry in image.frontier.values() if entry.due is not None)
         self.asking = sum(len(entry.asks) for entry in image.frontier.values())
+        self.opened = OpenBarriers()
+        for entry in image.frontier.values():
+            self.opened.add_all(entry)
 
     @property
     def deadline(self) -> float | None:
         """When something happens by itself to a run that nobody carries: a barrier decides, or its time is up."""
         if not (self.waiting or self.asking) and self.header.deadline is None:
             return None
-        opened = [each for entry in self.image.frontier.values() for _, _, each in entry.open_barriers]
-        moments = [self.ends_at, *(opening.deadline for opening in opened)]
-        return min((moment for moment in moments if moment is not None), default=None)
+        return min((moment for moment in (self.ends_at, self.opened.next_moment) if moment is not None), default=None)
 
     @property
     def timed(self) -> bool:
@@ -337,6 +333,7 @@ class Fold(Frame[S], Generic[S]):
             self.waiting -= entry.status in WAITING
             self.retrying -= entry.due is not None
             self.asking -= len(entry.asks)
+            self.opened.drop_all(entry)
             del self.image.frontier[entry.visit]
         for inner in [path] if over else [each for each in self.image.forks if is_within(each, path)]:
             self.owners.discard(self.image.forks.pop(inner).owner)
@@ -362,6 +359,7 @@ class Fold(Frame[S], Generic[S]):
         image.counts, image.visits = was.counts, was.visits
         self.counts, self.branches = was.counts, {}
         self.waiting, self.retrying, self.asking = 0, 0, 0  # all of it is pending again
+        self.opened = OpenBarriers()
         self.owners = {fork.owner for fork in was.forks.values() if not fork.called}
         self.state = self.blueprint.state.unpack(stored.state)
         self.rebase(stored.state)
@@ -444,11 +442,14 @@ class Fold(Frame[S], Generic[S]):
         self.retrying -= entry.due is not None and outcome is not None
         if outcome in LASTING:
             self.asking -= len(entry.asks)
+            self.opened.drop_all(entry)
             del image.frontier[record.visit]
             if outcome is not VisitStatus.CANCELLED:
                 self._account(record)
             self._leave(entry, record)
         elif outcome is not None:
+            if entry.opening is not None:
+                self.opened.drop(entry.barrier)
             entry.status, entry.attempt, entry.opening = outcome, record.attempt, None
             if isinstance(record.detail, Attempt):  # the next attempt runs anew what failed in this one
                 entry.journal = {key: told for key, told in entry.journal.items() if told.failure is None}
@@ -478,6 +479,7 @@ class Fold(Frame[S], Generic[S]):
         """What the body of a visit asked or was told."""
         if isinstance(detail, Asked):
             entry.asks[detail.key] = detail.ask
+            self.opened.add(entry, detail.ask.barrier, detail.ask.name, detail.ask.opening)
             self.asking += 1
         elif isinstance(detail, Noted):
             entry.journal[detail.key] = detail.answer
@@ -486,6 +488,7 @@ class Fold(Frame[S], Generic[S]):
         elif isinstance(detail, Returned) and detail.answer is not None:
             entry.journal[detail.key] = detail.answer
         elif isinstance(detail, Resolution) and (key := entry.asked_as(detail.barrier)) is not None:
+            self.opened.drop(detail.barrier)
             del entry.asks[key]
             self.asking -= 1
             entry.journal[key] = Answer(decision=detail.decision)
@@ -510,6 +513,7 @@ class Fold(Frame[S], Generic[S]):
             entry.opening = step.opening
             entry.asked += 1
             entry.status = VisitStatus.UNKNOWN if step.opening.reconcile else VisitStatus.AWAITING_INPUT
+            self.opened.add(entry, entry.barrier, entry.place, step.opening)
 
     def _frame_for(self, step: Step) -> Frame[Any]:
         """The frame that a step enters; a branch of which this is the first begins."""
@@ -538,7 +542,7 @@ class Fold(Frame[S], Generic[S]):
         unsure = (VisitStatus.RUNNING, VisitStatus.UNKNOWN)  # RUNNING is durable only where an intent is
         image.unknown += tuple(label_of(entry) for entry in image.frontier.values() if entry.status in unsure)
         image.frontier, image.forks = {}, {}
-        self.waiting, self.retrying, self.asking = 0, 0, 0
+        self.waiting, self.retrying, self.asking, self.opened = 0, 0, 0, OpenBarriers()
         self.branches, self.owners, self.pending = {}, set(), 0
 
     def snapshot(self, state: bytes) -> bytes:

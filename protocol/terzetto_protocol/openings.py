@@ -17,8 +17,8 @@ def name_barrier(machine: RunMachine[Any], asked: str, keep: str = "") -> str:
     """
     if keep == "always" and asked:
         return asked
-    opened = [each for entry in machine.fold.image.frontier.values() for each in entry.open_barriers]
-    meant = [barrier for barrier, name, _ in opened if asked in ("", name)]
+    opened = machine.fold.opened.by_id
+    meant = [asked] if asked in opened else [each for each, (_, name, _) in opened.items() if asked in ("", name)]
     if len(meant) == 1:
         return meant[0]
     if len(meant) > 1:
@@ -35,30 +35,27 @@ def name_barrier(machine: RunMachine[Any], asked: str, keep: str = "") -> str:
 
 def is_open(machine: RunMachine[Any], barrier: str) -> bool:
     """Whether somebody may decide this barrier."""
-    return any(barrier == each for entry in machine.fold.image.frontier.values() for each, _, _ in entry.open_barriers)
+    return barrier in machine.fold.opened.by_id
 
 
 def due_barriers(machine: RunMachine[Any], now: float) -> list[str]:
-    """Open barriers whose deadline has passed, in the order of their visits."""
-    return [
-        barrier
-        for entry in machine.fold.image.frontier.values()
-        for barrier, _, opening in entry.open_barriers
-        if opening.deadline is not None and opening.deadline <= now
-    ]
+    """Open barriers whose deadline has passed, in the order in which they opened."""
+    return machine.fold.opened.due(now)
 
 
 def due_retries(machine: RunMachine[Any], now: float) -> list[int]:
     """Visits whose next attempt is due, in their order."""
-    entries = machine.fold.image.frontier.values()
+    entries = machine.fold.image.frontier.values() if machine.fold.retrying else ()
     return [e.visit for e in entries if e.due is not None and e.due <= now and machine.is_resting(e)]
 
 
 def next_moment(machine: RunMachine[Any]) -> float | None:
     """When something happens by itself in a run that is carried, as UNIX time; its own deadline left out."""
-    entries = machine.fold.image.frontier.values()
-    moments = (e.next_moment for e in entries if e.due is None or machine.is_resting(e))
-    return min((moment for moment in moments if moment is not None), default=None)
+    entries = machine.fold.image.frontier.values() if machine.fold.retrying else ()
+    moments = [e.due for e in entries if e.due is not None and machine.is_resting(e)]
+    if (moment := machine.fold.opened.next_moment) is not None:
+        moments.append(moment)
+    return min(moments, default=None)
 
 
 def already_resolved(row: BarrierRow) -> AlreadyResolved | None:

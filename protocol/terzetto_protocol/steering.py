@@ -100,13 +100,12 @@ class Steering(Forks[S], Generic[S]):
     def _open_ones(self) -> Iterator[tuple[Pending, str, Kept | None]]:
         """Open barriers that may be decided at once, each with the decision that was kept for it."""
         approves = self.fold.header.auto_approve
-        for entry in self.fold.image.frontier.values():
+        for barrier, (entry, name, _) in self.fold.opened.by_id.items():
             if entry.status is _V.UNKNOWN or self.is_moot(entry):
                 continue
-            for barrier, name, _ in entry.open_barriers:
-                kept = self._kept_for(barrier, name)
-                if kept is not None or approves:
-                    yield entry, barrier, kept
+            kept = self._kept_for(barrier, name)
+            if kept is not None or approves:
+                yield entry, barrier, kept
 
     def _kept_for(self, barrier: str, name: str) -> Kept | None:
         """The decision that was kept for a barrier: one for its id before one for its name, and that before any."""
@@ -144,11 +143,8 @@ class Steering(Forks[S], Generic[S]):
             self._fail_visit(entry, Failure(FailureCode.BARRIER_TIMEOUT, text, final=True), msg.at)
 
     def _open_entry(self, barrier: str) -> Pending | None:
-        if self.status in _OPEN:
-            for entry in self.fold.image.frontier.values():
-                if any(barrier == each for each, _, _ in entry.open_barriers) and not self.is_moot(entry):
-                    return entry
-        return None
+        found = self.fold.opened.by_id.get(barrier) if self.status in _OPEN else None
+        return None if found is None or self.is_moot(found[0]) else found[0]
 
     def _waiting(self, barrier: str) -> Pending:
         entry = self._open_entry(barrier)
