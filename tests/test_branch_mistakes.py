@@ -213,6 +213,18 @@ def test_each_mistake_alone(declare, expected):
     assert mistakes_of(declare) == expected
 
 
+def test_branches_that_begin_with_themselves():
+    """5.4: reported when it is built, and not by a run that opens branches until its steps are used up."""
+
+    def declare(g: Any) -> None:
+        g.parallel("one", ["write", "other"])
+        g.parallel("other", ["one"])
+        g.parallel("around", ["one"])
+
+    endless = "its branches begin with itself again, without an end"
+    assert [f"branches.one: {endless}", f"branches.other: {endless}"] == mistakes_of(declare)
+
+
 def test_all_mistakes_are_told_at_once_place_by_place():
     """5.4: every mistake at once, in the order in which a reader meets the places."""
 

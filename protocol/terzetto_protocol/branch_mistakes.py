@@ -14,6 +14,7 @@ from .places import as_node
 def branch_mistakes(declared: Declared) -> Iterator[str]:
     """What is wrong with the places that open branches."""
     yield from _calls(declared)
+    yield from _endless(declared)
     for place in filter(None, map(as_composite, declared.graph.places)):
         path = f"branches.{place.name}"
         yield from _branches(declared, place, path)
@@ -54,6 +55,19 @@ def _map(place: Map[Any, Any], path: str) -> Iterator[str]:
         Form(place.item)
     except Exception as error:  # noqa: BLE001 - annotations are user code and may raise anything
         yield f"{path}.item: {error}"
+
+
+def _endless(declared: Declared) -> Iterator[str]:
+    """Places that open branches which begin at themselves, with no node in between that could change anything."""
+    for name in declared.places:
+        seen, ahead = set[str](), [name]
+        while ahead:
+            place = as_composite(declared.places.get(ahead.pop()))
+            inner = [] if place is None else [each for each in place.leads_to if each not in seen]
+            seen.update(inner)
+            ahead.extend(inner)
+        if name in seen:
+            yield f"branches.{name}: its branches begin with itself again, without an end"
 
 
 def _calls(declared: Declared) -> Iterator[str]:
