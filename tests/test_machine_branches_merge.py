@@ -8,7 +8,7 @@ import pytest
 from terzetto_protocol.records import Joined, Kind
 from terzetto_protocol.statuses import FailureCode, RunStatus
 
-from .branches import Board, Keys, Set, Stranger, discarded, fan, nested, reads_the_same, recover, summed
+from .branches import Board, Keys, Set, Stranger, discarded, each, fan, nested, reads_the_same, recover, summed
 from .machines import Driver, claimed
 from .sketches import Add, Burst, Say, Spoil, Tally, Tip
 
@@ -243,6 +243,18 @@ def test_a_merge_function_that_fails_is_a_failure_of_the_place(merge, words, men
     assert driver.status is (_R.RUNNING if mends else _R.FAILED)
     assert driver.state == Tally(1)
     assert discarded(driver) == ["fan/x"]
+
+
+def test_where_there_is_nothing_to_merge_no_function_is_asked():
+    """5.5: a map over no items, and branches that have all failed."""
+    driver = Driver(each([], merge=lambda before, branches: max(branches)), Tally(1)).claim()
+    driver.finish(node="end")
+    assert (_R.SUCCEEDED, Tally(1)) == (driver.status, driver.state)
+
+    driver = Driver(fan("x y", merge=lambda before, branches: max(branches), errors="collect"), Tally(1)).claim()
+    driver.fail(node="x")
+    driver.fail(node="y")
+    assert driver.failure.message.startswith("2 of 2 branches of 'fan' failed")
 
 
 @pytest.mark.parametrize("mutation, words", [(Burst(), "mutation Burst"), (Spoil(), "cannot be stored")])

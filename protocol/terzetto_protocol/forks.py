@@ -339,7 +339,7 @@ class Forks(Calls[S], Generic[S]):
             discarded = tuple(branch.path for branch in failed if branch.has_committed)
             failure = Failure(FailureCode.NODE_ERROR, str(error), leaves)
             joined = Joined(True, tuple(branch.index for branch in failed), discarded, failure=failure)
-        if callable(composite.options.merge):
+        if callable(composite.options.merge) and kept:
             return self._custom(fork, composite.options.merge, frame, kept, joined)
         return self._folded(fork, composite, kept, joined)
 
