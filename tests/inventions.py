@@ -212,7 +212,7 @@ ACTS = [
     *["wake", "expire", "ask", "ask", "note"],
     *["advance"] * 10,
     *["ack", "store", "emit", "fail", "leave", "cancel", "halt", "claim", "crash", "doom", "refuse", "stray", "wait"],
-    *["timer", "resume", "give_up"],
+    *["timer", "pause", "resume", "give_up"],
 ]
 histories = st.lists(st.tuples(st.sampled_from(ACTS), st.integers(0, 23)), max_size=40)
 
@@ -359,6 +359,9 @@ class Player:
     def expire(self, number: int) -> None:
         self.driver.now += number
         self.driver.expire()
+
+    def pause(self, number: int) -> None:
+        self.driver.pause(self.command())
 
     def resume(self, number: int) -> None:
         self.driver.resume(self.command())

@@ -27,6 +27,7 @@ from terzetto_protocol.inputs import (
     NodeCancelled,
     NodeFailed,
     NodeFinished,
+    PauseRequested,
     Probed,
     ResumeRequested,
     RetryDue,
@@ -313,6 +314,9 @@ class Driver:
 
     def cancel(self, command: str = "") -> None:
         self.feed(CancelRequested("enough", self.now, command))
+
+    def pause(self, command: str = "") -> None:
+        self.feed(PauseRequested(self.now, command))
 
     def resume(self, command: str = "") -> None:
         self.feed(ResumeRequested(self.now, command))

@@ -21,6 +21,7 @@ from terzetto_protocol.inputs import (
     NodeCancelled,
     NodeFailed,
     NodeFinished,
+    PauseRequested,
     Probed,
     ResumeRequested,
     StoreGaveUp,
@@ -46,6 +47,7 @@ INPUTS = {
     "decided": lambda d: Decided("gate@2", Approve(), "ann", NOW),
     "timer": lambda d: TimerFired("gate@2", NOW),
     "cancel": lambda d: CancelRequested("", NOW, "c"),
+    "pause": lambda d: PauseRequested(NOW, "p"),
     "resume": lambda d: ResumeRequested(NOW, "r"),
     "halted": lambda d: Halted("bye", NOW),
     "halted hard": lambda d: Halted("bye", NOW, hard=True),
@@ -57,17 +59,17 @@ INPUTS = {
 ALWAYS = {"emitted", "cancel", "halted", "halted hard", "durable", "refused"}
 ENDINGS = {"finished", "failed", "node cancelled"}
 ACCEPTED = {
-    "QUEUED": ALWAYS | {"claimed", "gave up"},
-    "RUNNING": ALWAYS | ENDINGS,
-    "RUNNING at the gate": ALWAYS | {"gave up"},
-    "RUNNING, found": ALWAYS | {"claimed", "gave up"},
-    "AWAITING_INPUT": ALWAYS | {"decided", "timer", "gave up"},
-    "AWAITING_INPUT, found": ALWAYS | {"decided", "timer", "gave up"},
-    "PAUSED": ALWAYS | {"resume", "gave up"},
-    "PAUSED, found": ALWAYS | {"resume", "gave up"},
+    "QUEUED": ALWAYS | {"claimed", "gave up", "pause"},
+    "RUNNING": ALWAYS | ENDINGS | {"pause"},
+    "RUNNING at the gate": ALWAYS | {"gave up", "pause"},
+    "RUNNING, found": ALWAYS | {"claimed", "gave up", "pause"},
+    "AWAITING_INPUT": ALWAYS | {"decided", "timer", "gave up", "pause"},
+    "AWAITING_INPUT, found": ALWAYS | {"decided", "timer", "gave up", "pause"},
+    "PAUSED": ALWAYS | {"resume", "gave up", "pause"},
+    "PAUSED, found": ALWAYS | {"resume", "gave up", "pause"},
     "CANCELLING": ALWAYS | ENDINGS,
     "CANCELLING, found": ALWAYS | {"claimed", "gave up"},
-    "INTERRUPTED": ALWAYS | {"claimed", "gave up"},
+    "INTERRUPTED": ALWAYS | {"claimed", "gave up", "pause"},
     "SUCCEEDED": ALWAYS,
     "FAILED": ALWAYS,
     "CANCELLED": ALWAYS,
@@ -149,7 +151,7 @@ def reachable(source: RunStatus) -> set[RunStatus]:
 @pytest.mark.parametrize("situation", [name for name in ACCEPTED if name != "FENCED"])
 def test_a_command_that_the_status_forbids_says_from_where_to_where(situation):
     """2: anything else raises `IllegalTransition`."""
-    for name in ("claimed", "resume"):
+    for name in ("claimed", "pause", "resume"):
         driver = run_in(situation, "now" if "gate" not in situation else "later")
         if name not in ACCEPTED[situation]:
             with pytest.raises(IllegalTransition) as caught:

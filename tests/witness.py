@@ -21,7 +21,7 @@ from terzetto_protocol.frames import SharedBranch, try_pack
 from terzetto_protocol.ids import split_event_id
 from terzetto_protocol.inputs import CommitRefused, Input, Probed
 from terzetto_protocol.limits import RUN_AHEAD
-from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, DecisionTaken, Resumed
+from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, DecisionTaken, PauseReceipt, Resumed
 from terzetto_protocol.records import Answer, Kind, Noted, Record, Resolution, Write
 from terzetto_protocol.scribe import RESTING
 from terzetto_protocol.statuses import PARKED, RUN_MOVES, TERMINAL, VISIT_MOVES, RunStatus, VisitStatus
@@ -216,6 +216,9 @@ class Witness:
             assert (receipt.barrier, receipt.decision, receipt.source) in made
         elif isinstance(receipt, CancelReceipt) and receipt.outcome == "requested":
             assert any(record.kind is Kind.CANCEL for record in disk), "D6: acknowledged before it was durable"
+        elif isinstance(receipt, PauseReceipt):
+            pauses = [record for record in disk if record.parks or record.status is RunStatus.PAUSED]
+            assert pauses, "2: acknowledged before it was durable that the run pauses"
         else:
             assert disk[-1].status in TERMINAL, f"{receipt} before the end was durable"
 

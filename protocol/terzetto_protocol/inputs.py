@@ -152,6 +152,13 @@ class CancelRequested(Struct, frozen=True):
     command_id: str = ""
 
 
+class PauseRequested(Struct, frozen=True):
+    """Somebody wants the run to stop at its next commit, and to wait until it is resumed."""
+
+    at: float
+    command_id: str = ""
+
+
 class ResumeRequested(Struct, frozen=True):
     """Somebody wants a paused run to go on."""
 
@@ -207,6 +214,7 @@ Input: TypeAlias = (
     | RetryDue
     | DeadlinePassed
     | CancelRequested
+    | PauseRequested
     | ResumeRequested
     | Halted
     | StoreGaveUp

@@ -61,6 +61,14 @@ class CancelReceipt(Struct, frozen=True, tag="cancel", forbid_unknown_fields=Tru
     durable: bool
 
 
+class PauseReceipt(Struct, frozen=True, tag="pause", forbid_unknown_fields=True):
+    """The run is PAUSED, or (`requested`) will be as soon as nothing of it runs, also after a crash."""
+
+    run_id: str
+    outcome: Literal["requested", "paused"]
+    durable: bool
+
+
 class Resumed(Struct, frozen=True, tag="resumed", forbid_unknown_fields=True):
     """The paused run goes on."""
 
@@ -90,6 +98,7 @@ Receipt: TypeAlias = (
     | DecisionWithdrawn
     | AlreadyResolved
     | CancelReceipt
+    | PauseReceipt
     | Resumed
     | Undone
     | Denied

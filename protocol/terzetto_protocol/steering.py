@@ -1,4 +1,4 @@
-"""What people, deadlines and owners say to a run: decide, cancel, resume, halt."""
+"""What people, deadlines and owners say to a run: decide, cancel, pause, resume, halt."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Generic, TypeVar
@@ -13,6 +13,7 @@ from .inputs import (
     DeadlinePassed,
     Decided,
     Halted,
+    PauseRequested,
     ResumeRequested,
     TimerFired,
     WithdrawRequested,
@@ -23,6 +24,7 @@ from .receipts import (
     DecisionKept,
     DecisionTaken,
     DecisionWithdrawn,
+    PauseReceipt,
     Resumed,
 )
 from .records import Ask, Failure, Kept, Kind, Note, Resolution, Withdrawn
@@ -268,6 +270,22 @@ class Steering(Forks[S], Generic[S]):
     def _answer_cancel(self, msg: CancelRequested, outcome: Any) -> None:
         self.reply(msg.command_id, CancelReceipt(self.run_id, outcome, self.status, self.promises))
 
+    def _on_pause(self, msg: PauseRequested) -> None:
+        if self.status in TERMINAL or self.status is _R.CANCELLING:
+            raise IllegalTransition(self.run_id, "run", self.status, _R.PAUSED, "only a run that goes on can be paused")
+        if not self.parking and self.status is not _R.PAUSED:
+            self._pause(msg.at, Note("", msg.command_id))
+        outcome: Any = "paused" if self.status is _R.PAUSED else "requested"
+        self.reply(msg.command_id, PauseReceipt(self.run_id, outcome, self.promises))
+
+    def _pause(self, at: float, note: Note) -> None:
+        """Pause the run now; where that has to wait for a body or for a claim, write that it is to be."""
+        if self.status in (_R.RUNNING, _R.AWAITING_INPUT) and not (self.live or self.waits.begun()):
+            self.waits.gate.clear()
+            self.commit(Kind.PAUSE, at, _R.PAUSED, detail=note)
+        else:
+            self.commit(Kind.PAUSE, at, self.status, detail=note, parks=True)
+
     def _on_resume(self, msg: ResumeRequested) -> None:
         if self.status is not _R.PAUSED:
             raise IllegalTransition(self.run_id, "run", self.status, _R.QUEUED, "only a paused run can be resumed")
@@ -294,6 +312,7 @@ class Steering(Forks[S], Generic[S]):
         TimerFired: _on_timer,
         WithdrawRequested: _on_withdraw,
         CancelRequested: _on_cancel,
+        PauseRequested: _on_pause,
         ResumeRequested: _on_resume,
         Halted: _on_halted,
         DeadlinePassed: _on_deadline,

@@ -37,6 +37,7 @@ def as_new(snapshot: Snapshot) -> Snapshot:
         claims=0,
         finished=0,
         cost=0.0,
+        parking=False,
         parked=0.0,
         rested=0.0,
     )
