@@ -54,7 +54,9 @@ async def _when_parked(runtime: terzetto.Runtime) -> None:
 
 async def test_another_message_is_refused_at_the_door() -> None:
     async with terzetto.open_runtime("memory:", [graph]) as runtime:
-        with pytest.raises(TypeError, match="takes Decide, Withdraw, Undo, Cancel, Resume, Submit"):
+        with pytest.raises(
+            TypeError, match="takes Decide, Withdraw, Undo, Cancel, Pause, Resume, Submit, Fork, Retry, Rerun"
+        ):
             runtime.address.tell_nowait("hello")  # type: ignore[arg-type]
 
 

@@ -95,6 +95,7 @@ from terzetto_protocol.receipts import (
     DecisionTaken as DecisionTaken,
     DecisionWithdrawn as DecisionWithdrawn,
     Denied as Denied,
+    PauseReceipt as PauseReceipt,
     Receipt as Receipt,
     Resumed as Resumed,
     Submitted as Submitted,

@@ -9,7 +9,19 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit, Undo, Withdraw
+from terzetto_protocol.commands import (
+    Cancel,
+    Command,
+    Decide,
+    Fork,
+    Pause,
+    Rerun,
+    Resume,
+    Retry,
+    Submit,
+    Undo,
+    Withdraw,
+)
 from terzetto_protocol.errors import TerzettoError
 from terzetto_protocol.limits import MAILBOX
 from terzetto_protocol.receipts import Receipt
@@ -28,7 +40,7 @@ class Desk:
 
     def _open(self) -> None:
         pair: tuple[Address[Command, Receipt], Mailbox[Command, Receipt]]
-        pair = open_mailbox("the desk", Decide, Withdraw, Undo, Cancel, Resume, Submit)
+        pair = open_mailbox("the desk", Decide, Withdraw, Undo, Cancel, Pause, Resume, Submit, Fork, Retry, Rerun)
         self.address, self._mailbox = pair
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

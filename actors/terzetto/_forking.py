@@ -44,8 +44,9 @@ def digest_of(graph: str, version: str, state: bytes, parent: str = "") -> str:
 class Forking:
     """Makes runs out of runs."""
 
-    def __init__(self, runtime: "Runtime") -> None:
+    def __init__(self, runtime: "Runtime", command_id: str = "") -> None:
         self._runtime: Final = runtime
+        self._command_id: Final = command_id or uuid4().hex
 
     async def fork(self, run_id: str, at: int | None, new_id: str | None, *, repeat_effects: bool) -> "Run[Any]":
         """See `Runtime.fork`. A checkpoint."""
@@ -82,7 +83,13 @@ class Forking:
         copy = blueprint.state.copy(fold.state if state is None else state)
         header = self._header(row, f"{run_id}@{row.seq}", copy[0], new_id, name)
         machine, first = RunMachine[S].begin(
-            blueprint, header, copy, settled=self._settled, promises=self._durable, command_id=uuid4().hex, start=name
+            blueprint,
+            header,
+            copy,
+            settled=self._settled,
+            promises=self._durable,
+            command_id=self._command_id,
+            start=name,
         )
         return await self._runtime.begin(machine, first, bound.deps)
 
@@ -96,7 +103,7 @@ class Forking:
             snapshot,
             settled=self._settled,
             promises=self._durable,
-            command_id=uuid4().hex,
+            command_id=self._command_id,
         )
         return await self._runtime.begin(machine, first, bound.deps)
 

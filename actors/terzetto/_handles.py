@@ -8,7 +8,7 @@ from terzetto_protocol.decisions import Decision
 from terzetto_protocol.difference import Change
 from terzetto_protocol.limits import HEARTBEAT, RECONNECT_GRACE
 from terzetto_protocol.places import Barrier, Place
-from terzetto_protocol.receipts import CancelReceipt, Receipt
+from terzetto_protocol.receipts import CancelReceipt, PauseReceipt, Receipt
 from terzetto_protocol.records import BarrierRow
 from terzetto_protocol.shown import Shown
 from terzetto_protocol.statuses import RunStatus
@@ -123,6 +123,10 @@ class Run(Generic[S]):
     async def cancel(self, reason: str = "") -> CancelReceipt:
         """End the run: once this has returned nothing of it commits any more. A checkpoint."""
         return await self._runtime.cancel(self.run_id, reason)
+
+    async def pause(self) -> PauseReceipt:
+        """Stop the run at its next commit; see `Runtime.pause`. A checkpoint."""
+        return await self._runtime.pause(self.run_id)
 
     async def resume(self) -> Receipt:
         """Let a paused run go on. A checkpoint."""

@@ -45,7 +45,7 @@ class Past:
     def __init__(self, store: Store, row: RunRow, blueprint: Blueprint[Any]) -> None:
         self._store: Final = store
         self._row: Final = row
-        self._blueprint: Final = blueprint
+        self.blueprint: Final = blueprint
 
     async def commits(self, *, limit: int | None, before: int | None) -> list[CommitView]:
         """Commits, newest first; `limit` 0 means none, None all. A checkpoint."""
@@ -62,7 +62,7 @@ class Past:
         """The run as of a commit. A checkpoint; raises `InvalidRequest` for a commit that it does not have."""
         if at is not None and not 1 <= at <= self._row.seq:
             raise InvalidRequest(f"run {self._row.run_id!r} has commits 1 to {self._row.seq}, and no {at}")
-        return await load_fold(self._store, self._row, self._blueprint, at=at)
+        return await load_fold(self._store, self._row, self.blueprint, at=at)
 
     async def difference(self, before: int, after: int | None) -> tuple[Change, ...]:
         """What changed in the state from one commit to another. A checkpoint; raises `InvalidRequest`."""

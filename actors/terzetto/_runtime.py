@@ -12,7 +12,7 @@ from attrs import frozen
 from terzetto_protocol.admission import Admission
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.codec import check_text
-from terzetto_protocol.commands import Cancel, Command, Decide, Resume, Submit, Undo, Withdraw
+from terzetto_protocol.commands import Cancel, Command, Decide, Pause, Resume, Undo, Withdraw
 from terzetto_protocol.decisions import Decision
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import InvalidRequest, TerzettoError, UnknownRun
@@ -22,13 +22,14 @@ from terzetto_protocol.ids import check_choice, check_metadata, check_run_id, ch
 from terzetto_protocol.limits import POOL_SIZE, QUEUE_SIZE, SHUTDOWN_DEADLINE
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.places import Place
-from terzetto_protocol.receipts import CancelReceipt, Receipt, Submitted
+from terzetto_protocol.receipts import CancelReceipt, PauseReceipt, Receipt
 from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.registry import Registry
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.turn import Turn
 
 from . import _faults
+from ._carrying_out import CarryingOut
 from ._clock import wall_clock
 from ._desk import Desk
 from ._forking import Forking, digest_of, new_run_id
@@ -300,6 +301,18 @@ class Runtime:
             with suppress(TerzettoError):  # it has ended, or nobody can end it now
                 await self.cancel(run_id, "its last reader left")
 
+    async def pause(self, run_id: str) -> PauseReceipt:
+        """Stop a run at its next commit, until it is resumed; once this returns that is durable. A checkpoint.
+
+        What runs ends and commits, nothing else begins, and then the run is PAUSED, also after a crash. The receipt is
+        `paused` where that is so by now, else `requested`. Twice is once. Cancelled, it may have been heard.
+
+        Raises:
+            IllegalTransition: the run has ended, or is being cancelled.
+            UnknownRun: no run has this id.
+        """
+        return await self.supervisor.pause(Pause(uuid4().hex, run_id))
+
     async def resume(self, run_id: str) -> Receipt:
         """Let a paused run go on. A checkpoint."""
         return await self.supervisor.resume(Resume(uuid4().hex, run_id))
@@ -314,30 +327,8 @@ class Runtime:
         return await self.address.ask(command)
 
     async def carry_out(self, command: Command) -> Receipt:
-        """Do what a command from outside says. A checkpoint."""
-        COMMANDS.pack(command)
-        if isinstance(command, Decide):
-            return await self.supervisor.decide(command)
-        if isinstance(command, Withdraw):
-            return await self.supervisor.withdraw(command)
-        if isinstance(command, Undo):
-            return await self.supervisor.undo(command, await self.past(command.run_id))
-        if isinstance(command, Cancel):
-            return await self.supervisor.cancel(command)
-        if isinstance(command, Resume):
-            return await self.supervisor.resume(command)
-        return await self._submit_command(command)
-
-    async def _submit_command(self, command: Submit) -> Receipt:
-        known = self.registry.find(command.graph, command.version)
-        if known is None and command.version:  # another version is another graph: it was not asked for
-            raise InvalidRequest(f"graph {command.graph!r} {command.version!r} is not known here")
-        bound = known or self.registry.latest(command.graph)
-        state = bound.graph.build().state.from_json(command.state)
-        run = await self.submit(
-            bound.graph, state, run_id=command.run_id, key=command.key, auto_approve=command.auto_approve
-        )
-        return Submitted(run.run_id, self.store.durable, run.reused)
+        """Do what a command from outside says, once however often it comes. A checkpoint."""
+        return await CarryingOut(self).carry_out(command)
 
     @property
     def pool_size(self) -> int:

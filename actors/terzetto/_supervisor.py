@@ -14,7 +14,7 @@ from attrs import frozen
 
 from terzetto_protocol.admission import Admission, same_run
 from terzetto_protocol.backoff import LONGEST
-from terzetto_protocol.commands import Cancel, Decide, Resume, Undo, Withdraw
+from terzetto_protocol.commands import Cancel, Decide, Pause, Resume, Undo, Withdraw
 from terzetto_protocol.errors import (
     ActorStopped,
     Refused,
@@ -29,6 +29,7 @@ from terzetto_protocol.inputs import (
     DeadlinePassed,
     Decided,
     Input,
+    PauseRequested,
     ResumeRequested,
     StoreGaveUp,
     TimerFired,
@@ -38,7 +39,7 @@ from terzetto_protocol.inputs import (
 from terzetto_protocol.limits import CANCEL_GRACE
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import due_barriers, name_barrier
-from terzetto_protocol.receipts import CancelReceipt, Receipt, Submitted
+from terzetto_protocol.receipts import CancelReceipt, PauseReceipt, Receipt, Submitted
 from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.registry import Registry
 from terzetto_protocol.statuses import TERMINAL, FailureCode, RunStatus
@@ -239,6 +240,18 @@ class Supervisor:
         msg = CancelRequested(command.reason, self.clock(), command.command_id)
         receipt = await self._command(actor, msg, command.command_id)
         assert isinstance(receipt, CancelReceipt)
+        return receipt
+
+    async def pause(self, command: Pause) -> PauseReceipt:
+        """Have a run pause at its next commit; the answer is durable. A checkpoint.
+
+        Raises:
+            IllegalTransition: the run has ended, or is being cancelled.
+        """
+        actor = await self._lines.first(command.run_id, Rank.DECISION, self._roster.find)
+        msg = PauseRequested(self.clock(), command.command_id)
+        receipt = await self._command(actor, msg, command.command_id)
+        assert isinstance(receipt, PauseReceipt)
         return receipt
 
     async def resume(self, command: Resume) -> Receipt:

@@ -44,6 +44,13 @@ class Cancel(Struct, frozen=True, tag="cancel", forbid_unknown_fields=True):
     reason: str = ""
 
 
+class Pause(Struct, frozen=True, tag="pause", forbid_unknown_fields=True):
+    """Stop a run at its next commit, until it is resumed."""
+
+    command_id: str
+    run_id: str
+
+
 class Resume(Struct, frozen=True, tag="resume", forbid_unknown_fields=True):
     """Let a paused run go on."""
 
@@ -63,4 +70,38 @@ class Submit(Struct, frozen=True, tag="submit", forbid_unknown_fields=True):
     auto_approve: bool = False
 
 
-Command: TypeAlias = Decide | Withdraw | Undo | Cancel | Resume | Submit
+class Fork(Struct, frozen=True, tag="fork", forbid_unknown_fields=True):
+    """A new run goes on from a commit of another; `new_id` is chosen by the sender, so that twice is once."""
+
+    command_id: str
+    run_id: str
+    new_id: str
+    at: int | None = None
+    """The commit; None for the newest."""
+    repeat_effects: bool = False
+
+
+class Retry(Struct, frozen=True, tag="retry", forbid_unknown_fields=True):
+    """A new run goes on from before the visit with which another FAILED or was CANCELLED."""
+
+    command_id: str
+    run_id: str
+    new_id: str
+    repeat_effects: bool = False
+
+
+class Rerun(Struct, frozen=True, tag="rerun", forbid_unknown_fields=True):
+    """A new run of another's graph begins at a place; `state` is JSON, and None for that of the other."""
+
+    command_id: str
+    run_id: str
+    new_id: str
+    place: str
+    state: bytes | None = None
+    repeat_effects: bool = False
+
+
+Branching: TypeAlias = Fork | Retry | Rerun
+"""Commands that make a run out of a run."""
+
+Command: TypeAlias = Decide | Withdraw | Undo | Cancel | Pause | Resume | Submit | Branching

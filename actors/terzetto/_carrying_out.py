@@ -1,0 +1,106 @@
+"""Carrying out what is said from outside, as messages: each command once, however often it comes.
+
+A command comes again when its owner died after it had carried it out, and before the receipt was stored. Then
+the log tells what was answered.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from terzetto_protocol.answered import answered
+from terzetto_protocol.commands import (
+    Branching,
+    Cancel,
+    Command,
+    Decide,
+    Fork,
+    Pause,
+    Rerun,
+    Resume,
+    Retry,
+    Submit,
+    Undo,
+    Withdraw,
+)
+from terzetto_protocol.errors import InvalidRequest
+from terzetto_protocol.fold import read_record
+from terzetto_protocol.receipts import Receipt, Submitted
+
+from ._forking import Forking
+from ._inbox import COMMANDS
+
+if TYPE_CHECKING:
+    from ._handles import Run
+    from ._runtime import Runtime
+
+
+class CarryingOut:
+    """Does what commands say, with a runtime."""
+
+    def __init__(self, runtime: "Runtime") -> None:
+        self._runtime: Final = runtime
+
+    async def carry_out(self, command: Command) -> Receipt:
+        """Do what a command says, or tell what came of it before. A checkpoint."""
+        COMMANDS.pack(command)
+        return await self._answered(command) or await self._do(command)
+
+    async def _answered(self, command: Command) -> Receipt | None:
+        if isinstance(command, Branching):
+            run_id, limit = command.new_id, 1
+        elif isinstance(command, Undo | Pause | Resume):
+            run_id, limit = command.run_id, None
+        else:
+            return None
+        store = self._runtime.store
+        records = map(read_record, await store.records(run_id, limit=limit))
+        return answered(run_id, records, command.command_id, durable=store.durable)
+
+    async def _do(self, command: Command) -> Receipt:
+        supervisor = self._runtime.supervisor
+        match command:
+            case Decide():
+                return await supervisor.decide(command)
+            case Withdraw():
+                return await supervisor.withdraw(command)
+            case Undo():
+                return await supervisor.undo(command, await self._runtime.past(command.run_id))
+            case Cancel():
+                return await supervisor.cancel(command)
+            case Pause():
+                return await supervisor.pause(command)
+            case Resume():
+                return await supervisor.resume(command)
+            case Submit():
+                return self._begun(await self._submit(command))
+            case _:
+                return self._begun(await self._branch(command))
+
+    def _begun(self, run: "Run[object]") -> Submitted:
+        return Submitted(run.run_id, self._runtime.store.durable, run.reused)
+
+    async def _submit(self, command: Submit) -> "Run[object]":
+        registry = self._runtime.registry
+        known = registry.find(command.graph, command.version)
+        if known is None and command.version:  # another version is another graph: it was not asked for
+            raise InvalidRequest(f"graph {command.graph!r} {command.version!r} is not known here")
+        graph = (known or registry.latest(command.graph)).graph
+        state = graph.build().state.from_json(command.state)
+        return await self._runtime.submit(
+            graph, state, run_id=command.run_id, key=command.key, auto_approve=command.auto_approve
+        )
+
+    async def _branch(self, command: Branching) -> "Run[object]":
+        forking, repeat = Forking(self._runtime, command.command_id), command.repeat_effects
+        match command:
+            case Fork(run_id=run_id, at=at, new_id=new_id):
+                return await forking.fork(run_id, at, new_id, repeat_effects=repeat)
+            case Retry(run_id=run_id, new_id=new_id):
+                return await forking.retry(run_id, new_id, repeat_effects=repeat)
+            case Rerun(run_id=run_id, place=place, new_id=new_id):
+                state = await self._edited(command)
+                return await forking.rerun(run_id, place, state, new_id, repeat_effects=repeat)
+
+    async def _edited(self, command: Rerun) -> object:
+        if command.state is None:
+            return None
+        return (await self._runtime.past(command.run_id)).blueprint.state.from_json(command.state)
