@@ -1,5 +1,6 @@
 """A run's past: its commits, the state at any of them, what changed between two, and whether the log still holds."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -49,10 +50,7 @@ class Past:
 
     async def commits(self, *, limit: int | None, before: int | None) -> list[CommitView]:
         """Commits, newest first; `limit` 0 means none, None all. A checkpoint."""
-        last = self._row.seq if before is None else min(before - 1, self._row.seq)
-        count = last if limit is None else min(limit, last)
-        bodies = await self._store.records(self._row.run_id, after=max(0, last - count), limit=max(0, count))
-        return [commit_view(self._row.run_id, read_record(body)) for body in reversed(bodies)]
+        return await commits_of(self._store, self._row, limit=limit, before=before)
 
     async def state(self, at: int | None) -> Any:
         """A copy of the state as of a commit; the newest by default. A checkpoint; raises `InvalidRequest`."""
@@ -68,6 +66,15 @@ class Past:
         """What changed in the state from one commit to another. A checkpoint; raises `InvalidRequest`."""
         one, other = await self.fold(before), await self.fold(after)
         return difference(_plain(one), _plain(other))
+
+    async def states(self, first: int, last: int) -> list[Any]:
+        """The states as of these commits and all between, as plain data. A checkpoint; raises `InvalidRequest`."""
+        fold = await self.fold(first)
+        states = [_plain(fold)]
+        for body in await self._store.records(self._row.run_id, after=first, limit=last - first):
+            fold.replay(read_record(body))
+            states.append(_plain(fold))
+        return states
 
     async def progress(self, *, carried: bool) -> dict[str, Shown]:
         """What has happened at each place of the graph. A checkpoint.
@@ -94,10 +101,10 @@ class Past:
         check_effects(self._row.run_id, records[to:], fold, repeat_effects=repeat_effects)
         return to, as_was(fold)
 
-    async def replay(self) -> Replay:
+    async def replay(self, tell: Callable[[int], None] = lambda seq: None) -> Replay:
         """Fold the log from its first snapshot, and compare it with every snapshot on the way. A checkpoint.
 
-        No node runs and no predicate is asked: what was decided is applied again.
+        No node runs and no predicate is asked: what was decided is applied again. `tell` hears how far it is.
 
         Raises:
             Refused: the graph cannot read the log.
@@ -115,14 +122,24 @@ class Past:
                 if found is not None and found[0] == seq:
                     checked += 1
                     broken += [] if _holds(fold, found[1]) else [seq]
+            tell(seq)
         return Replay(self._row.run_id, seq, checked, tuple(broken))
+
+
+async def commits_of(store: Store, row: RunRow, *, limit: int | None, before: int | None) -> list[CommitView]:
+    """A run's commits, newest first; as `Past.commits`, and without its graph. A checkpoint."""
+    last = row.seq if before is None else min(before - 1, row.seq)
+    count = last if limit is None else min(limit, last)
+    bodies = await store.records(row.run_id, after=max(0, last - count), limit=max(0, count))
+    return [commit_view(row.run_id, read_record(body)) for body in reversed(bodies)]
 
 
 def check_effects(run_id: str, later: list[Record], fold: Fold[Any], *, repeat_effects: bool) -> None:
     """Raise `InvalidRequest` when going on from `fold` may repeat effects, and nobody said that this is meant."""
     again = repeats(later, fold)
     if again and not repeat_effects:
-        text = f"effects of {', '.join(again)} may happen again: say repeat_effects=True if that is meant"
+        text = f"effects of {', '.join(again)} may happen again"
+        text = f"{text}: say repeat_effects=True (--repeat-effects) if that is meant"
         raise InvalidRequest(f"run {run_id!r}: {text}")
 
 

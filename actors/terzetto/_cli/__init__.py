@@ -68,7 +68,7 @@ def _command(name: str) -> _Command:
 
 
 def _looking(name: str) -> _Command:
-    """The commands that need no graph."""
+    """The commands that look."""
     match name:
         case "runs":
             from ._list import runs
@@ -78,11 +78,34 @@ def _looking(name: str) -> _Command:
             from ._show import show
 
             return show
+        case "history":
+            from ._history import history
+
+            return history
+        case "diff" | "replay":
+            from . import _travel as travel
+
+            return {"diff": travel.diff, "replay": travel.replay}[name]
         case "watch":
             from ._watch import watch
 
             return watch
         case _:
+            return _steering(name)
+
+
+def _steering(name: str) -> _Command:
+    """The commands that say something to a run."""
+    match name:
+        case "decide" | "withdraw":
+            from . import _decide
+
+            return {"decide": _decide.decide, "withdraw": _decide.withdraw}[name]
+        case "cancel" | "pause" | "resume":
             from . import _commands as commands
 
-            return {"decide": commands.decide, "cancel": commands.cancel, "resume": commands.resume}[name]
+            return {"cancel": commands.cancel, "pause": commands.pause, "resume": commands.resume}[name]
+        case _:
+            from . import _branching as new
+
+            return {"undo": new.undo, "fork": new.fork, "retry": new.retry, "rerun": new.rerun}[name]

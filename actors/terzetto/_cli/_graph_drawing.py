@@ -13,6 +13,7 @@ from terzetto_protocol.shown import Shown
 from terzetto_protocol.statuses import RunStatus
 
 from ._exits import Stop
+from ._graphs import check_graph
 from ._output import Output
 from ._stores import find_run, guest, owner_of, store_url
 
@@ -54,8 +55,7 @@ async def _progress(args: Namespace, graph: Declaration[Any, Any], output: Outpu
     url = store_url(args)
     async with guest(url) as store:
         row = await find_run(store, args.run)
-        if row.header.graph != graph.name:
-            raise Stop(f"run {row.run_id!r} is of graph {row.header.graph!r}, and {args.graph} is graph {graph.name!r}")
+        check_graph(args.graph, graph, row)
         bodies = await store.records(row.run_id)
     carried = owner_of(url) is not None
     # Commits that came between the two reads are left out, so that title and picture are of one moment.

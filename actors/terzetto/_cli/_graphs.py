@@ -6,15 +6,42 @@ import traceback
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import describe
-from terzetto_protocol.graph import Bound
+from terzetto_protocol.graph import Bound, unbind
+from terzetto_protocol.records import RunRow
 
 from ._exits import Stop
 
 Found: TypeAlias = Declaration[Any, Any] | Bound[Any]
+
+_DEMO: Final = "terzetto.demo:audit"
+"""The graph whose runs every command finds by itself."""
+
+
+def spec_for(given: str, row: RunRow) -> str:
+    """MODULE:GRAPH of a run's graph: as it was given, else the demo's for a run of the demo, else empty."""
+    if given or row.header.graph != "audit":
+        return given
+    return _DEMO if unbind(find_graph(_DEMO)).graph.build().fingerprint == row.header.fingerprint else ""
+
+
+def graph_of(spec: str, row: RunRow) -> Found:
+    """The graph that carries this run, or makes its states; raises `Stop` when it is another one."""
+    found = find_graph(spec)
+    graph, header = unbind(found).graph, row.header
+    check_graph(spec, graph, row)
+    if graph.version != header.version:
+        raise Stop(f"run {row.run_id!r} is of version {header.version} of its graph, and {spec} is {graph.version}")
+    return found
+
+
+def check_graph(spec: str, graph: Declaration[Any, Any], row: RunRow) -> None:
+    """Raise `Stop` when a run is of another graph than the one that was named."""
+    if graph.name != row.header.graph:
+        raise Stop(f"run {row.run_id!r} is of graph {row.header.graph!r}, and {spec} is graph {graph.name!r}")
 
 
 def find_graph(spec: str) -> Found:

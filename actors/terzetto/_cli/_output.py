@@ -146,7 +146,7 @@ def rich_console(file: TextIO) -> "Console | None":
         from rich.console import Console
     except ImportError:
         return None  # the extra `cli` is not installed
-    return Console(file=file, highlight=False)
+    return Console(file=file, highlight=False, emoji=False)  # `:name:` of a store or a node is no picture
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

@@ -61,7 +61,7 @@ async def run(args: Namespace, output: Output) -> int:
         output.line(f"run {run.run_id} of graph {graph.name}")
         return run, None
 
-    return await carry(args, output, found, begin)
+    return await carry(args, output, args.graph, found, begin)
 
 
 def again(output: Output, row: RunRow) -> int:
@@ -71,8 +71,16 @@ def again(output: Output, row: RunRow) -> int:
     return row.event_id
 
 
-async def carry(args: Namespace, output: Output, found: Found, begin: Begin) -> int:
-    """Own the store, begin, follow the run to its rest, and say what it came to. A checkpoint."""
+async def carry(args: Namespace, output: Output, spec: str, found: Found, begin: Begin) -> int:
+    """Own the store, begin, follow the run to its rest, and say what it came to. A checkpoint.
+
+    Args:
+        args: its `stay` and `store` are asked.
+        output: where to say it.
+        spec: MODULE:GRAPH, for the commands that are shown.
+        found: the graph that it names.
+        begin: begins, or finds, the run.
+    """
     graph, store = unbind(found).graph, absolute(store_url(args))
     desk = Desk(output, store, exits_of(graph), present_payload(output), stay=args.stay)
     run_id = ""
@@ -88,7 +96,7 @@ async def carry(args: Namespace, output: Output, found: Found, begin: Begin) -> 
         return rest
 
     rest = await owning(store, [found], output, body)
-    again = typed("resume", run_id, args.graph, "--store", store)
+    again = typed("resume", run_id, spec, "--store", store)
     if rest is None:
         output.note(f"run {run_id} is interrupted, nothing is lost; go on: {again}" if run_id else "interrupted")
         return Exit.INTERRUPTED

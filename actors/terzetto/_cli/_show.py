@@ -2,12 +2,19 @@
 
 import time
 from argparse import Namespace
+from typing import Any
+
+import msgspec
+from msgspec import Struct
 
 from terzetto_protocol.statuses import TERMINAL
 from terzetto_protocol.views import BarrierView, CommitView, RunView, run_view
 
+from .._history import commits_of
+from ._commit_words import names_of, what
 from ._exits import Exit
 from ._output import Output
+from ._states import state_at
 from ._stores import absolute, find_run, guest, store_url
 from ._words import STYLES, clock, count, event_note, short, span, typed
 
@@ -15,8 +22,19 @@ LINES: int = 20
 """Commits that a person is shown unless `--commits` says otherwise."""
 
 
+class At(Struct, frozen=True):
+    """The JSON document of `show --at`."""
+
+    run_id: str
+    seq: int
+    commit: CommitView
+    state: Any
+
+
 async def show(args: Namespace, output: Output) -> int:
-    """Show a run. A checkpoint."""
+    """Show a run, or what it was at a commit. A checkpoint."""
+    if args.at is not None:
+        return await _show_at(args, output)
     last = args.commits if args.commits is not None else None if args.json else LINES
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
@@ -37,11 +55,25 @@ async def show(args: Namespace, output: Output) -> int:
     return Exit.FINE
 
 
+async def _show_at(args: Namespace, output: Output) -> int:
+    async with guest(store_url(args)) as store:
+        row = await find_run(store, args.run)
+        state = await state_at(store, row, args.at, args.graph)
+        (commit,) = await commits_of(store, row, limit=1, before=args.at + 1)
+    output.document(At(row.run_id, args.at, commit, state))
+    output.line(f"run {row.run_id} as of commit {args.at}: {commit.status}", STYLES[commit.status])
+    output.line(f"{clock(commit.at)}  {what(commit)}{f' ({names_of(commit)})' if commit.mutations else ''}")
+    output.line(msgspec.json.format(msgspec.json.encode(state)).decode(), copied=True)
+    return Exit.FINE
+
+
 def _head(output: Output, view: RunView) -> None:
     output.line(f"run {view.run_id} {view.status}", STYLES[view.status])
     ended = "ended" if view.status in TERMINAL else "updated"
     times = f"submitted {clock(view.submitted)}, {ended} {clock(view.updated)}"
     output.line(f"graph {view.graph} {view.version}, {count(view.seq, 'commit')}, epoch {view.epoch}, {times}")
+    if view.parent:
+        output.line(f"from {view.parent}")
     for name, value in view.metadata.items():
         output.line(f"{name} {value}")
 
@@ -82,14 +114,12 @@ def _cells(commit: CommitView) -> tuple[str, str, str, str, str, str]:
     node = f"{commit.path}/{commit.place}" if commit.path else commit.place
     visit = f" {node}@{commit.visit}" if commit.visit else ""
     outcome = f" {commit.outcome}" if commit.outcome else ""
-    mutations = ", ".join(mutation.name for mutation in commit.mutations[:3])
-    more = f" and {len(commit.mutations) - 3} more" if len(commit.mutations) > 3 else ""
     events = ", ".join(map(event_note, commit.events))
     return (
         str(commit.seq),
         clock(commit.at),
         str(commit.epoch),
         f"{commit.kind}{visit}{outcome}",
-        mutations + more,
+        names_of(commit),
         events,
     )

@@ -103,23 +103,24 @@ def _opened(event: Mapping[str, Any]) -> str:
 
 
 def _resolved(event: Mapping[str, Any]) -> str:
-    return f"{event['barrier']} decided: {_decided(event)}"
+    return f"{event['barrier']} decided: {decided(event)}"
 
 
 def _failed(event: Mapping[str, Any]) -> str:
     return f"{_visit(event)} failed: {event['failure']['message']}"
 
 
-def _decided(event: Mapping[str, Any]) -> str:
+def decided(event: Mapping[str, Any]) -> str:
+    """A decision, and whose it is."""
     decision = dict(event["decision"])
-    said = [decision.pop("type"), *(str(value) for value in decision.values() if value)]
+    said = [decision.pop("type"), *(v if isinstance(v, str) else short(v) for v in decision.values() if v)]
     by = [f"by {event['source']}"] if event["source"] else []
     return " ".join([*said, *by])
 
 
 _NOTES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "BarrierOpened": lambda e: e["barrier"],
-    "BarrierResolved": _decided,
+    "BarrierResolved": decided,
     "NodeFailed": lambda e: e["failure"]["message"],
     "CancelRequested": lambda e: e["reason"],
     "RunInterrupted": lambda e: e["reason"],
