@@ -1,6 +1,6 @@
 """A module with graphs for tests of the command line: a trip with branches and a choice, a bill, and a long wait."""
 
-TRIP = '''
+TRIP = """
 from pathlib import Path
 
 import terzetto
@@ -90,4 +90,4 @@ slow.edge(hold, arrive)
 
 later = declare("trip", version="2")
 later.start(later.barrier("where"))
-'''
+"""

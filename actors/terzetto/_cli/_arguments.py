@@ -236,10 +236,10 @@ COMMANDS: Final[Mapping[str, tuple[str, Callable[[ArgumentParser], None]]]] = {
     "cancel": ("end a run", _cancel),
     "pause": ("stop a run at its next commit, until it is resumed", _pause),
     "resume": ("let a paused run go on, or carry an unfinished one here", _resume),
-    "undo": ("take the last visits and decisions of a run back, and go on from there", _undo),
+    "undo": ("take the last steps of a run back, and go on from there", _undo),
     "fork": ("a new run that goes on from a commit of another", _fork),
     "retry": ("a new run from before the visit with which another failed", _retry),
-    "rerun": ("a new run that begins at a place, with another's state or an edited one", _rerun),
+    "rerun": ("a new run that begins at a place of another's graph", _rerun),
     "graph": ("draw a graph, also with what a run has done, or check it", _graph),
     "doctor": ("versions, store health, what waits and what to do", _doctor),
 }

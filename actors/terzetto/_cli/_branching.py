@@ -5,6 +5,8 @@ from collections.abc import Callable
 from typing import Any, Final
 from uuid import uuid4
 
+import msgspec
+
 from terzetto_protocol.codec import check_json
 from terzetto_protocol.commands import Command, Fork, Rerun, Retry, Undo
 from terzetto_protocol.ids import check_run_id
@@ -62,14 +64,22 @@ async def retry(args: Namespace, output: Output) -> int:
 
 async def rerun(args: Namespace, output: Output) -> int:
     """A new run that begins at a place. A checkpoint."""
-    state = None if args.state is None else read_input(args.state)
-    if state is not None:
-        check_json(state, "--state")
+    state = None if args.state is None else _json(read_input(args.state))
 
     def command(row: RunRow) -> Command:
         return Rerun(new_command_id(), row.run_id, _new_id(args, row), args.place, state, args.repeat_effects)
 
     return await _steer(args, output, command)
+
+
+def _json(text: bytes) -> bytes:
+    """The same; raises `Stop` for what is no JSON, before somebody has to be there who knows the graph."""
+    check_json(text, "--state")
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Stop(f"--state takes JSON, and this is none: {error}") from error
+    return text
 
 
 def _new_id(args: Namespace, row: RunRow) -> str:

@@ -22,7 +22,7 @@ class Exit(IntEnum):
 
 MEANINGS: Final[Mapping[Exit, str]] = {
     Exit.FINE: "fine; the run SUCCEEDED; a command was taken, or recorded for the store's next owner",
-    Exit.FAILED: "the run FAILED, or its replay came to something else than what is stored",
+    Exit.FAILED: "the run FAILED, or a replay finds that its log does not hold",
     Exit.WRONG: "wrong usage, module, graph, JSON, store URL or run id, or the command was refused: nothing changed",
     Exit.WAITING: "the run waits for a decision (AWAITING_INPUT) or is PAUSED, and nobody is here to decide",
     Exit.CANCELLED: "the run was CANCELLED",
