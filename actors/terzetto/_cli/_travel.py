@@ -77,9 +77,10 @@ async def _replayed(past: Past, row: RunRow, output: Output) -> Replay:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(shown.run)
         try:
-            return await past.replay(tell)
+            found = await past.replay(tell)
         except (MutationFailed, Refused) as error:
             raise Stop(f"the log of run {row.run_id!r} does not hold: {error}", Exit.FAILED) from error
         finally:
             shown.finish()
             nursery.cancel_scope.cancel(reason="the log is replayed")
+    return found
