@@ -4,7 +4,9 @@ import pytest
 from msgspec import Raw
 
 from terzetto._cli._commit_words import _SAYINGS, names_of, what
+from terzetto_protocol.codec import pack
 from terzetto_protocol.decisions import Approve, Choose, Confirm, Modify, Recorded
+from terzetto_protocol.flow_state import Packed
 from terzetto_protocol.records import (
     Answer,
     Ask,
@@ -21,6 +23,7 @@ from terzetto_protocol.records import (
     Record,
     Resolution,
     Rewind,
+    Sent,
     Step,
     Withdrawn,
 )
@@ -29,6 +32,7 @@ from terzetto_protocol.views import commit_view
 
 _R, _V = RunStatus, VisitStatus
 NO = Failure("node_error", "no")
+PASSED = Recorded("@passed", Raw(pack(Packed(1, "pay", "total", Raw(b"\x07")), "a value")))
 
 
 def view(kind, detail=None, status=_R.RUNNING, **options):
@@ -77,6 +81,7 @@ CASES = [
     (view(Kind.RETRY, Attempt(NO, 1.0), attempt=2), "fan/a/pay@2 attempt 2 failed: no"),
     (view(Kind.ASK, Asked("k", Ask("way@2", "way", Opening(), ("a",), Choose("a")))), "fan/a/pay@2 asks way@2"),
     (view(Kind.NOTE, Noted("k", Answer(b"\xc0"))), "fan/a/pay@2 noted a result"),
+    (view(Kind.SEND, Sent(0, "total", b"\x00"), mutations=(PASSED,)), "fan/a/pay@2 sent total"),
     (view(Kind.KEEP, Kept("gate", Approve(), "ann")), "kept for gate: approve by ann"),
     (view(Kind.WITHDRAW, Withdrawn("gate")), "withdrawn for gate"),
     (view(Kind.REWIND, Rewind(3, b"")), "undone: as after commit 3"),

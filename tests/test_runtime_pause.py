@@ -213,3 +213,36 @@ async def test_what_cannot_be_paused(autojump_clock):
             await run.pause()
         with pytest.raises(UnknownRun):
             await runtime.pause("nobody")
+
+
+@both
+@stores
+async def test_a_dataflow_stops_too(autojump_clock, dispatch, store):
+    """2.8, 5.7: what a live visit sends is committed, and the visits that it feeds begin when the run is resumed."""
+    sent, began, go = trio.Event(), [], trio.Event()
+    flow = terzetto.Dataflow("flow")
+
+    @flow.node(outputs={"number": int})
+    async def count(ctx: terzetto.FlowContext) -> None:
+        sent.set()
+        await go.wait()
+        for number in range(3):
+            await ctx.send("number", number)
+
+    @flow.node(outputs={"twice": int})
+    async def double(ctx: terzetto.FlowContext, number: int) -> None:
+        began.append(number)
+        await ctx.send("twice", 2 * number)
+
+    flow.link(count.out("number"), double, "number")
+    flow.output("all", double.out("twice"), int)
+    async with opened(store(), flow, dispatch=dispatch) as runtime:
+        run = await runtime.submit(flow, flow.begin(), run_id="r")
+        await sent.wait()
+        assert "requested" == (await run.pause()).outcome
+        go.set()
+        await told(run, until=terzetto.RunPaused)
+        await settled()
+        assert (PAUSED, []) == (await run.status(), began)
+        await run.resume()
+        assert [0, 2, 4] == sorted((await run.result()).state.outputs["all"])

@@ -94,6 +94,7 @@ _SAYINGS: Final[Mapping[str, Callable[[CommitView], str]]] = {
     Kind.RETRY: lambda c: f"{place_of(c)} attempt {c.attempt} failed: {_detail(c)['failure']['message']}",
     Kind.ASK: lambda c: f"{place_of(c)} asks {_detail(c)['ask'][0]}",
     Kind.NOTE: lambda c: f"{place_of(c)} noted a result",
+    Kind.SEND: lambda c: f"{place_of(c)} sent {_detail(c)['output']}",
     Kind.KEEP: lambda c: f"kept for {_detail(c)['barrier']}: {decided(_detail(c))}",
     Kind.WITHDRAW: lambda c: f"withdrawn for {_detail(c)['barrier']}",
     Kind.REWIND: lambda c: f"undone: as after commit {_detail(c)['to']}",
