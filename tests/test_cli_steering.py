@@ -268,7 +268,7 @@ def test_a_pause_reaches_a_running_node(folder, call, stops):
     """2.8: the node ends and commits, and the owner leaves with 3."""
     with started(folder, "run", "trip:slow", "--run-id", "s") as owner:
         owner.until("hold@1 started")
-        assert (0, "run s will be paused: what runs of it ends first, and that is durable\n", "") == call("pause", "s")
+        assert (0, "the pause of run s is durable; its running steps end and commit first\n", "") == call("pause", "s")
         (folder / "go").touch()
         code, output, _ = owner.end()
 

@@ -108,7 +108,7 @@ def _done(command: Command, receipt: Receipt) -> str:
         case PauseReceipt(outcome="paused"):
             return f"run {run_id} is paused; `terzetto resume {run_id}` lets it go on"
         case PauseReceipt():
-            return f"run {run_id} will be paused: what runs of it ends first, and that is durable"
+            return f"the pause of run {run_id} is durable; its running steps end and commit first"
         case Resumed():
             return f"run {run_id} goes on"
         case Undone(to=to):
