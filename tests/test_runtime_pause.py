@@ -19,6 +19,7 @@ from .runtimes import (
     RUNNING,
     SUCCEEDED,
     Held,
+    Say,
     Tally,
     both,
     chain,
@@ -246,3 +247,47 @@ async def test_a_dataflow_stops_too(autojump_clock, dispatch, store):
         assert (PAUSED, []) == (await run.status(), began)
         await run.resume()
         assert [0, 2, 4] == sorted((await run.result()).state.outputs["all"])
+
+
+@both
+@stores
+async def test_a_body_that_runs_a_graph_is_no_hindrance(autojump_clock, dispatch, store):
+    """2.8, 5.6: what runs inside commits, the body that waits for it leaves, and goes on inside when it is resumed."""
+    body = Held()
+    inner = chain(body, says("inside"), name="inner")
+    graph = Graph("outer", state=Tally, mutations=MUTATIONS)
+
+    @graph.node(runs=[inner])
+    async def ask(ctx: terzetto.NodeContext[Tally]) -> None:
+        ended = await ctx.run(inner, Tally())
+        ctx.record(Say(" ".join(ended.trail)))
+
+    graph.start(ask)
+    async with opened(store(), graph, dispatch=dispatch) as runtime:
+        run = await held(runtime, graph, body)
+        assert "requested" == (await run.pause()).outcome
+        body.go.set()
+        await told(run, until=terzetto.RunPaused)
+        await settled()
+        assert (PAUSED, ["finished"]) == (await run.status(), body.ends)
+        await run.resume()
+        assert ["held inside"] == (await run.result()).state.trail
+        assert ["finished"] == body.ends
+
+
+@stores
+async def test_a_run_that_promises_less_stores_what_it_held_with_the_request(autojump_clock, store):
+    """3, D3: a receipt depends on nothing that is not durable, so that what is held is written before it."""
+    body, shelf = Held(), store()
+    graph = chain(says("first"), body, says("next"))
+    async with opened(shelf, graph) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r", durability="exit")
+        await body.begun.wait()
+        before = len(await shelf.records("r"))
+        assert "requested" == (await run.pause()).outcome
+        assert ["submit", "claim", "visit", "pause"] == [commit.kind for commit in (await run.history())[::-1]]
+        assert 2 == before
+        body.go.set()
+        await told(run, until=terzetto.RunPaused)
+        await settled()
+        assert PAUSED is await run.status()

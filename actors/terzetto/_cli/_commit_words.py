@@ -94,6 +94,8 @@ _SAYINGS: Final[Mapping[str, Callable[[CommitView], str]]] = {
     Kind.RETRY: lambda c: f"{place_of(c)} attempt {c.attempt} failed: {_detail(c)['failure']['message']}",
     Kind.ASK: lambda c: f"{place_of(c)} asks {_detail(c)['ask'][0]}",
     Kind.NOTE: lambda c: f"{place_of(c)} noted a result",
+    Kind.CALL: lambda c: f"{place_of(c)} began {_detail(c)['path']}",
+    Kind.RETURN: lambda c: f"{place_of(c)} was told the end of {_detail(c)['path']}",
     Kind.SEND: lambda c: f"{place_of(c)} sent {_detail(c)['output']}",
     Kind.KEEP: lambda c: f"kept for {_detail(c)['barrier']}: {decided(_detail(c))}",
     Kind.WITHDRAW: lambda c: f"withdrawn for {_detail(c)['barrier']}",
