@@ -1,6 +1,17 @@
-"""What all tests share: `--slow`. (Tests that wait for something have their own hard limit.)"""
+"""What all tests share: `--slow`, forked lives. (Tests that wait for something have their own hard limit.)"""
+
+from collections.abc import Iterator
 
 import pytest
+
+from .lives import Forks
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
+    """Processes for the price of a fork; the servers behind them begin with the first test that asks."""
+    with Forks(tmp_path_factory.mktemp("forks")) as forks:
+        yield forks
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,21 +1,14 @@
 """A process that is killed inside a fan-out at every named point, and what is true afterwards (SEMANTICS 3, 5.5, 7)."""
 
-import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import attrs
 import pytest
-import trio
 
-from terzetto.stores import open_store
 from terzetto.testing import points
-from terzetto_protocol.fold import read_record
 from terzetto_protocol.records import Kind, Record
-from terzetto_protocol.statuses import VisitStatus
+
+from .lives import KILLED, Forks, Life, World, succeeded
 
 CHILD = Path(__file__).with_name("branches_child.py")
 STEPS = [f"{step} {item}" for item in "abc" for step in ("fetch", "keep")]
@@ -31,81 +24,43 @@ PASSES = 40
 """More than any point is passed in one run of the child."""
 
 
-@attrs.define
-class World:
-    """One store, one outside world, and what every process that worked on them said."""
-
-    folder: Path
-    probe: bool = False
-
-    @property
-    def oracle(self) -> list[str]:
-        """Effects, as `path/node visit key`."""
-        file = self.folder / "oracle"
-        return file.read_text().splitlines() if file.exists() else []
-
-    def start(self, crash_at: str | None = None) -> "Life":
-        environ = dict(os.environ)
-        if crash_at:
-            environ |= {"TERZETTO_FAULTS": "1", "TERZETTO_CRASH_AT": crash_at}
-        command = [sys.executable, str(CHILD), str(self.folder / "runs.db"), str(self.folder / "oracle")]
-        done = subprocess.run(
-            [*command, *(["probe"] if self.probe else [])],
-            env=environ, capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        said = [line.split(" ", 1) for line in done.stdout.splitlines() if line.endswith(("}", "]"))]
-        return Life(done.returncode, [(kind, json.loads(text)) for kind, text in said], done.stderr)
-
-    def records(self) -> list[Record]:
-        async def read() -> list[Record]:
-            async with open_store(f"sqlite:{self.folder / 'runs.db'}", guest=True) as store:
-                return [read_record(body) for body in await store.records("r-1")]
-
-        return trio.run(read) if (self.folder / "runs.db").exists() else []
-
-
-@attrs.frozen
-class Life:
-    """What one process did."""
-
-    code: int
-    said: list[tuple[str, Any]]
-    errors: str
-
-    def all(self, kind: str) -> list[Any]:
-        return [what for said, what in self.said if said == kind]
-
-
 @pytest.fixture(scope="module")
-def unkilled(tmp_path_factory: pytest.TempPathFactory) -> str:
+def unkilled(forks: Forks, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The final state, encoded, of a run that nobody killed: the measure of the others."""
-    world = World(tmp_path_factory.mktemp("unkilled"))
+    world = World(forks, CHILD, tmp_path_factory.mktemp("unkilled"))
     life = world.start()
     assert life.code == 0, life.errors
-    assert sorted(line.split()[0] for line in world.oracle) == sorted(EFFECTS)
+    assert sorted(world.places) == sorted(EFFECTS)
     (result,) = life.all("result")
     assert (result["status"], result["steps"]) == ("SUCCEEDED", STEPS)
     return result["state"]
 
 
-def places_of(lines: list[str]) -> list[str]:
-    return [line.split()[0] for line in lines]
+@pytest.fixture
+def world(forks: Forks, tmp_path: Path) -> Callable[..., World]:
+    """`world(name, probe)`: a world of its own."""
+
+    def world(name: object, probe: bool = False) -> World:
+        folder = tmp_path / str(name)
+        folder.mkdir()
+        return World(forks, CHILD, folder, probe)
+
+    return world
 
 
 def finished(records: list[Record]) -> set[str]:
     """Places whose visit has a durable, successful commit, with their paths."""
-    done = [record for record in records if record.kind is Kind.VISIT and record.outcome is VisitStatus.SUCCEEDED]
-    return {f"{record.path}/{record.place}" for record in done}
+    return {f"{record.path}/{record.place}" for record in succeeded(records)}
 
 
 def check_afterwards(world: World, first: Life, before: list[Record], effects: list[str], last: Life) -> None:
     """What has to be true, whatever the moment was."""
-    oracle = places_of(world.oracle)
+    places = world.places
     for place in finished(before):  # law 2: no visit with a durable commit runs again
-        assert oracle.count(place) == effects.count(place), place
-    assert oracle.count(CHARGE) == 1  # a `once` body ran once, for we looked before we answered
-    assert sorted(set(oracle)) == sorted(EFFECTS)
-    assert len(set(world.oracle)) == len(EFFECTS)  # 7.2: the same visit and key on every attempt
+        assert places.count(place) == effects.count(place), place
+    assert places.count(CHARGE) == 1  # a `once` body ran once, for we looked before we answered
+    assert sorted(set(places)) == sorted(EFFECTS)
+    assert len(set(world.effects)) == len(EFFECTS)  # 7.2: the same visit and key on every attempt
     check_events(first, last)
 
 
@@ -133,12 +88,11 @@ def check_unknown(world: World, before: list[Record], last: Life) -> None:
 
 def live_twice(world: World, crash_at: str, expected: str) -> bool:
     """Kill at this point, look, start again, check; False when the point was not passed so often."""
-    world.folder.mkdir()
     first = world.start(crash_at)
-    if first.code != -9:
+    if first.code != KILLED:
         assert first.code == 0, first.errors
         return False
-    before, effects = world.records(), places_of(world.oracle)
+    before, effects = world.records(), world.places
     last = world.start()
     assert last.code == 0, last.errors
     (result,) = last.all("result")
@@ -150,36 +104,35 @@ def live_twice(world: World, crash_at: str, expected: str) -> bool:
 
 @pytest.mark.parametrize("probe", [False, True], ids=["person", "probe"])
 @pytest.mark.parametrize("point", points)
-def test_a_kill_while_branches_live(tmp_path: Path, unkilled: str, point: str, *, probe: bool) -> None:
+def test_a_kill_while_branches_live(world, unkilled: str, point: str, *, probe: bool) -> None:
     """7, crash table: inside a fan-out too; the final state is that of a run that nobody killed, byte for byte."""
     for k in RARE.get(point, INSIDE):
-        assert live_twice(World(tmp_path / str(k), probe), f"{point}:{k}", unkilled)
+        assert live_twice(world(k, probe), f"{point}:{k}", unkilled)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("probe", [False, True], ids=["person", "probe"])
 @pytest.mark.parametrize("point", points)
-def test_a_kill_at_every_pass(tmp_path: Path, unkilled: str, point: str, *, probe: bool) -> None:
+def test_a_kill_at_every_pass(world, unkilled: str, point: str, *, probe: bool) -> None:
     """7, crash table: the whole of it, at every pass of every point."""
     for k in range(1, PASSES):
-        if not live_twice(World(tmp_path / str(k), probe), f"{point}:{k}", unkilled):
+        if not live_twice(world(k, probe), f"{point}:{k}", unkilled):
             return
     pytest.fail(f"{point} is passed more often than {PASSES} times")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", sorted(set(points) - set(RARE)))
-def test_two_kills_in_a_row(tmp_path: Path, unkilled: str, point: str) -> None:
+def test_two_kills_in_a_row(world, unkilled: str, point: str) -> None:
     """2.6, 5.5: a second death inside the same fan-out, later or in the middle of what the first one left to do."""
     for k, again in [(3, 2), (6, 2), (6, 4)]:
-        world = World(tmp_path / f"{k}-{again}")
-        world.folder.mkdir()
-        assert world.start(f"{point}:{k}").code == -9
-        assert world.start(f"{point}:{again}").code == -9
-        before, effects = world.records(), places_of(world.oracle)
-        last = world.start()
+        twice = world(f"{k}-{again}")
+        assert twice.start(f"{point}:{k}").code == KILLED
+        assert twice.start(f"{point}:{again}").code == KILLED
+        before, effects = twice.records(), twice.places
+        last = twice.start()
         assert last.code == 0, last.errors
         assert last.all("result")[0]["state"] == unkilled
         for place in finished(before):
-            assert places_of(world.oracle).count(place) == effects.count(place), place
-        assert places_of(world.oracle).count(CHARGE) == 1
+            assert twice.places.count(place) == effects.count(place), place
+        assert twice.places.count(CHARGE) == 1

@@ -1,19 +1,26 @@
 """The demo, killed again and again: `audit.json` is what an unkilled run makes, and it is written once."""
 
-import os
 import random
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
-import attrs
 import pytest
+import trio
+from attrs import define
 
+from terzetto._cli._audits import Place, latest
+from terzetto._cli._stores import guest
+from terzetto._loading import load_fold
+from terzetto.demo import audit as graph
 from terzetto.testing import points
+from terzetto_protocol.limits import CLAIMS
+
+from .lives import KILLED, LIMIT, Forks
 
 FILES = 12
-DEMO = [sys.executable, "-m", "terzetto", "demo"]
+LIFE = 0.15
+"""Seconds in which a life that nobody kills is over, most of the time."""
 
 
 @pytest.fixture(scope="module")
@@ -28,36 +35,38 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@attrs.define
+@define
 class Audit:
     """One store and one report, worked on by processes that die."""
 
-    tree: Path
-    folder: Path
+    forks: Forks
+    place: Place
     inode: int | None = None
 
     @property
     def report(self) -> Path:
-        return self.folder / "audit.json"
+        return self.place.out / "audit.json"
 
-    def command(self) -> list[str]:
-        store, out = f"sqlite:{self.folder / 'runs.db'}", str(self.folder)
-        return [*DEMO, str(self.tree), "--approve", "--store", store, "--out", out]
-
-    def live(self, *, crash_at: str = "", seconds: float = 60.0) -> int:
+    def live(self, *, crash_at: str = "", seconds: float = LIMIT) -> int:
         """One process, until it ends, is killed by a fault point, or has lived this long and is killed."""
-        environ = os.environ | ({"TERZETTO_FAULTS": "1", "TERZETTO_CRASH_AT": crash_at} if crash_at else {})
-        with subprocess.Popen(
-            self.command(), env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        ) as process:
-            try:
-                _, errors = process.communicate(timeout=seconds)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                _, errors = process.communicate()
-        assert process.returncode in (0, -9), errors.decode()
+        environ = {"TERZETTO_FAULTS": "1", "TERZETTO_CRASH_AT": crash_at} if crash_at else {}
+        words = [str(self.place.root), "--approve", "--store", self.place.store, "--out", str(self.place.out)]
+        life = self.forks.live("-m", "terzetto", "demo", *words, seconds=seconds, **environ)
+        assert life.code in (0, KILLED), life.out + life.errors
+        assert not life.late or seconds < LIMIT, life.out + life.errors
         self.look()
-        return process.returncode
+        return life.code
+
+    def is_worn(self) -> bool:
+        """Whether one more process that dies before a commit would be the end of the run (SEMANTICS 2.6)."""
+
+        async def claims() -> int:
+            if (row := await latest(self.place)) is None:
+                return 0
+            async with guest(self.place.store) as store:
+                return (await load_fold(store, row, graph.build())).image.claims
+
+        return trio.run(claims) >= CLAIMS - 1
 
     def look(self) -> None:
         """A finished report is never written again: its inode stays."""
@@ -68,40 +77,52 @@ class Audit:
 
 
 @pytest.fixture(scope="module")
-def unkilled(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def begun(forks: Forks, tree: Path) -> Callable[[Path], Audit]:
+    """`begun(folder)`: an audit that has its store and its report in there."""
+
+    def begun(folder: Path) -> Audit:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        return Audit(forks, Place(tree, folder, f"sqlite:{folder / 'runs.db'}"))
+
+    return begun
+
+
+@pytest.fixture(scope="module")
+def unkilled(begun, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """What `audit.json` is when nobody kills anything."""
-    audit = Audit(tree, tmp_path_factory.mktemp("unkilled"))
+    audit = begun(tmp_path_factory.mktemp("unkilled"))
     assert audit.live() == 0
     return audit.report.read_bytes()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", points)
-def test_a_kill_at_every_point(tree: Path, unkilled: bytes, tmp_path: Path, point: str) -> None:
+def test_a_kill_at_every_point(begun, unkilled: bytes, tmp_path: Path, point: str) -> None:
     """Done when: one kill at every named point leaves the same bytes, written once."""
-    audit = Audit(tree, tmp_path)
-    assert audit.live(crash_at=f"{point}:{1 if 'decision' in point or 'intent' in point else 2}") in (-9, 0)
+    audit = begun(tmp_path / "0")
+    assert audit.live(crash_at=f"{point}:{1 if 'decision' in point or 'intent' in point else 2}") in (KILLED, 0)
     assert audit.live() == 0
 
     assert audit.report.read_bytes() == unkilled
 
 
 @pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.slow)])
-def test_random_kills(tree: Path, unkilled: bytes, tmp_path: Path, kills: int) -> None:
+def test_random_kills(begun, unkilled: bytes, tmp_path: Path, kills: int) -> None:
     """Done when: 200 random kills, by the clock and at points, leave the same bytes, written once."""
     rng = random.Random(20261121)
-    audit, done = Audit(tree, tmp_path / "0"), 0
-    audit.folder.mkdir()
+    audit, done = begun(tmp_path / "0"), 0
     while done < kills:
-        by_point = rng.random() < 0.5
-        crash_at = f"{rng.choice(list(points))}:{rng.randint(1, FILES)}" if by_point else ""
-        code = audit.live(crash_at=crash_at, seconds=60.0 if by_point else rng.uniform(0.2, 1.5))
-        done += code == -9
+        if audit.is_worn():
+            code = audit.live()
+        elif rng.random() < 0.5:
+            code = audit.live(crash_at=f"{rng.choice(list(points))}:{rng.randint(1, FILES)}")
+        else:
+            code = audit.live(seconds=rng.uniform(0, LIFE))
+        done += code == KILLED
         if code == 0:  # this audit is finished: the same command changes nothing, and the next one begins
             assert audit.report.read_bytes() == unkilled
-            audit = Audit(tree, tmp_path / str(done))
-            shutil.rmtree(audit.folder, ignore_errors=True)
-            audit.folder.mkdir()
+            audit = begun(tmp_path / str(done))
     assert audit.live() == 0
 
     assert audit.report.read_bytes() == unkilled

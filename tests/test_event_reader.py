@@ -277,7 +277,7 @@ class Model:
 
 
 @pytest.mark.parametrize("replayable", [True, False])
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(data=st.data())
 def test_a_reader_gets_everything_after_its_cursor_but_what_was_counted(replayable, data):
     """SEMANTICS 8.1, 8.2, 8.5 and 3 D4, for any order of publishing, reading, losing the log and joining."""

@@ -17,7 +17,7 @@ from .machines import Died, Driver, ended, image_of
 from .sketches import Add, Tally
 from .witness import state_of
 
-QUICK = settings(max_examples=250, deadline=None, derandomize=True)
+QUICK = settings(max_examples=120, deadline=None, derandomize=True)
 SWEEP = settings(max_examples=2500, deadline=None, database=None)
 
 slow_store = st.sampled_from(["now", "later", "later", "settled"])

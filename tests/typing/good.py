@@ -4,7 +4,7 @@ It is checked, never run (`tests/test_typing.py`). `assert_type` holds what has 
 """
 
 from collections.abc import AsyncIterator, Sequence
-from typing import assert_type
+from typing import Any, assert_type
 
 import trio
 from attrs import define, frozen
@@ -137,6 +137,76 @@ async def look(ctx: terzetto.NodeContext[Draft]) -> None:
 async def look_again(ctx: terzetto.LeafContext[Draft]) -> None:
     """Both contexts have no deps by default."""
 
+
+# Branches
+
+
+@frozen
+class Page:
+    title: str
+    words: int = 0
+
+
+@define
+class Book:
+    draft: Draft
+    pages: list[Page]
+
+
+def longest(before: Draft, branches: Sequence[Draft]) -> Sequence[Written]:
+    return [Written(max((branch.text for branch in branches), key=len))]
+
+
+@graph.node
+async def proofread(ctx: terzetto.ItemContext[Draft, str, Clients]) -> None:
+    """A branch of a map sees its item, and all that other nodes see."""
+    assert_type(ctx.item, str)
+    assert_type(ctx.index, int)
+    assert_type(ctx.state, Draft)
+    assert_type(ctx.deps, Clients)
+    ctx.record(Written(ctx.item))
+
+
+@graph.node(effects="pure")
+def measure(ctx: terzetto.ItemContext[Draft, str, Clients]) -> None:
+    assert_type(ctx.item, str)
+
+
+nodes: list[terzetto.Node[Draft, Clients, Any]] = [proofread, measure]
+
+both = graph.parallel("both", [write, sign_off], merge=longest, errors="collect", limit=1)
+lines_of = graph.map("lines", proofread, over=lambda draft: draft.text.splitlines(), limit=10, merge="replay")
+again = graph.map("again", both, over=lambda draft: range(draft.revisions), item=int)
+alone = graph.subgraph("alone", plain, deps=lambda clients: None)
+assert_type(both, terzetto.Parallel[Draft])
+assert_type(lines_of, terzetto.Map[Draft, str])
+assert_type(again, terzetto.Map[Draft, int])
+assert_type(alone, terzetto.Subgraph[Draft])
+graph.edge(both, lines_of, when=lambda draft: bool(draft.text))
+graph.edge(lines_of, again, on_error=True)
+graph.parallel("nested", [lines_of, again, alone], merge="strict")
+
+
+def put(book: Book, draft: Draft) -> None:
+    book.pages.append(Page(draft.text, draft.revisions))
+
+
+library = terzetto.Graph("library", state=Book)
+inside = library.subgraph("inside", plain, get=lambda book: book.draft, put=put)
+assert_type(inside, terzetto.Subgraph[Book])
+library.start(inside)
+
+
+@library.node
+async def bind_page(ctx: terzetto.ItemContext[Book, Page]) -> None:
+    """Items may be of any type that can be stored; there are no deps by default."""
+    assert_type(ctx.item, Page)
+    assert_type(ctx.deps, None)
+
+
+assert_type(library.map("each", bind_page, over=lambda book: book.pages), terzetto.Map[Book, Page])
+
+# Running it
 
 bound = terzetto.bind(graph, Clients())
 assert_type(bound, terzetto.Bound[Draft])

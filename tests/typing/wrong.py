@@ -4,7 +4,24 @@ It is checked, never run (`tests/test_typing.py`). A marked line says which erro
 """
 
 from attrs import frozen
-from good import Clients, Draft, Question, Reminder, Written, graph, plain, publish, shrink, sign_off, write
+from good import (
+    Book,
+    Clients,
+    Draft,
+    Question,
+    Reminder,
+    Written,
+    both,
+    graph,
+    library,
+    plain,
+    proofread,
+    publish,
+    put,
+    shrink,
+    sign_off,
+    write,
+)
 
 import terzetto
 from terzetto.testing import context
@@ -169,3 +186,42 @@ def is_cancelled_in_an_unheard_of_way(ctx: terzetto.NodeContext[Draft, Clients])
 
 async def awaits_what_is_none() -> None:
     await shrink(context(Draft(), deps=Clients()))  # W58 mypy: misc / pyright: reportGeneralTypeIssues
+
+
+# Branches
+
+
+graph.parallel("p", [write, stranger])  # W59 mypy: list-item / pyright: reportArgumentType
+graph.parallel("p", [sign_off.approved])  # W60 mypy: list-item / pyright: reportArgumentType
+graph.parallel("p", [write], merge="loose")  # W61 mypy: arg-type / pyright: reportArgumentType
+graph.parallel("p", [write], merge=lambda _, after: [Wrong()])  # W62 mypy: list-item / pyright: reportArgumentType
+graph.parallel("p", [write], errors="ignore")  # W63 mypy: arg-type / pyright: reportArgumentType
+graph.parallel("p", [write], limit="10")  # W64 mypy: arg-type / pyright: reportArgumentType
+graph.edge(both.approved, write)  # W65 mypy: attr-defined / pyright: reportAttributeAccessIssue
+graph.map("m", proofread, over=lambda draft: draft.nope)  # W66 mypy: attr-defined / pyright: reportAttributeAccessIssue
+graph.map("m", proofread, over=lambda draft: [1, 2])  # W67 mypy: list-item / pyright: reportArgumentType
+graph.map("m", proofread, over=lambda draft: draft.revisions)  # W68 mypy: arg-type / pyright: reportArgumentType
+graph.map("m", write, over=lambda draft: [1, 2])  # W69 mypy: call-overload / pyright: reportArgumentType
+graph.map("m", both, over=lambda draft: ["a"], item="str")  # W70 mypy: call-overload / pyright: reportArgumentType
+graph.map("m", proofread)  # W71 mypy: call-overload / pyright: reportCallIssue
+
+
+@graph.node
+async def on_an_item_of_another_type(ctx: terzetto.ItemContext[Draft, str, Clients]) -> None:
+    ctx.item.words  # W72 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    ctx.record(ctx.item)  # W73 mypy: arg-type / pyright: reportArgumentType
+
+
+@graph.node  # W74 mypy: arg-type / pyright: reportArgumentType
+async def on_an_item_of_another_state(ctx: terzetto.ItemContext[Book, str, Clients]) -> None: ...
+
+
+@plain.node
+async def without_an_item(ctx: terzetto.NodeContext[Draft]) -> None:
+    ctx.item  # W75 mypy: attr-defined / pyright: reportAttributeAccessIssue
+
+
+library.subgraph("s", plain, get=lambda book: book.pages, put=put)  # W76 mypy: arg-type / pyright: reportArgumentType
+library.subgraph("s", plain, get=lambda book: book.draft, put=len)  # W77 mypy: arg-type / pyright: reportArgumentType
+library.subgraph("s", plain, get=lambda b: b.nope)  # W78 mypy: attr-defined / pyright: reportAttributeAccessIssue
+library.subgraph("s", write)  # W79 mypy: arg-type / pyright: reportArgumentType
