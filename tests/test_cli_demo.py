@@ -97,7 +97,7 @@ def test_an_approved_audit_writes_its_report(place, call, listed):
     assert f"{FILES} of {FILES} files" in output
     assert re.search(rf"^  Files +{FILES}$", output, re.MULTILINE)
     assert re.search(r"^  Problems +2  files that could not be read or parsed$", output, re.MULTILINE)
-    assert "sign-off@42 decided: approve by " in output
+    assert "sign-off@43 decided: approve by " in output
     assert f"report  {(place / 'audit.html').as_uri()}" in output
     report = json.loads((place / "audit.json").read_bytes())
     assert (FILES, FILES) == (len(report["files"]), report["summary"]["files"])
@@ -271,7 +271,7 @@ def test_a_waiting_audit_is_decided_from_another_process(place, call):
         code, output, errors = demo.end()
 
     assert (0, "") == (code, errors)
-    assert "sign-off@42 decided: approve by ann" in output
+    assert "sign-off@43 decided: approve by ann" in output
     assert (place / "audit.html").exists()
 
 
@@ -279,7 +279,7 @@ def test_without_anybody_to_decide_it_may_leave(place, call):
     code, output, _ = call("demo", "../tree", "--no-wait")
 
     assert 3 == code
-    command = re.search(r"decide (audit-\w+) sign-off@42 --approve --store (\S+)", output)
+    command = re.search(r"decide (audit-\w+) sign-off@43 --approve --store (\S+)", output)
     assert "recorded: " in call("decide", command[1], "--approve")[1]
     code, output, _ = call("demo", "../tree", "--no-wait")
     assert 0 == code
@@ -386,7 +386,7 @@ def test_a_decision_from_elsewhere_ends_the_question(place, call):
         code, rest = terminal.end()
 
     assert 0 == code
-    assert "\r\nsign-off@42 decided: approve by ann\r\n" in rest
+    assert "\r\nsign-off@43 decided: approve by ann\r\n" in rest
     assert (place / "audit.json").exists()
 
 
@@ -473,7 +473,7 @@ def test_the_example_asks_and_does_what_is_said(place, call):
     killed = subprocess.run(words, cwd=place, timeout=LIMIT, capture_output=True, text=True, check=False, input="n\n")
 
     assert 0 == killed.returncode, killed.stderr
-    assert "sign-off@42: sign off? [y/n] " in killed.stdout
+    assert "sign-off@43: sign off? [y/n] " in killed.stdout
     assert "SUCCEEDED: 40 files, rejected: not good enough, see audit.html" in killed.stdout
     (line,) = json.loads(call("runs", "--json", "--store", "sqlite:audit.db")[1])["runs"]
     assert "audit-1" == line["run_id"]

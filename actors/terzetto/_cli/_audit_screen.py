@@ -1,23 +1,30 @@
 """What a person sees of an audit."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from attrs import define, field
 from msgspec import Struct
 
 from terzetto_protocol.events import BarrierResolved, NodeFinished, NodeStarted, StreamItem
+from terzetto_protocol.fold import Fold
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.views import BarrierView, event_view
 
-from .._demo.graph import Audit, collect, scan
+from .._demo.graph import Audit, collect, scan_all
 from .._demo.report import HTML_NAME, JSON_NAME
 from .._demo.scan import Summary
 from ._follow import EventPrinter
 from ._output import Output
 from ._progress import Progress, progress
 from ._words import STYLES, count, event_line
+
+
+_BRANCH: Final = re.compile(rf"{scan_all.name}/(\d+)/")
+"""The path of the branch that looks at a file."""
 
 
 class Report(Struct, frozen=True, tag="Report"):
@@ -43,6 +50,8 @@ class AuditScreen:
     total: int | None = None
     """None until the files are listed."""
     files: Sequence[str] = ()
+    latest: int | None = None
+    """Which of them was looked at last; None until this process has seen one."""
     progress: Progress = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -53,27 +62,27 @@ class AuditScreen:
         self.files, self.total = audit.files, len(audit.files)
         self._move()
 
-    def goes_on(self, audit: Audit) -> None:
+    def goes_on(self, fold: Fold[Audit]) -> None:
         """Say what was done before."""
-        done, total = len(audit.rows), len(audit.files)
+        done, total = how_far(fold)
         if done:
             files = f"{done:,} of {count(total, 'file')}" if done < total else "all files"
             self.output.line(f"{files} were done before, going on")
-        if audit.verdict:
-            self.output.line(f"the sign-off was {audit.verdict}")
+        if fold.state.verdict:
+            self.output.line(f"the sign-off was {fold.state.verdict}")
 
-    def begins_at(self, audit: Audit) -> None:
+    def begins_at(self, fold: Fold[Audit]) -> None:
         """Take where the run is as what the events will add to."""
-        self.done = len(audit.rows)
-        if audit.files:
-            self.files, self.total = audit.files, len(audit.files)
+        self.done, total = how_far(fold)
+        if total:
+            self.files, self.total = fold.state.files, total
 
     def saw(self, items: Sequence[StreamItem]) -> bool:
         """Take events in; True when the files were listed just now, so that the state knows them."""
         listed = False
         for item in items:
             if isinstance(item, NodeFinished):
-                self.done += item.node == scan.name
+                self._finished(item.node)
                 listed = listed or item.node == collect.name
             elif isinstance(item, BarrierResolved):
                 self.output.line(event_line(event_view(item)), "green")
@@ -82,10 +91,13 @@ class AuditScreen:
         self._move()
         return listed
 
+    def _finished(self, node: str) -> None:
+        if branch := _BRANCH.match(node):
+            self.done, self.latest = self.done + 1, int(branch[1])
+
     def _move(self) -> None:
         if self.total is not None:
-            now = self.files[self.done] if self.done < self.total else ""
-            self.progress.update(self.done, self.total, now)
+            self.progress.update(self.done, self.total, "" if self.latest is None else self.files[self.latest])
 
     def present(self, barrier: BarrierView) -> None:
         """Show what is to be decided."""
@@ -129,3 +141,9 @@ class AuditScreen:
             self.output.line(f"{audit.verdict}: no report was written", "yellow")
         else:
             self.output.line(f"run {run_id} {status}{f': {message}' if message else ''}", STYLES[status])
+
+
+def how_far(fold: Fold[Audit]) -> tuple[int, int]:
+    """How many files were looked at, and how many there are: none until they are listed."""
+    fork = fold.image.forks.get(scan_all.name)
+    return len(fold.state.rows) if fork is None else fork.ended, len(fold.state.files)

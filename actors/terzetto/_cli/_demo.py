@@ -61,7 +61,7 @@ async def _announce(place: Place, row: RunRow | None, screen: AuditScreen, *, fr
     if fresh:
         screen.output.note(f"the audit {row.run_id} has not ended: it goes on, and no fresh one is made")
     async with guest(place.store) as store:
-        screen.goes_on((await _fold(store, row)).state)
+        screen.goes_on(await _fold(store, row))
 
 
 async def _show_finished(place: Place, row: RunRow, screen: AuditScreen) -> int:
@@ -113,7 +113,7 @@ class _Demo:
 
     async def _follow(self, runtime: Runtime, run: Run[Audit]) -> RunStatus:
         fold = await _fold(runtime.store, await runtime.row(run.run_id))
-        self.screen.begins_at(fold.state)
+        self.screen.begins_at(fold)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self.screen.progress.run)
 

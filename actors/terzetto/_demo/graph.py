@@ -1,11 +1,11 @@
-"""The audit: one visit per file of a source tree, a person's sign-off, and a report that is written once."""
+"""The audit: one branch per file of a source tree, a person's sign-off, and a report that is written once."""
 
 from pathlib import Path
 
 import trio
 from attrs import Factory, define, frozen
 
-from terzetto_protocol.context import NodeContext
+from terzetto_protocol.context import ItemContext, NodeContext
 from terzetto_protocol.decisions import Exiting, Reject
 from terzetto_protocol.graph import Graph
 
@@ -13,11 +13,12 @@ from .report import report_is_complete, write_report
 from .scan import FileRow, Summary, add, python_files, scan_file
 
 _NAMES_AT_ONCE = 1000
+_FILES_AT_ONCE = 8
 
 
 @define
 class Audit:
-    """What is known so far; it grows by one row per visit."""
+    """What is known so far; rows come in the order of the files, whichever was looked at first."""
 
     root: str
     """The audited folder."""
@@ -94,10 +95,9 @@ async def collect(ctx: Ctx) -> None:
 
 
 @audit.node(effects="pure")
-async def scan(ctx: Ctx) -> None:
-    """Look at the next file; looking twice does no harm, so this may run ahead of the disk."""
-    name = ctx.state.files[len(ctx.state.rows)]
-    ctx.record(Scanned(await trio.to_thread.run_sync(scan_file, Path(ctx.state.root), name)))
+def scan(ctx: ItemContext[Audit, str]) -> None:
+    """Look at a file; looking twice does no harm, so this may run ahead of the disk."""
+    ctx.record(Scanned(scan_file(Path(ctx.state.root), ctx.item)))
 
 
 async def _was_published(ctx: Ctx) -> bool:
@@ -117,11 +117,10 @@ async def publish(ctx: Ctx) -> None:
     ctx.record(Published())
 
 
+scan_all = audit.map("scan-all", scan, over=lambda state: state.files, limit=_FILES_AT_ONCE, merge="replay")
 sign_off = audit.barrier("sign-off", payload=lambda state: state.summary, decided=_signed)
 
 audit.start(collect)
-audit.edge(collect, scan, when=lambda state: bool(state.files))
-audit.edge(collect, sign_off)
-audit.edge(scan, scan, when=lambda state: len(state.rows) < len(state.files))
-audit.edge(scan, sign_off)
+audit.edge(collect, scan_all)
+audit.edge(scan_all, sign_off)
 audit.edge(sign_off.approved, publish)
