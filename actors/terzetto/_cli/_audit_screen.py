@@ -22,7 +22,6 @@ from ._output import Output
 from ._progress import Progress, progress
 from ._words import STYLES, count, event_line
 
-
 _BRANCH: Final = re.compile(rf"{scan_all.name}/(\d+)/")
 """The path of the branch that looks at a file."""
 
