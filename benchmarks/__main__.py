@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import apsw
 import trio
 
-from . import _cancel, _chain, _import, _paused, _sqlite
+from . import _cancel, _chain, _fan, _history, _import, _paused, _sqlite
 from ._contest import Contest
 from ._disk import sync_milliseconds
 from ._rounds import play
@@ -52,6 +52,8 @@ def all_contests(sizes: Sizes, folder: str | None) -> list[Contest]:
     return [
         *_chain.contests(sizes),
         *_sqlite.contests(sizes, folder),
+        *_fan.contests(sizes, folder),
+        *_history.contests(sizes),
         *_cancel.contests(sizes),
         *_paused.contests(sizes, folder),
         *_import.contests(sizes),

@@ -18,6 +18,12 @@ class Sizes(Struct, frozen=True):
     """Runs at once."""
     steps: int = 50
     """Steps of each of them."""
+    fans: int = 20
+    """Fan-outs of a run, one after the other."""
+    branches: int = 100
+    """Branches of each of them."""
+    history: int = 10_000
+    """Steps of a run whose state grows with each; a multiple of 10."""
     sleepers: int = 1_000
     """Tasks or runs that are cancelled."""
     few: int = 10_000
@@ -28,4 +34,17 @@ class Sizes(Struct, frozen=True):
 
 
 FULL: Final = Sizes()
-QUICK: Final = Sizes(chain=500, rows=10, ahead=300, runs=20, steps=3, sleepers=50, few=100, many=600, processes=1)
+QUICK: Final = Sizes(
+    chain=500,
+    rows=10,
+    ahead=300,
+    runs=20,
+    steps=3,
+    fans=2,
+    branches=10,
+    history=400,
+    sleepers=50,
+    few=100,
+    many=600,
+    processes=1,
+)

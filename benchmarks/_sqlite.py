@@ -15,7 +15,7 @@ from ._sizes import Sizes
 from ._work import Chain, Tally, chain_graph
 
 _RAW = "apsw on one thread, WAL, synchronous=FULL: one row of the same size per transaction"
-_INSERT = "insert into log values (?, ?, ?)"
+INSERT = "insert into log values (?, ?, ?)"
 
 
 def contests(sizes: Sizes, folder: str | None) -> list[Contest]:
@@ -95,31 +95,33 @@ def row_bytes() -> int:
 async def _row_bytes(steps: int) -> int:
     graph = chain_graph()
     with TemporaryDirectory() as place:
-        async with terzetto.open_runtime(_relaxed(place), [terzetto.bind(graph, steps)]) as runtime:
+        async with terzetto.open_runtime(relaxed(place), [terzetto.bind(graph, steps)]) as runtime:
             await runtime.run(graph, Tally(), max_steps=steps)
             said = runtime.statistics().persistence
     return round(said.bytes / said.commits)
 
 
-def _relaxed(place: str) -> str:
-    return f"sqlite://{place}/runs.db?synchronous=normal"  # only the size counts here
+def relaxed(place: str) -> str:
+    """A store in this folder that syncs nothing."""
+    return f"sqlite://{place}/runs.db?synchronous=normal"  # for where only the size counts
 
 
 def _raw_rows(folder: str | None, rows: int) -> float:
     body = bytes(row_bytes())
     with TemporaryDirectory(dir=folder) as place:
-        connection = _open_raw(Path(place) / "raw.db")
+        connection = open_raw(Path(place) / "raw.db")
         began = perf_counter()
         for seq in range(rows):
             connection.execute("begin immediate")
-            connection.execute(_INSERT, ("run", seq, body))
+            connection.execute(INSERT, ("run", seq, body))
             connection.execute("commit")
         took = perf_counter() - began
         connection.close()
     return rows / took
 
 
-def _open_raw(path: Path) -> apsw.Connection:
+def open_raw(path: Path) -> apsw.Connection:
+    """A file with the table that `INSERT` fills, as durable as ours."""
     connection = apsw.Connection(str(path))
     assert connection.execute("pragma journal_mode=wal").fetchall() == [("wal",)]
     connection.execute("pragma synchronous=full")
