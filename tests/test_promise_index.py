@@ -74,11 +74,14 @@ D8   cancels its run scope and publishes nothing
 4.1  a frozen class
 4.1  registered name
 4.1  the fix in the message
+4.1  keyed state with reducers (error, replace, append, merge, sum, min, max, custom)
+4.1  type mismatches name the key
 4.2  nothing shows before
 4.2  order of record = order of apply
 4.3  leaves no trace in the state
 4.3  rebuilt from the log
 4.4  folding the log from the initial state gives the live state
+4.5  no aliasing
 4.6  fails the run at the previous commit, naming run, node, mutation
 4.7  transient are left out
 4.7  hook
@@ -109,21 +112,72 @@ D8   cancels its run scope and publishes nothing
 5.4  cycles without a guard
 5.4  unreachable nodes
 5.4  end nodes
+5.5  each branch starts from the same state
+5.5  under the branch's path
+5.5  in order of declaration, never of completion
+5.5  two branches changed the same top-level field
+5.5  its encoding differs from the base
+5.5  `Annotated[..., terzetto.replayed]` or reduced
+5.5  `MergeConflict` naming field and branches
+5.5  `merge="replay"` applies all commands in order
+5.5  or a registered merge function
+5.5  `fail_fast` (default) cancels the siblings
+5.5  waits for their cleanup
+5.5  drops what they committed (`BranchDiscarded`)
+5.5  `collect` folds the successes, then raises `BranchesFailed`
+5.5  `on_error` edges of the place lead on
+5.5  a limit per fan-out
+5.5  never held while waiting for children
+5.5  `map` over items of the state has the same rules
+5.5  the items of a map are stored when it is entered
+5.5  each branch sees its own item
+5.6  through a lens
+5.6  own namespace
+5.6  own step limit
+5.6  barriers are inherited
+5.6  streams are inherited
+5.6  checkpoints are inherited
+5.6  cancellation is inherited
+5.6  resumable from inside
+5.6  a failed subgraph leaves the outer state untouched
+5.6  its success is one outer commit
+5.8  sync functions run in a worker thread
+5.8  the abandon policy is declared
+5.8  reads a copy of the state
+5.8  one that waits for a thread has not begun
+5.8  right on the event loop
+5.8  noticed within 1 s
+5.8  the stack written (a C timer)
+5.8  holds the interpreter lock
 6.1  Id = (run, path, visit, name, k)
 6.1  the barrier opens in one transaction
 6.1  BarrierResolved{decision, source}
 6.1  nothing before the barrier runs again
 6.2  taken at the commit boundary
+6.2  stays RUNNING and owned
+6.2  re-runs as any uncommitted node
+6.2  earlier answers are returned at once
+6.2  refused in a `once` node
 6.3  edges start from
 6.3  becomes mutations
 6.3  keeps waiting
 6.3  declared exits
+6.3  Modify is checked against the state type at decide time
+6.3  Reroute skips the edges
+6.3  an unknown target is refused at decide time
 6.4  Reject unless said otherwise
 6.4  or `Fail()`
 6.4  `source=timeout`
 6.4  absolute deadline is stored
 6.4  cancel > decision > timeout
 6.4  with the winner
+6.5  an early decision waits for its barrier
+6.5  for later occurrences until withdrawn
+6.5  an exact one beats it
+6.5  one for an id goes before one for a name
+6.5  never disturbs a wait
+6.5  a decision without an id is refused when more than one barrier is open
+6.5  duplicate command id => the same receipt
 6.6  no slot and no task
 6.6  its memory is its row
 6.7  the barrier waits and is listed
@@ -141,6 +195,10 @@ D8   cancels its run scope and publishes nothing
 7    `probe(key)` decides
 7    commit durable => not re-run
 7    no gap, no duplicate
+7    finished siblings never re-run
+7    ended by a timeout
+7    ended by a cancel
+7    ended by a fail-fast sibling
 7    appears after a restart
 7    listed in the run's result
 7    recovery is a loop
@@ -194,6 +252,23 @@ D8   cancels its run scope and publishes nothing
 9.6  a second signal is at once
 9.6  go on when it is back
 9.6  refused meanwhile
+9.7  run deadline
+9.7  says whether parked time counts; default it does not
+9.7  `run_timeout` (never refreshed)
+9.7  refreshed by record, emit, heartbeat
+9.7  per attempt
+9.7  waiting at a barrier does not count
+9.7  a `once` body that was cut off is unknown
+9.8  max_attempts (total)
+9.8  initial, factor, max
+9.8  jitter
+9.8  retry_on / never_on
+9.8  user errors (ValueError by default)
+9.8  `once` nodes are not retried
+9.8  backoff ends at once on cancel
+9.8  a failed attempt's mutations are gone
+9.8  Retry-After is kept as a minimum
+9.8  the moment at which the next attempt begins
 10   pool size (changeable live)
 10   typed `QueueFull` with retry-after
 10   nothing accepted is ever lost
@@ -249,7 +324,7 @@ def test_every_promise_is_named_by_a_test(number):
 
 def test_the_sections_of_this_release_are_all_there():
     numbers = {number for number, _ in rows(PROMISES)}
-    sections = {4: "123467", 5: "1234", 6: "123467", 8: "12345", 9: "13456"}
+    sections = {4: "123467", 5: "1234568", 6: "1234567", 8: "12345", 9: "1345678"}
 
     assert {f"{section}.{part}" for section, parts in sections.items() for part in parts} <= numbers
     assert {"1", "2", "3", "7", "10", "11", "12", *(f"D{number}" for number in range(1, 9))} <= numbers

@@ -52,6 +52,7 @@ def test_user_errors_are_not(error):
     ],
 )
 def test_the_nearest_class_decides(policy, error, retried):
+    """9.8: retry_on / never_on."""
     assert policy.retries(error) is retried
 
 

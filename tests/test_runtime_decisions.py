@@ -181,6 +181,43 @@ async def test_an_exact_decision_beats_a_standing_one(autojump_clock):
         assert ["work", "work", "done"] == (await run.result()).state.trail
 
 
+async def test_which_of_several_kept_decisions_is_taken(autojump_clock):
+    """6.5: one for an id goes before one for a name, and that before `"*"`; and first those that are used up."""
+    graph, go = Graph("approval", state=Tally, mutations=MUTATIONS), trio.Event()
+
+    async def work(ctx):
+        await go.wait()
+
+    gate = graph.barrier("gate")
+    graph.start(node := graph.node(name="work")(work))
+    graph.edge(node, gate)
+    graph.edge(gate.rejected, node)
+    kept = [
+        ("*", "always"),
+        ("gate", "always"),
+        ("gate@10", "always"),
+        ("*", "once"),
+        ("gate", "once"),
+        ("gate@4", "once"),
+    ]
+    async with opened(MemoryStore(), graph) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        await settled()
+        for barrier, keep in kept:
+            said = Approve() if barrier == "gate@10" else Reject(f"{barrier} {keep}")
+            assert isinstance(await run.decide(barrier, said, keep=keep), DecisionKept)
+        go.set()
+        await run.result()
+        resolved = [event for event in await told(run) if isinstance(event, BarrierResolved)]
+    assert [
+        ("gate@2", Reject("gate once")),
+        ("gate@4", Reject("gate@4 once")),
+        ("gate@6", Reject("* once")),
+        ("gate@8", Reject("gate always")),
+        ("gate@10", Approve()),
+    ] == [(event.barrier, event.decision) for event in resolved]
+
+
 async def test_the_same_command_twice_is_kept_once(autojump_clock):
     """6.5: duplicate command id => the same receipt."""
     graph = approval()

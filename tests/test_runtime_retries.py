@@ -181,6 +181,32 @@ async def test_a_node_that_shows_no_sign_of_life_has_failed(autojump_clock, disp
     assert 17 == round(at[1] - at[0])
 
 
+@both
+async def test_time_that_people_take_is_not_the_nodes(autojump_clock, dispatch):
+    """9.7: waiting at a barrier does not count, for either timeout: neither one question nor two at once."""
+    left = []
+
+    async def asks(ctx):
+        await trio.sleep(3)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ctx.decision, "one")
+            await trio.sleep(0.5)
+            await ctx.decision("two")
+        await trio.sleep(1)
+        left.append(trio.current_time())
+        await trio.sleep(5)
+
+    graph = graph_of(asks, run_timeout=5, idle_timeout=4)
+    async with opened(MemoryStore(), graph, dispatch=dispatch, limit=300) as runtime:
+        run = await runtime.submit(graph, Tally())
+        for name in ("two", "one"):
+            await trio.sleep(100)
+            await run.decide(name, Approve())
+        result = await run.result()
+    assert [201] == [round(at) for at in left]
+    assert "run_timeout of 5 s" in result.message
+
+
 async def test_a_once_body_that_was_cut_off_is_unknown(autojump_clock):
     """7: a `once` visit ended by a timeout while its body ran is UNKNOWN."""
 

@@ -40,6 +40,8 @@ async def test_a_function_blocks_its_thread_and_not_the_loop(dispatch, store):
 
 
 async def test_a_tiny_function_runs_on_the_loop():
+    """5.8: with `thread=False` it runs right on the event loop."""
+
     def tiny(ctx):
         ctx.record(Say(trio.lowlevel.current_task().name))
         ctx.end()

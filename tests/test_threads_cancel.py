@@ -130,7 +130,7 @@ def speak_late(ctx):
 @both
 @stores
 async def test_a_cancel_goes_on_without_an_abandoned_function(dispatch, store):
-    """5.8: the abandon policy is declared; what the function still says is refused, and touches nothing."""
+    """5.8: the abandon policy is declared; it reads a copy of the state, and what it still says is refused."""
     blocking = Blocking(speak_late)
     graph = single(blocking, on_cancel="abandon")
     async with limited(store(), graph, dispatch=dispatch) as runtime:

@@ -10,27 +10,49 @@ from attrs import define
 from msgspec.structs import replace
 
 from terzetto_protocol.context import Emission, NodeContext, Port
+from terzetto_protocol.decisions import Answering
 from terzetto_protocol.errors import NodeTimeout
 from terzetto_protocol.places import Node, NodeOptions
+from terzetto_protocol.questions import AskDecision
 from terzetto_protocol.state import Entry
 
 
 @define(eq=False)
 class _Pulse:
-    """Moves the deadline of an attempt with every sign of life: a record, a chunk, a heartbeat."""
+    """Moves the deadlines of an attempt: with every sign of life, and by the time for which it waits for people."""
 
     port: Port
     outer: trio.CancelScope
     inner: trio.CancelScope
     whole: float
     idle: float
+    left: float = inf
+    """Seconds of the attempt that were left when it began to wait for people."""
+    asked: int = 0
+    """Decisions that it waits for."""
 
     def begin(self) -> None:
         self.outer.deadline = trio.current_time() + self.whole
         self.beat()
 
     def beat(self) -> None:
-        self.inner.deadline = trio.current_time() + self.idle
+        """A record, a chunk, a heartbeat."""
+        if not self.asked:
+            self.inner.deadline = trio.current_time() + self.idle
+
+    async def decide(self, visit: int, question: AskDecision) -> Answering:
+        """Wait for a decision, with both deadlines stopped until the last of several has come."""
+        if not self.asked:
+            self.left = self.outer.deadline - trio.current_time()
+        self.asked += 1
+        self.outer.deadline = self.inner.deadline = inf
+        try:
+            return await self.port.decide(visit, question)
+        finally:
+            self.asked -= 1
+            if not self.asked:
+                self.outer.deadline = trio.current_time() + self.left
+                self.beat()
 
     def pack(self, mutation: Any) -> Entry:
         self.beat()
@@ -53,11 +75,16 @@ async def run_timed(node: Node[Any, Any], ctx: NodeContext[Any, Any]) -> None:
 
 @contextmanager
 def timed(options: NodeOptions[Any, Any], ctx: NodeContext[Any, Any]) -> Generator[Callable[[], None]]:
-    """Hold an attempt to its timeouts, which begin when what this gives is called; raises `NodeTimeout` for them."""
+    """Hold an attempt to its timeouts, which begin when what this gives is called; raises `NodeTimeout` for them.
+
+    While its body waits for a decision, neither of them passes.
+    """
     whole, idle = options.run_timeout, options.idle_timeout
     with trio.CancelScope() as outer:
         with trio.CancelScope() as inner:
             pulse = _Pulse(ctx.port, outer, inner, inf if whole is None else whole, inf if idle is None else idle)
+            if options.is_timed:
+                ctx.port = replace(ctx.port, decide=pulse.decide)
             if idle is not None:
                 ctx.port = replace(ctx.port, pack=pulse.pack, emit=pulse.emit, beat=pulse.beat)
             yield pulse.begin

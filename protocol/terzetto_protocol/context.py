@@ -191,9 +191,9 @@ class NodeContext(LeafContext[S, D], Generic[S, D], weakref=False):
     ) -> Awaitable[Answering]:
         """Wait inside this node until somebody decides; the decision is durable when this returns. A checkpoint.
 
-        The run stays RUNNING and keeps its slot: a barrier node is cheaper where people take their time. After a
-        restart the node runs again from its top, and is told what was decided before at once. Cancelled, the
-        question stays open until the visit ends. Not for `once` nodes.
+        The run stays RUNNING and keeps its slot: a barrier node is cheaper where people take their time. No timeout of
+        the node passes meanwhile. After a restart the node runs again from its top, and is told what was decided
+        before at once. Cancelled, the question stays open until the visit ends. Not for `once` nodes.
 
         Args:
             name: how it is shown and decided; the second question of a name in one visit is another one.
