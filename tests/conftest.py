@@ -1,9 +1,14 @@
-"""What all tests share: `--slow`, forked lives. (Tests that wait for something have their own hard limit.)"""
+"""What all tests share: `--slow`, forked lives, commands. (Tests that wait for something have their own hard limit.)"""
 
+import json
+import sys
 from collections.abc import Iterator
 
 import pytest
 
+from terzetto._cli import main
+
+from .commands import SHOP
 from .lives import Forks
 
 
@@ -12,6 +17,47 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     """Processes for the price of a fork; the servers behind them begin with the first test that asks."""
     with Forks(tmp_path_factory.mktemp("forks")) as forks:
         yield forks
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """A folder with the module `shop` in it, which is the current folder of the test."""
+    (tmp_path / "shop.py").write_text(SHOP)
+    (tmp_path / "failing.py").write_text("raise ValueError('not today')\n")
+    (tmp_path / "lone.py").write_text("from shop import good\n")
+    monkeypatch.chdir(tmp_path)
+    for name in ("TERZETTO_STORE", "UV_RUN_RECURSION_DEPTH"):
+        monkeypatch.delenv(name, raising=False)
+    before, path = set(sys.modules), list(sys.path)
+    yield tmp_path
+    sys.path[:] = path
+    for name in set(sys.modules) - before:
+        if name in ("shop", "failing", "lone"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def call(capsys):
+    """`call(*words)`: the exit code, standard output and standard error of a command in this process."""
+
+    def call(*words):
+        code = main(words)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
+
+
+@pytest.fixture
+def told(call):
+    """`told(*words)`: the JSON document of a command that is fine."""
+
+    def told(*words):
+        code, output, errors = call(*words, "--json")
+        assert (0, "") == (code, errors)
+        return json.loads(output)
+
+    return told
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,12 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from terzetto._cli import main
-
-from .test_cli import LIMIT, SHOP, events, run, started
+from .commands import LIMIT, SHOP, events, run, started
+from .pages import ROOT
 
 FILES = 40
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def plant(folder, files):
@@ -41,16 +39,6 @@ def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.delenv("TERZETTO_STORE", raising=False)
     return tmp_path / "here"
-
-
-@pytest.fixture
-def call(capsys):
-    def call(*words):
-        code = main(words)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture

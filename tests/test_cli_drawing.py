@@ -11,11 +11,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from terzetto._cli import main
 from terzetto_protocol.fold import read_record
 
+from .commands import LIMIT, SHOP, run, started
 from .pictures import groups, texts
-from .test_cli import LIMIT, SHOP, run, started
 
 SCANS = """
 import os
@@ -71,16 +70,6 @@ def shop(tmp_path, monkeypatch):
     sys.path[:] = path
     for name in ("shop", "scans", "later"):
         sys.modules.pop(name, None)
-
-
-@pytest.fixture
-def call(capsys):
-    def call(*words):
-        code = main(words)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @pytest.fixture
