@@ -161,11 +161,13 @@ _RARE_LIMIT = st.sampled_from([None, None, None, 1, 2])
 @st.composite
 def plans(draw: st.DrawFn, *, branches: bool = False) -> Plan:
     kinds = draw(st.lists(st.sampled_from(KINDS + COMPOSITES * branches), min_size=1, max_size=5 + 2 * branches))
+    if kinds[-1] in COMPOSITES:
+        kinds.append("pure")  # somewhere the branches have to begin
     spots, ways = [], []
     for number, kind in enumerate(kinds):
         if kind in COMPOSITES:
             options = {
-                "branches": draw(_branches(kind, len(kinds))),
+                "branches": draw(_branches(kinds, number)),
                 "merge": draw(st.sampled_from(["strict", "replay", "replay", "longest", "breaks"])),
                 "errors": draw(st.sampled_from(["fail_fast", "collect"])),
                 "limit": draw(st.sampled_from([None, None, 1, 2])),
@@ -190,11 +192,15 @@ def plans(draw: st.DrawFn, *, branches: bool = False) -> Plan:
 
 
 @st.composite
-def _branches(draw: st.DrawFn, kind: str, places: int) -> tuple[str, ...]:
-    """Where the branches begin; for a graph inside, the kinds of its places."""
-    if kind == "graph":
+def _branches(draw: st.DrawFn, kinds: list[str], own: int) -> tuple[str, ...]:
+    """Where the branches begin; for a graph inside, the kinds of its places.
+
+    Places that open branches begin only with later ones of their kind, so that none begins with itself.
+    """
+    if kinds[own] == "graph":
         return tuple(draw(st.lists(st.sampled_from(KINDS), min_size=1, max_size=3)))
-    names = st.sampled_from([f"p{number}" for number in range(places)])
+    fits = [number for number, kind in enumerate(kinds) if number > own or kind not in COMPOSITES or kind == "graph"]
+    names = st.sampled_from([f"p{number}" for number in fits])
     return tuple(draw(st.lists(names, min_size=1, max_size=4, unique=True)))
 
 

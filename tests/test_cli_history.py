@@ -11,7 +11,7 @@ import pytest
 
 from terzetto._cli import main
 
-from .test_cli import LIMIT, run
+from .commands import LIMIT, run
 from .trips import TRIP
 
 

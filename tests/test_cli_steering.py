@@ -15,7 +15,7 @@ from terzetto._cli import main
 from terzetto._cli._stores import guest, post
 from terzetto_protocol.commands import Decide
 
-from .test_cli import started
+from .commands import started
 from .trips import TRIP
 
 
