@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from terzetto._cli import main
 
@@ -58,6 +59,14 @@ def told(call):
         return json.loads(output)
 
     return told
+
+
+settings.register_profile("quick", max_examples=40, deadline=None)
+settings.register_profile("slow", max_examples=200, deadline=None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("slow" if config.getoption("--slow") else "quick")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from .commands import LIMIT, SHOP, events, run, started
+from .lives import KILLED
 from .pages import ROOT
 
 FILES = 40
@@ -185,12 +186,12 @@ def test_the_graph_of_the_demo_may_be_drawn(place, call):
         "event_published:9",
     ],
 )
-def test_a_killed_audit_goes_on_and_writes_the_same_report(place, call, listed, expected, point):
+def test_a_killed_audit_goes_on_and_writes_the_same_report(forks, place, call, listed, expected, point):
     """Issue 2: killed and started again, `audit.json` is byte-identical to an unkilled run's."""
     environ = {"TERZETTO_FAULTS": "1", "TERZETTO_CRASH_AT": point}
-    code, output, errors = run(place, "demo", "../tree", "--approve", **environ)
+    life = forks.live("-m", "terzetto", "demo", "../tree", "--approve", **environ)
 
-    assert -signal.SIGKILL == code, output + errors
+    assert KILLED == life.code, life.out + life.errors
     assert point == f"effect_done:{FILES + 2}" or not (place / "audit.json").exists()
 
     (view,) = listed()
