@@ -9,6 +9,7 @@ import pytest
 
 from terzetto_protocol.codec import pack
 from terzetto_protocol.context import Text
+from terzetto_protocol.dataflow import Dataflow
 from terzetto_protocol.decisions import Approve, Decision
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.fold import Fold, read_snapshot
@@ -36,7 +37,7 @@ from terzetto_protocol.inputs import (
 )
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import due_retries
-from terzetto_protocol.questions import Question
+from terzetto_protocol.questions import Question, Sending
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Answer, Failure, RunHeader, Write
 from terzetto_protocol.statuses import TERMINAL, RunStatus
@@ -69,7 +70,7 @@ class Driver:
         self.acks, self.logged, self.watch, self.now = acks, logged, watch, 0.0
         header.setdefault("max_steps", self.blueprint.max_steps)
         self.header = RunHeader("r", graph.name, graph.version, "", "", 0.0, **header)
-        self.first = state or Tally()
+        self.first = state or (graph.begin() if isinstance(graph, Dataflow) else Tally())
         self.disk = Disk()
         self.sent: list[Write] = []
         """Writes on their way to the disk."""
@@ -86,6 +87,8 @@ class Driver:
         self.ownerless = False
         """Whether the run was loaded and nobody has claimed it since."""
         self.receipts: dict[str, list[Receipt]] = {}
+        self.asked = 0
+        """Sends so far, over all owners."""
         self.answers: dict[tuple[int, str], Answer] = {}
         """What bodies were told, over all owners."""
         self.finishes: list[Finish] = []
@@ -135,7 +138,7 @@ class Driver:
     # -- turns -----------------------------------------------------------------------------------------------
 
     def submit(self) -> None:
-        settled, state = self.acks == "settled", self.blueprint.state.copy(self.first)
+        settled, state = self.acks == "settled", self.blueprint.graph.first(self.first)
         self.machine, turn = RunMachine.begin(self.blueprint, self.header, state, logged=self.logged, settled=settled)
         self._perform(turn)
 
@@ -278,6 +281,13 @@ class Driver:
     def ask(self, question: Question, *, node: str = "") -> None:
         """A body that runs asks something."""
         self.feed(BodyAsked(self.start_of(node).visit, question, self.now))
+
+    def send(self, value: object = None, output: str = "out", *, node: str = "", key: str | None = None) -> str:
+        """A body of a dataflow that runs sends something; gives the key under which it is answered."""
+        self.asked += 1
+        key = key or f"send:{self.asked}"
+        self.feed(BodyAsked(self.start_of(node).visit, Sending(key, output, value), self.now))
+        return key
 
     def wake(self) -> None:
         """Tell the machine of every attempt that is due."""

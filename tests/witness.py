@@ -22,7 +22,7 @@ from terzetto_protocol.ids import split_event_id
 from terzetto_protocol.inputs import CommitRefused, Input, Probed
 from terzetto_protocol.limits import RUN_AHEAD
 from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, DecisionTaken, PauseReceipt, Resumed
-from terzetto_protocol.records import Answer, Kind, Noted, Record, Resolution, Write
+from terzetto_protocol.records import Answer, Kind, Noted, Record, Resolution, Sent, Write
 from terzetto_protocol.scribe import RESTING
 from terzetto_protocol.statuses import PARKED, RUN_MOVES, TERMINAL, VISIT_MOVES, RunStatus, VisitStatus
 from terzetto_protocol.turn import Answered, Finish, Reply, Start
@@ -229,9 +229,9 @@ class Witness:
             return
         said: list[Answer] = []
         for record in self.driver.disk.records:
-            if record.visit == answered.visit and isinstance(record.detail, Noted | Resolution):
+            if record.visit == answered.visit and isinstance(record.detail, Noted | Resolution | Sent):
                 made = record.detail
-                said.append(made.answer if isinstance(made, Noted) else Answer(decision=made.decision))
+                said.append(made.answer if isinstance(made, Noted) else Answer(decision=getattr(made, "decision", None)))
         assert answered.answer in said, "D3: told before it was durable"
         before = self.driver.answers.get((answered.visit, answered.key), answered.answer)
         assert before == answered.answer, "a body that asks again is told the same"

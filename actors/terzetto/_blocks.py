@@ -1,15 +1,13 @@
 """Nodes of dataflows: functions that are called with what came in, and send what comes of it.
 
-An async generator is iterated in a task of its own, so that a timeout or a nursery inside of it never holds what
-the visit itself waits for.
+An async generator is iterated in the task of its visit, which every visit of a dataflow has for itself, and
+each of its yields is a send: whatever ends the send, a cancel scope of the generator's own too, arrives there.
 """
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, cast
-
-import trio
 
 from terzetto_protocol.context import FlowContext
 from terzetto_protocol.errors import InvalidRequest
@@ -24,13 +22,22 @@ async def run_block(node: Node[Any, Any], ctx: FlowContext[Any]) -> None:
     fn, options = cast("Callable[..., Any]", node.fn), node.options
     whole = _body(fn)
     if whole is None:
-        returned: list[object] = []
-        await run_in_thread(_like(node, lambda ctx: returned.append(fn(ctx, **ctx.inputs))), ctx)
-        await _send_all(ctx, returned.pop())
+        await _send_all(ctx, await _call_in_thread(node, fn, ctx))
     elif options.is_timed:
         await run_timed(_like(node, whole), ctx)
     else:
         await whole(ctx)
+
+
+async def _call_in_thread(node: Node[Any, Any], fn: Callable[..., Any], ctx: FlowContext[Any]) -> object:
+    """What a plain function returns. A checkpoint; cancelled, whatever it returns counts for nothing."""
+    returned: list[object] = []
+    port = ctx.port
+    try:
+        await run_in_thread(_like(node, lambda ctx: returned.append(fn(ctx, **ctx.inputs))), ctx)
+    finally:
+        ctx.port = port  # the thread's own is of no use on the loop
+    return returned.pop()
 
 
 def _like(node: Node[Any, Any], fn: Callable[[Any], Any]) -> Node[Any, Any]:
@@ -57,26 +64,31 @@ async def _send_all(ctx: FlowContext[Any], returned: object) -> None:
     if returned is None:
         return
     if not isinstance(returned, Mapping):
+        if inspect.iscoroutine(returned):
+            returned.close()
         kind = type(returned).__name__
         raise InvalidRequest(f"a node of a dataflow returns a mapping of outputs to values, or nothing, and not {kind}")
     for output, value in cast("Mapping[str, object]", returned).items():
         await ctx.send(output, value)
 
 
-async def _iterate(ctx: FlowContext[Any], made: AsyncGenerator[tuple[str, object], None]) -> None:
-    sending, receiving = trio.open_memory_channel[object](0)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_pump, made, sending)
-        async with receiving:
-            async for pair in receiving:
-                output, value = _pair(pair)
-                await ctx.send(output, value)
+async def _iterate(ctx: FlowContext[Any], made: AsyncGenerator[object, None]) -> None:
+    async with aclosing(made):
+        try:
+            pair = await anext(made)
+            while True:
+                pair = await _hand_over(ctx, made, pair)
+        except StopAsyncIteration:
+            return
 
 
-async def _pump(made: AsyncGenerator[object, None], sending: trio.MemorySendChannel[object]) -> None:
-    async with sending, aclosing(made):
-        async for pair in made:
-            await sending.send(pair)
+async def _hand_over(ctx: FlowContext[Any], made: AsyncGenerator[object, None], pair: object) -> object:
+    """Send what was yielded, as if the send stood in the place of the yield, and get the next."""
+    try:
+        await ctx.send(*_pair(pair))
+    except BaseException as error:  # noqa: BLE001 - the generator is told, and raises it again unless it is meant for it
+        return await made.athrow(error)
+    return await anext(made)
 
 
 def _pair(made: object) -> tuple[str, object]:

@@ -84,7 +84,7 @@ class CarryingOut:
         if known is None and command.version:  # another version is another graph: it was not asked for
             raise InvalidRequest(f"graph {command.graph!r} {command.version!r} is not known here")
         graph = (known or registry.latest(command.graph)).graph
-        state = graph.build().state.from_json(command.state)
+        state = graph.from_json(command.state)
         return await self._runtime.submit(
             graph, state, run_id=command.run_id, key=command.key, auto_approve=command.auto_approve
         )
@@ -103,4 +103,4 @@ class CarryingOut:
     async def _edited(self, command: Rerun) -> object:
         if command.state is None:
             return None
-        return (await self._runtime.past(command.run_id)).blueprint.state.from_json(command.state)
+        return (await self._runtime.past(command.run_id)).blueprint.graph.from_json(command.state)

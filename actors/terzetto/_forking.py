@@ -7,7 +7,7 @@ from uuid import uuid4
 import msgspec
 
 from terzetto_protocol.errors import InvalidRequest
-from terzetto_protocol.fold import Fold, Snapshot, read_record
+from terzetto_protocol.fold import Fold, Image, Snapshot, read_record
 from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.places import Place
@@ -41,6 +41,11 @@ def digest_of(graph: str, version: str, state: bytes, parent: str = "") -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
+def _may_go_on(image: Image) -> bool:
+    """Whether something is pending, and nothing has happened that fails all of it."""
+    return bool(image.frontier) and image.doomed is None
+
+
 class Forking:
     """Makes runs out of runs."""
 
@@ -64,7 +69,7 @@ class Forking:
         if row.status not in TERMINAL:
             raise InvalidRequest(f"run {run_id!r} is {row.status}: only one that has ended is tried again")
         seq = row.seq - 1
-        while seq > 1 and not (await self._fold(row, seq)).image.frontier:
+        while seq > 1 and not _may_go_on((await self._fold(row, seq)).image):
             seq -= 1
         return await self.fork(run_id, seq, new_id, repeat_effects=repeat_effects)
 
@@ -78,9 +83,12 @@ class Forking:
             raise InvalidRequest(
                 f"graph {blueprint.name!r} has no place {name!r} (it has {', '.join(blueprint.places)})"
             )
+        if blueprint.flow is not None and name != blueprint.start:
+            text = "only values say where a dataflow goes on: rerun it from its inputs, or fork it"
+            raise InvalidRequest(f"run {run_id!r}: {text}")
         fold = await self._fold(row, row.seq)
         check_effects(run_id, await self._records(run_id, 0), fold, repeat_effects=repeat_effects)
-        copy = blueprint.state.copy(fold.state if state is None else state)
+        copy = bound.graph.first(bound.graph.again(fold.state) if state is None else state)
         header = self._header(row, f"{run_id}@{row.seq}", copy[0], new_id, name)
         machine, first = RunMachine[S].begin(
             blueprint,

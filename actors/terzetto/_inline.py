@@ -122,7 +122,7 @@ async def run_to_end(
         max_steps=blueprint.steps(max_steps),
         auto_approve=auto_approve,
     )
-    machine, first = RunMachine[S].begin(blueprint, header, blueprint.state.copy(state), logged=False)
+    machine, first = RunMachine[S].begin(blueprint, header, bound.graph.first(state), logged=False)
     machine.tells = False
     alone = _Alone()
     actor = RunActor(machine, bound.deps, Services(alone, alone, alone, clock))

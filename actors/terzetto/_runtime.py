@@ -139,7 +139,7 @@ class Runtime:
         """
         bound = self.registry.of(graph)
         blueprint: Blueprint[S] = bound.graph.build()
-        copy = blueprint.state.copy(state)
+        copy = bound.graph.first(state)
         check_metadata(metadata or {})
         check_text(key, "the idempotency key")
         header = RunHeader(

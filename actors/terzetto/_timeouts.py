@@ -13,7 +13,7 @@ from terzetto_protocol.context import Emission, NodeContext, Port
 from terzetto_protocol.decisions import Answering
 from terzetto_protocol.errors import NodeTimeout
 from terzetto_protocol.places import Node, NodeOptions
-from terzetto_protocol.questions import AskDecision
+from terzetto_protocol.questions import AskDecision, Sending
 from terzetto_protocol.state import Entry
 
 
@@ -36,7 +36,7 @@ class _Pulse:
         self.beat()
 
     def beat(self) -> None:
-        """A record, a chunk, a heartbeat."""
+        """A record, a chunk, a heartbeat, a value sent."""
         if not self.asked:
             self.inner.deadline = trio.current_time() + self.idle
 
@@ -62,6 +62,11 @@ class _Pulse:
         self.beat()
         self.port.emit(visit, emission)
 
+    async def send(self, visit: int, sending: Sending) -> None:
+        self.beat()
+        await self.port.send(visit, sending)
+        self.beat()
+
 
 async def run_timed(node: Node[Any, Any], ctx: NodeContext[Any, Any]) -> None:
     """Run a body within its `run_timeout` and `idle_timeout`. A checkpoint if the body is one.
@@ -86,7 +91,7 @@ def timed(options: NodeOptions[Any, Any], ctx: NodeContext[Any, Any]) -> Generat
             if options.is_timed:
                 ctx.port = replace(ctx.port, decide=pulse.decide)
             if idle is not None:
-                ctx.port = replace(ctx.port, pack=pulse.pack, emit=pulse.emit, beat=pulse.beat)
+                ctx.port = replace(ctx.port, pack=pulse.pack, emit=pulse.emit, beat=pulse.beat, send=pulse.send)
             yield pulse.begin
         if inner.cancelled_caught and idle is not None:
             raise NodeTimeout("idle_timeout", idle)

@@ -92,6 +92,16 @@ def unpack_plain(data: bytes) -> Any:
     return _unpack(data)
 
 
+def check_plain(data: bytes, what: str) -> None:
+    """Raise `NotStorable` for packed bytes that do not come back as plain data, or are nested too deep to be shown."""
+    try:
+        value = _unpack(data)
+    except _UNDECODABLE as error:
+        raise NotStorable(what, str(error)) from error
+    if _is_deeper(value, PAYLOAD_DEPTH):
+        raise NotStorable(what, f"it is nested deeper than {PAYLOAD_DEPTH} levels")
+
+
 def _is_deeper(value: object, levels: int) -> bool:
     if not isinstance(value, dict | list | tuple):
         return False

@@ -330,4 +330,4 @@ class FlowContext(NodeContext[FlowState, D], Generic[D], weakref=False, kw_only=
             NotStorable: the value is not of the output's type, or would not come back from the store.
             NonDeterministicOutput: an earlier attempt sent another value in its place.
         """
-        return self.port.send(self.visit.visit, Sending(self._count("send"), output, value))
+        return self.port.send(self.visit.visit, Sending(f"send:{self._count('send')}", output, value))

@@ -5,18 +5,18 @@ says what comes next: the values do.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Concatenate, Final, Generic, Literal, ParamSpec, Protocol, TypeAlias, cast
+from typing import Any, Concatenate, Final, Generic, Literal, ParamSpec, Protocol, TypeAlias
 
-import msgspec
 from attrs import frozen
+from msgspec import Raw
 from typing_extensions import TypeVar
 
-from .codec import pack
+from .codec import check_json, pack
 from .composites import Lens, Opened, Subgraph
 from .context import FlowContext, LeafContext
-from .decisions import Recorded
+from .decisions import Confirm, Recorded
 from .declaration import Declaration
-from .errors import InvalidInput, Malformed, NotStorable
+from .errors import InvalidInput, InvalidRequest, Malformed
 from .flow_mistakes import flow_mistakes
 from .flow_state import FlowState, Pins
 from .forms import Form
@@ -25,7 +25,7 @@ from .pins import MISSING, parse_pin
 from .places import Asks, Edge, Effects, Node, NodeOptions, OnCancel
 from .retry import RetryPolicy
 from .signatures import inputs_of
-from .wiring import INPUTS, OUTPUTS, Link, Pin, Pinned, Wiring
+from .wiring import INPUTS, OUTPUTS, Link, Pin, Pinned, Wiring, as_plain
 
 D = TypeVar("D", default=None)
 E = TypeVar("E")
@@ -33,8 +33,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 OnNodeError: TypeAlias = Literal["continue", "fail"]
-Outputs: TypeAlias = Mapping[str, Any] | Iterable[str]
-"""Names of outputs, with the types of what they send or without."""
+Outputs: TypeAlias = str | Mapping[str, Any] | Iterable[str]
+"""Names of outputs, with the types of what they send or without; a text is one name."""
+_inputs: Final = Form(dict[str, Raw])
 
 
 @frozen
@@ -79,9 +80,14 @@ class SubFlow(Subgraph[FlowState]):
     """A dataflow inside a dataflow: its inputs are inputs of this node, and its outputs come out of it."""
 
     def __init__(
-        self, name: str, flow: "Dataflow[Any]", wiring: Callable[[], Wiring], masks: Mapping[str, Mapping[str, Any]]
+        self,
+        name: str,
+        flow: "Dataflow[Any]",
+        wiring: Callable[[], Wiring],
+        masks: Mapping[str, Mapping[str, Any]],
+        deps: Callable[[Any], Any] | None,
     ) -> None:
-        super().__init__(name, Lens[FlowState, FlowState](flow))
+        super().__init__(name, Lens[FlowState, FlowState](flow, deps=deps))
         self.flow: Final = flow
         self.masks: Final = masks
         self._wiring = wiring
@@ -159,7 +165,11 @@ class Dataflow(Declaration[FlowState, D]):
 
     def output(self, name: str, source: Output, kind: Any = Any, /) -> None:
         """Declare an output of the whole dataflow: what comes in from there is in `state.outputs[name]`, in order."""
-        self._open().outputs[name] = kind
+        known = self._open().outputs.setdefault(name, kind)
+        if known is Any:
+            self.outputs[name] = kind
+        elif kind not in (Any, known):
+            self.wrong.append(f"outputs.{name}: two types are declared for it")
         self._join(source, OUTPUTS, name, static=False)
 
     def node(
@@ -206,16 +216,18 @@ class Dataflow(Declaration[FlowState, D]):
         *,
         defaults: Mapping[str, Any] | None = None,
         masks: Mapping[str, Mapping[str, Any]] | None = None,
+        deps: Callable[[D], Any] | None = None,
     ) -> SubFlow:
         """Declare a node that runs another dataflow; its outputs come out when it has ended well, and only then.
 
         Args:
             name: how the node is stored and shown; also the first part of the inner paths.
-            flow: the inner dataflow; it may be this one.
+            flow: the inner dataflow; it may be this one, or one that runs this one.
             defaults: values for inputs that no link fills.
             masks: as for `begin`; those that a run is given go before these.
+            deps: what its nodes get as `ctx.deps`, made from what the outer ones get; by default the same.
         """
-        place = SubFlow(name, flow, lambda: self.wiring, masks or {})
+        place = SubFlow(name, flow, lambda: self.wiring, {node: dict(pins) for node, pins in (masks or {}).items()}, deps)
         self._open().places.append(place)
         self.nodes.append((name, Pinned(flow.inputs, flow.outputs, defaults=dict(defaults or {}))))
         return place
@@ -229,6 +241,8 @@ class Dataflow(Declaration[FlowState, D]):
             pin: its input; a name may reach into a value: `values_#_town` fills one key of the input `values`.
             static: keep the last value for every later visit, and for those that wait, instead of using it once.
         """
+        if not isinstance(source, Output):  # a person without a type checker writes link(fetch, ...)
+            raise TypeError(f"a link begins at an output, `node.out(name)` or `flow.input(name)`, not at {source!r}")
         self._join(source, sink.name, pin, static=static)
 
     def begin(
@@ -243,7 +257,7 @@ class Dataflow(Declaration[FlowState, D]):
         Raises:
             InvalidInput: an input is unknown, missing, or not of its type; or a mask is for a node that is not there.
         """
-        given = {name: pin.default for name, pin in self.inputs.items() if pin.default is not MISSING}
+        given = {name: pin.default for name, pin in self.inputs.items() if not pin.is_needed}
         given.update(inputs or {})
         for name in (*given, *self.inputs):
             if name not in self.inputs:
@@ -252,8 +266,44 @@ class Dataflow(Declaration[FlowState, D]):
                 )
             if name not in given:
                 raise InvalidInput(self.name, name, "it was not given, and has no default")
-        plain = {name: _plain(self.name, name, pin.type, given[name]) for name, pin in self.inputs.items()}
+        plain = {name: as_plain(self.name, name, pin.type, given[name]) for name, pin in self.inputs.items()}
         return FlowState(plain, {node: self.mask(node, pins) for node, pins in (masks or {}).items()})
+
+    def first(self, state: FlowState) -> tuple[bytes, FlowState]:
+        """As for every graph, with its inputs and masks checked; raises `InvalidInput` too."""
+        if isinstance(state, FlowState):  # whatever else it is, the copy refuses
+            if state.issued or state.sent:
+                text = f"dataflow {self.name!r} begins with what `begin` makes, and this is the state of a run"
+                raise InvalidRequest(text)
+            state = self.begin(state.given, masks=state.masks)
+        return super().first(state)
+
+    def again(self, state: FlowState) -> FlowState:
+        """The same inputs and masks."""
+        return FlowState(state.given, state.masks)
+
+    def from_json(self, data: bytes) -> FlowState:
+        """What a run is to begin with, from its inputs as JSON; raises `Malformed` and `InvalidInput`."""
+        check_json(data, "input")
+        given = _inputs.from_json(data, "input")
+        forms = {name: Form[Any](self.inputs[name].type if name in self.inputs else Any) for name in given}
+        return self.begin({name: forms[name].from_json(bytes(each), f"input {name!r}") for name, each in given.items()})
+
+    @staticmethod
+    def confirm(sent: "Mapping[str, Any] | Iterable[tuple[str, Any]]" = (), /, note: str = "") -> Confirm:
+        """The answer to "what became of this effect?": it happened, and these are the values that it would have sent.
+
+        What the visit had sent before its process died has gone on, and is left out.
+
+        Args:
+            sent: values by outputs, or pairs of them where an output sends several.
+            note: for whoever reads it later.
+
+        Raises:
+            NotStorable: a value would not come back from the store.
+        """
+        pairs = sent.items() if isinstance(sent, Mapping) else sent
+        return Confirm(tuple(Recorded(output, Raw(pack(value, output))) for output, value in pairs), note)
 
     @property
     def wiring(self) -> Wiring:
@@ -263,6 +313,11 @@ class Dataflow(Declaration[FlowState, D]):
                 dict(self.nodes), self.links, goes_on=self.on_node_error == "continue", limit=self.limit
             )
         return self._wiring
+
+    @property
+    def inner(self) -> "dict[str, Dataflow[Any]]":
+        """The dataflows that it runs, by the names of the nodes that do."""
+        return {place.name: place.flow for place in self.places if isinstance(place, SubFlow)}
 
     def mistakes(self) -> list[str]:
         """Everything that is wrong with it, with paths; empty means that it can run."""
@@ -278,7 +333,17 @@ class Dataflow(Declaration[FlowState, D]):
             if not isinstance(place, SubFlow):
                 raise InvalidInput(node, "", f"a mask leads into {first!r}, which is no dataflow")
             return place.flow.mask(rest, pins)
-        return {name: _plain(node, name, Any, value) for name, value in pins.items()}
+        spec = dict(self.nodes)[first]
+        for name in pins:
+            spec.check_pin(first, name)
+        return {name: as_plain(node, name, Any, value) for name, value in pins.items()}
+
+    def _freeze(self) -> None:
+        """With it whatever it runs."""
+        if not self._built:
+            self._built = True
+            for inner in self.inner.values():
+                inner._freeze()
 
     def _add(
         self,
@@ -290,10 +355,12 @@ class Dataflow(Declaration[FlowState, D]):
     ) -> None:
         asks = Asks(FlowContext, block=True)
         self._open().places.append(Node[FlowState, D, Any](fn, name, options, asks))
-        types = _types(outputs or ())
+        names = _names(outputs or ())
+        types = dict(outputs) if isinstance(outputs, Mapping) else dict.fromkeys(names, Any)
         inputs, is_open, wrong = inputs_of(fn)
         self.wrong.extend(f"nodes.{name}: {each}" for each in wrong)
-        self.nodes.append((name, Pinned(inputs, types, is_open, outputs is None, defaults)))
+        self.wrong.extend(f"nodes.{name}.{each}: two outputs have this name" for each in types if names.count(each) > 1)
+        self.nodes.append((name, Pinned(inputs, types, is_open, outputs is None, dict(defaults))))
 
     def _join(self, source: Output, sink: str, pin: str, *, static: bool) -> None:
         try:
@@ -314,21 +381,8 @@ class DeclareFlow(Protocol[D]):
         ...
 
 
-def _types(outputs: Outputs) -> dict[str, Any]:
-    if isinstance(outputs, Mapping):
-        return dict(cast("Mapping[str, Any]", outputs))
-    return dict.fromkeys(outputs, Any)
-
-
-def _plain(node: str, name: str, kind: Any, value: Any) -> Any:
-    """A value as plain data, which fits its type; raises `InvalidInput`."""
-    try:
-        data = pack(value, name)
-        if kind is not Any:
-            Form(kind).unpack(data, name)
-    except (NotStorable, Malformed) as error:
-        raise InvalidInput(node, name, error.reason) from error
-    return msgspec.msgpack.decode(data)
+def _names(outputs: Outputs) -> tuple[str, ...]:
+    return (outputs,) if isinstance(outputs, str) else tuple(outputs)
 
 
 def _nothing(ctx: Any) -> None:

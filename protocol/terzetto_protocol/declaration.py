@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Generic, Self
 from typing_extensions import TypeVar
 
 from .blueprint import Blueprint
-from .decisions import Confirm
 from .errors import GraphError
 from .places import Edge, Place
 from .state import Mutation
@@ -59,13 +58,17 @@ class Declaration(ABC, Generic[S, D]):
         """Its links, if it is a dataflow."""
         return None
 
-    def confirm(self, *mutations: Mutation[S], note: str = "") -> Confirm:
-        """The answer to "what became of this effect?": it happened, and these are what the visit would have recorded.
+    def first(self, state: S) -> tuple[bytes, S]:
+        """A copy of the state that a run is to begin with, and its encoding; raises `InvalidRequest`, `NotStorable`."""
+        return self.build().state.copy(state)
 
-        Raises `NotStorable` for a mutation that is unlisted or would not come back from the store.
-        """
-        vocabulary = self.build().vocabulary
-        return Confirm(tuple(vocabulary.note(mutation) for mutation in mutations), note)
+    def again(self, state: S) -> S:
+        """What a run begins with that is to do again what another has done, which ended with this state."""
+        return state
+
+    def from_json(self, data: bytes) -> S:
+        """What a run is to begin with, from JSON; raises `Malformed` with the path of the mistake."""
+        return self.build().state.from_json(data)
 
     def build(self) -> Blueprint[S]:
         """Freeze the graph and return what runs share; raises `GraphError` with every mistake at once."""
@@ -114,8 +117,11 @@ class Declaration(ABC, Generic[S, D]):
             self.building = False
         if mistakes:
             raise GraphError(self.name, mistakes)
-        self._built = True
+        self._freeze()
         return Blueprint(self)
+
+    def _freeze(self) -> None:
+        self._built = True
 
     def _open(self) -> Self:
         if self._built:

@@ -14,7 +14,9 @@ from .places import Barrier, Place, as_node
 from .state import StateForm
 
 if TYPE_CHECKING:
+    from .dataflow import Dataflow
     from .declaration import Declaration
+    from .wiring import Pin
 
 
 def fingerprint(graph: "Declaration[Any, Any]") -> str:
@@ -22,6 +24,8 @@ def fingerprint(graph: "Declaration[Any, Any]") -> str:
 
     Edges count in their order, which both routing and the log refer to. Not part of it: bodies of nodes
     and predicates, docstrings, transient fields, and what `build` may be told anew without touching a log.
+    Of a dataflow nodes, pins with their types, and links count, there and in every dataflow that it runs;
+    not its limit, its defaults, and what a failed visit means.
     """
     structure = {
         "name": graph.name,
@@ -34,8 +38,43 @@ def fingerprint(graph: "Declaration[Any, Any]") -> str:
         "state": _schema(StateForm(graph.state).stored),
         "mutations": {cls.__name__: _schema(cls) for cls in graph.mutations},
         "items": {place.name: _schema(place.item) for place in graph.places if isinstance(place, Map)},
+        **_flow(graph),
     }
     return hashlib.sha256(msgspec.json.encode(structure, order="deterministic")).hexdigest()[:32]
+
+
+def _flow(graph: "Declaration[Any, Any]") -> dict[str, Any]:
+    """What is linked in a dataflow and in all that it runs, each of them once: one may run itself."""
+    from .dataflow import Dataflow
+
+    if not isinstance(graph, Dataflow):
+        return {}
+    found: list[Dataflow[Any]] = [graph]
+    for each in found:  # which grows meanwhile
+        found += [inner for inner in each.inner.values() if not any(inner is known for known in found)]
+    numbers = {id(each): number for number, each in enumerate(found)}
+    return {"flow": [_linked(each, numbers) for each in found]}
+
+
+def _linked(flow: "Dataflow[Any]", numbers: Mapping[int, int]) -> dict[str, Any]:
+    nodes = [[name, _pins(spec.inputs), _schemas(spec.outputs), spec.is_open] for name, spec in flow.nodes]
+    return {
+        "name": flow.name,
+        "inputs": _pins(flow.inputs),
+        "outputs": _schemas(flow.outputs),
+        "places": [_place(place) for place in flow.places],
+        "nodes": nodes,
+        "links": [[link.source, link.output, link.steps, link.sink, link.pin, link.static] for link in flow.links],
+        "inner": {name: numbers[id(inner)] for name, inner in flow.inner.items()},
+    }
+
+
+def _pins(pins: "Mapping[str, Pin]") -> dict[str, Any]:
+    return _schemas({name: pin.type for name, pin in pins.items()})
+
+
+def _schemas(types: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _schema(kind) for name, kind in types.items()}
 
 
 def _place(place: Place[Any]) -> list[str]:

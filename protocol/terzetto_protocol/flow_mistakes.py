@@ -1,16 +1,18 @@
 """Everything that is wrong with a declared dataflow, with the path of each mistake and a suggestion."""
 
+import inspect
 from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import InvalidRequest, Malformed
+from .errors import InvalidInput, InvalidRequest, Malformed
 from .forms import Form
-from .mistakes import name_mistakes
-from .pins import MISSING, assemble, parse_pin
-from .places import EFFECTS, as_node
-from .wiring import ERROR, INPUTS, OUTPUTS, Link, Pinned
+from .mistakes import attempt_mistakes, name_mistakes, no_name
+from .pins import assemble, parse_pin
+from .plain_mistakes import only_begins
+from .places import EFFECTS, ON_CANCEL, Node, as_node
+from .wiring import ERROR, INPUTS, OUTPUTS, Link, Pinned, as_plain
 
 if TYPE_CHECKING:
     from .dataflow import Dataflow
@@ -20,8 +22,16 @@ _SCALARS: Final = frozenset({str, bytes, bool, int, float, list, dict})
 
 def flow_mistakes(flow: "Dataflow[Any]") -> list[str]:
     """All mistakes, in the order in which a reader meets them; empty means that it can run."""
-    checks = _names, _pins, _nodes, _inner, _links, _missing
-    return [*flow.wrong, *(mistake for check in checks for mistake in check(flow))]
+    return list(_mistakes(flow, [flow]))
+
+
+def _mistakes(flow: "Dataflow[Any]", seen: list["Dataflow[Any]"]) -> Iterator[str]:
+    yield from flow.wrong
+    for check in _names, _pins, _nodes:
+        yield from check(flow)
+    yield from _inner(flow, seen)
+    for check in _links, _missing:
+        yield from check(flow)
 
 
 def _names(flow: "Dataflow[Any]") -> Iterator[str]:
@@ -40,42 +50,70 @@ def _names(flow: "Dataflow[Any]") -> Iterator[str]:
 
 def _pins(flow: "Dataflow[Any]") -> Iterator[str]:
     for name, pin in flow.inputs.items():
-        yield from _type(f"inputs.{name}", pin.type)
+        yield from _pin(f"inputs.{name}", name, pin.type)
+        if not pin.is_needed:
+            yield from _default(f"inputs.{name}", name, pin.type, pin.default)
+    for name, kind in flow.outputs.items():
+        yield from _pin(f"outputs.{name}", name, kind)
     for node, spec in flow.nodes:
-        for name, pin in spec.inputs.items():
-            yield from _type(f"nodes.{node}.{name}", pin.type)
-        for name, kind in spec.outputs.items():
-            yield from _type(f"nodes.{node}.{name}", kind)
-            if name == ERROR:
+        if node not in flow.inner:  # whose pins are looked at there
+            for name, kind in [*((name, pin.type) for name, pin in spec.inputs.items()), *spec.outputs.items()]:
+                yield from _pin(f"nodes.{node}.{name}", name, kind)
+            if ERROR in spec.outputs:
                 yield f"nodes.{node}.{ERROR}: every node has this output, and what it sends is a text"
+        for name, value in spec.defaults.items():
+            yield from _default(f"nodes.{node}.{name}", name, _wanted(spec, name), value)
 
 
-def _type(path: str, kind: Any) -> Iterator[str]:
+def _pin(path: str, name: str, kind: Any) -> Iterator[str]:
+    yield from no_name(path, name)
     try:
         Form(kind)
     except TypeError as error:
         yield f"{path}: {error}"
 
 
+def _default(path: str, name: str, kind: Any, value: Any) -> Iterator[str]:
+    try:
+        as_plain("", name, kind, value)
+    except InvalidInput as error:
+        yield f"{path}: its default does not fit: {error.reason}"
+    except TypeError:
+        return  # told where the type is
+
+
+def _wanted(spec: Pinned, name: str) -> Any:
+    """The type of what a default gives; anything where it is a part of an input."""
+    return spec.inputs[name].type if name in spec.inputs else Any
+
+
 def _nodes(flow: "Dataflow[Any]") -> Iterator[str]:
     for node in filter(None, map(as_node, flow.places)):
-        options = node.options
+        options, path = node.options, f"nodes.{node.name}"
         if options.effects not in EFFECTS:
-            yield f"nodes.{node.name}.effects: {options.effects!r} is none of {', '.join(EFFECTS)}"
-        if options.effects == "once" and options.retry is not None:
-            yield f"nodes.{node.name}.retry: a once node is never tried again by itself"
+            yield f"{path}.effects: {options.effects!r} is none of {', '.join(EFFECTS)}"
+        yield from attempt_mistakes(node, path)
+        yield from _function(node, path)
 
 
-def _inner(flow: "Dataflow[Any]") -> Iterator[str]:
-    from .dataflow import SubFlow
+def _function(node: Node[Any, Any], path: str) -> Iterator[str]:
+    """A function that is called and does nothing, or that cannot keep what was said about it."""
+    bare, on_cancel = inspect.unwrap(node.fn), node.options.on_cancel
+    waits = inspect.iscoroutinefunction(bare) or inspect.isasyncgenfunction(bare)
+    if on_cancel not in (None, *ON_CANCEL):
+        yield f"{path}.on_cancel: {on_cancel!r} is none of {', '.join(ON_CANCEL)}"
+    elif on_cancel is not None and waits:
+        yield f"{path}.on_cancel: only a plain `def` in a thread needs it, and this is an `async def`"
+    if not waits and only_begins(node.fn):
+        yield f"{path}: its function must be `async def`, which may yield, or a plain `def` that is no generator"
 
-    for place in flow.places:
-        if isinstance(place, SubFlow) and not place.flow.building:  # one that runs itself is looked at already
-            place.flow.building = True
-            try:
-                yield from (f"nodes.{place.name}: {mistake}" for mistake in place.flow.mistakes())
-            finally:
-                place.flow.building = False
+
+def _inner(flow: "Dataflow[Any]", seen: list["Dataflow[Any]"]) -> Iterator[str]:
+    """Mistakes of what it runs, each told where it is met first: it may run itself."""
+    for name, inner in flow.inner.items():
+        if not any(inner is each for each in seen):
+            seen.append(inner)
+            yield from (f"nodes.{name}: {mistake}" for mistake in _mistakes(inner, seen))
 
 
 def _links(flow: "Dataflow[Any]") -> Iterator[str]:
@@ -85,7 +123,7 @@ def _links(flow: "Dataflow[Any]") -> Iterator[str]:
         yield from _source(flow, nodes, link, path)
         if link.sink != OUTPUTS:
             yield from _sink(nodes, link, path)
-            yield from _fits(flow, nodes, link, path)
+        yield from _fits(flow, nodes, link, path)
 
 
 def _source(flow: "Dataflow[Any]", nodes: dict[str, Pinned], link: Link, path: str) -> Iterator[str]:
@@ -93,7 +131,7 @@ def _source(flow: "Dataflow[Any]", nodes: dict[str, Pinned], link: Link, path: s
         yield from _known(link.output, flow.inputs, f"{path}: the dataflow has no input")
     elif link.source not in nodes:
         yield from _known(link.source, nodes, f"{path}: there is no node")
-    elif link.output != ERROR and not nodes[link.source].sends_any:
+    elif link.output != ERROR and not (nodes[link.source].sends_any or _bad(link.output)):  # a bad one is told already
         yield from _known(link.output, nodes[link.source].outputs, f"{path}: node {link.source!r} has no output")
 
 
@@ -119,16 +157,28 @@ def _known(name: str, names: Any, text: str) -> Iterator[str]:
 
 def _fits(flow: "Dataflow[Any]", nodes: dict[str, Pinned], link: Link, path: str) -> Iterator[str]:
     """Types that can never fit, as far as plain ones say it."""
-    sink = nodes.get(link.sink)
-    if sink is None or link.steps or link.pin not in sink.inputs:
+    if link.steps:
         return
-    sent = flow.inputs[link.output].type if link.source == INPUTS and link.output in flow.inputs else None
-    if link.source in nodes and link.source != INPUTS:
-        sent = str if link.output == ERROR else nodes[link.source].outputs.get(link.output)
-    taken = sink.inputs[link.pin].type
+    sent, taken = _sent(flow, nodes, link), _taken(flow, nodes, link)
     both = sent in _SCALARS and taken in _SCALARS
     if both and sent is not taken and (sent, taken) != (int, float):
-        yield f"{path}: {link.source_name} sends {_called(sent)}, and {link.sink}.{link.pin} takes {_called(taken)}"
+        where = f"output {link.pin!r}" if link.sink == OUTPUTS else f"{link.sink}.{link.pin}"
+        yield f"{path}: {link.source_name} sends {_called(sent)}, and {where} takes {_called(taken)}"
+
+
+def _sent(flow: "Dataflow[Any]", nodes: dict[str, Pinned], link: Link) -> Any:
+    if link.source == INPUTS:
+        return flow.inputs[link.output].type if link.output in flow.inputs else None
+    if link.source not in nodes:
+        return None
+    return str if link.output == ERROR else nodes[link.source].outputs.get(link.output)
+
+
+def _taken(flow: "Dataflow[Any]", nodes: dict[str, Pinned], link: Link) -> Any:
+    if link.sink == OUTPUTS:
+        return flow.outputs.get(link.pin)
+    sink = nodes.get(link.sink)
+    return sink.inputs[link.pin].type if sink is not None and link.pin in sink.inputs else None
 
 
 def _called(kind: Any) -> str:
@@ -152,7 +202,7 @@ def _missing(flow: "Dataflow[Any]") -> Iterator[str]:
             if not spec.is_open and parse_pin(name)[0] not in spec.inputs:
                 yield f"nodes.{node}: it has no input {name!r} to give a default to"
         for name, pin in spec.inputs.items():
-            if name not in filled and pin.default is MISSING:
+            if name not in filled and pin.is_needed:
                 yield f"nodes.{node}.{name}: no link leads to it, and it has no default"
 
 

@@ -103,7 +103,7 @@ class Image(Struct, array_like=True):
     event_id: int = 0
     visits: int = 0
     claims: int = 0
-    """Claims since the last commit of a visit or a decision."""
+    """Claims since the last commit of a visit, a decision or a value that was sent."""
     frontier: dict[int, Pending] = {}
     counts: Counts = msgspec.field(default_factory=Counts)
     failure: Failure | None = None

@@ -53,14 +53,14 @@ class Forks(Calls[S], Generic[S]):
         alone = self.fold.waiting + 1 == self.fold.leaves()
         self.commit(kind, at, _R.AWAITING_INPUT if alone else self.status, steps=(step,))
 
-    def _go_on(self, path: str, ahead: Next) -> None:
+    def _go_on(self, path: str, ahead: Next, at: float) -> None:
         """After a visit of the frame `path`: what is to be done next in this turn."""
         if self.status in TERMINAL:
             self.waits.gate.clear()
             self.todo.clear()
             return
         if self.fold.image.doomed is not None:
-            self._expire(self.fold.image.doomed)
+            self._expire(self.fold.image.doomed, at)
             return
         self.plan("enter", [step.visit for step in ahead.steps])
         if path in self.fold.branches and self.fold.branches[path].ended:
@@ -113,7 +113,8 @@ class Forks(Calls[S], Generic[S]):
         frame = self.fold.frame(entry.path)
         way: Way[Any] | NoWay = Way(None)
         if frame.blueprint.flow is not None:
-            mutations, failure = self._spill(frame, frame.blueprint.flow, entry, failure)
+            mutations, failure = self._spill(frame.blueprint.flow, entry, failure)
+            frame.apply(mutations)
         elif not failure.final:
             way = after_failure(frame.blueprint, entry.place, frame.view(), frame.counts.edges)
             if isinstance(way, NoWay):
@@ -133,20 +134,18 @@ class Forks(Calls[S], Generic[S]):
             mutations=mutations,
             detail=detail if joined is None else msgspec.structs.replace(joined, failure=detail),
         )
-        self._go_on(entry.path, ahead)
+        self._go_on(entry.path, ahead, at)
 
-    def _spill(
-        self, frame: Frame[Any], flow: Wiring, entry: Pending, failure: Failure
-    ) -> tuple[Sequence[Entry], Failure]:
+    def _spill(self, flow: Wiring, entry: Pending, failure: Failure) -> tuple[Sequence[Recorded], Failure]:
         """A visit of a dataflow has failed: what went wrong comes out of it, and is final where nobody may go on."""
         if failure.final or not (flow.goes_on or flow.takes_error(entry.place)):
             return (), msgspec.structs.replace(failure, final=True)
-        moves = flow.failed(entry.ticket, entry.place, "; ".join(failure.errors) or failure.message)
-        frame.apply(moves)
-        return moves, failure
+        return flow.failed(entry.ticket, entry.place, failure), failure
 
-    def _expire(self, failure: Failure) -> None:
+    def _expire(self, failure: Failure, at: float) -> None:
         """The run is to fail with this as soon as nothing of it is live."""
+        for visit in self.waits.begun():
+            self._skip(visit, at)
         self.expired = failure
         self.waits.gate.clear()
         if self.live:
@@ -248,8 +247,11 @@ class Forks(Calls[S], Generic[S]):
             unknown=tuple(label_of(entry) for entry in self.fold.within(fork) if entry.status in unsure),
         )
         assert failed.failure is not None
+        failure = failed.failure
+        if failed.blueprint.flow is not None and failure.code == FailureCode.NODE_ERROR:
+            failure = msgspec.structs.replace(failure, final=False)  # it ended the dataflow, and not what is around it
         entry = self.fold.image.frontier[self.fold.image.forks[fork].owner]
-        self._fail_visit(entry, failed.failure, at, joined)
+        self._fail_visit(entry, failure, at, joined)
 
     # -- joins -----------------------------------------------------------------------------------------------
 
@@ -323,7 +325,7 @@ class Forks(Calls[S], Generic[S]):
             detail=msgspec.structs.replace(joined, failure=ahead.failure),
             state=state,
         )
-        self._go_on(entry.path, ahead)
+        self._go_on(entry.path, ahead, at)
 
     def _merged(
         self, fork: str, composite: Composite[Any], frame: Frame[Any], branches: Sequence[Branch[Any]]

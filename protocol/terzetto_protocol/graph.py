@@ -14,7 +14,7 @@ from typing_extensions import TypeVar
 
 from .composites import Errors, ForkOptions, Lens, Map, Merge, Parallel, Subgraph
 from .context import ItemContext, LeafContext, NodeContext
-from .decisions import Exiting, Fail, Reject
+from .decisions import Confirm, Exiting, Fail, Reject
 from .declaration import Declaration
 from .errors import GraphError
 from .keyed import KeyedState
@@ -327,6 +327,14 @@ class Graph(Declaration[S, D]):
         place, exit_name = self._claim(source)
         goal, _ = self._claim(target)
         edges.append(Edge[S](len(edges), place, exit_name, goal, when, fallback, on_error, max_visits))
+
+    def confirm(self, *mutations: Mutation[S], note: str = "") -> Confirm:
+        """The answer to "what became of this effect?": it happened, and these are what the visit would have recorded.
+
+        Raises `NotStorable` for a mutation that is unlisted or would not come back from the store.
+        """
+        vocabulary = self.build().vocabulary
+        return Confirm(tuple(vocabulary.note(mutation) for mutation in mutations), note)
 
     def mistakes(self) -> list[str]:
         """Everything that is wrong with it, with paths; empty means that it can run."""

@@ -155,7 +155,7 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
             return
         self.commit(Kind.CLAIM, msg.at, _R.RUNNING)
         self.claimed = self.fold.image.seq
-        self._resume_frontier()
+        self._resume_frontier(msg.at)
 
     def _on_store_gave_up(self, msg: StoreGaveUp) -> None:
         if self.status in TERMINAL:
@@ -168,10 +168,10 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
         else:
             self._end_failed(msg.at, Failure(FailureCode.STORE_REJECTED, msg.reason))
 
-    def _resume_frontier(self) -> None:
+    def _resume_frontier(self, at: float) -> None:
         """Finish what a branch's last commit led to before the process died, and let every pending visit go on."""
         if self.fold.image.doomed is not None:
-            self._expire(self.fold.image.doomed)
+            self._expire(self.fold.image.doomed, at)
             return
         for path, opened in self.fold.image.forks.items():
             failed = [branch for branch in self.fold.branches_of(path) if branch.failure is not None]

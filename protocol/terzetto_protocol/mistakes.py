@@ -54,8 +54,13 @@ def name_mistakes(graph: "Declaration[Any, Any]", names: list[str]) -> Iterator[
     if graph.max_steps < 1:
         yield f"max_steps: {graph.max_steps} allows no visit at all"
     for name in dict.fromkeys(names):
-        if not _NAME.fullmatch(name):
-            yield f"nodes.{name}: {name!r} {_NO_NAME}"
+        yield from no_name(f"nodes.{name}", name)
+
+
+def no_name(path: str, name: str) -> Iterator[str]:
+    """That a text is not what places, exits and pins may be called."""
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        yield f"{path}: {name!r} {_NO_NAME}"
 
 
 def _types(declared: Declared) -> Iterator[str]:
@@ -144,12 +149,13 @@ def _nodes(declared: Declared) -> Iterator[str]:
             yield f'{path}.effects: has_side_effects=True means "once", not {options.effects!r}'
         if options.probe is not None:
             yield from _probe(node, path)
-        yield from _limit(options.max_visits, path)
-        yield from _attempts(node, path)
+        yield from attempt_mistakes(node, path)
 
 
-def _attempts(node: Node[Any, Any], path: str) -> Iterator[str]:
+def attempt_mistakes(node: Node[Any, Any], path: str) -> Iterator[str]:
+    """What is wrong with how often, how long and after what a node may run."""
     options = node.options
+    yield from _limit(options.max_visits, path)
     if options.retry is not None:
         yield from options.retry.mistakes(f"{path}.retry")
         if options.effects == "once":
@@ -175,8 +181,7 @@ def _barriers(declared: Declared) -> Iterator[str]:
         if not barrier.exits:
             yield f"{path}.exits: nothing leads out of it"
         for name in barrier.exits:
-            if not _NAME.fullmatch(name):
-                yield f"{path}.exits: {name!r} {_NO_NAME}"
+            yield from no_name(f"{path}.exits", name)
         yield from _timeout(barrier, path)
 
 

@@ -21,7 +21,7 @@ def plain_mistakes(node: Node[Any, Any], path: str) -> Iterator[str]:
         if options.thread is not None:
             yield f"{path}.thread: it is for a plain `def`, and this is an `async def`"
         return
-    if _only_begins(node.fn):
+    if only_begins(node.fn):
         yield f"{path}: its function must be `async def`, or a plain `def` that is no generator"
     if node.runs == "on the loop":
         for name in ("run_timeout", "idle_timeout"):
@@ -29,7 +29,7 @@ def plain_mistakes(node: Node[Any, Any], path: str) -> Iterator[str]:
                 yield f"{path}.{name}: nothing can cut off a function that runs on the loop; let it have its thread"
 
 
-def _only_begins(fn: Callable[..., object]) -> bool:
+def only_begins(fn: Callable[..., object]) -> bool:
     """Whether calling it does nothing yet: a generator, or an object whose `__call__` is async."""
     bare = inspect.unwrap(fn)
     return any(kind(part) for kind in _WAITING for part in (bare, type(bare).__call__))

@@ -38,15 +38,10 @@ class Journal(Struct, frozen=True):
 class Sending(Struct, frozen=True):
     """A node of a dataflow sends a value."""
 
-    number: int
-    """How many it sent before, in this visit."""
+    key: str
+    """What it is answered under; its number is counted where it is committed."""
     output: str
     value: Any
-
-    @property
-    def key(self) -> str:
-        """What it is answered under."""
-        return f"send:{self.number}"
 
 
 class RunGraph(Struct, frozen=True):

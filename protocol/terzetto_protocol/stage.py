@@ -63,6 +63,7 @@ class Stage(Generic[S]):
         "owned",
         "promises",
         "resolved",
+        "sending",
         "settled",
         "tells",
         "todo",
@@ -79,6 +80,8 @@ class Stage(Generic[S]):
         """False when nobody can listen: everyday events are then counted and not made."""
         self.live: set[int] = set()
         """Visits that were told to start and have not ended."""
+        self.sending: dict[int, int] = {}
+        """How many values bodies of a dataflow that live have sent, those that an earlier attempt had sent included."""
         self.durable = fold.image.seq
         self.told = fold.image.event_id
         """Id of the last event that was made, durable or not."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
+from attrs import evolve
+
 from .ahead import ANY, Next
 from .decisions import Approve, Confirm, Decision, Fail, Retry, name_of
 from .errors import IllegalTransition, MutationFailed, NotStorable, Refused
@@ -177,6 +179,10 @@ class Steering(Forks[S], Generic[S]):
 
     def _decide(self, entry: Pending, verdict: Verdict, msg: Decided, kept: str = "") -> None:
         frame = self.fold.frame(entry.path)
+        flow, failure = frame.blueprint.flow, None
+        if flow is not None and verdict.outcome is _V.FAILED:
+            moves, failure = self._spill(flow, entry, self._given_up(entry, msg))
+            verdict = evolve(verdict, mutations=tuple(moves))
         try:
             frame.apply(verdict.mutations)
             if verdict.mutations and self.logged:
@@ -185,12 +191,13 @@ class Steering(Forks[S], Generic[S]):
             if isinstance(error, NotStorable):
                 frame.drop(verdict.mutations)
             raise Refused(self.run_id, f"barrier {entry.barrier} keeps waiting: {error}") from error
-        ahead = self._after_verdict(entry, verdict, msg)
+        ahead = self._after_verdict(entry, verdict, msg, failure)
         if self.status in _CARRIED_BY_NOBODY:
             ahead = Next(self.status, ahead.steps, ahead.failure)
         elif ahead.status is _R.RUNNING and not msg.slot and self.status is _R.AWAITING_INPUT:
             ahead = Next(_R.QUEUED, ahead.steps, ahead.failure)
-        resolution = Resolution(entry.barrier, msg.decision, msg.source, msg.command_id, ahead.failure, kept)
+        failure = ahead.failure or failure
+        resolution = Resolution(entry.barrier, msg.decision, msg.source, msg.command_id, failure, kept)
         self.resolved[entry.barrier] = AlreadyResolved(self.run_id, entry.barrier, name_of(msg.decision), msg.source)
         self.commit(
             Kind.DECIDE,
@@ -207,14 +214,17 @@ class Steering(Forks[S], Generic[S]):
         if verdict.outcome is _V.PENDING and self.status is _R.RUNNING:
             self.waits.hold(self.fold.image.seq, entry.visit)
         elif self.status not in _CARRIED_BY_NOBODY:
-            self._go_on(entry.path, ahead)
+            self._go_on(entry.path, ahead, msg.at)
 
-    def _after_verdict(self, entry: Pending, verdict: Verdict, msg: Decided) -> Next:
+    def _after_verdict(self, entry: Pending, verdict: Verdict, msg: Decided, failure: Failure | None) -> Next:
+        """What follows; `failure` is what a visit of a dataflow fails with, if it does."""
         frame = self.fold.frame(entry.path)
         blueprint, edges, state = frame.blueprint, frame.counts.edges, frame.view()
         way: Way[Any] | NoWay | str
         if verdict.outcome is _V.PENDING:
             return Next(_R.RUNNING)
+        if failure is not None:
+            return self._end_frame(entry, failure if failure.final else None)
         if verdict.outcome is _V.FAILED:
             way = after_failure(blueprint, entry.place, state, edges)
             if isinstance(way, Way) and way.edge is None:
@@ -299,7 +309,7 @@ class Steering(Forks[S], Generic[S]):
         if self.status is _R.CANCELLING:
             return
         text = f"the {self.fold.header.deadline:g} s that it had are over"
-        self._expire(Failure(FailureCode.DEADLINE_EXCEEDED, text, final=True))
+        self._expire(Failure(FailureCode.DEADLINE_EXCEEDED, text, final=True), msg.at)
 
     def _on_halted(self, msg: Halted) -> None:
         if self.status is _R.RUNNING:

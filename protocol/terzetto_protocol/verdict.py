@@ -68,8 +68,7 @@ def _changes(run_id: str, blueprint: Blueprint[Any], entry: Pending, decision: M
 
 def _reconcile(run_id: str, blueprint: Blueprint[Any], entry: Pending, decision: Decision) -> Verdict:
     if isinstance(decision, Confirm):
-        _check(run_id, blueprint, decision.mutations)
-        return Verdict(VisitStatus.SUCCEEDED, mutations=decision.mutations)
+        return Verdict(VisitStatus.SUCCEEDED, mutations=_confirmed(run_id, blueprint, entry, decision.mutations))
     if isinstance(decision, Retry):
         return Verdict(VisitStatus.PENDING)
     if isinstance(decision, Fail):
@@ -80,12 +79,18 @@ def _reconcile(run_id: str, blueprint: Blueprint[Any], entry: Pending, decision:
     )
 
 
-def _check(run_id: str, blueprint: Blueprint[Any], mutations: Sequence[Recorded]) -> None:
+def _confirmed(
+    run_id: str, blueprint: Blueprint[Any], entry: Pending, mutations: Sequence[Recorded]
+) -> tuple[Recorded, ...]:
+    """What a visit that did happen is to leave in the state: what it recorded, or, in a dataflow, what it sent."""
     try:
+        if blueprint.flow is not None:
+            return tuple(blueprint.flow.confirmed(entry.ticket, entry.place, mutations))
         for mutation in mutations:
             blueprint.vocabulary.revive(mutation)
-    except Malformed as error:
+    except (Malformed, NotStorable, InvalidRequest) as error:
         raise Refused(run_id, str(error)) from error
+    return tuple(mutations)
 
 
 def _mutations(run_id: str, blueprint: Blueprint[S], barrier: Barrier[S], decision: Exiting) -> tuple[Recorded, ...]:

@@ -101,6 +101,7 @@ class Visits(Forks[S], Generic[S]):
         if visit not in self.live:
             raise Refused(self.run_id, f"visit {visit} is not running (late, or never started)")
         self.live.discard(visit)
+        self.sending.pop(visit, None)
         return self.fold.image.frontier[visit]
 
     def _on_finished(self, msg: NodeFinished) -> None:
@@ -164,7 +165,7 @@ class Visits(Forks[S], Generic[S]):
             state=state,
             parks=msg.pause and ahead.status not in (_R.PAUSED, *TERMINAL),
         )
-        self._go_on(entry.path, ahead)
+        self._go_on(entry.path, ahead, msg.at)
 
     def _on_failed(self, msg: NodeFailed) -> None:
         entry = self._leave(msg.visit)
@@ -265,12 +266,13 @@ class Visits(Forks[S], Generic[S]):
         if flow is None:
             raise Refused(self.run_id, f"node {entry.place!r} sends, and it is no node of a dataflow")
         value = flow.encode(entry.place, question.output, question.value)
-        digest = digest_of(question.output, value)
-        if (known := sent_before(entry.sent, question.number)) is None:
+        digest, number = digest_of(question.output, value), self.sending.get(entry.visit, 0)
+        if (known := sent_before(entry.sent, number)) is None:
             moves = [flow.passed(entry.ticket, entry.place, question.output, value)]
-            self._commit_sent(entry, moves, Sent(question.number, question.output, digest), at)
+            self._commit_sent(entry, moves, Sent(number, question.output, digest), at)
         elif known != digest:
-            raise NonDeterministicOutput(self.run_id, entry.place, question.number, question.output)
+            raise NonDeterministicOutput(self.run_id, entry.place, number, question.output)
+        self.sending[entry.visit] = number + 1  # what was refused has no number: a body that goes on repeats none
         self.waits.post(self.fold.image.seq, Answered(entry.visit, question.key, Answer()))
 
     def _commit_sent(self, entry: Pending, moves: Sequence[Recorded], sent: Sent, at: float) -> None:

@@ -1,7 +1,8 @@
 """Links, and what they do with a value: pure moves of a dataflow's state.
 
 A visit takes one value from each of its linked pins. The n-th value of a pin goes to the n-th visit; a static
-link instead keeps its last value, for every visit that is still to come. A visit whose pins are all filled
+link instead keeps its last value, for every visit that is still to come. All links of one value carry it at once,
+so that a visit that it completes has the same value from a static link. A visit whose pins are all filled
 gets a ticket, under which its values wait for it. The log holds what was sent and which tickets were used up;
 what follows from that is computed anew wherever the log is folded.
 """
@@ -14,13 +15,14 @@ import msgspec
 from attrs import frozen
 from msgspec import Raw
 
-from .codec import pack
+from .codec import check_plain, pack
 from .decisions import Recorded
 from .errors import InvalidInput, InvalidRequest, Malformed, NotStorable
 from .flow_state import FlowState, Out, Packed, Passed, Pins, Task
 from .forms import Form
-from .limits import MESSAGE_BYTES
-from .pins import MISSING, Step, assemble, take
+from .limits import ERROR_LENGTH, MESSAGE_BYTES
+from .pins import MISSING, Step, assemble, parse_pin, take
+from .records import Failure
 
 INPUTS: Final = "inputs"
 """The place where a dataflow begins: its own inputs come out of it."""
@@ -28,6 +30,9 @@ OUTPUTS: Final = "outputs"
 """Where links lead whose values come out of the dataflow."""
 ERROR: Final = "error"
 """The output that every node has: what went wrong with a visit."""
+_ANYTHING: Final = Form[Any](Any)
+_passed: Final = Form(Passed)
+_ticket: Final = Form(int)
 
 
 @frozen
@@ -55,6 +60,11 @@ class Pin:
     type: Any = Any
     default: Any = MISSING
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether something has to bring a value for it."""
+        return self.default is MISSING
+
 
 @frozen
 class Pinned:
@@ -69,6 +79,16 @@ class Pinned:
     """Whether it sends outputs under other names too."""
     defaults: Mapping[str, Any] = {}
     """Plain values for pins that no link fills; the names may reach into a value."""
+
+    def check_pin(self, node: str, name: str) -> None:
+        """Raise `InvalidInput` for a pin that the node does not have."""
+        try:
+            base, _ = parse_pin(name)
+        except Malformed as error:
+            raise InvalidInput(node, name, error.reason) from error
+        if base not in self.inputs and not self.is_open:
+            known = ", ".join(self.inputs) or "none"
+            raise InvalidInput(node, name, f"it has no input of this name; it has {known}")
 
 
 class Wiring:
@@ -88,7 +108,13 @@ class Wiring:
             pins = self._into.setdefault(link.sink, [])
             if link.pin not in pins:
                 pins.append(link.pin)
-        self._forms: Final[dict[Any, Form[Any]]] = {}
+        self._takes: Final = {
+            node: {name: Form[Any](pin.type) for name, pin in spec.inputs.items()} for node, spec in self.nodes.items()
+        }
+        self._sends: Final = {
+            node: {name: Form[Any](kind) for name, kind in spec.outputs.items() if kind is not Any}
+            for node, spec in self.nodes.items()
+        }
 
     # -- what goes into the log --------------------------------------------------------------------------------
 
@@ -101,9 +127,22 @@ class Wiring:
         body = pack(Packed(ticket, node, output, Raw(value)), f"what {node!r} sends as {output!r}", MESSAGE_BYTES)
         return Recorded("@passed", Raw(body))
 
-    def failed(self, ticket: int, node: str, text: str) -> list[Recorded]:
-        """A visit has failed: what went wrong comes out of it."""
+    def failed(self, ticket: int, node: str, failure: Failure) -> list[Recorded]:
+        """A visit has failed: what went wrong comes out of it, as one text."""
+        text = "; ".join(failure.errors) or failure.message
+        text = text if len(text) <= ERROR_LENGTH else f"{text[:ERROR_LENGTH]}... ({len(text)} characters)"
         return [self.passed(ticket, node, ERROR, pack(text, ERROR)), self.over(ticket)]
+
+    def confirmed(self, ticket: int, node: str, values: Iterable[Recorded]) -> Iterator[Recorded]:
+        """A visit did happen, and sent these: encoded values by the names of their outputs.
+
+        Raises `InvalidRequest` for an output that it does not have, and `Malformed` or `NotStorable` for a value.
+        """
+        for each in values:
+            form = self._sends[node].get(each.name, _ANYTHING)
+            value = form.unpack(each.body, f"what {node!r} sends as {each.name!r}")
+            yield self.passed(ticket, node, each.name, self.encode(node, each.name, value))
+        yield self.over(ticket)
 
     def over(self, ticket: int) -> Recorded:
         """A visit has ended: nobody needs what it took in any more."""
@@ -113,8 +152,8 @@ class Wiring:
         """What revives these from the log, by their names."""
         return {
             "@begun": lambda _: Move(self._begin),
-            "@passed": lambda body: Move(self._pass, _decode(body)),
-            "@over": lambda body: Move(self._end, msgspec.msgpack.decode(body, type=int)),
+            "@passed": lambda body: Move(self._pass, _passed.unpack(body, "what a visit sent")),
+            "@over": lambda body: Move(self._end, _ticket.unpack(body, "the end of a visit")),
         }
 
     # -- what they do ------------------------------------------------------------------------------------------
@@ -133,28 +172,31 @@ class Wiring:
         state.tasks.pop(ticket, None)
 
     def _deliver(self, state: FlowState, node: str, output: str, value: Any) -> None:
+        """Carry a value along all of its links, and only then look at what is complete."""
+        reached: dict[str, bool] = {}
         for link in self._from.get((node, output), ()):
             part = take(value, link.steps)
             if part is MISSING:
                 continue  # this value has no such part: there is nothing to bring
             if link.sink == OUTPUTS:
                 state.sent.append(Out(link.pin, part))
+                continue
+            if link.static:
+                state.lasting.setdefault(link.sink, {})[link.pin] = part
             else:
-                self._arrive(state, link, part)
+                state.waiting.setdefault(link.sink, {}).setdefault(link.pin, []).append(part)
+            reached[link.sink] = reached.get(link.sink, False) or link.static
+        for sink, fresh in reached.items():
+            self._complete(state, sink, fresh=fresh)
 
-    def _arrive(self, state: FlowState, link: Link, value: Any) -> None:
-        if link.static:
-            state.lasting.setdefault(link.sink, {})[link.pin] = value
-        else:
-            state.waiting.setdefault(link.sink, {}).setdefault(link.pin, []).append(value)
-        fresh = link.static
-        waiting, lasting = state.waiting.get(link.sink, {}), state.lasting.get(link.sink, {})
-        pins = self._into[link.sink]
+    def _complete(self, state: FlowState, sink: str, *, fresh: bool) -> None:
+        """Issue a ticket for every visit whose pins are filled; a `fresh` lasting value is one that no visit had."""
+        waiting, lasting, pins = state.waiting.get(sink, {}), state.lasting.get(sink, {}), self._into[sink]
         while (fresh or waiting) and all(pin in waiting or pin in lasting for pin in pins):
-            _issue(state, Task(link.sink, {pin: _next(waiting, pin, lasting) for pin in pins}))
+            _issue(state, Task(sink, {pin: _next(waiting, pin, lasting) for pin in pins}))
             fresh = False
         if not waiting:
-            state.waiting.pop(link.sink, None)
+            state.waiting.pop(sink, None)
 
     # -- what a visit gets -------------------------------------------------------------------------------------
 
@@ -170,27 +212,25 @@ class Wiring:
         task = state.tasks[ticket]
         spec = self.nodes[task.node]
         try:
-            found = assemble({**spec.defaults, **task.pins})
-            found = assemble({**found, **state.masks.get(task.node, {})}) if task.node in state.masks else found
-        except (InvalidRequest, Malformed) as error:
+            found = assemble(spec.defaults)
+            for layer in task.pins, state.masks.get(task.node, {}):
+                found = assemble({**_below(spec, layer), **found, **layer}) if layer else found
+        except (InvalidRequest, Malformed, NotStorable) as error:
             raise InvalidInput(task.node, "", str(error)) from error
         return dict(self._checked(task.node, spec, found))
 
     def _checked(self, node: str, spec: Pinned, found: Pins) -> Iterator[tuple[str, Any]]:
         for name, value in found.items():
-            pin = spec.inputs.get(name)
-            if pin is None and not spec.is_open:
-                raise InvalidInput(
-                    node, name, f"it has no input of this name; it has {', '.join(spec.inputs) or 'none'}"
-                )
-            yield name, self._fit(node, name, Any if pin is None else pin.type, value)
+            if name not in spec.inputs:
+                spec.check_pin(node, name)
+            yield name, self._fit(node, name, value)
         for name, pin in spec.inputs.items():
-            if name not in found and pin.default is MISSING:
+            if name not in found and pin.is_needed:
                 raise InvalidInput(node, name, "nothing came in, and it has no default")
 
-    def _fit(self, node: str, name: str, wanted: Any, value: Any) -> Any:
+    def _fit(self, node: str, name: str, value: Any) -> Any:
         try:
-            return self._form(wanted).unpack(pack(value, name), name)
+            return self._takes[node].get(name, _ANYTHING).unpack(pack(value, name), name)
         except (Malformed, NotStorable) as error:
             raise InvalidInput(node, name, error.reason) from error
 
@@ -202,16 +242,11 @@ class Wiring:
         if output not in spec.outputs and not spec.sends_any:
             known = ", ".join(spec.outputs) or "none"
             raise InvalidRequest(f"node {node!r} has no output {output!r}; it has {known}")
-        what, wanted = f"what {node!r} sends as {output!r}", spec.outputs.get(output, Any)
-        return pack(value, what) if wanted is Any else self._form(wanted).pack(value, what)
-
-    def _form(self, of: Any) -> Form[Any]:
-        if of not in self._forms:
-            self._forms[of] = Form(of)
-        return self._forms[of]
-
-
-_decode: Final = msgspec.msgpack.Decoder(Passed).decode
+        what = f"what {node!r} sends as {output!r}"
+        form = self._sends[node].get(output)
+        data = pack(value, what) if form is None else form.pack(value, what)
+        check_plain(data, what)
+        return data
 
 
 @frozen
@@ -242,13 +277,41 @@ def _next(waiting: dict[str, list[Any]], pin: str, lasting: Pins) -> Any:
     return value
 
 
+def _below(spec: Pinned, pins: Iterable[str]) -> Pins:
+    """The declared defaults, as plain data, of those inputs of which these pins bring parts only."""
+    bases = {parse_pin(name)[0] for name in pins}.difference(pins)
+    found = {name: spec.inputs[name].default for name in bases if name in spec.inputs}
+    plain = {name: pack(value, name) for name, value in found.items() if value is not MISSING}
+    return {name: msgspec.msgpack.decode(data) for name, data in plain.items()}
+
+
+def as_plain(node: str, name: str, kind: Any, value: Any) -> Any:
+    """A value of a type, or plain data that fits it, as plain data; raises `InvalidInput`."""
+    form = Form[Any](kind)
+    try:
+        data = _packed(form, value, name)
+        check_plain(data, name)
+    except (NotStorable, Malformed) as error:
+        raise InvalidInput(node, name, error.reason) from error
+    return msgspec.msgpack.decode(data)
+
+
+def _packed(form: Form[Any], value: Any, name: str) -> bytes:
+    try:
+        return form.pack(value, name)
+    except NotStorable:  # it may be what such a value is stored as
+        data = pack(value, name)
+        form.unpack(data, name)
+        return data
+
+
 DIGEST_BYTES: Final = 16
 """Bytes of what a visit remembers of each value that it has sent."""
 
 
 def digest_of(output: str, value: bytes) -> bytes:
     """What tells a value that was sent from every other."""
-    return hashlib.blake2b(value, digest_size=DIGEST_BYTES, key=output.encode()[:64]).digest()
+    return hashlib.blake2b(b"%b\0%b" % (output.encode(), value), digest_size=DIGEST_BYTES).digest()
 
 
 def sent_before(digests: bytes, number: int) -> bytes | None:

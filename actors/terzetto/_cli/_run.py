@@ -51,7 +51,7 @@ async def run(args: Namespace, output: Output) -> int:
     graph = unbind(found).graph
     if args.run_id is not None:
         check_run_id(args.run_id)
-    state = graph.build().state.from_json(read_input(args.input))
+    state = graph.from_json(read_input(args.input))
     run_id = args.run_id or (None if args.key else f"{graph.name}-{uuid4().hex[:8]}")
 
     async def begin(runtime: Runtime) -> tuple[Run[Any], int | None]:
