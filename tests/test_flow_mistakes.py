@@ -12,6 +12,7 @@ from terzetto_protocol.errors import GraphError
 from terzetto_protocol.retry import RetryPolicy
 
 NO_NAME = "is not a name (1 to 64 letters, digits, _ and -, beginning with a letter or _)"
+NO_PIN = "is not what a pin may be called (1 to 128 characters, no _$_, _#_ or _@_)"
 WAITS = "its function must be `async def`, which may yield, or a plain `def` that is no generator"
 SECONDS = "is not a number of seconds above 0"
 
@@ -89,12 +90,14 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda g: g.node(name="outputs")(nothing),
         "nodes.outputs: is what the dataflow's own outputs are called",
     ),
-    "input name": (lambda g: g.input("a_$_0 b"), f"inputs.a_$_0 b: 'a_$_0 b' {NO_NAME}"),
-    "no input name": (lambda g: g.input(""), f"inputs.: '' {NO_NAME}"),
+    "input name": (lambda g: g.input("a_$_0"), f"inputs.a_$_0: 'a_$_0' {NO_PIN}"),
+    "no input name": (lambda g: g.input(""), f"inputs.: '' {NO_PIN}"),
+    "long input name": (lambda g: g.input("a" * 129), f"inputs.{'a' * 129}: '{'a' * 129}' {NO_PIN}"),
+    "broken input name": (lambda g: g.input("\ud800"), f"inputs.\ud800: '\\ud800' {NO_PIN}"),
     "two inputs": (lambda g: g.input("url", str), "inputs.url: two inputs have this name"),
-    "output name": (lambda g: g.output("a/b", Output("split", "part")), f"outputs.a/b: 'a/b' {NO_NAME}"),
-    "node output name": (lambda g: add(g, outputs=["a_$_0"]), f"nodes.extra.a_$_0: 'a_$_0' {NO_NAME}"),
-    "node output no text": (lambda g: add(g, outputs=[1]), f"nodes.extra.1: 1 {NO_NAME}"),
+    "output name": (lambda g: g.output("a_#_b", Output("split", "part")), f"outputs.a_#_b: 'a_#_b' {NO_PIN}"),
+    "node output name": (lambda g: add(g, outputs=["a_$_0"]), f"nodes.extra.a_$_0: 'a_$_0' {NO_PIN}"),
+    "node output no text": (lambda g: add(g, outputs=[1]), f"nodes.extra.1: 1 {NO_PIN}"),
     "two outputs": (lambda g: add(g, outputs=["a", "a"]), "nodes.extra.a: two outputs have this name"),
     "error output": (
         lambda g: add(g, outputs={"error": str}),
@@ -242,6 +245,14 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda g: g.subflow("sub", good()),
         "nodes.sub.url: no link leads to it, and it has no default",
     ),
+    "mask inside": (
+        lambda g: g.subflow("sub", good(), defaults={"url": ""}, masks={"fetch": {"utl": 1}}),
+        "nodes.sub.masks: node 'fetch': input 'utl': it has no input of this name; it has url, depth",
+    ),
+    "mask of nothing": (
+        lambda g: g.subflow("sub", good(), defaults={"url": ""}, masks={"nowhere": {}}),
+        "nodes.sub.masks: node 'nowhere': a mask is for a node, and dataflow 'good' has none of this name",
+    ),
     "output of a dataflow inside": (
         lambda g: g.output("o", g.subflow("sub", good(), defaults={"url": ""}).out("part")),
         "links[3]: node 'sub' has no output 'part' (did you mean 'parts'?)",
@@ -263,6 +274,14 @@ def test_a_mistake_is_reported_alone_and_with_its_path(mistake):
 def test_a_right_one_has_no_mistake():
     assert good().mistakes() == []
     assert good().build().name == "good"
+
+
+def test_pins_may_have_any_other_name():
+    """Agents of AutoGPT have any text for one."""
+    flow = good()
+    flow.output("What is it?", flow.input("Guest's name"))
+
+    assert flow.mistakes() == []
 
 
 def test_a_type_that_cannot_be_stored_is_a_mistake_of_the_node():

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from .errors import InvalidInput, InvalidRequest, Malformed
+from .codec import check_text
+from .errors import InvalidInput, InvalidRequest, Malformed, NotStorable
 from .forms import Form
-from .mistakes import attempt_mistakes, name_mistakes, no_name
+from .limits import ID_LENGTH
+from .mistakes import attempt_mistakes, name_mistakes
 from .pins import assemble, parse_pin
 from .plain_mistakes import only_begins
 from .places import EFFECTS, ON_CANCEL, Node, as_node
 from .wiring import ERROR, INPUTS, OUTPUTS, Link, Pinned, as_plain
 
 if TYPE_CHECKING:
-    from .dataflow import Dataflow
+    from .dataflow import Dataflow, SubFlow
 
 _SCALARS: Final = frozenset({str, bytes, bool, int, float, list, dict})
 
@@ -66,11 +68,20 @@ def _pins(flow: "Dataflow[Any]") -> Iterator[str]:
 
 
 def _pin(path: str, name: str, kind: Any) -> Iterator[str]:
-    yield from no_name(path, name)
+    if not _is_whole(name):
+        yield f"{path}: {name!r} is not what a pin may be called (1 to {ID_LENGTH} characters, no _$_, _#_ or _@_)"
     try:
         Form(kind)
     except TypeError as error:
         yield f"{path}: {error}"
+
+
+def _is_whole(name: str) -> bool:
+    """Whether this is a pin's name that reaches into nothing; agents of AutoGPT have any text for one."""
+    try:
+        return 0 < len(check_text(name, "")) <= ID_LENGTH and parse_pin(name) == (name, ())
+    except (TypeError, NotStorable, Malformed):
+        return False
 
 
 def _default(path: str, name: str, kind: Any, value: Any) -> Iterator[str]:
@@ -110,10 +121,23 @@ def _function(node: Node[Any, Any], path: str) -> Iterator[str]:
 
 def _inner(flow: "Dataflow[Any]", seen: list["Dataflow[Any]"]) -> Iterator[str]:
     """Mistakes of what it runs, each told where it is met first: it may run itself."""
+    from .dataflow import SubFlow
+
     for name, inner in flow.inner.items():
         if not any(inner is each for each in seen):
             seen.append(inner)
             yield from (f"nodes.{name}: {mistake}" for mistake in _mistakes(inner, seen))
+    for place in flow.places:
+        if isinstance(place, SubFlow):
+            yield from _masks(place)
+
+
+def _masks(place: "SubFlow") -> Iterator[str]:
+    for node, pins in place.masks.items():
+        try:
+            place.flow.mask(node, pins)
+        except InvalidInput as error:
+            yield f"nodes.{place.name}.masks: {error}"
 
 
 def _links(flow: "Dataflow[Any]") -> Iterator[str]:
