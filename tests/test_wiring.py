@@ -14,7 +14,7 @@ from terzetto_protocol.decisions import Recorded
 from terzetto_protocol.errors import InvalidInput, InvalidRequest, Malformed, NotStorable
 from terzetto_protocol.flow_state import FlowState, Out, Task
 from terzetto_protocol.limits import MESSAGE_BYTES, PAYLOAD_DEPTH
-from terzetto_protocol.pins import parse_pin
+from terzetto_protocol.records import Failure
 from terzetto_protocol.wiring import (
     DIGEST_BYTES,
     INPUTS,
@@ -28,19 +28,9 @@ from terzetto_protocol.wiring import (
     sent_before,
 )
 
+from .flows import linked
+
 QUICK = settings(max_examples=300, deadline=None, derandomize=True)
-
-
-def linked(*words: str) -> list[Link]:
-    """Links in short: `a.out>b.x`, or `a.out=b.x` for a static one; `>.x` leads out of the dataflow."""
-    links = []
-    for word in words:
-        source, _, sink = word.partition("=" if "=" in word else ">")
-        node, _, output = source.partition(".")
-        target, _, pin = sink.partition(".")
-        name, steps = parse_pin(output)
-        links.append(Link(node or INPUTS, name, steps, target or OUTPUTS, pin, "=" in word))
-    return links
 
 
 def wired(*words: str, **nodes: Pinned) -> Wiring:
@@ -265,7 +255,7 @@ def test_what_comes_out_is_kept_in_order():
 def test_what_went_wrong_comes_out_as_an_error():
     wiring = wired("a.error>b.x")
     state = begun(wiring)
-    moved(wiring, state, *wiring.failed(1, "a", "ValueError: no"))
+    moved(wiring, state, *wiring.failed(1, "a", Failure("node_error", "ValueError: no")))
 
     assert tasks(state) == [("b", {"x": "ValueError: no"})]
     assert wiring.takes_error("a")

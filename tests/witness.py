@@ -306,10 +306,13 @@ def _resolves(record: Record) -> bool:
 
 def effects_in(blueprint: Blueprint[Any]) -> dict[str, str]:
     """The effects of every node, those of graphs inside included; no two have one name."""
-    found = {name: str(node.options.effects) for name, node in blueprint.nodes.items()}
-    for place in blueprint.places.values():
-        if isinstance(place, Subgraph):
-            found |= effects_in(place.lens.blueprint)
+    found: dict[str, str] = {}
+    blueprints = [blueprint]
+    for each in blueprints:  # which grows meanwhile; a dataflow may run itself
+        found |= {name: str(node.options.effects) for name, node in each.nodes.items()}
+        places = [*each.places.values(), *each.calls.values()]
+        inner = [place.lens.blueprint for place in places if isinstance(place, Subgraph)]
+        blueprints += [within for within in inner if within not in blueprints]
     return found
 
 

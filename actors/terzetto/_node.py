@@ -117,14 +117,15 @@ async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callab
 class Lent:
     """What a run lends to its nodes; a frame's state is looked up at each start, for a commit may have replaced it."""
 
-    __slots__ = ("_deps", "_port", "_ports", "fold")
+    __slots__ = ("_deps", "_own", "_port", "_ports", "fold")
 
     def __init__(self, fold: Fold[Any], deps: Any, port: Callable[[Vocabulary[Any]], Port]) -> None:
         self.fold = fold
         self._deps = deps
         self._port = port
-        self._ports: dict[str, Port] = {"": port(fold.blueprint.vocabulary)}
-        """By the path of the graph that the node belongs to."""
+        self._own: Final = port(fold.blueprint.vocabulary)
+        self._ports: Final[dict[Vocabulary[Any], Port]] = {fold.blueprint.vocabulary: self._own}
+        """By that of the graph that the node belongs to."""
 
     def context(self, kind: Callable[..., Any], start: Start) -> Any:
         """What a body gets."""
@@ -133,7 +134,7 @@ class Lent:
             return self._flow_context(start)
         wants_item = kind is ItemContext
         if not (path or wants_item):
-            return kind(fold.state, self._deps, self._visit(start), self._ports[""])
+            return kind(fold.state, self._deps, self._visit(start), self._own)
         graph = self._graph_of(path)
         parts = fold.frame(path).view(), self.deps_of(graph), self._visit(start), self._port_of(graph)
         if not wants_item:
@@ -173,9 +174,10 @@ class Lent:
         return outer if lens is None or lens.deps is None else lens.deps(outer)
 
     def _port_of(self, graph: str) -> Port:
-        if graph not in self._ports:
-            self._ports[graph] = self._port(self.fold.frame(graph).blueprint.vocabulary)
-        return self._ports[graph]
+        vocabulary = self.fold.frame(graph).blueprint.vocabulary
+        if vocabulary not in self._ports:
+            self._ports[vocabulary] = self._port(vocabulary)
+        return self._ports[vocabulary]
 
     def _visit(self, start: Start) -> Visit:
         """Which visit this is."""

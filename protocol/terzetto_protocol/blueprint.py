@@ -84,9 +84,13 @@ class Blueprint(Generic[S]):
         return as_barrier(self.places.get(name))
 
     def composite(self, name: str) -> Composite[S] | None:
-        """The composite place of this name, or None for any other."""
+        """The composite place of this name, or None for any other.
+
+        In a path it may stand with a number: that of a task of a dataflow, or of a graph that a body runs again.
+        """
         if "." in name:
-            return self.calls.get(".".join(name.split(".")[:2]))  # the rest is a number
+            place, second, *_ = name.split(".")  # the rest is a number
+            return as_composite(self.places.get(place)) if second.isdecimal() else self.calls.get(f"{place}.{second}")
         return as_composite(self.places.get(name))
 
     def routes_from(self, place: str, exit_name: str = "") -> Routes[S]:

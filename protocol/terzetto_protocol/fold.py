@@ -235,8 +235,7 @@ class Fold(Frame[S], Generic[S]):
 
     def fork_of(self, visit: int) -> tuple[str, Fork]:
         """The open fork of a composite's visit, and its path."""
-        entry = self.image.frontier[visit]
-        path = f"{entry.path}/{entry.place}" if entry.path else entry.place
+        path = fork_path(self.image.frontier[visit])
         return path, self.image.forks[path]
 
     def composite_of(self, fork: str) -> Composite[Any]:
@@ -304,7 +303,7 @@ class Fold(Frame[S], Generic[S]):
         return branch
 
     def _fork(self, record: Record, made: Forked) -> None:
-        path = f"{record.path}/{record.place}" if record.path else record.place
+        path = fork_path(self.image.frontier[record.visit])
         self.image.forks[path] = Fork(record.visit, made.count, items=made.items)
         self.owners.add(record.visit)
         self._count_nested(record, +1)
@@ -577,6 +576,12 @@ def _kept(kept: tuple[Kept, ...], detail: Kept | Withdrawn | Resolution) -> tupl
 def is_within(path: str, fork: str) -> bool:
     """Whether this path leads through a fork's branches."""
     return path.startswith(fork) and (len(path) == len(fork) or path[len(fork)] == "/")
+
+
+def fork_path(entry: Pending) -> str:
+    """The path of the fork that a composite's visit opens; in a dataflow several visits of one place may have theirs."""
+    place = f"{entry.place}.{entry.ticket}" if entry.ticket else entry.place
+    return f"{entry.path}/{place}" if entry.path else place
 
 
 def label_of(entry: Pending) -> str:

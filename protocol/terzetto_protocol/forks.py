@@ -11,7 +11,7 @@ from .calls import Calls
 from .composites import Composite, Opened, Subgraph, exit_name
 from .decisions import Recorded
 from .errors import BranchesFailed, MergeConflict, MutationFailed, NotStorable, describe
-from .fold import Pending, is_within, label_of
+from .fold import Pending, fork_path, is_within, label_of
 from .frames import Branch, Frame, InnerFrame, SharedBranch
 from .merging import conflicts
 from .records import Failure, Forked, Joined, Kind, Note, Opening, Step
@@ -165,7 +165,7 @@ class Forks(Calls[S], Generic[S]):
         frame = self.fold.frame(entry.path)
         composite = frame.blueprint.composite(entry.place)
         assert composite is not None, "the caller looked"
-        path = f"{entry.path}/{entry.place}" if entry.path else entry.place
+        path = fork_path(entry)
         try:
             opened = composite.open(frame.view(), entry.ticket)
             frame.pack()  # what its branches begin with

@@ -39,6 +39,7 @@ def progress_view(records: Iterable[Record], *, carried: bool) -> dict[str, Show
 class _Visit:
     place: str
     path: str
+    ticket: int = 0
     status: VisitStatus = _V.PENDING
     is_over: bool = False
     attempt: int = 1
@@ -55,6 +56,11 @@ class _Visit:
     def end(self, status: VisitStatus) -> None:
         self.status, self.is_over = status, True
         self.waits_for.clear()
+
+    @property
+    def fork(self) -> str:
+        """The path of what it opens."""
+        return _joined(self.path, f"{self.place}.{self.ticket}" if self.ticket else self.place)
 
     @property
     def focus(self) -> "_Visit":
@@ -91,7 +97,7 @@ class Progress:
         if isinstance(record.detail, Forked):
             self._fork(record, record.detail)
         elif isinstance(record.detail, Joined):
-            path = _joined(record.path, record.place)
+            path = self._live[record.visit].fork
             self._drop([number for number, visit in self._live.items() if is_within(visit.path, path)])
         if record.visit:
             self._go_on(record)
@@ -108,7 +114,7 @@ class Progress:
     def _fork(self, record: Record, opened: Forked) -> None:
         visit = self._live[record.visit]
         visit.status, visit.opened = _V.RUNNING, opened
-        self._forks[_joined(record.path, record.place)] = visit
+        self._forks[visit.fork] = visit
 
     def _drop(self, numbers: Iterable[int]) -> None:
         """End visits whose branch or run has ended without them; what became of an effect then nobody knows."""
@@ -143,7 +149,7 @@ class Progress:
             visit.status = _V.UNKNOWN if step.opening.reconcile else _V.AWAITING_INPUT
 
     def _begin(self, step: Step) -> _Visit:
-        visit = self._live[step.visit] = _Visit(step.place, step.path)
+        visit = self._live[step.visit] = _Visit(step.place, step.path, step.ticket)
         around = self._subgraph_around(step.path)
         (self._places.setdefault(step.place, []) if around is None else around.inside).append(visit)
         return visit

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
+from msgspec.structs import replace
+
 from .ahead import Next
 from .blueprint import EasyWay
 from .chunks import chunk_of
@@ -123,7 +125,10 @@ class Visits(Forks[S], Generic[S]):
             state = self._checkpoint(frame, msg.batch, ahead.status)
         except NotStorable as error:
             frame.drop(msg.batch)
-            self._fail_visit(entry, self._failure(entry, error), msg.at)
+            failure = self._failure(entry, error)
+            if frame.blueprint.flow is not None:  # what had been sent before is too large: no way on makes it smaller
+                failure = replace(failure, final=True)
+            self._fail_visit(entry, failure, msg.at)
             return
         self._commit_visit(entry, ahead, msg, state)
 

@@ -1,0 +1,631 @@
+"""`terzetto_protocol.machine`: dataflows (SEMANTICS 5.7)."""
+
+import pytest
+
+from terzetto_protocol.events import NodeFailed, NodeFinished, OutputSent
+from terzetto_protocol.records import Kind, Sent
+from terzetto_protocol.statuses import FailureCode, RunStatus
+
+from .flows import called, flow, out, reads_the_same, recover, running, started
+from .machines import Driver, claimed, ended, refused
+
+_R = RunStatus
+
+
+def sent(driver: Driver) -> list[tuple[str, int, str]]:
+    """Sends that are in the log: node, number and output."""
+    return [(each.place, each.detail.number, each.detail.output) for each in driver.disk.records if kind(each)]
+
+
+def kind(record) -> bool:
+    return isinstance(record.detail, Sent)
+
+
+# -- values ------------------------------------------------------------------------------------------------------------
+
+
+def test_values_say_what_runs_next():
+    driver = started(flow(".x>a.v", "a.out>b.v", "b.out>.r"), {"x": 1})
+    assert (running(driver), called(driver)) == (["a"], {"v": 1})
+    driver.send(2)
+    assert running(driver) == ["a", "b"], "what is sent goes on at once"
+    assert called(driver, "b") == {"v": 2}
+    driver.finish(node="a")
+    driver.send({"k": 3})
+    driver.finish()
+
+    assert (driver.status, out(driver)) == (_R.SUCCEEDED, {"r": [{"k": 3}]})
+    assert driver.started == ["inputs", "a", "b"]
+    driver.settle()
+    reads_the_same(driver)
+
+
+def test_each_send_is_a_commit_of_its_own_that_is_told():
+    driver = started(flow(".x>a.v"))
+    driver.send(1)
+    driver.send(2, "other")
+    driver.finish()
+
+    assert sent(driver) == [("a", 0, "out"), ("a", 1, "other")]
+    told = [event for event in driver.witness.seen if isinstance(event, OutputSent)]
+    assert [(each.node, each.number, each.output, bytes(each.value)) for each in told] == [
+        ("a", 0, "out", b"\x01"),
+        ("a", 1, "other", b"\x02"),
+    ]
+
+
+def test_who_sends_hears_when_it_is_durable():
+    """D3: nothing outside of the process depends on a commit that is not durable."""
+    driver = started(flow(".x>a.v", "a.out>b.v"), acks="later")
+    key = driver.send(1)
+    assert (driver.answers, running(driver)) == ({}, ["a"])
+    driver.store()
+    assert driver.answers == {}
+    driver.ack()
+
+    assert list(driver.answers) == [(2, key)]
+    assert running(driver) == ["a", "b"]
+
+
+def test_a_pure_node_may_run_ahead_of_the_value_that_it_takes():
+    """D3: only pure nodes run ahead of the disk; what they send waits for it, like everything that is seen."""
+    driver = started(flow(".x>a.v", "a.out>b.v", "a.out>c.v", b={"effects": "pure"}), acks="later")
+    driver.send(1)
+    assert running(driver) == ["a", "b"]
+    driver.send(2, node="b")
+    assert driver.answers == {}
+    driver.ack()
+
+    assert (running(driver), len(driver.answers)) == (["a", "b", "c"], 2)
+
+
+def test_the_end_of_a_visit_lets_what_it_took_in_go():
+    driver = started(flow(".x>a.v"), {"x": 7})
+    assert driver.state.tasks
+    driver.finish()
+
+    assert driver.state.tasks == {}
+
+
+def test_a_run_without_anything_to_do_has_succeeded():
+    driver = Driver(flow(".x>.r")).claim()
+    driver.finish()
+
+    assert (driver.status, out(driver)) == (_R.SUCCEEDED, {"r": [0]})
+
+
+def test_values_whose_companions_never_came_are_left_over():
+    driver = started(flow(".x>a.v", "a.out>b.x", "a.never>b.y"))
+    driver.send(1)
+    driver.finish()
+
+    assert driver.status is _R.SUCCEEDED
+    assert driver.state.waiting == {"b": {"x": [1]}}
+    driver.settle()
+
+
+def test_nodes_that_wait_for_nothing_run_side_by_side():
+    driver = started(flow("a.out>c.x", "b.out>c.y", alone="a b"))
+    assert running(driver) == ["a", "b"]
+    driver.send(1, node="b")
+    driver.finish(node="b")
+    driver.send(2, node="a")
+
+    assert called(driver, "c") == {"x": 2, "y": 1}
+
+
+def test_a_cycle_goes_round_as_long_as_it_is_fed():
+    driver = started(flow(".x>a.v", "a.again>a.v", "a.out>.r"))
+    for number in range(5):
+        driver.send(number, "again")
+        driver.finish()
+    driver.send("done")
+    driver.finish()
+
+    assert (driver.status, out(driver)) == (_R.SUCCEEDED, {"r": ["done"]})
+    assert driver.started == ["inputs"] + ["a"] * 6
+
+
+def test_a_body_may_ask_for_a_part_of_its_work_too():
+    """`ctx.effect` and `ctx.decision` are there, and sends do not disturb them."""
+    from msgspec import Raw
+
+    from terzetto_protocol.questions import AskDecision, Journal
+
+    driver = started(flow(".x>a.v"))
+    driver.send(1)
+    driver.ask(Journal("effect:e", b"\xc0"))
+    driver.ask(AskDecision("decision:d", "d", 0, Raw(b"\xc0")))
+    recover(driver)
+    driver.send(1)
+    driver.ask(Journal("effect:e", b"\xc0"))
+    driver.ask(AskDecision("decision:d", "d", 0, Raw(b"\xc0")))
+    (barrier,) = driver.disk.open_barriers()
+    driver.decide(barrier=barrier)
+    driver.finish()
+
+    assert driver.status is _R.SUCCEEDED
+    assert sent(driver) == [("a", 0, "out")]
+    driver.settle()
+
+
+# -- what cannot be sent ---------------------------------------------------------------------------------------------------
+
+
+def test_an_output_that_is_not_there_is_refused_and_nothing_has_happened():
+    driver = started(flow(".x>a.v", a={"outputs": {"out": int}}))
+    from terzetto_protocol.errors import InvalidRequest, NotStorable
+
+    with pytest.raises(InvalidRequest, match="node 'a' has no output 'nope'; it has out"):
+        driver.send(1, "nope")
+    with pytest.raises(NotStorable, match="what 'a' sends as 'out'"):
+        driver.send("text")
+    with pytest.raises(InvalidRequest, match="raise what went wrong"):
+        driver.send("text", "error")
+    driver.send(1)
+
+    assert sent(driver) == [("a", 0, "out")], "what was refused has no number"
+
+
+def test_a_body_that_goes_on_after_a_refusal_repeats_nothing_when_it_runs_again():
+    driver = started(flow(".x>a.v", "a.out>b.v", a={"outputs": {"out": int}}))
+    for again in (False, True):
+        for value in ("wrong", 1, "wrong", 2):
+            try:
+                driver.send(value, node="a")
+            except ValueError:
+                continue
+        if not again:
+            recover(driver)
+
+    assert sent(driver) == [("a", 0, "out"), ("a", 1, "out")]
+    assert running(driver) == ["a", "b", "b"]
+
+
+def test_only_nodes_of_dataflows_send():
+    from .sketches import sketch
+
+    driver = Driver(sketch("a")).claim()
+
+    assert "is no node of a dataflow" in refused(driver.send, 1)
+
+
+def test_who_is_over_sends_nothing_more():
+    from terzetto_protocol.inputs import BodyAsked
+    from terzetto_protocol.questions import Sending
+
+    driver = started(flow(".x>a.v", "a.out>b.v", alone="c"))
+    visit = driver.start_of("a").visit
+    driver.finish(node="a")
+
+    assert "is over" in refused(driver.feed, BodyAsked(visit, Sending("send:0", "out", 1), 0.0))
+
+
+def test_a_value_that_makes_the_state_too_large_is_refused():
+    """4.7: found when the next snapshot is taken; a run whose state cannot be stored cannot succeed."""
+    from terzetto_protocol.errors import NotStorable
+
+    driver = started(flow(".x>a.v", "a.out>.r"), watch=False)
+    with pytest.raises(NotStorable, match="and the limit is"):
+        for _ in range(40):
+            driver.send("x" * 1_000_000)
+    assert running(driver) == ["a"], "the body may do without"
+    driver.finish()
+
+    assert (driver.status, driver.failure.code) == (_R.FAILED, FailureCode.NODE_ERROR)
+    assert "state FlowState cannot be stored" in driver.failure.message
+
+
+# -- limits ------------------------------------------------------------------------------------------------------------------
+
+
+def test_no_more_visits_are_under_way_than_the_limit_says():
+    driver = started(flow(".x>a.v", "a.out>b.v", limit=3))
+    for number in range(5):
+        driver.send(number, node="a")
+    assert running(driver) == ["a", "b", "b"]
+    driver.finish(node="b")
+    assert [called(driver, name)["v"] for name in ("b",)] == [1]
+    assert running(driver) == ["a", "b", "b"], "one ends, and the next in line begins"
+    driver.finish(node="a")
+    assert running(driver) == ["b", "b", "b"]
+    while not ended(driver):
+        driver.finish(node="b")
+
+    assert driver.started == ["inputs", "a"] + ["b"] * 5
+    assert [record.kind for record in driver.disk.records].count(Kind.SEND) == 5
+    driver.settle()
+
+
+def test_visits_wait_in_the_order_in_which_they_became_complete():
+    driver = started(flow(".x>a.v", "a.b>b.v", "a.c>c.v", limit=1))
+    for output in ("c", "b", "b", "c"):
+        driver.send(0, output)
+    while not ended(driver):
+        driver.finish()
+
+    assert driver.started == ["inputs", "a", "c", "b", "b", "c"]
+
+
+def test_a_limit_of_one_is_a_chain():
+    driver = started(flow(".x>a.v", "a.out>b.v", "b.out>.r", limit=1))
+    driver.send(1)
+    assert running(driver) == ["a"]
+    driver.finish()
+    driver.send(2)
+    driver.finish()
+
+    assert (driver.status, out(driver)) == (_R.SUCCEEDED, {"r": [2]})
+
+
+def test_without_a_limit_all_begin_at_once():
+    driver = started(flow(".x>a.v", "a.out>b.v", limit=None))
+    for number in range(300):
+        driver.send(number, node="a")
+
+    assert len(running(driver)) == 301
+
+
+def test_what_waits_in_line_begins_also_after_a_crash():
+    driver = started(flow(".x>a.v", "a.out>b.v", limit=2))
+    for number in range(4):
+        driver.send(number, node="a")
+    recover(driver)
+    assert running(driver) == ["a", "b"]
+    driver.finish(node="a")
+    while not ended(driver):
+        driver.finish(node="b")
+
+    assert driver.status is _R.SUCCEEDED
+    reads_the_same(driver)
+
+
+def test_max_steps_allows_exactly_so_many_visits():
+    """5.3; the one in which the inputs go out is one of them."""
+    for max_steps, status in ((4, _R.SUCCEEDED), (3, _R.FAILED)):
+        driver = started(flow(".x>a.v", "a.out>b.v", max_steps=max_steps))
+        driver.send(1)
+        driver.send(2)
+        driver.finish(node="a")
+        driver.settle()
+        assert driver.status is status, max_steps
+    assert driver.failure.code == FailureCode.STEPS_EXCEEDED
+    assert driver.started == ["inputs", "a", "b"]
+    driver.settle()
+
+
+def test_max_visits_of_a_node_is_kept():
+    driver = started(flow(".x>a.v", "a.out>b.v", b={"max_visits": 1}))
+    driver.send(1)
+    driver.send(2)
+    driver.finish(node="a")
+    driver.leave("b")
+
+    assert driver.status is _R.FAILED
+    assert driver.failure.code == FailureCode.STEPS_EXCEEDED
+    assert "node 'b' would be visited more than 1 times" in driver.failure.message
+
+
+# -- what goes wrong -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_visit_sends_its_error():
+    driver = started(flow(".x>a.v", "a.error>b.why", "a.out>c.v", "b.out>.r"))
+    driver.send(1)
+    driver.fail("ValueError: no", node="a")
+    assert called(driver, "b") == {"why": "ValueError: no"}
+    assert running(driver) == ["c", "b"], "what it had sent has gone on"
+    driver.finish(node="c")
+    driver.finish(node="b")
+
+    assert driver.status is _R.SUCCEEDED
+    failed = [event for event in driver.witness.seen if isinstance(event, NodeFailed)]
+    assert [(each.node, each.failure.message) for each in failed] == [("a", "ValueError: no")]
+    driver.settle()
+
+
+def test_the_leaves_of_an_error_are_one_text():
+    from terzetto_protocol.inputs import NodeFailed as Ended
+    from terzetto_protocol.records import Failure
+
+    driver = started(flow(".x>a.v", "a.error>.r"))
+    visit = driver._end("a")
+    driver.feed(Ended(visit, Failure("node_error", "2 errors", ("ValueError: a", "OSError: b")), 0.0))
+
+    assert out(driver) == {"r": ["ValueError: a; OSError: b"]}
+
+
+def test_a_long_error_is_cut():
+    """Bad input never crashes an actor: an error may have any number of leaves."""
+    from terzetto_protocol.inputs import NodeFailed as Ended
+    from terzetto_protocol.limits import ERROR_LENGTH
+    from terzetto_protocol.records import Failure
+
+    driver = started(flow(".x>a.v", "a.error>.r"))
+    leaves = tuple("x" * ERROR_LENGTH for _ in range(300))
+    driver.feed(Ended(driver._end("a"), Failure("node_error", "300 errors", leaves), 0.0))
+
+    (text,) = out(driver)["r"]
+    assert text.startswith("xxx")
+    assert len(text) < ERROR_LENGTH + 50
+
+
+def test_without_a_taker_the_run_goes_on_or_fails():
+    for goes_on, status in (("continue", _R.SUCCEEDED), ("fail", _R.FAILED)):
+        driver = started(flow(".x>a.v", on_node_error=goes_on))
+        driver.fail()
+        assert driver.status is status
+        driver.settle()
+    assert driver.failure.message == "ValueError: no"
+
+
+def test_a_failure_that_somebody_takes_fails_nothing():
+    driver = started(flow(".x>a.v", "a.error>.r", on_node_error="fail"))
+    driver.fail()
+
+    assert (driver.status, out(driver)) == (_R.SUCCEEDED, {"r": ["ValueError: no"]})
+
+
+def test_the_others_are_cancelled_before_the_run_fails():
+    driver = started(flow("a.out>d.v", alone="a b c", on_node_error="fail"))
+    driver.send(1, node="a")
+    driver.fail(node="b")
+    assert (driver.status, len(driver.leaving)) == (_R.RUNNING, 3)
+    assert "is over" in refused(driver.send, 2, node="a")
+    driver.leave("a")
+    driver.leave("c")
+    assert driver.status is _R.RUNNING
+    driver.finish(node="d")
+
+    assert (driver.status, driver.failure.message) == (_R.FAILED, "ValueError: no")
+    assert [event.node for event in driver.witness.seen if isinstance(event, NodeFinished)] == ["inputs"]
+    driver.settle()
+
+
+def test_a_run_whose_process_died_before_the_others_had_left_is_failed_by_the_next_owner():
+    driver = started(flow(alone="a b", on_node_error="fail"))
+    driver.fail(node="a")
+    driver.crash()
+    assert driver.machine.fold.image.doomed is not None
+    driver.claim()
+
+    assert (driver.status, driver.failure.message) == (_R.FAILED, "ValueError: no")
+    assert driver.started == ["inputs", "a", "b"], "nothing begins again"
+    driver.settle()
+    reads_the_same(driver)
+
+
+@pytest.mark.parametrize("keep", [0, 1])
+def test_a_process_that_dies_with_the_failure_on_its_way_has_not_decided_anything(keep):
+    driver = started(flow(alone="a b", on_node_error="fail"), acks="later")
+    driver.fail(node="a")
+    recover(driver, keep)
+
+    assert driver.status is (_R.FAILED if keep else _R.RUNNING)
+    assert running(driver) == ([] if keep else ["a", "b"])
+
+
+def test_a_cancel_goes_before_a_failure_that_waits_for_the_others():
+    driver = started(flow(alone="a b", on_node_error="fail"))
+    driver.fail(node="a")
+    driver.cancel("c")
+    driver.leave("b")
+
+    assert driver.status is _R.CANCELLED
+    driver.settle()
+
+
+def test_a_halt_does_not_save_a_run_that_fails():
+    driver = started(flow(alone="a b", on_node_error="fail"))
+    driver.fail(node="a")
+    driver.halt(hard=True)
+    driver.leave("b")
+
+    assert driver.status is _R.FAILED
+    driver.settle()
+
+
+def test_an_input_that_does_not_fit_is_the_failure_of_its_visit():
+    """Validation before the node runs: the actor answers with the failure, and the machine sends it on."""
+    driver = started(flow(".x>a.v", "a.error>.r"), {"x": "text"})
+    driver.fail("InvalidInput: node 'a': input 'v': Expected `int`, got `str`")
+
+    assert out(driver)["r"][0].startswith("InvalidInput")
+
+
+# -- attempts ------------------------------------------------------------------------------------------------------------------
+
+
+def tried(**options):
+    from terzetto_protocol.retry import RetryPolicy
+
+    return flow(".x>a.v", "a.out>b.v", "a.error>.r", a={"retry": RetryPolicy(max_attempts=2, initial=1.0)}, **options)
+
+
+def again(driver: Driver) -> None:
+    from terzetto_protocol.inputs import Again
+
+    driver.fail(node="a", again=Again(0.0))
+
+
+def test_an_attempt_that_is_made_again_passes_over_what_was_sent():
+    driver = started(tried())
+    driver.send(1, node="a")
+    again(driver)
+    assert running(driver) == ["b"]
+    driver.now = 5.0
+    driver.wake()
+    driver.send(1, node="a")
+    driver.send(2, node="a")
+    driver.finish(node="a")
+
+    assert sent(driver) == [("a", 0, "out"), ("a", 1, "out")]
+    assert len(driver.answers) == 3, "who sends again is answered too"
+    driver.settle()
+    assert driver.started.count("b") == 2
+
+
+def test_the_last_attempt_sends_its_error():
+    driver = started(tried())
+    again(driver)
+    driver.now = 5.0
+    driver.wake()
+    again(driver)
+
+    assert (driver.status, out(driver)) == (_R.SUCCEEDED, {"r": ["ValueError: no"]})
+
+
+def test_another_value_in_the_place_of_one_that_has_gone_on_is_refused():
+    from terzetto_protocol.errors import NonDeterministicOutput
+
+    driver = started(flow(".x>a.v", "a.out>b.v"))
+    driver.send(1)
+    driver.send(2)
+    recover(driver)
+    driver.send(1, node="a")
+    for value, output in ((3, "out"), (2, "other")):
+        with pytest.raises(NonDeterministicOutput) as caught:
+            driver.send(value, output, node="a")
+        assert (caught.value.run_id, caught.value.node, caught.value.number) == ("r", "a", 1)
+    driver.send(2, node="a")
+    driver.send(3, node="a")
+
+    assert sent(driver) == [("a", 0, "out"), ("a", 1, "out"), ("a", 2, "out")]
+
+
+def test_a_body_that_runs_again_may_send_less():
+    """Nothing is taken back: what was sent has gone on."""
+    driver = started(flow(".x>a.v", "a.out>.r"))
+    driver.send(1)
+    driver.send(2)
+    recover(driver)
+    driver.send(1)
+    driver.finish()
+
+    assert out(driver) == {"r": [1, 2]}
+
+
+def test_what_is_durable_is_not_sent_again_and_what_is_not_never_was():
+    """7: a crash at every point of a body that sends."""
+    for stored in range(4):
+        driver = started(flow(".x>a.v", "a.out>b.v"), acks="later")
+        for number in range(3):
+            driver.send(number, node="a")
+        recover(driver, stored)
+        assert [number for _, number, _ in sent(driver)] == list(range(stored))
+        for number in range(3):
+            driver.send(number, node="a")
+            driver.ack()
+        driver.finish(node="a")
+        driver.settle()
+        assert driver.started.count("b") == 3
+        assert driver.status is _R.SUCCEEDED
+        assert driver.machine.fold.image.visits == 5
+
+
+def test_three_claims_without_anything_new_are_the_end_but_a_value_is_something_new():
+    """2.6: whoever commits something between two deaths goes on."""
+    driver = started(flow(".x>a.v", "a.out>.r"))
+    for number in range(6):
+        for value in range(number + 1):
+            driver.send(value)
+        recover(driver)
+    assert driver.status is _R.RUNNING
+    for _ in range(3):
+        recover(driver)
+
+    assert (driver.status, driver.failure.code) == (_R.FAILED, FailureCode.RECOVERY_EXHAUSTED)
+
+
+# -- stopping --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_cancel_reaches_every_visit():
+    driver = started(flow(".x>a.v", "a.out>b.v", limit=2))
+    for number in range(3):
+        driver.send(number, node="a")
+    driver.cancel("c")
+    assert len(driver.leaving) == 2
+    assert "is over" in refused(driver.send, 9, node="a")
+    driver.leave("a")
+    driver.finish(node="b")
+
+    assert driver.status is _R.CANCELLED
+    assert len(driver.receipts["c"]) == 1
+    driver.settle()
+
+
+def test_a_halted_run_goes_on_with_every_visit_and_what_it_sent():
+    driver = started(flow(".x>a.v", "a.out>b.v"))
+    driver.send(1)
+    driver.halt()
+    driver.send(2, node="a")
+    assert running(driver) == ["a", "b"], "what is under way may commit, and nothing begins"
+    driver.halt(hard=True)
+    driver.leave("a")
+    driver.leave("b")
+    assert driver.status is _R.INTERRUPTED
+    driver.claim()
+    assert running(driver) == ["a", "b", "b"]
+    driver.send(1, node="a")
+    driver.send(2, node="a")
+
+    assert sent(driver) == [("a", 0, "out"), ("a", 1, "out")]
+
+
+def test_the_same_owner_numbers_the_sends_of_a_second_life_anew():
+    """A machine that is claimed again knows how far its bodies had come, and not how far these are."""
+    driver = started(flow(".x>a.v", "a.out>.r"))
+    driver.send(1)
+    driver.halt(hard=True)
+    driver.leave()
+    driver.claim()
+    driver.send(1)
+    driver.finish()
+
+    assert out(driver) == {"r": [1]}
+
+
+def test_a_deadline_ends_all_of_it():
+    driver = started(flow("a.out>c.v", alone="a b"), deadline=10.0)
+    driver.send(1, node="a")
+    driver.now = 10.0
+    driver.expire()
+    for name in ("a", "b", "c"):
+        driver.leave(name)
+
+    assert (driver.status, driver.failure.code) == (_R.FAILED, FailureCode.DEADLINE_EXCEEDED)
+    driver.settle()
+
+
+def test_a_pause_from_outside_waits_for_every_visit():
+    driver = started(flow(".x>a.v", "a.out>b.v", "b.out>.r"))
+    driver.send(1)
+    driver.pause("p")
+    driver.send(2, node="a")
+    driver.finish(node="a")
+    assert driver.status is _R.RUNNING
+    driver.send(1, node="b")
+    driver.finish(node="b")
+    assert driver.status is _R.PAUSED
+    driver.settle()
+    driver.resume()
+    driver.claim()
+    assert called(driver) == {"v": 2}
+    driver.send(2)
+    driver.finish()
+
+    assert (driver.status, out(driver)) == (_R.SUCCEEDED, {"r": [1, 2]})
+    driver.settle()
+
+
+def test_a_stale_owner_sends_nothing():
+    """D8."""
+    driver = claimed(flow(".x>a.v", "a.out>b.v"))
+    driver.finish(node="inputs")
+    driver.ack()
+    driver.send(1)
+    driver.refuse()
+
+    assert (running(driver), driver.answers) == (["a"], {})
+    assert "does not own it any more" in refused(driver.send, 2)
