@@ -12,8 +12,8 @@ from .forms import Form
 from .limits import ID_LENGTH
 from .mistakes import attempt_mistakes, name_mistakes
 from .pins import assemble, parse_pin
-from .plain_mistakes import only_begins
 from .places import EFFECTS, ON_CANCEL, Node, as_node
+from .plain_mistakes import only_begins
 from .wiring import ERROR, INPUTS, OUTPUTS, Link, Pinned, as_plain
 
 if TYPE_CHECKING:
