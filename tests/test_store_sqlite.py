@@ -203,6 +203,7 @@ STRUCTURE = {
     "delete from runs where n = 2": "commits belong to run number 2, which is not there",
     "update snapshots set seq = 9 where run = 1": "run 'r': its snapshot is of commit 9, which is not there",
     "update commits set body = x'00' where last = 5": "run 'r': the segment of commits 4 to 5 cannot be read",
+    "insert into threads values ('t', 7, 1.0)": "thread 't' has run number 7 as its head, which is not there",
     "update barriers set run = 7": "barrier 'gate@2' belongs to run number 7, which is not there",
 }
 

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 import trio
 
 from terzetto.stores import SqliteStore, _sqlite_file
-from terzetto.stores._schema import VERSION
+from terzetto.stores._schema import APPLICATION_ID, VERSION
 from terzetto.stores._sqlite_file import OwnerLock
-from terzetto.testing._store_laws import applied, first, follow, posted, started
+from terzetto.testing._store_laws import applied, claim, first, follow, header, posted, started
 from terzetto_protocol.errors import (
     StoreError,
     StoreInUse,
@@ -209,8 +210,75 @@ async def test_a_newer_schema_is_refused(path) -> None:
     connection.execute(f"pragma user_version={VERSION + 1}")
     connection.close()
     for guest in (False, True):
-        with pytest.raises(StoreTooNew, match=r"newer Terzetto \(schema 2, this one knows 1\): update Terzetto"):
+        said = rf"newer Terzetto \(schema {VERSION + 1}, this one knows {VERSION}\): update Terzetto"
+        with pytest.raises(StoreTooNew, match=said):
             await SqliteStore(path, guest=guest).__aenter__()
+
+
+def old_store(path) -> None:
+    """A store as the first Terzetto made it, with one run in it."""
+    connection = apsw.Connection(str(path))
+    connection.execute(Path(__file__).with_name("schema_1.sql").read_text())
+    connection.execute(f"pragma application_id={APPLICATION_ID}; pragma user_version=1; pragma journal_mode=wal")
+    fields = {"run_id": "r", "graph": "graph", "version": "1", "fingerprint": "f", "input_digest": "d", "at": 100.0}
+    header = msgspec.msgpack.encode(fields)
+    connection.execute("insert into runs values (1, 'r', 100.0, '', ?, 'QUEUED', 0, '', '', null)", (header,))
+    connection.execute("insert into commits values (1, 1, 1, 1, 1, 0, 100.0, ?)", (first().body,))
+    connection.close()
+
+
+def tables_of(path):
+    """Columns and indexes, whatever the statements that made them."""
+    connection = apsw.Connection(str(path))
+    names = [name for (name,) in connection.execute("select name from sqlite_schema where type = 'table' order by 1")]
+    found = {
+        name: (
+            connection.execute(f"pragma table_xinfo({name})").fetchall(),
+            sorted(row[1:] for row in connection.execute(f"pragma index_list({name})")),
+        )
+        for name in names
+    }
+    connection.close()
+    return found
+
+
+@in_time
+async def test_an_older_store_is_upgraded_by_its_owner(path, tmp_path) -> None:
+    """What was stored stays, and the tables are those of a new store."""
+    old_store(path)
+    async with SqliteStore(path) as store:
+        assert (await store.run("r")).header == header(fingerprint="f", input_digest="d")
+        assert VERSION == (await store.health(deep=True)).version
+        assert () == (await store.health(deep=True)).problems
+        await applied(store, claim(), follow())
+        assert bodies(first(), claim(), follow()) == await store.records("r")
+    async with SqliteStore(tmp_path / "new.db"):
+        pass
+    assert tables_of(tmp_path / "new.db") == tables_of(path)
+
+
+@in_time
+async def test_an_upgrade_that_dies_half_way_is_made_by_the_next_owner(path, monkeypatch) -> None:
+    old_store(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(_sqlite_file, "UPGRADES", {1: _sqlite_file.UPGRADES[1] + "create table oops"})
+        with pytest.raises(StoreUnavailable, match="opening failed"):
+            await SqliteStore(path).__aenter__()
+    async with SqliteStore(path, guest=True) as store:
+        assert 1 == (await store.health()).version
+    async with SqliteStore(path) as store:
+        assert VERSION == (await store.health()).version
+
+
+@in_time
+async def test_a_guest_of_an_older_store_changes_nothing(path) -> None:
+    """It reads what is there, in which there are no threads yet."""
+    old_store(path)
+    async with SqliteStore(path, guest=True) as store:
+        assert ["r"] == [row.run_id for row in await store.runs()]
+        assert [] == await store.runs(thread="t")
+        assert await store.head("t") is None
+        assert (1, ()) == ((await store.health()).version, (await store.health(deep=True)).problems)
 
 
 @pytest.mark.parametrize("content", [b"hello", b"\0" * 700, b"not a database, " * 500], ids=["short", "zeros", "text"])

@@ -53,25 +53,30 @@ async def test_no_statement_walks_through_a_table(path) -> None:
         await started(store)
         statements: list[str] = []
         store._connection.exec_trace = lambda cursor, statement, values: statements.append(statement) or True
-        await applied(store, follow(seq=3), follow(seq=4, moved=True, snapshot=b"s", barriers=(barrier(),)))
-        await applied(store, follow(seq=4, moved=True, snapshot=b"s", barriers=(barrier(),)))  # judged one by one
+        await applied(store, follow(seq=3), follow(seq=4, moved=True, snapshot=b"s", barriers=(barrier(),), thread="t"))
+        await applied(
+            store, follow(seq=4, moved=True, snapshot=b"s", barriers=(barrier(),), thread="t")
+        )  # judged one by one
         for call in (
             store.records("r", after=2), store.records_by_event("r", after_event=20), store.snapshot("r"),
             store.run("r"), store.run_by_key("k"), store.runs(), store.runs(before="r"), store.posted(),
             store.runs(statuses=[RunStatus.QUEUED]), store.barriers("r"), store.barriers(), store.receipt("c"),
+            store.runs(thread="t"), store.runs(thread="t", statuses=list(RunStatus)), store.head("t"),
+            store.move_head("t", "r", "r", 9.0), store.move_head("t", "r", "", 9.0),
         ):  # fmt: skip
             await call
         store._connection.exec_trace = None
         plans = [
             str(query_info(store._connection, statement, explain_query_plan=True).query_plan)
             for statement in statements
-            if statement.split()[0] in ("with", "insert", "update", "select")
+            if statement.split()[0] in ("with", "insert", "update", "select", "delete")
         ]
     assert len(plans) > 18
-    tables = "commits|runs|snapshots|barriers|inbox|r|c"
+    tables = "commits|runs|snapshots|barriers|inbox|threads|r|c|t"
     walks = [plan for plan in plans if re.search(rf"SCAN ({tables})\b(?! USING INDEX)", plan)]
     assert walks == []
     assert any("SEARCH r USING INDEX runs_status" in plan for plan in plans)
+    assert 2 == sum("SEARCH r USING INDEX runs_thread" in plan for plan in plans), "of one thread, not of all"
 
 
 @in_time

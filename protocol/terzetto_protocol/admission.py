@@ -13,7 +13,8 @@ from .errors import QueueFull, RunConflict
 from .limits import POOL_SIZE, QUEUE_SIZE
 from .records import RunHeader
 
-_RETRY_AFTER: Final = 1.0  # seconds; a slot frees when some run parks or ends, which nobody can foretell
+RETRY_AFTER: Final = 1.0
+"""Seconds; a slot frees when some run parks or ends, which nobody can foretell."""
 
 
 @define
@@ -40,11 +41,15 @@ class Admission:
         """Whether a run that comes now need not wait."""
         return len(self.holders) < self.pool_size and not self.waiting
 
-    def promise(self) -> None:
-        """Reserve a place for a run that is being submitted; raises `QueueFull` when there is none."""
+    def check_room(self) -> None:
+        """Raise `QueueFull` when there is no place for one more run."""
         room = max(0, self.pool_size - len(self.holders)) + self.queue_size - len(self._new) - self._promised
         if room <= 0:
-            raise QueueFull(self.waiting, _RETRY_AFTER)
+            raise QueueFull(self.waiting, RETRY_AFTER)
+
+    def promise(self) -> None:
+        """Reserve a place for a run that is being submitted; raises `QueueFull` when there is none."""
+        self.check_room()
         self._promised += 1
 
     def keep_promise(self) -> None:

@@ -10,7 +10,7 @@ from msgspec import Raw
 from .changes import CHANGES, Changes
 from .composites import Composite, Subgraph, as_composite, calls_of, lenses
 from .errors import InvalidRequest
-from .fingerprint import fingerprint
+from .fingerprint import fingerprint, state_schema
 from .merging import Fields
 from .places import Barrier, Edge, Node, Place, as_barrier, as_node
 from .state import Mutation, StateForm, Vocabulary
@@ -126,6 +126,11 @@ class Blueprint(Generic[S]):
     def fingerprint(self) -> str:
         """Hash over structure and schemas, the same in every process."""
         return fingerprint(self.graph)
+
+    @cached_property
+    def state_schema(self) -> str:
+        """Hash over the schema of the state alone, the same in every process and for every graph of this state."""
+        return state_schema(self.state)
 
     @staticmethod
     def _routes(edges: Sequence[Edge[S]]) -> dict[tuple[str, str], Routes[S]]:

@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from .decisions import Decision
+from .threads import Busy
 
 
 class Decide(Struct, frozen=True, tag="decide", forbid_unknown_fields=True):
@@ -42,6 +43,10 @@ class Cancel(Struct, frozen=True, tag="cancel", forbid_unknown_fields=True):
     command_id: str
     run_id: str
     reason: str = ""
+    mode: Literal["stop", "rollback"] = "stop"
+    """`rollback` also puts the run's thread back to where it was before the run."""
+    repeat_effects: bool = False
+    """Whether a rollback may forget effects of `once` nodes, so that the thread may come to them again."""
 
 
 class Pause(Struct, frozen=True, tag="pause", forbid_unknown_fields=True):
@@ -59,7 +64,10 @@ class Resume(Struct, frozen=True, tag="resume", forbid_unknown_fields=True):
 
 
 class Submit(Struct, frozen=True, tag="submit", forbid_unknown_fields=True):
-    """Start a run of a graph that the owner knows; `state` is JSON, decoded by the graph's own state type."""
+    """Start a run of a graph that the owner knows; `state` is JSON, decoded by the graph's own state type.
+
+    An empty `state` begins with the final state of the thread's head.
+    """
 
     command_id: str
     run_id: str
@@ -68,6 +76,8 @@ class Submit(Struct, frozen=True, tag="submit", forbid_unknown_fields=True):
     version: str = ""
     key: str = ""
     auto_approve: bool = False
+    thread: str = ""
+    busy: Busy = "reject"
 
 
 class Fork(Struct, frozen=True, tag="fork", forbid_unknown_fields=True):

@@ -163,12 +163,33 @@ class RunConflict(Refused):
     """The id (or idempotency key) belongs to a run with another graph or input."""
 
 
-class QueueFull(TerzettoError):
-    """Every slot and every place in the queue is taken; nothing was accepted."""
+class ThreadBusy(Refused):
+    """A run is under way on the thread, and the new one was not to wait for it; nothing was accepted."""
 
-    def __init__(self, waiting: int, retry_after: float) -> None:
-        self.waiting, self.retry_after = waiting, retry_after
-        super().__init__(f"{waiting} runs are waiting for a slot already; try again in {retry_after:g} s")
+    def __init__(self, thread: str, run_id: str, status: str) -> None:
+        self.thread, self.status = thread, status
+        super().__init__(
+            run_id,
+            f"thread {thread!r} is busy with it ({status}): wait for its end, "
+            'or submit with busy="enqueue", "interrupt" or "rollback"',
+        )
+
+
+class NoHead(TerzettoError, LookupError):
+    """No run of the thread has SUCCEEDED yet, or the last one was rolled back: there is no state to begin with."""
+
+    def __init__(self, thread: str) -> None:
+        self.thread = thread
+        super().__init__(f"thread {thread!r} has no head: no run on it has SUCCEEDED, so the next one needs a state")
+
+
+class QueueFull(TerzettoError):
+    """Every slot and every place in the queue (of the pool, or of `thread`) is taken; nothing was accepted."""
+
+    def __init__(self, waiting: int, retry_after: float, thread: str = "") -> None:
+        self.waiting, self.retry_after, self.thread = waiting, retry_after, thread
+        place = f"on thread {thread!r}" if thread else "for a slot"
+        super().__init__(f"{waiting} runs are waiting {place} already; try again in {retry_after:g} s")
 
 
 class RunFailed(TerzettoError):

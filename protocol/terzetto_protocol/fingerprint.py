@@ -40,6 +40,15 @@ def fingerprint(graph: "Declaration[Any, Any]") -> str:
         "items": {place.name: _schema(place.item) for place in graph.places if isinstance(place, Map)},
         **_flow(graph),
     }
+    return _digest(structure)
+
+
+def state_schema(state: StateForm[Any]) -> str:
+    """The same for the same type of state in every graph and process; transient fields are no part of it."""
+    return _digest(_schema(state.stored))
+
+
+def _digest(structure: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(structure, order="deterministic")).hexdigest()[:32]
 
 

@@ -40,6 +40,7 @@ from .records import (
     RunHeader,
     Sent,
     Step,
+    Taken,
     Withdrawn,
     failure_in,
     failure_of,
@@ -127,6 +128,10 @@ class Image(Struct, array_like=True):
     """Their branches; filled for a snapshot only."""
     doomed: Failure | None = None
     """Why it fails as soon as what is under way in it has been cancelled."""
+    base: str | None = None
+    """The thread's head when it began, empty for none; None for a run that has not begun, or is on no thread."""
+    intents: int = 0
+    """Times that an effect of a `once` visit was begun."""
 
 
 class Snapshot(Struct, array_like=True):
@@ -184,6 +189,11 @@ class Fold(Frame[S], Generic[S]):
         if not (self.waiting or self.asking) and self.header.deadline is None:
             return None
         return min((moment for moment in (self.ends_at, self.opened.next_moment) if moment is not None), default=None)
+
+    @property
+    def takes_head(self) -> bool:
+        """Whether it waits for its turn on its thread, and is told with its first claim what it begins with."""
+        return self.header.line > 0 and self.image.base is None
 
     @property
     def timed(self) -> bool:
@@ -366,6 +376,12 @@ class Fold(Frame[S], Generic[S]):
         self.pending = 0
         self._count_pending()
 
+    def _begin(self, made: Taken) -> None:
+        self.image.base = made.base
+        if made.state:
+            self.state = self.blueprint.state.unpack(made.state)
+            self.rebase(made.state)
+
     def _end_branch(self, branch: Branch[Any], record: Record) -> None:
         failure = failure_in(record)
         goes_on = branch.blueprint.flow is not None and failure is not None and not failure.final
@@ -396,6 +412,9 @@ class Fold(Frame[S], Generic[S]):
         elif isinstance(record.detail, Returned):
             self.image.unknown += record.detail.unknown
             self._close(record.detail.path)
+        elif isinstance(record.detail, Taken):
+            self._begin(record.detail)
+        image.intents += record.kind is Kind.INTENT
         if record.visit:
             self._move_visit(record)
         for step in record.steps:

@@ -22,11 +22,11 @@ LAST_EVENT_ID: Final = (1 << 53) - 1
 _LAST_EPOCH: Final = LAST_EVENT_ID >> _COUNTER_BITS
 
 
-def check_run_id(run_id: str) -> str:
-    """Return the id, or raise `InvalidRequest` naming it and the allowed form."""
+def check_run_id(run_id: str, what: str = "run id") -> str:
+    """Return the id of a run or thread, or raise `InvalidRequest` naming it and the allowed form."""
     if not isinstance(run_id, str) or not _RUN_ID.fullmatch(run_id):
         raise InvalidRequest(
-            f"{run_id!r} is not a run id: use 1 to {ID_LENGTH} of A-Z a-z 0-9 . _ - and begin with a letter or digit"
+            f"{run_id!r} is not a {what}: use 1 to {ID_LENGTH} of A-Z a-z 0-9 . _ - and begin with a letter or digit"
         )
     return run_id
 

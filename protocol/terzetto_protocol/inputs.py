@@ -9,7 +9,7 @@ from .context import Emission
 from .decisions import Decision
 from .fold import Snapshot
 from .questions import Question
-from .records import Failure
+from .records import Failure, Taken
 from .state import Entry
 
 
@@ -17,6 +17,8 @@ class Claimed(Struct, frozen=True):
     """An owner takes the run: it begins, or goes on after its owner was lost."""
 
     at: float
+    taken: Taken | None = None
+    """What a run begins with that had to wait for its turn on its thread."""
 
 
 class NodeFinished(Struct, frozen=True, gc=False):

@@ -38,6 +38,8 @@ POOL_SIZE: Final = 1000
 """Runs that are live at once in one runtime."""
 QUEUE_SIZE: Final = 10_000
 """Runs that wait for a slot before `submit` raises `QueueFull`."""
+THREAD_QUEUE: Final = 256
+"""Runs that wait for their turn on one thread before `submit` raises `QueueFull`."""
 INBOX_POLL: Final = 0.2
 """How often an owner looks for commands of other processes, seconds."""
 GROUP_COMMITS: Final = 1024

@@ -76,13 +76,15 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
         promises: bool = True,
         command_id: str = "",
         start: str = "",
+        base: str | None = None,
     ) -> tuple["RunMachine[S]", Turn]:
         """A new run in QUEUED, and the turn that makes it durable; `state` is (encoded, decoded copy).
 
-        It begins at the graph's start, or at the place `start`. `command_id` tells this submit from every other
+        It begins at the graph's start, or at the place `start`; `base` is the head of its thread, where it has one
+        and need not wait for its turn. `command_id` tells this submit from every other
         one, also at the same moment: a store must not take the second for a repetition of the first.
         """
-        fold = Fold(blueprint, header, Image(), state[1], state[0])
+        fold = Fold(blueprint, header, Image(base=base), state[1], state[0])
         machine = cls(fold, logged=logged, settled=settled, promises=promises)
         machine.owned = True  # epoch 0 is nobody's: the first claim makes it 1
         machine.announced = 0
@@ -142,6 +144,8 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
         status = self.status
         if status in RESTING or (self.owned and status not in (_R.QUEUED, _R.INTERRUPTED)):
             raise IllegalTransition(self.run_id, "run", status, _R.RUNNING, "only a run that waits can be claimed")
+        if self.fold.takes_head and msg.taken is None:
+            raise Refused(self.run_id, f"it waits for its turn on thread {self.fold.header.thread!r}")
         self.owned, self.halting = False, None
         if status is _R.CANCELLING:
             note = Note("the cancel was finished after the owner was lost")
@@ -153,7 +157,7 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
             text = f"{CLAIMS} claims in a row ended without a new commit: something in it ends the process"
             self._end_failed(msg.at, Failure(FailureCode.RECOVERY_EXHAUSTED, text))
             return
-        self.commit(Kind.CLAIM, msg.at, _R.RUNNING)
+        self.commit(Kind.CLAIM, msg.at, _R.RUNNING, detail=msg.taken if self.fold.takes_head else None)
         self.claimed = self.fold.image.seq
         self._resume_frontier(msg.at)
 

@@ -56,9 +56,11 @@ class CancelReceipt(Struct, frozen=True, tag="cancel", forbid_unknown_fields=Tru
     """What became of a cancel."""
 
     run_id: str
-    outcome: Literal["requested", "stopped", "already_terminal", "unknown"]
+    outcome: Literal["requested", "stopped", "already_terminal", "unknown", "rolled_back"]
     status: RunStatus | None
     durable: bool
+    head: str = ""
+    """After `rolled_back`: the run from whose end the thread goes on; empty for none."""
 
 
 class PauseReceipt(Struct, frozen=True, tag="pause", forbid_unknown_fields=True):

@@ -173,6 +173,15 @@ class Rewind(Struct, frozen=True, tag="rewind"):
     command_id: str = ""
 
 
+class Taken(Struct, frozen=True, tag="taken"):
+    """The run begins: it was its turn on its thread."""
+
+    base: str
+    """The thread's head by then; empty for none."""
+    state: bytes = b""
+    """The encoded state that it begins with; empty for the one that it was submitted with."""
+
+
 class Asked(Struct, frozen=True, tag="asked"):
     """A body waits for a decision."""
 
@@ -233,6 +242,7 @@ Detail: TypeAlias = (
     | Sent
     | Called
     | Returned
+    | Taken
 )
 
 
@@ -312,6 +322,14 @@ class RunHeader(Struct, frozen=True):
     """Whether the time counts that it waits for people or is paused."""
     durability: Literal["commits", "barriers", "exit"] = "commits"
     """When its commits are written."""
+    thread: str = ""
+    """The thread that it continues, or empty."""
+    line: int = 0
+    """Its place among the runs that were under way on its thread when it was submitted; 0 when none was."""
+    from_head: bool = False
+    """Whether it begins with the final state of its thread's head; else with the one that it was given."""
+    state_schema: str = ""
+    """Hash over the type of its state; given for runs on a thread."""
 
 
 class BarrierRow(Struct, frozen=True):
@@ -360,6 +378,8 @@ class Write(Struct, frozen=True, gc=False):
     """UNIX time of the run's next barrier deadline, seconds; written whenever `moved`."""
     kind: Kind = Kind.VISIT
     """What the commit is about, for whoever counts; it is part of the body too."""
+    thread: str = ""
+    """The thread whose head the run becomes with this commit, which then also `moved`."""
 
 
 class RunRow(Struct, frozen=True):
@@ -381,6 +401,15 @@ class RunRow(Struct, frozen=True):
     def run_id(self) -> str:
         """The run's id."""
         return self.header.run_id
+
+
+class Head(Struct, frozen=True):
+    """Where a thread is: the run from whose end the next one starts."""
+
+    thread: str
+    run_id: str
+    moved: float
+    """UNIX time since which it is there, seconds."""
 
 
 class Applied(Struct, frozen=True):

@@ -59,6 +59,7 @@ def write_of(
         message=message,
         timer=fold.deadline if moved else None,
         kind=record.kind,
+        thread=fold.header.thread if record.status is RunStatus.SUCCEEDED else "",
     )
 
 

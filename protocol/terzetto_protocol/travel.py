@@ -40,6 +40,8 @@ def as_new(snapshot: Snapshot) -> Snapshot:
         parking=False,
         parked=0.0,
         rested=0.0,
+        base=None,
+        intents=0,
     )
     return Snapshot(image, snapshot.state)
 
@@ -75,6 +77,11 @@ def repeats(records: list[Record], fold: Fold[Any]) -> tuple[str, ...]:
         fold: the run as it was.
     """
     begun = [entry for entry in fold.image.frontier.values() if entry.status is VisitStatus.RUNNING]
-    later = [record for record in records if record.kind is Kind.INTENT]
-    names = [f"{each.path}/{each.place}@{each.visit}" if each.path else f"{each.place}@{each.visit}" for each in later]
-    return tuple(dict.fromkeys([*map(label_of, begun), *names]))
+    return tuple(dict.fromkeys([*map(label_of, begun), *begun_effects(records)]))
+
+
+def begun_effects(records: list[Record]) -> tuple[str, ...]:
+    """The `once` visits that begin in these commits, as `node@visit`."""
+    found = [record for record in records if record.kind is Kind.INTENT]
+    names = [f"{each.path}/{each.place}@{each.visit}" if each.path else f"{each.place}@{each.visit}" for each in found]
+    return tuple(dict.fromkeys(names))

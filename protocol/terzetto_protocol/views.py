@@ -17,7 +17,7 @@ from .codec import readable
 from .events import StreamItem, told_by
 from .fold import read_record, read_snapshot
 from .ids import barrier_id
-from .records import BarrierRow, Failure, Record, RunRow, Step, failure_of
+from .records import BarrierRow, Failure, Record, RunRow, Step, Taken, failure_of
 from .statuses import TERMINAL, BarrierStatus, RunStatus, VisitStatus
 
 _PENDING_EFFECT: Final = VisitStatus.RUNNING
@@ -57,6 +57,8 @@ class RunLine(Struct, frozen=True):
     """The last commit."""
     epoch: int
     open_barriers: tuple[str, ...]
+    thread: str = ""
+    """The thread that it continues, or empty."""
 
 
 class MutationView(Struct, frozen=True):
@@ -129,6 +131,9 @@ class RunView(Struct, frozen=True):
     """As of commit `state_seq`: of the last one when the run is parked or has ended."""
     state_seq: int
     """0 when no state is at hand."""
+    thread: str = ""
+    base: str | None = None
+    """The head of its thread when it began, empty for none; None while it waits for its turn, and without a thread."""
 
 
 def run_line(row: RunRow, barriers: Iterable[BarrierRow] = ()) -> RunLine:
@@ -147,6 +152,7 @@ def run_line(row: RunRow, barriers: Iterable[BarrierRow] = ()) -> RunLine:
         seq=row.seq,
         epoch=row.epoch,
         open_barriers=waiting,
+        thread=header.thread,
     )
 
 
@@ -201,6 +207,7 @@ def run_view(
     header = row.header
     records = [read_record(body) for body in bodies]
     shown = records if last is None else records[len(records) - min(last, len(records)) :]
+    stored = None if snapshot is None else read_snapshot(snapshot[1])
     return RunView(
         run_id=row.run_id,
         graph=header.graph,
@@ -223,9 +230,15 @@ def run_view(
         open_barriers=tuple(barrier_view(one) for one in barriers if one.status is BarrierStatus.OPEN),
         unknown=unknown_visits(records),
         commits=tuple(commit_view(row.run_id, record) for record in shown),
-        state=None if snapshot is None else plain(readable(read_snapshot(snapshot[1]).state)),
+        state=None if stored is None else plain(readable(stored.state)),
         state_seq=0 if snapshot is None else snapshot[0],
+        thread=header.thread,
+        base=_base(records, None if stored is None else stored.image.base),
     )
+
+
+def _base(records: Iterable[Record], known: str | None) -> str | None:
+    return next((one.detail.base for one in records if isinstance(one.detail, Taken)), known)
 
 
 def unknown_visits(records: Sequence[Record]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from attrs import frozen
 
-from terzetto_protocol.records import BarrierRow, Outcome, Posted, RunRow, Write
+from terzetto_protocol.records import BarrierRow, Head, Outcome, Posted, RunRow, Write
 from terzetto_protocol.statuses import RunStatus
 
 
@@ -68,7 +68,8 @@ class Store(ABC):
         run, seq, epoch and body, and for a first write the same header), is `Applied`. An old epoch is
         `Stale`, a taken id or key `Exists`. Other content under a seq that is taken, a seq that leaves a
         hole, an unknown run, and what the store cannot hold are `Rejected`; so is, by its seq, whatever
-        came after such a write. Whoever sends writes behind a first write that is not answered yet must
+        came after such a write. A write that names a `thread` moves its head to the run, with all the rest of it
+        or not at all, and once: written again it moves nothing. Whoever sends writes behind a first write that is not answered yet must
         cope with `Exists`: they meet the other run, and would be applied to it if they fit.
 
         Raises:
@@ -93,7 +94,12 @@ class Store(ABC):
 
     @abstractmethod
     async def runs(
-        self, *, statuses: Sequence[RunStatus] | None = None, before: str | None = None, limit: int | None = 100
+        self,
+        *,
+        statuses: Sequence[RunStatus] | None = None,
+        before: str | None = None,
+        limit: int | None = 100,
+        thread: str | None = None,
     ) -> list[RunRow]:
         """Rows newest first (by submit time, then id), older than the run `before`.
 
@@ -101,9 +107,28 @@ class Store(ABC):
             statuses: only these; None means all, an empty sequence none.
             before: a run id to page from.
             limit: 0 means none, None means all.
+            thread: only runs on it (on an empty one is none); None means all.
 
         Raises:
             UnknownRun: there is no run `before`.
+        """
+
+    @abstractmethod
+    async def head(self, thread: str) -> Head | None:
+        """Where the thread is, or None while it has no head."""
+
+    @abstractmethod
+    async def move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
+        """Move a thread's head back from one run to another, or to none; False, and nothing done, when it is elsewhere.
+
+        Args:
+            thread: the thread.
+            expect: the run that must be its head.
+            run_id: the run that is its head afterwards, or empty; it must be there.
+            at: UNIX time, seconds.
+
+        Raises:
+            StoreRejected: there is no such run.
         """
 
     @abstractmethod

@@ -7,11 +7,12 @@ from typing import Any, Final, TypeVar
 import msgspec
 import trio
 
-from terzetto_protocol.errors import UnknownRun
+from terzetto_protocol.errors import StoreRejected, UnknownRun
 from terzetto_protocol.records import (
     Applied,
     BarrierRow,
     Exists,
+    Head,
     Outcome,
     Posted,
     RunHeader,
@@ -76,6 +77,7 @@ class MemoryStore(SettlingStore):
         self._keys: dict[str, _Run] = {}
         self._barriers: dict[tuple[str, str], None] = {}
         """Every barrier, in order of opening."""
+        self._heads: dict[str, Head] = {}
         self._inbox: dict[str, Posted] = {}
         self._waiting: dict[str, Posted] = {}
         """Commands without a receipt, oldest first."""
@@ -109,6 +111,8 @@ class MemoryStore(SettlingStore):
     def _note(self, run: _Run, write: Write) -> None:
         if write.moved or write.epoch != write.expect:
             run.moved, run.epoch = write, write.epoch
+            if write.thread:
+                self._heads[write.thread] = Head(write.thread, write.run_id, write.at)
         if write.snapshot is not None:
             run.snapshots.append((write.seq, write.snapshot))
         for barrier in write.barriers:
@@ -154,11 +158,18 @@ class MemoryStore(SettlingStore):
         return None if run is None else run.row()
 
     async def runs(
-        self, *, statuses: Sequence[RunStatus] | None = None, before: str | None = None, limit: int | None = 100
+        self,
+        *,
+        statuses: Sequence[RunStatus] | None = None,
+        before: str | None = None,
+        limit: int | None = 100,
+        thread: str | None = None,
     ) -> list[RunRow]:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
         found: Iterable[_Run] = self._runs.values()
+        if thread is not None:
+            found = _on(found, thread)
         if statuses is not None:
             found = _having(found, frozenset(statuses))
         if before is not None:
@@ -170,6 +181,25 @@ class MemoryStore(SettlingStore):
             return self._runs[run_id]
         except KeyError:
             raise UnknownRun(run_id) from None
+
+    async def head(self, thread: str) -> Head | None:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        return self._heads.get(thread)
+
+    async def move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        head = self._heads.get(thread)
+        if head is None or head.run_id != expect:
+            return False
+        if run_id and run_id not in self._runs:
+            raise StoreRejected(f"there is no run {run_id!r} to be the head of thread {thread!r}")
+        if run_id:
+            self._heads[thread] = Head(thread, run_id, at)
+        else:
+            del self._heads[thread]
+        return True
 
     async def snapshot(self, run_id: str, *, at: int | None = None) -> tuple[int, bytes] | None:
         """As the contract says; a checkpoint."""
@@ -243,6 +273,10 @@ class MemoryStore(SettlingStore):
 
 def _having(runs: Iterable[_Run], statuses: Collection[RunStatus]) -> Iterator[_Run]:
     return (run for run in runs if run.moved.status in statuses)
+
+
+def _on(runs: Iterable[_Run], thread: str) -> Iterator[_Run]:
+    return (run for run in runs if thread and run.header.thread == thread)
 
 
 def _older(runs: Iterable[_Run], age: tuple[float, str]) -> Iterator[_Run]:

@@ -1,11 +1,14 @@
 """The tables of a SQLite store, and the numbers by which it is recognised."""
 
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 APPLICATION_ID: Final = 0x74727A74
 """What the file says it is ("trzt"), so that another program's database is never touched."""
-VERSION: Final = 1
-"""Version of the tables below; a store with a higher one is refused."""
+VERSION: Final = 2
+"""Version of the tables below; a store with a higher one is refused, one with a lower one is upgraded by its owner."""
+THREADS_SINCE: Final = 2
+"""The first version that knows threads."""
 
 Value: TypeAlias = int | float | str | bytes | None
 """What a column holds."""
@@ -22,11 +25,20 @@ create table runs (
     epoch integer not null,
     code text not null,
     message text not null,
-    timer real
+    timer real,
+    thread text not null default ''
 ) strict;
 create unique index runs_key on runs (key) where key <> '';
 create index runs_at on runs (at, id);
 create index runs_status on runs (status, at, id);
+create index runs_thread on runs (thread, at, id) where thread <> '';
+
+-- Where threads are.
+create table threads (
+    id text not null primary key,
+    run integer not null,
+    moved real not null
+) strict, without rowid;
 
 -- One row per segment: commits `first` to `last` of one run, which came in one group under one epoch. The body of a
 -- single commit stands as it is; several stand as a msgpack array of [last event id, body]. `event` and `at` are the
@@ -72,3 +84,14 @@ create table inbox (
 ) strict;
 create index inbox_waiting on inbox (n) where receipt is null;
 """
+
+UPGRADES: Final[Mapping[int, str]] = {
+    1: """
+        alter table runs add column thread text not null default '';
+        create index runs_thread on runs (thread, at, id) where thread <> '';
+        create table threads (
+            id text not null primary key, run integer not null, moved real not null
+        ) strict, without rowid;
+    """,
+}
+"""What makes the tables of one version those of the next."""

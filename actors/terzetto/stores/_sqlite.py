@@ -18,11 +18,11 @@ from terzetto_protocol.errors import (
     StoreUnavailable,
     describe,
 )
-from terzetto_protocol.records import BarrierRow, Outcome, Posted, RunRow, Write
+from terzetto_protocol.records import BarrierRow, Head, Outcome, Posted, RunRow, Write
 from terzetto_protocol.statuses import RunStatus
 
 from ._contract import StoreHealth
-from ._schema import VERSION, Value
+from ._schema import THREADS_SINCE, Value
 from ._sqlite_check import check_file
 from ._sqlite_file import OwnerLock, Synchronous, connect, pragma, sentence
 from ._sqlite_log import DATA_ERRORS, HandleLost, LogWriter
@@ -133,9 +133,31 @@ class SqliteStore(ThreadedStore):
         """As the contract says."""
         return self._do("reading", self._reader.run_by_key, key)
 
-    def do_runs(self, statuses: Sequence[RunStatus] | None, before: str | None, limit: int | None) -> list[RunRow]:
+    def do_runs(
+        self, statuses: Sequence[RunStatus] | None, before: str | None, limit: int | None, thread: str | None
+    ) -> list[RunRow]:
         """As the contract says."""
-        return self._do("reading", self._reader.runs, statuses, before, limit)
+        if thread is not None and not self._knows_threads():
+            return []
+        return self._do("reading", self._reader.runs, statuses, before, limit, thread)
+
+    def do_head(self, thread: str) -> Head | None:
+        """As the contract says."""
+        return self._do("reading", self._reader.head, thread) if self._knows_threads() else None
+
+    def _knows_threads(self) -> bool:
+        # A guest may look at a file that no owner has upgraded yet: there are no threads in it.
+        return not self.guest or self._do("reading", self._version) >= THREADS_SINCE
+
+    def do_move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
+        """As the contract says."""
+        return self._own("moving a head", self._move_head, thread, expect, run_id, at)
+
+    def _move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
+        try:
+            return self._writer.move_head(thread, expect, run_id, at)
+        except DATA_ERRORS as error:
+            raise self._never(error) from error
 
     def do_snapshot(self, run_id: str, at: int | None) -> tuple[int, bytes] | None:
         """As the contract says."""
@@ -205,7 +227,11 @@ class SqliteStore(ThreadedStore):
         details = [("owner", "no, a guest" if self.guest else f"process {os.getpid()}")]
         if not self._broken:
             details += self._do("reading", self._details)
-        return StoreHealth(self.url, durable=True, version=VERSION, problems=problems, details=tuple(details))
+        version = 0 if self._broken else self._do("reading", self._version)
+        return StoreHealth(self.url, durable=True, version=version, problems=problems, details=tuple(details))
+
+    def _version(self) -> int:
+        return int(pragma(self._open_connection, "user_version"))
 
     def _details(self) -> list[tuple[str, str]]:
         connection = self._open_connection
@@ -231,7 +257,10 @@ class SqliteStore(ThreadedStore):
         try:
             self._open_connection.execute(statement, values)
         except DATA_ERRORS as error:
-            raise StoreRejected(f"store {self.path} will never take this: {describe(error)}") from error
+            raise self._never(error) from error
+
+    def _never(self, error: Exception) -> StoreRejected:
+        return StoreRejected(f"store {self.path} will never take this: {describe(error)}")
 
     def _own(self, what: str, fn: Callable[[*Ts], T], *args: *Ts) -> T:
         if self.guest:

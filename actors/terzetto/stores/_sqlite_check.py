@@ -6,6 +6,9 @@ from typing import Final
 import apsw
 import msgspec
 
+from ._schema import THREADS_SINCE
+from ._sqlite_file import pragma
+
 MOST: Final = 100
 """Problems that are reported; a file that has more needs no longer list."""
 _STEPS: Final = 100_000
@@ -41,6 +44,10 @@ _QUESTIONS: Final = (
     ),
 )
 """Each finds what must not be, and says it."""
+_HEADS: Final = (
+    "select t.id, t.run from threads t where not exists (select * from runs r where r.n = t.run)",
+    "thread {0!r} has run number {1} as its head, which is not there",
+)
 _SEGMENTS: Final = "select id, first, last, body from commits join runs on runs.n = commits.run where first < last"
 
 
@@ -60,7 +67,8 @@ def _problems(connection: apsw.Connection) -> Iterator[str]:
     for (said,) in connection.execute(f"pragma integrity_check({MOST})"):
         if said != "ok":
             yield f"SQLite: {said}"
-    for question, problem in _QUESTIONS:
+    knows_threads = int(pragma(connection, "user_version")) >= THREADS_SINCE
+    for question, problem in (*_QUESTIONS, *([_HEADS] if knows_threads else [])):
         for row in connection.execute(question):
             yield problem.format(*row)
     for run_id, first, last, body in connection.execute(_SEGMENTS):

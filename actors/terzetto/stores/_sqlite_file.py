@@ -10,7 +10,7 @@ import apsw
 
 from terzetto_protocol.errors import StoreError, StoreInUse, StoreMissing, StoreTooNew, StoreUnavailable
 
-from ._schema import APPLICATION_ID, TABLES, VERSION
+from ._schema import APPLICATION_ID, TABLES, UPGRADES, VERSION
 
 if sys.platform == "win32":
     import msvcrt
@@ -107,7 +107,7 @@ def _lock(fd: int) -> bool:
 
 
 def connect(path: str, *, create: bool, synchronous: Synchronous, vfs: str | None) -> apsw.Connection:
-    """Open the file, make the tables if it is new and `create`; a file that is not ours is refused, and not changed."""
+    """Open the file, with `create` make the tables or upgrade them; a file that is not ours is refused, and not changed."""
     if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
         raise StoreError(f"SQLite {apsw.sqlite_lib_version()} may damage files that two processes use: update apsw")
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)
@@ -120,6 +120,8 @@ def connect(path: str, *, create: bool, synchronous: Synchronous, vfs: str | Non
         _settings(connection, path, synchronous)
         if is_new:
             _create(connection)
+        elif create:
+            _upgrade(connection)
     except BaseException:
         connection.close()
         raise
@@ -161,6 +163,17 @@ def _create(connection: apsw.Connection) -> None:
     with connection:
         connection.execute(TABLES)
         connection.execute(f"pragma application_id={APPLICATION_ID}")
+        connection.execute(f"pragma user_version={VERSION}")
+
+
+def _upgrade(connection: apsw.Connection) -> None:
+    # One transaction here too. A guest that looks meanwhile sees the old tables or the new ones.
+    version = pragma(connection, "user_version")
+    if version == VERSION:
+        return
+    with connection:
+        for older in range(int(version), VERSION):
+            connection.execute(UPGRADES[older])
         connection.execute(f"pragma user_version={VERSION}")
 
 

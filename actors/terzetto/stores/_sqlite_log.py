@@ -52,10 +52,18 @@ def _append(rows: int) -> str:
 
 _APPEND: Final = {rows: _append(rows) for rows in _CHUNKS}
 _CREATE: Final = """
-    insert into runs (id, at, key, header, status, epoch, code, message, timer) values (?, ?, ?, ?, ?, ?, ?, ?, ?)
+    insert into runs (id, at, key, thread, header, status, epoch, code, message, timer)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _FIRST: Final = "insert into commits (run, last, first, event, epoch, at, body) values (?, 1, 1, ?, ?, ?, ?)"
 _MOVE: Final = "update runs set status = ?2, epoch = ?3, code = ?4, message = ?5, timer = ?6 where id = ?1"
+_HEAD: Final = """
+    insert into threads (id, run, moved) select ?2, n, ?3 from runs where id = ?1
+    on conflict (id) do update set run = excluded.run, moved = excluded.moved
+"""
+_IS_HEAD: Final = "id = ?1 and run = (select n from runs where id = ?2)"
+_BACK: Final = f"update threads set run = (select n from runs where id = ?3), moved = ?4 where {_IS_HEAD}"  # noqa: S608
+_HEADLESS: Final = f"delete from threads where {_IS_HEAD}"  # noqa: S608 - our own words only, in both
 _SNAPSHOT: Final = "insert into snapshots (run, seq, body) select n, ?2, ?3 from runs where id = ?1"
 _BARRIER: Final = """
     insert into barriers (run, barrier, open, row) select n, ?2, ?3, ?4 from runs where id = ?1
@@ -123,6 +131,12 @@ class LogWriter:
                 return [self._settle(write) for write in writes]
         return [_APPLIED] * len(writes)
 
+    def move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
+        """See `Store.move_head`; one transaction."""
+        statement, values = (_BACK, (thread, expect, run_id, at)) if run_id else (_HEADLESS, (thread, expect))
+        self._execute(statement, values)
+        return self._connection.changes() == 1
+
     @contextmanager
     def _transaction(self) -> Generator[None]:
         self._execute("begin immediate")
@@ -183,12 +197,14 @@ class LogWriter:
             self._append(_Segment(write).row(), 1)
             if write.moved or write.epoch != write.expect:
                 self._execute(_MOVE, (write.run_id, *_row(write)))
+            if write.thread:
+                self._execute(_HEAD, (write.run_id, write.thread, write.at))
         self._attach(write)
 
     def _create(self, write: Write, header: RunHeader) -> None:
         if write.seq != 1:
             raise _Unusual
-        self._execute(_CREATE, (write.run_id, header.at, header.key, _encode(header), *_row(write)))
+        self._execute(_CREATE, (write.run_id, header.at, header.key, header.thread, _encode(header), *_row(write)))
         run = self._connection.last_insert_rowid()
         self._execute(_FIRST, (run, write.event_id, write.epoch, write.at, write.body))
 

@@ -6,13 +6,14 @@ one behind the other, as one blob.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import compress, product
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import apsw
 import msgspec
 
 from terzetto_protocol.errors import UnknownRun
-from terzetto_protocol.records import BarrierRow, Posted, RunHeader, RunRow
+from terzetto_protocol.records import BarrierRow, Head, Posted, RunHeader, RunRow
 from terzetto_protocol.statuses import RunStatus
 
 from ._schema import Value
@@ -105,12 +106,12 @@ _RUN: Final = _runs("r.id = ?")
 _RUN_BY_KEY: Final = _runs("r.key = ? and r.key <> ''")
 _HAVING: Final = "r.status in (select value from json_each(?))"
 _OLDER: Final = "(r.at, r.id) < (?, ?)"
+_ON: Final = "r.thread = ? and r.thread <> ''"
 _RUNS: Final = {
-    (False, False): _runs("true"),
-    (True, False): _runs(_HAVING),
-    (False, True): _runs(_OLDER),
-    (True, True): _runs(f"{_HAVING} and {_OLDER}"),
+    wanted: _runs(" and ".join(compress((_HAVING, _OLDER, _ON), wanted)) or "true")
+    for wanted in product((False, True), repeat=3)
 }
+_HEAD: Final = "select r.id, t.moved from threads t join runs r on r.n = t.run where t.id = ?"
 
 
 def _run_row(columns: _RunColumns, header: bytes) -> RunRow:
@@ -136,15 +137,24 @@ class Reader:
         """See `Store.run_by_key`."""
         return next((_run_row(*row) for row in _RUN_BY_KEY.read(self._connection, key, 1)), None)
 
-    def runs(self, statuses: Sequence[RunStatus] | None, before: str | None, limit: int | None) -> list[RunRow]:
+    def runs(
+        self, statuses: Sequence[RunStatus] | None, before: str | None, limit: int | None, thread: str | None
+    ) -> list[RunRow]:
         """See `Store.runs`."""
         values: list[Value] = []
         if statuses is not None:
             values.append(msgspec.json.encode(list(statuses)).decode())
         if before is not None:
             values += self._age(before)
-        join = _RUNS[statuses is not None, before is not None]
+        if thread is not None:
+            values.append(thread)
+        join = _RUNS[statuses is not None, before is not None, thread is not None]
         return [_run_row(*row) for row in join.read(self._connection, *values, _limit(limit))]
+
+    def head(self, thread: str) -> Head | None:
+        """See `Store.head`."""
+        row = self._connection.execute(_HEAD, (thread,)).fetchone()
+        return None if row is None else Head(thread, *row)
 
     def _age(self, run_id: str) -> tuple[Value, ...]:
         row = self._connection.execute("select at, id from runs where id = ?", (run_id,)).fetchone()

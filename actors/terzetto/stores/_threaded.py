@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from terzetto_protocol.errors import StoreError
-from terzetto_protocol.records import BarrierRow, Outcome, Posted, RunRow, Write
+from terzetto_protocol.records import BarrierRow, Head, Outcome, Posted, RunRow, Write
 from terzetto_protocol.statuses import RunStatus
 
 from ._contract import Store, StoreHealth
@@ -74,10 +74,23 @@ class ThreadedStore(Store):
         return await self._thread.call("run_by_key", self.do_run_by_key, key)
 
     async def runs(
-        self, *, statuses: Sequence[RunStatus] | None = None, before: str | None = None, limit: int | None = 100
+        self,
+        *,
+        statuses: Sequence[RunStatus] | None = None,
+        before: str | None = None,
+        limit: int | None = 100,
+        thread: str | None = None,
     ) -> list[RunRow]:
         """As the contract says; a checkpoint."""
-        return await self._thread.call("runs", self.do_runs, statuses, before, limit)
+        return await self._thread.call("runs", self.do_runs, statuses, before, limit, thread)
+
+    async def head(self, thread: str) -> Head | None:
+        """As the contract says; a checkpoint."""
+        return await self._thread.call("head", self.do_head, thread)
+
+    async def move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
+        """As the contract says; a checkpoint."""
+        return await self._thread.call("move_head", self.do_move_head, thread, expect, run_id, at)
 
     async def snapshot(self, run_id: str, *, at: int | None = None) -> tuple[int, bytes] | None:
         """As the contract says; a checkpoint."""
@@ -140,8 +153,18 @@ class ThreadedStore(Store):
         """See `Store.run_by_key`."""
 
     @abstractmethod
-    def do_runs(self, statuses: Sequence[RunStatus] | None, before: str | None, limit: int | None) -> list[RunRow]:
+    def do_runs(
+        self, statuses: Sequence[RunStatus] | None, before: str | None, limit: int | None, thread: str | None
+    ) -> list[RunRow]:
         """See `Store.runs`."""
+
+    @abstractmethod
+    def do_head(self, thread: str) -> Head | None:
+        """See `Store.head`."""
+
+    @abstractmethod
+    def do_move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
+        """See `Store.move_head`."""
 
     @abstractmethod
     def do_snapshot(self, run_id: str, at: int | None) -> tuple[int, bytes] | None:

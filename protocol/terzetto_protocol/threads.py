@@ -1,0 +1,71 @@
+"""Threads: conversations that several runs continue, one after the other.
+
+A thread has a *head*, the run that SUCCEEDED last, and a *line* of runs that are under way: the first of
+them is carried, the others wait for its end, whatever that is. The next run begins where the head ended.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, TypeAlias
+
+from .admission import RETRY_AFTER
+from .errors import QueueFull, Refused, ThreadBusy
+from .limits import THREAD_QUEUE
+from .records import RunHeader, RunRow
+from .statuses import TERMINAL, RunStatus
+
+Busy: TypeAlias = Literal["reject", "enqueue", "interrupt", "rollback"]
+"""What becomes of a submit while runs are under way on its thread."""
+
+UNDER_WAY: Final = tuple(status for status in RunStatus if status not in TERMINAL)
+"""Statuses of runs that keep their thread busy."""
+
+
+def in_line(rows: Iterable[RunRow]) -> list[RunRow]:
+    """The runs that are under way among those of one thread, in order of submission."""
+    return sorted((row for row in rows if row.status not in TERMINAL), key=lambda row: row.header.line)
+
+
+def place_in(line: Sequence[RunRow], thread: str, busy: Busy) -> int:
+    """The place of a new run behind these; 0 for one that need not wait.
+
+    Raises:
+        QueueFull: too many wait on this thread already.
+        ThreadBusy: one is under way, and the new one is not to wait for it.
+    """
+    if not line:
+        return 0
+    if busy == "reject":
+        raise ThreadBusy(thread, line[0].run_id, line[0].status)
+    if busy == "enqueue" and len(line) > THREAD_QUEUE:
+        raise QueueFull(len(line) - 1, RETRY_AFTER, thread)
+    return line[-1].header.line + 1
+
+
+def not_yet(rows: Iterable[RunRow]) -> set[str]:
+    """Runs among all that are under way whose turn on their thread has not come."""
+    lines: dict[str, list[RunRow]] = {}
+    for row in rows:
+        if row.header.thread:
+            lines.setdefault(row.header.thread, []).append(row)
+    return {row.run_id for line in lines.values() for row in in_line(line)[1:]}
+
+
+def check_same_state(mine: RunHeader, theirs: RunHeader) -> None:
+    """Raise `Refused`, naming both graphs, when a run cannot begin with the state of another on its thread."""
+    if mine.state_schema != theirs.state_schema:
+        raise Refused(
+            mine.run_id,
+            f"graph {mine.graph!r} {mine.version!r} has another type of state than graph {theirs.graph!r} "
+            f"{theirs.version!r}, with whose run {theirs.run_id!r} thread {mine.thread!r} goes on: give it a state",
+        )
+
+
+def check_last(row: RunRow, head: str, line: Sequence[RunRow]) -> None:
+    """Raise `Refused`, naming who is in the way, unless nothing on the thread builds on this run."""
+    thread = row.header.thread
+    if head != row.run_id:
+        last = f"run {head!r} is the head of thread {thread!r} now" if head else f"thread {thread!r} has no head now"
+        raise Refused(row.run_id, f"{last}: only its head can be rolled back")
+    if line:
+        text = f"run {line[0].run_id!r} is under way on thread {thread!r} and builds on it: cancel that one first"
+        raise Refused(row.run_id, text)
