@@ -223,3 +223,15 @@ def test_schemas_that_only_cattrs_can_do_are_looked_into_as_well(other):
     """1: the schemas of state and mutations, all the way down."""
     assert hash_of(state=shaped(float)) == hash_of(state=shaped(float))
     assert hash_of(state=shaped(float)) != hash_of(state=shaped(other))
+
+
+def test_the_hash_of_a_state_depends_on_its_type_alone():
+    """1: a thread goes on with another graph where the states are of one type."""
+
+    def schema_of(**changes: Any) -> str:
+        return declare(**changes).build().state_schema
+
+    for changes in STRUCTURE:
+        assert (schema_of() == schema_of(**changes)) is ("state" not in changes)
+    assert schema_of(state=WithClient) == schema_of(state=WithOther)
+    assert schema_of(state=shaped(float)) == schema_of(state=shaped(float)) != schema_of(state=shaped(int))

@@ -30,6 +30,7 @@ from terzetto_protocol.errors import (
     BranchesFailed as BranchesFailed,
     DecisionTimeout as DecisionTimeout,
     GraphError as GraphError,
+    HeadMissing as HeadMissing,
     IllegalTransition as IllegalTransition,
     InvalidInput as InvalidInput,
     InvalidRequest as InvalidRequest,
@@ -54,6 +55,7 @@ from terzetto_protocol.errors import (
     StoreUnavailable as StoreUnavailable,
     SubgraphFailed as SubgraphFailed,
     TerzettoError as TerzettoError,
+    ThreadBusy as ThreadBusy,
     UnknownRun as UnknownRun,
 )
 from terzetto_protocol.events import (
@@ -110,7 +112,7 @@ from terzetto_protocol.statuses import FailureCode as FailureCode, RunStatus as 
 from terzetto_protocol.views import CommitView as CommitView
 
 from ._deciders import Decider as Decider
-from ._handles import DecisionChannel as DecisionChannel, Run as Run
+from ._handles import DecisionChannel as DecisionChannel, Run as Run, Thread as Thread
 from ._history import Replay as Replay
 from ._hub import Subscription as Subscription
 from ._inline import run as run

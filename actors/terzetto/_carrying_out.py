@@ -84,9 +84,15 @@ class CarryingOut:
         if known is None and command.version:  # another version is another graph: it was not asked for
             raise InvalidRequest(f"graph {command.graph!r} {command.version!r} is not known here")
         graph = (known or registry.latest(command.graph)).graph
-        state = graph.from_json(command.state)
+        state = graph.from_json(command.state) if command.state else None
         return await self._runtime.submit(
-            graph, state, run_id=command.run_id, key=command.key, auto_approve=command.auto_approve
+            graph,
+            state,
+            run_id=command.run_id,
+            key=command.key,
+            auto_approve=command.auto_approve,
+            thread=command.thread or None,
+            busy=command.busy,
         )
 
     async def _branch(self, command: Branching) -> "Run[object]":

@@ -60,6 +60,8 @@ class Forking:
         fold = await (await self._runtime.past(run_id)).fold(seq)
         if fold.image.status in TERMINAL:
             raise InvalidRequest(f"run {run_id!r} had ended at commit {seq}, and nothing goes on from there")
+        if fold.takes_head and fold.header.from_head:
+            raise InvalidRequest(f"run {run_id!r} had not begun at commit {seq}: it waited for its input")
         check_effects(run_id, await self._records(run_id, seq), fold, repeat_effects=repeat_effects)
         return await self._begin(row, bound, seq, as_was(fold), new_id)
 
@@ -120,7 +122,9 @@ class Forking:
         digest = digest_of(old.graph, old.version, state, f"{parent}:{start}")
         run_id = check_run_id(new_id) if new_id is not None else new_run_id()
         at = self._runtime.supervisor.clock()
-        return msgspec.structs.replace(old, run_id=run_id, input_digest=digest, at=at, key="", parent=parent)
+        return msgspec.structs.replace(
+            old, run_id=run_id, input_digest=digest, at=at, key="", parent=parent, thread="", line=0, from_head=False
+        )
 
     async def _parent(self, run_id: str) -> "tuple[RunRow, Bound[Any]]":
         row = await self._runtime.row(run_id)

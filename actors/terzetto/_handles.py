@@ -1,17 +1,19 @@
 """What people hold: a handle on one run, and the channel by which one barrier is decided."""
 
-from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
 import trio
 
 from terzetto_protocol.decisions import Decision
 from terzetto_protocol.difference import Change
+from terzetto_protocol.errors import HeadMissing
 from terzetto_protocol.limits import HEARTBEAT, RECONNECT_GRACE
 from terzetto_protocol.places import Barrier, Place
 from terzetto_protocol.receipts import CancelReceipt, PauseReceipt, Receipt
-from terzetto_protocol.records import BarrierRow
+from terzetto_protocol.records import BarrierRow, RunRow
 from terzetto_protocol.shown import Shown
 from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.threads import UNDER_WAY, in_line
 from terzetto_protocol.views import CommitView
 
 from ._history import Replay
@@ -120,9 +122,22 @@ class Run(Generic[S]):
         name = barrier.name if isinstance(barrier, Barrier) else barrier
         return DecisionChannel(self._runtime, self.run_id, name, source)
 
-    async def cancel(self, reason: str = "") -> CancelReceipt:
-        """End the run: once this has returned nothing of it commits any more. A checkpoint."""
-        return await self._runtime.cancel(self.run_id, reason)
+    async def cancel(
+        self, reason: str = "", *, mode: Literal["stop", "rollback"] = "stop", repeat_effects: bool = False
+    ) -> CancelReceipt:
+        """End the run: once this has returned nothing of it commits any more. A checkpoint.
+
+        Args:
+            reason: kept in its history, and shown.
+            mode: `"rollback"` puts the run's thread back to where it was before the run: one that is under way is
+                ended, and of one that has SUCCEEDED and is the head, the head goes back (`rolled_back`).
+            repeat_effects: whether a rollback may forget that effects of `once` nodes were begun.
+
+        Raises:
+            InvalidRequest: a rollback would forget effects of `once` nodes.
+            Refused: there is no thread to roll back, or a later run builds on this one.
+        """
+        return await self._runtime.cancel(self.run_id, reason, mode=mode, repeat_effects=repeat_effects)
 
     async def pause(self) -> PauseReceipt:
         """Stop the run at its next commit; see `Runtime.pause`. A checkpoint."""
@@ -192,3 +207,34 @@ class Run(Generic[S]):
     async def barriers(self) -> list[BarrierRow]:
         """Open barriers. A checkpoint."""
         return await self._runtime.store.barriers(self.run_id)
+
+
+class Thread:
+    """A handle on a thread, the conversation that several runs continue; it costs nothing, and asking makes nothing."""
+
+    def __init__(self, runtime: "Runtime", thread: str) -> None:
+        self.thread: Final = thread
+        self._runtime = runtime
+
+    def __repr__(self) -> str:
+        return f"<thread {self.thread}>"
+
+    async def head(self) -> RunRow | None:
+        """The run that SUCCEEDED last and was not rolled back: the next one goes on from its end. A checkpoint."""
+        head = await self._runtime.store.head(self.thread)
+        return None if head is None else await self._runtime.row(head.run_id)
+
+    async def state(self) -> Any:
+        """A copy of the state with which the head ended. A checkpoint; raises `HeadMissing`."""
+        head = await self._runtime.store.head(self.thread)
+        if head is None:
+            raise HeadMissing(self.thread)
+        return await self._runtime.state(head.run_id)
+
+    async def busy(self) -> list[RunRow]:
+        """The runs that are under way: one whose turn it is, then those that wait for theirs. A checkpoint."""
+        return in_line(await self._runtime.runs(thread=self.thread, statuses=UNDER_WAY, limit=None))
+
+    async def runs(self, *, before: str | None = None, limit: int | None = 100) -> list[RunRow]:
+        """Every run on it, whatever became of it, newest first; `limit` 0 means none, None all. A checkpoint."""
+        return await self._runtime.runs(thread=self.thread, before=before, limit=limit)

@@ -28,7 +28,7 @@ IDLE_STREAMS: Final = 1000
 REPLAY_COMMITS: Final = 128
 """Commits that are read back from the store at once."""
 
-_RECORDS: Final[Codec[Record]] = Codec(Record, "a stored commit", STATE_BYTES)
+_RECORDS: Final[Codec[Record]] = Codec(Record, "a stored commit", 3 * STATE_BYTES)  # an undo keeps a snapshot
 
 
 @frozen

@@ -4,7 +4,7 @@ It owns the slots and the tasks of the runs that hold one. A slot that comes fre
 the admission queue, which is claimed from memory or read from the store first.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import trio
@@ -12,23 +12,26 @@ import trio
 from terzetto_protocol.admission import Admission
 from terzetto_protocol.errors import Refused, StoreUnavailable, TerzettoError
 from terzetto_protocol.inputs import Claimed
+from terzetto_protocol.records import Taken
 
 from ._roster import Roster
 from ._run import RunActor
 
 LeaveAlone = Callable[[str, str], None]
+Take = Callable[[RunActor], Awaitable[Taken | None]]
 
 
 class Pool:
     """Slots and tasks of runs."""
 
     def __init__(
-        self, admission: Admission, roster: Roster, clock: Callable[[], float], leave_alone: LeaveAlone
+        self, admission: Admission, roster: Roster, clock: Callable[[], float], leave_alone: LeaveAlone, take: Take
     ) -> None:
         self._admission: Final = admission
         self._roster: Final = roster
         self._clock: Final = clock
         self._leave_alone: Final = leave_alone
+        self._take: Final = take
         self._nursery: trio.Nursery | None = None
         self._carried: set[str] = set()
         self._filling = False
@@ -57,7 +60,7 @@ class Pool:
         try:
             while self._nursery is not None and not self.closing and (run_id := self._admission.next()) is not None:
                 actor = self._roster.live.get(run_id)
-                if actor is not None:
+                if actor is not None and not actor.machine.fold.takes_head:
                     self._claim(actor)
                 else:
                     self._nursery.start_soon(self._load_and_claim, run_id)
@@ -67,8 +70,9 @@ class Pool:
     async def _load_and_claim(self, run_id: str) -> None:
         try:
             actor = await self._roster.find(run_id)
+            taken = await self._take(actor) if actor.machine.fold.takes_head else None
             if run_id in self._admission.holders and not (actor.carried or self.closing):
-                self._claim(actor)
+                self._claim(actor, taken)
         except StoreUnavailable:
             self._admission.leave(run_id)  # the next look finds it again
         except TerzettoError as error:
@@ -76,9 +80,9 @@ class Pool:
             self._admission.leave(run_id)
         self.fill()  # if its slot was not used, somebody else waits for it
 
-    def _claim(self, actor: RunActor) -> None:
+    def _claim(self, actor: RunActor, taken: Taken | None = None) -> None:
         try:
-            actor.claim(Claimed(self._clock()))
+            actor.claim(Claimed(self._clock(), taken))
         except Refused:  # it was cancelled while it waited, and that is on its way to the store
             self._admission.leave(actor.run_id)
         else:

@@ -4,6 +4,7 @@ It owns nothing but its next look. What it finds goes to the admission queue; a 
 to the timers.
 """
 
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -28,12 +29,23 @@ _TIMED: Final = (RunStatus.QUEUED, RunStatus.AWAITING_INPUT, RunStatus.PAUSED)
 class Recovery:
     """Looks at the store every `RECOVERY_INTERVAL` seconds, and when it is told to."""
 
-    def __init__(self, store: Store, roster: Roster, pool: Pool, admission: Admission, timers: Timers) -> None:
+    def __init__(
+        self,
+        store: Store,
+        roster: Roster,
+        pool: Pool,
+        admission: Admission,
+        timers: Timers,
+        *,
+        next_on: Callable[[str], None],
+    ) -> None:
         self._store: Final = store
         self._roster: Final = roster
         self._pool: Final = pool
         self._admission: Final = admission
         self._timers: Final = timers
+        self._next_on: Final = next_on
+        """Has the run admitted whose turn has come on this thread."""
         self._wanted = trio.Event()
 
     def look(self) -> None:
@@ -52,13 +64,22 @@ class Recovery:
     async def _look(self) -> None:
         self._wanted = trio.Event()
         with suppress(StoreUnavailable):  # the persistence actor tells when it is back
-            for row in reversed(await self._store.runs(statuses=_UNFINISHED, limit=None)):
-                if not (self._here(row) or self._pool.closing):
-                    self._admission.enqueue(row.run_id, returning=row.status is not RunStatus.QUEUED)
+            rows = reversed(await self._store.runs(statuses=_UNFINISHED, limit=None))
+            self._admit([row for row in rows if not (self._here(row) or self._pool.closing)])
             for row in await self._store.runs(statuses=_TIMED, limit=None):
                 if row.timer is not None and row.run_id not in self._roster.live:
                     self._timers.set(row.run_id, row.timer)
             self._pool.fill()
+
+    def _admit(self, rows: Iterable[RunRow]) -> None:
+        threads: dict[str, None] = {}
+        for row in rows:
+            if row.header.line and row.status is RunStatus.QUEUED:
+                threads[row.header.thread] = None  # whose turn it is on a thread takes a look at the whole line
+            else:
+                self._admission.enqueue(row.run_id, returning=row.status is not RunStatus.QUEUED)
+        for thread in threads:
+            self._next_on(thread)
 
     def _here(self, row: RunRow) -> bool:
         """Whether the run is somebody's; one that was only read to be asked something is nobody's."""

@@ -86,6 +86,11 @@ class Roster:
             return None
         return self.arriving.pop(actor.run_id)
 
+    async def settled_on(self, thread: str) -> None:
+        """Wait until no run is being submitted on this thread, but durable or refused. A checkpoint where one is."""
+        for arrival in [one for one in self.arriving.values() if one.actor.machine.fold.header.thread == thread]:
+            await arrival.settled()
+
     def settle_in(self, actor: RunActor) -> None:
         """A new run is durable: it lives."""
         self.live[actor.run_id] = actor

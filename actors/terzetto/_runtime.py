@@ -3,7 +3,7 @@
 import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
-from typing import Any, Final, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Final, Literal, Required, TypedDict, TypeVar, Unpack, cast, overload
 from uuid import uuid4
 
 import trio
@@ -26,6 +26,7 @@ from terzetto_protocol.receipts import CancelReceipt, PauseReceipt, Receipt
 from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.registry import Registry
 from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.threads import BUSY, Busy
 from terzetto_protocol.turn import Turn
 
 from . import _faults
@@ -33,10 +34,11 @@ from ._carrying_out import CarryingOut
 from ._clock import wall_clock
 from ._desk import Desk
 from ._forking import Forking, digest_of, new_run_id
-from ._handles import Run
+from ._handles import Run, Thread
 from ._history import Past
 from ._hub import Hub
 from ._inbox import COMMANDS, Inbox
+from ._joining import Joining
 from ._mailbox import Address, MailboxStatistics
 from ._persistence import Persistence, PersistenceStatistics
 from ._services import Service, ServiceTree
@@ -64,8 +66,8 @@ class RuntimeStatistics:
     """How often the event loop was blocked; None where nobody watches it."""
 
 
-class SubmitOptions(TypedDict, total=False):
-    """The options of `Runtime.submit`, which `Runtime.run` takes too."""
+class RunOptions(TypedDict, total=False):
+    """The options of a run, whether or not it is on a thread."""
 
     run_id: str | None
     key: str
@@ -75,6 +77,19 @@ class SubmitOptions(TypedDict, total=False):
     deadline: float | None
     deadline_parked: bool
     durability: Durability
+    busy: Busy
+
+
+class SubmitOptions(RunOptions, total=False):
+    """The options of `Runtime.submit`, which `Runtime.run` takes too."""
+
+    thread: str | None
+
+
+class ThreadOptions(RunOptions, total=False):
+    """The same where the thread says what the run begins with."""
+
+    thread: Required[str]
 
 
 class Runtime:
@@ -97,10 +112,14 @@ class Runtime:
         self.watchdog: Watchdog | None = None
         """Who watches the event loop, if anybody is to."""
 
+    @overload
+    async def submit(self, graph: Declaration[S, Any], state: S, /, **options: Unpack[SubmitOptions]) -> Run[S]: ...
+    @overload
+    async def submit(self, graph: Declaration[S, Any], /, **options: Unpack[ThreadOptions]) -> Run[S]: ...
     async def submit(
         self,
         graph: Declaration[S, Any],
-        state: S,
+        state: S | None = None,
         /,
         *,
         run_id: str | None = None,
@@ -111,6 +130,8 @@ class Runtime:
         deadline: float | None = None,
         deadline_parked: bool = False,
         durability: Durability = "commits",
+        thread: str | None = None,
+        busy: Busy = "reject",
     ) -> Run[S]:
         """Start a run; once this has returned the run, its input and its graph version are durable. A checkpoint.
 
@@ -118,7 +139,7 @@ class Runtime:
 
         Args:
             graph: one of the graphs that the runtime was opened with.
-            state: copied.
+            state: copied; without one the run begins with the final state of its thread's head.
             run_id: 1 to 128 of `A-Z a-z 0-9 . _ -`; the same id with the same input is the same run.
             key: idempotency key: the same key with the same input is the same run, whatever its id.
             max_steps: visits that this run may make.
@@ -129,9 +150,16 @@ class Runtime:
             durability: when its commits are written: `"commits"`, at once; `"barriers"` or `"exit"`, when a barrier
                 opens, a `once` node begins, the run rests or it ends, and every `HELD_COMMITS` commits. What it
                 shows before is marked as not durable, and a crash takes the run back to what was written.
+            thread: the conversation that it continues, by an id like a run's. When it SUCCEEDED it is the head.
+            busy: while a run is under way on the thread, the new one is refused (`"reject"`), waits for its turn
+                (`"enqueue"`), or takes the place of all that are under way, which are cancelled (`"interrupt"`), unless
+                that would forget effects of `once` nodes (`"rollback"`).
 
         Raises:
             QueueFull: every slot and every place in the queue is taken.
+            ThreadBusy: a run is under way on the thread.
+            HeadMissing: the thread has no state to begin with.
+            Refused: the thread's head has another type of state.
             RunConflict: the id or key belongs to a run with another graph or input.
             InvalidRequest: the id, state or metadata is not acceptable.
             NotStorable: the state would not come back from the store as it is.
@@ -139,15 +167,20 @@ class Runtime:
         """
         bound = self.registry.of(graph)
         blueprint: Blueprint[S] = bound.graph.build()
-        copy = bound.graph.first(state)
+        given = None if state is None else bound.graph.first(state)
+        if given is None and thread is None:
+            what = f"a {blueprint.state.type.__name__}, or the thread whose state it continues"
+            raise InvalidRequest(f"a run of graph {blueprint.name!r} needs a state to begin with: {what}")
         check_metadata(metadata or {})
         check_text(key, "the idempotency key")
+        check_choice(busy, BUSY, "busy")
+        on = "" if thread is None else f"thread:{check_run_id(thread, 'thread id')}"
         header = RunHeader(
             run_id=check_run_id(run_id if run_id is not None else new_run_id()),
             graph=blueprint.name,
             version=blueprint.version,
             fingerprint=blueprint.fingerprint,
-            input_digest=digest_of(blueprint.name, blueprint.version, copy[0]),
+            input_digest=digest_of(blueprint.name, blueprint.version, given[0] if given else b"", on),
             at=self.supervisor.clock(),
             key=key,
             max_steps=blueprint.steps(max_steps),
@@ -156,12 +189,22 @@ class Runtime:
             deadline=check_seconds(deadline, "deadline"),
             deadline_parked=deadline_parked,
             durability=check_choice(durability, DURABILITIES, "durability"),
+            thread=thread or "",
+            state_schema=blueprint.state_schema if thread else "",
         )
+        if given is None or thread:
+            return await Joining(self).join(header, blueprint, given, bound.deps, busy)
+        return await self.start(header, blueprint, given, bound.deps)
+
+    async def start(
+        self, header: RunHeader, blueprint: Blueprint[S], state: tuple[bytes, S], deps: Any, *, base: str | None = None
+    ) -> Run[S]:
+        """Make a new run and have it stored. A checkpoint; raises as `submit`."""
         settled = isinstance(self.store, SettlingStore)
         machine, first = RunMachine[S].begin(
-            blueprint, header, copy, settled=settled, promises=self.store.durable, command_id=uuid4().hex
+            blueprint, header, state, settled=settled, promises=self.store.durable, command_id=uuid4().hex, base=base
         )
-        return await self.begin(machine, first, bound.deps)
+        return await self.begin(machine, first, deps)
 
     async def begin(self, machine: RunMachine[S], first: Turn, deps: Any) -> Run[S]:
         """Have a new run's first commit stored, and let it wait for a slot. A checkpoint; raises as `submit`."""
@@ -207,7 +250,11 @@ class Runtime:
         """
         return await Forking(self).rerun(run_id, place, state, new_id, repeat_effects=repeat_effects)
 
-    async def run(self, graph: Declaration[S, Any], state: S, /, **options: Unpack[SubmitOptions]) -> S:
+    @overload
+    async def run(self, graph: Declaration[S, Any], state: S, /, **options: Unpack[SubmitOptions]) -> S: ...
+    @overload
+    async def run(self, graph: Declaration[S, Any], /, **options: Unpack[ThreadOptions]) -> S: ...
+    async def run(self, graph: Declaration[S, Any], state: S | None = None, /, **options: Any) -> S:
         """Submit, wait for the end, and return the final state. A checkpoint.
 
         Takes the options of `submit`. Cancelling the caller does not cancel the run.
@@ -215,7 +262,7 @@ class Runtime:
         Raises:
             RunFailed: the run ended FAILED or CANCELLED.
         """
-        run = await self.submit(graph, state, **options)
+        run: Run[S] = await self.submit(graph, cast("S", state), **options)
         return (await run.result()).unwrap()
 
     def get(self, run_id: str) -> Run[Any]:
@@ -229,11 +276,20 @@ class Runtime:
             raise UnknownRun(run_id)
         return row
 
+    def thread(self, thread: str) -> Thread:
+        """A handle on a thread, whether or not there is a run on it. Not a checkpoint."""
+        return Thread(self, check_run_id(thread, "thread id"))
+
     async def runs(
-        self, *, statuses: Sequence[RunStatus] | None = None, before: str | None = None, limit: int | None = 100
+        self,
+        *,
+        statuses: Sequence[RunStatus] | None = None,
+        before: str | None = None,
+        limit: int | None = 100,
+        thread: str | None = None,
     ) -> list[RunRow]:
-        """Runs of the store, newest first; `limit` 0 means none, None all. A checkpoint."""
-        return await self.store.runs(statuses=statuses, before=before, limit=limit)
+        """Runs of the store (or of one thread), newest first; `limit` 0 means none, None all. A checkpoint."""
+        return await self.store.runs(statuses=statuses, before=before, limit=limit, thread=thread)
 
     async def past(self, run_id: str) -> Past:
         """A run's stored past. A checkpoint; raises `UnknownRun`, and `InvalidRequest` for an unknown graph."""
@@ -282,9 +338,16 @@ class Runtime:
         command = Undo(uuid4().hex, run_id, count, repeat_effects)
         return await self.supervisor.undo(command, await self.past(run_id))
 
-    async def cancel(self, run_id: str, reason: str = "") -> CancelReceipt:
-        """End a run; see `Run.cancel`. A checkpoint."""
-        command = Cancel(uuid4().hex, run_id, reason)
+    async def cancel(
+        self,
+        run_id: str,
+        reason: str = "",
+        *,
+        mode: Literal["stop", "rollback"] = "stop",
+        repeat_effects: bool = False,
+    ) -> CancelReceipt:
+        """End a run, or roll its thread back; see `Run.cancel`. A checkpoint."""
+        command = Cancel(uuid4().hex, run_id, reason, mode, repeat_effects)
         COMMANDS.pack(command)
         return await self.supervisor.cancel(command)
 

@@ -47,6 +47,7 @@ from terzetto_protocol.turn import Finish
 
 from . import _faults
 from ._answers import Answers
+from ._heads import Heads
 from ._history import Past
 from ._hub import Hub
 from ._persistence import Persistence
@@ -103,8 +104,9 @@ class Supervisor:
         self._answers = Answers()
         self._lines = Lines()
         self._timers = Timers(clock)
-        self._pool = Pool(admission, self._roster, clock, self._leave_alone)
-        self._recovery = Recovery(store, self._roster, self._pool, admission, self._timers)
+        self.heads: Final = Heads(store, self._roster, clock, self.end)
+        self._pool = Pool(admission, self._roster, clock, self._leave_alone, self.heads.take)
+        self._recovery = Recovery(store, self._roster, self._pool, admission, self._timers, next_on=self._next_on)
         self._nursery: trio.Nursery | None = None
         self._ended = 0
 
@@ -155,7 +157,7 @@ class Supervisor:
             StoreUnavailable: the store is gone for now.
         """
         header = machine.fold.header
-        self._check_open()
+        self.check_open()
         if header.run_id in self._roster.live or header.run_id in self._roster.arriving:
             return await self._again(header)
         self.admission.promise()
@@ -172,7 +174,8 @@ class Supervisor:
         await trio.lowlevel.checkpoint()
         return Submitted(header.run_id, self.store.durable, reused=True)
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise unless new work is taken. Not a checkpoint; raises as `submit`."""
         self._roster.check()
         if self.closing:
             raise ActorStopped("the runtime")
@@ -221,8 +224,12 @@ class Supervisor:
         return await self._command(actor, msg, command.command_id)
 
     async def cancel(self, command: Cancel) -> CancelReceipt:
-        """End a run; `requested` and `stopped` are durable when they are told. A checkpoint."""
+        """End a run, or roll its thread back; what is told is durable, but for `unknown`. A checkpoint."""
         self._roster.check()
+        return await (self.heads.roll_back if command.mode == "rollback" else self.end)(command)
+
+    async def end(self, command: Cancel) -> CancelReceipt:
+        """End a run; `requested` and `stopped` are durable when they are told. A checkpoint."""
         try:
             actor = await self._lines.first(command.run_id, Rank.CANCEL, self._roster.find)
         except UnknownRun:
@@ -237,6 +244,11 @@ class Supervisor:
         return CancelReceipt(command.run_id, "already_terminal", row.status, self.store.durable)
 
     async def _cancel(self, actor: RunActor, command: Cancel) -> CancelReceipt:
+        machine = actor.machine
+        forgets = command.mode == "rollback" and not command.repeat_effects and machine.status not in TERMINAL
+        if forgets and machine.fold.image.intents:
+            self._passivate(actor)
+            await self.heads.refuse(actor.run_id)
         msg = CancelRequested(command.reason, self.clock(), command.command_id)
         receipt = await self._command(actor, msg, command.command_id)
         assert isinstance(receipt, CancelReceipt)
@@ -300,6 +312,8 @@ class Supervisor:
             arrival.slot.answer(Submitted(actor.run_id, self.store.durable))
             _passed("receipt_sent")
         self._timers.set(actor.run_id, actor.machine.fold.deadline)
+        if actor.machine.fold.takes_head:
+            return  # it is admitted when its turn on its thread comes
         self.admission.leave(actor.run_id)
         if not self.closing:
             self.admission.enqueue(actor.run_id, returning=arrival is None)
@@ -312,6 +326,20 @@ class Supervisor:
         self._timers.set(run_id, actor.machine.fold.deadline)
         if status in TERMINAL:
             self._answers.ended(run_id, result_of(actor.machine.fold))
+            if actor.machine.fold.header.thread:
+                self._next_on(actor.machine.fold.header.thread)
+
+    def _next_on(self, thread: str) -> None:
+        """A run on this thread has ended, or was left behind: have the next one admitted."""
+        if self._nursery is not None:
+            self._nursery.start_soon(self._admit_next, thread)
+
+    async def _admit_next(self, thread: str) -> None:
+        with suppress(StoreUnavailable, ActorStopped):  # the look that follows, or the next owner's, finds it
+            run_id = await self.heads.front(thread)
+            if run_id is not None and not self.closing:
+                self.admission.enqueue(run_id, returning=False)
+                self._pool.fill()
 
     def _fenced(self, actor: RunActor, finish: Finish) -> None:
         """The store refused a write of this run: forget what we know about it."""

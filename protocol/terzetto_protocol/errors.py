@@ -175,7 +175,7 @@ class ThreadBusy(Refused):
         )
 
 
-class NoHead(TerzettoError, LookupError):
+class HeadMissing(TerzettoError, LookupError):
     """No run of the thread has SUCCEEDED yet, or the last one was rolled back: there is no state to begin with."""
 
     def __init__(self, thread: str) -> None:

@@ -5,7 +5,7 @@ them is carried, the others wait for its end, whatever that is. The next run beg
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from .admission import RETRY_AFTER
 from .errors import QueueFull, Refused, ThreadBusy
@@ -15,6 +15,7 @@ from .statuses import TERMINAL, RunStatus
 
 Busy: TypeAlias = Literal["reject", "enqueue", "interrupt", "rollback"]
 """What becomes of a submit while runs are under way on its thread."""
+BUSY: Final[tuple[Busy, ...]] = get_args(Busy)
 
 UNDER_WAY: Final = tuple(status for status in RunStatus if status not in TERMINAL)
 """Statuses of runs that keep their thread busy."""
@@ -39,15 +40,6 @@ def place_in(line: Sequence[RunRow], thread: str, busy: Busy) -> int:
     if busy == "enqueue" and len(line) > THREAD_QUEUE:
         raise QueueFull(len(line) - 1, RETRY_AFTER, thread)
     return line[-1].header.line + 1
-
-
-def not_yet(rows: Iterable[RunRow]) -> set[str]:
-    """Runs among all that are under way whose turn on their thread has not come."""
-    lines: dict[str, list[RunRow]] = {}
-    for row in rows:
-        if row.header.thread:
-            lines.setdefault(row.header.thread, []).append(row)
-    return {row.run_id for line in lines.values() for row in in_line(line)[1:]}
 
 
 def check_same_state(mine: RunHeader, theirs: RunHeader) -> None:

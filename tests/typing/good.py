@@ -287,6 +287,11 @@ async def main() -> None:
     async with terzetto.open_runtime("sqlite:runs.db", graphs=[bound, plain], signals=True) as runtime:
         assert_type(runtime, terzetto.Runtime)
         run = await runtime.submit(graph, Draft(), run_id="r-1", metadata={"tenant": "a"})
+        assert_type(await runtime.submit(graph, Draft(), thread="t"), terzetto.Run[Draft])
+        assert_type(await runtime.submit(graph, thread="t", busy="enqueue"), terzetto.Run[Draft])
+        assert_type(await runtime.run(graph, thread="t", key="k"), Draft)
+        assert_type(await runtime.thread("t").head(), terzetto.RunRow | None)
+        assert_type(await run.cancel(mode="rollback", repeat_effects=True), terzetto.CancelReceipt)
         assert_type(run, terzetto.Run[Draft])
         await watch(run, None)
         decisions = run.decisions(sign_off)

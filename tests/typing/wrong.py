@@ -127,9 +127,9 @@ def hasty(event: terzetto.BarrierOpened) -> terzetto.Decision:
 
 async def steer(runtime: terzetto.Runtime, run: terzetto.Run[Draft]) -> None:
     await runtime.submit(graph, Lazy())  # W31 mypy: misc / pyright: reportArgumentType
-    await runtime.submit(graph, Draft(), run_id=7)  # W32 mypy: arg-type / pyright: reportArgumentType
+    await runtime.submit(graph, Draft(), run_id=7)  # W32 mypy: call-overload / pyright: reportArgumentType
     await runtime.submit(graph, Draft(), metadata={"a": []})  # W33 mypy: dict-item / pyright: reportArgumentType
-    await runtime.run(plain, Draft(), max_step=3)  # W34 mypy: call-arg / pyright: reportCallIssue
+    await runtime.run(plain, Draft(), max_step=3)  # W34 mypy: call-overload / pyright: reportCallIssue
     await run.decide("sign-off", True)  # W35 mypy: arg-type / pyright: reportArgumentType
     await run.decide(sign_off, "approve")  # W36 mypy: arg-type / pyright: reportArgumentType
     await run.decide(sign_off, terzetto.Reject(404))  # W37 mypy: arg-type / pyright: reportArgumentType
@@ -225,3 +225,12 @@ library.subgraph("s", plain, get=lambda book: book.pages, put=put)  # W76 mypy: 
 library.subgraph("s", plain, get=lambda book: book.draft, put=len)  # W77 mypy: arg-type / pyright: reportArgumentType
 library.subgraph("s", plain, get=lambda b: b.nope)  # W78 mypy: attr-defined / pyright: reportAttributeAccessIssue
 library.subgraph("s", write)  # W79 mypy: arg-type / pyright: reportArgumentType
+
+
+async def talk(runtime: terzetto.Runtime, run: terzetto.Run[Draft]) -> None:
+    await runtime.submit(graph)  # W80 mypy: call-overload / pyright: reportCallIssue
+    await runtime.submit(graph, busy="enqueue")  # W81 mypy: call-overload / pyright: reportCallIssue
+    await runtime.submit(graph, thread=7)  # W82 mypy: call-overload / pyright: reportArgumentType
+    await runtime.submit(graph, thread="t", busy="wait")  # W83 mypy: call-overload / pyright: reportArgumentType
+    await runtime.run(graph)  # W84 mypy: call-overload / pyright: reportCallIssue
+    await run.cancel(mode="rewind")  # W85 mypy: arg-type / pyright: reportArgumentType

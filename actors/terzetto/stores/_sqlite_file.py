@@ -107,7 +107,7 @@ def _lock(fd: int) -> bool:
 
 
 def connect(path: str, *, create: bool, synchronous: Synchronous, vfs: str | None) -> apsw.Connection:
-    """Open the file, with `create` make the tables or upgrade them; a file that is not ours is refused, and not changed."""
+    """Open the file, with `create` make or upgrade its tables; a file that is not ours is refused, and not changed."""
     if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
         raise StoreError(f"SQLite {apsw.sqlite_lib_version()} may damage files that two processes use: update apsw")
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if create else 0)

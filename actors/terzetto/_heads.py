@@ -1,0 +1,184 @@
+"""The heads of threads: who is under way on each, from where the next run starts, and the way back.
+
+It owns a lock per thread that somebody is about to join, and knows nothing else: the store says who is
+under way. What kills it is the supervisor; whoever waits for a thread then goes to the next one.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, NoReturn, TypeVar
+
+import trio
+from attrs import define, field
+
+from terzetto_protocol.blueprint import Blueprint
+from terzetto_protocol.commands import Cancel
+from terzetto_protocol.errors import HeadMissing, InvalidRequest, Malformed, Refused, UnknownRun
+from terzetto_protocol.fold import Image, read_record, read_snapshot
+from terzetto_protocol.inputs import CancelRequested
+from terzetto_protocol.receipts import CancelReceipt
+from terzetto_protocol.records import RunHeader, RunRow, Taken
+from terzetto_protocol.statuses import TERMINAL, RunStatus
+from terzetto_protocol.threads import UNDER_WAY, Busy, check_last, check_same_state, in_line
+from terzetto_protocol.travel import begun_effects
+
+from ._roster import Roster
+from ._run import RunActor
+from .stores._contract import Store
+
+S = TypeVar("S")
+
+
+@define(eq=False)
+class _Gate:
+    lock: trio.Lock = field(factory=trio.Lock)
+    users: int = 0
+
+
+class Heads:
+    """Where threads are."""
+
+    def __init__(
+        self,
+        store: Store,
+        roster: Roster,
+        clock: Callable[[], float],
+        end: Callable[[Cancel], Awaitable[CancelReceipt]],
+    ) -> None:
+        self._store: Final = store
+        self._roster: Final = roster
+        self._clock: Final = clock
+        self._end: Final = end
+        self._gates: Final[dict[str, _Gate]] = {}
+
+    @asynccontextmanager
+    async def held(self, thread: str) -> AsyncGenerator[list[RunRow]]:
+        """The runs that are under way on a thread, which nobody else joins as long as the block lasts. A checkpoint.
+
+        They may end meanwhile, and `front` is then asked who is next.
+        """
+        gate = self._gates.setdefault(thread, _Gate())
+        gate.users += 1
+        try:
+            async with gate.lock:
+                self._roster.check()
+                await self._roster.settled_on(thread)  # a cancelled submit may have left one that is on its way
+                yield in_line(await self._store.runs(thread=thread, statuses=UNDER_WAY, limit=None))
+        finally:
+            gate.users -= 1
+            if not gate.users:
+                del self._gates[thread]
+
+    async def front(self, thread: str) -> str | None:
+        """The run whose turn on a thread has come and that waits for a slot, if there is one. A checkpoint."""
+        async with self.held(thread) as line:
+            return line[0].run_id if line and line[0].status is RunStatus.QUEUED else None
+
+    async def of(self, thread: str) -> str:
+        """The run that is the thread's head, or empty. A checkpoint."""
+        head = await self._store.head(thread)
+        return "" if head is None else head.run_id
+
+    # -- from where a run starts -----------------------------------------------------------------------------
+
+    async def final_state(self, mine: RunHeader, blueprint: Blueprint[S]) -> tuple[bytes, S]:
+        """The state with which the thread's head ended, encoded and as a copy. A checkpoint.
+
+        Raises:
+            HeadMissing: the thread has none.
+            Refused: it is a state of another type.
+        """
+        head = await self.of(mine.thread)
+        if not head:
+            raise HeadMissing(mine.thread)
+        return await self._state_of(head, mine, blueprint, at=None)
+
+    async def stand_in(
+        self, mine: RunHeader, blueprint: Blueprint[S], line: Sequence[RunRow], busy: Busy
+    ) -> tuple[bytes, S]:
+        """What a run without a state of its own has until its turn comes: its head's, or its predecessor's input.
+
+        A checkpoint; raises as `final_state`.
+        """
+        try:
+            return await self.final_state(mine, blueprint)
+        except HeadMissing:
+            if busy != "enqueue" or not line:
+                raise
+        return await self._state_of(line[0].run_id, mine, blueprint, at=1)
+
+    async def _state_of(
+        self, run_id: str, mine: RunHeader, blueprint: Blueprint[S], *, at: int | None
+    ) -> tuple[bytes, S]:
+        row, found = await self._store.run(run_id), await self._store.snapshot(run_id, at=at)
+        assert row is not None, "a head, and a run in line, is there"
+        assert found is not None, "the first commit and the last have a snapshot"
+        check_same_state(mine, row.header)
+        data = read_snapshot(found[1]).state
+        return data, blueprint.state.unpack(data)
+
+    async def take(self, actor: RunActor) -> Taken | None:
+        """What a run begins with whose turn has come; None for one that cannot begin, and is ended. A checkpoint."""
+        fold = actor.machine.fold
+        try:
+            base = await self.of(fold.header.thread)
+            state = (await self.final_state(fold.header, fold.blueprint))[0] if fold.header.from_head else b""
+        except (HeadMissing, Refused, Malformed) as error:
+            actor.deliver(CancelRequested(str(error), self._clock()))
+            return None
+        return Taken(base, state)
+
+    # -- the way back ----------------------------------------------------------------------------------------
+
+    async def roll_back(self, command: Cancel) -> CancelReceipt:
+        """Put a run's thread back to where it was before the run; durable when it is told. A checkpoint.
+
+        Raises:
+            InvalidRequest: effects of `once` nodes would be forgotten.
+            Refused: the run is on no thread, or something builds on it.
+        """
+        row = await self._store.run(command.run_id)
+        if row is None:
+            return CancelReceipt(command.run_id, "unknown", None, self._store.durable)
+        if not row.header.thread:
+            raise Refused(
+                row.run_id, "it is on no thread that could be put back: cancel it, or fork it before the visit"
+            )
+        async with self.held(row.header.thread) as line:
+            return await self.put_back(command, line)
+
+    async def put_back(self, command: Cancel, line: Sequence[RunRow]) -> CancelReceipt:
+        """As `roll_back`, for who holds the thread."""
+        if all(row.run_id != command.run_id for row in line):
+            return await self._move_back(command, line)
+        receipt = await self._end(command)
+        if receipt.outcome != "already_terminal":
+            return receipt
+        return await self._move_back(command, ())  # it has ended at this very moment: nobody behind it has begun
+
+    async def _move_back(self, command: Cancel, line: Sequence[RunRow]) -> CancelReceipt:
+        row, image = await self._ended(command.run_id)
+        if row.status is not RunStatus.SUCCEEDED:  # it never moved the head
+            return CancelReceipt(row.run_id, "already_terminal", row.status, self._store.durable)
+        thread, base, head = row.header.thread, image.base or "", await self.of(row.header.thread)
+        if head != base:  # else it was done before
+            check_last(row, head, line)
+            if image.intents and not command.repeat_effects:
+                await self.refuse(row.run_id)
+            if not await self._store.move_head(thread, row.run_id, base, self._clock()):
+                check_last(row, await self.of(thread), line)
+        return CancelReceipt(row.run_id, "rolled_back", row.status, self._store.durable, base)
+
+    async def _ended(self, run_id: str) -> tuple[RunRow, Image]:
+        row, found = await self._store.run(run_id), await self._store.snapshot(run_id)
+        if row is None or found is None:
+            raise UnknownRun(run_id)
+        assert row.status in TERMINAL
+        return row, read_snapshot(found[1]).image
+
+    async def refuse(self, run_id: str) -> NoReturn:
+        """Raise `InvalidRequest`, naming the `once` visits that a rollback would forget. A checkpoint."""
+        records = [read_record(body) for body in await self._store.records(run_id)]
+        names = ", ".join(begun_effects(records)) or "a `once` node"
+        text = f"effects of {names} may happen again: say repeat_effects=True if that is meant"
+        raise InvalidRequest(f"run {run_id!r}: {text}")

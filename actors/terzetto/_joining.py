@@ -1,0 +1,60 @@
+"""Submitting on a thread: a run joins the line, takes the place of those in it, or is refused."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from uuid import uuid4
+
+import msgspec
+
+from terzetto_protocol.admission import same_run
+from terzetto_protocol.blueprint import Blueprint
+from terzetto_protocol.commands import Cancel
+from terzetto_protocol.records import RunHeader, RunRow
+from terzetto_protocol.threads import Busy, place_in
+
+from ._handles import Run
+
+if TYPE_CHECKING:
+    from ._runtime import Runtime
+
+S = TypeVar("S")
+
+
+class Joining:
+    """Makes runs on threads."""
+
+    def __init__(self, runtime: "Runtime") -> None:
+        self._runtime: Final = runtime
+        self._heads: Final = runtime.supervisor.heads
+
+    async def join(
+        self, header: RunHeader, blueprint: Blueprint[S], given: tuple[bytes, S] | None, deps: Any, busy: Busy
+    ) -> Run[S]:
+        """See `Runtime.submit`. A checkpoint; cancelled, it may have ended those that were under way."""
+        self._runtime.supervisor.check_open()
+        async with self._heads.held(header.thread) as line:
+            known = await self._known(header)
+            if known is not None:
+                same_run(header, known.header)
+                return Run(self._runtime, known.run_id, reused=True)
+            place = place_in(line, header.thread, busy)
+            state = given or await self._heads.stand_in(header, blueprint, line, busy)
+            self._runtime.supervisor.admission.check_room()
+            await self._make_room(header, line, busy)
+            base = None if place else await self._heads.of(header.thread)
+            header = msgspec.structs.replace(header, line=place, from_head=given is None)
+            return await self._runtime.start(header, blueprint, state, deps, base=base)
+
+    async def _known(self, header: RunHeader) -> RunRow | None:
+        """The run that has this id or key already."""
+        store = self._runtime.store
+        return await store.run(header.run_id) or (await store.run_by_key(header.key) if header.key else None)
+
+    async def _make_room(self, header: RunHeader, line: Sequence[RunRow], busy: Busy) -> None:
+        """End those who are under way; the first one says whether that is acceptable, for only it has begun."""
+        reason = f"run {header.run_id!r} takes its place on thread {header.thread!r}"
+        for row in line:
+            if busy == "interrupt":
+                await self._runtime.supervisor.end(Cancel(uuid4().hex, row.run_id, reason))
+            elif busy == "rollback":
+                await self._heads.put_back(Cancel(uuid4().hex, row.run_id, reason, "rollback"), line)
