@@ -4,6 +4,8 @@ from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from terzetto_protocol.threads import BUSY
+
 RECEIPT_WAIT: Final = 10.0
 """How long a command waits for the owner's receipt, seconds."""
 _LISTED: Final = 20
@@ -22,12 +24,14 @@ def _demo(parser: ArgumentParser) -> None:
 
 def _run(parser: ArgumentParser) -> None:
     parser.add_argument("graph", metavar="MODULE:GRAPH", help="a graph at the top level of a module")
-    parser.add_argument(
-        "--input", metavar="JSON", default="{}", help="the state: JSON, @FILE, or @- for standard input"
-    )
+    text = "the state: JSON, @FILE, or @- for standard input (default: {}, or with --thread what its head ended with)"
+    parser.add_argument("--input", metavar="JSON", help=text)
     parser.add_argument("--run-id", metavar="ID", help="the same id and input again is the same run, and goes on")
     parser.add_argument("--key", default="", help="idempotency key: the same key and input is the same run")
     parser.add_argument("--auto-approve", action="store_true", help="approve every barrier of this run")
+    parser.add_argument("--thread", metavar="THREAD", help="the conversation that it continues")
+    text = "while a run is under way on the thread (default: reject)"
+    parser.add_argument("--busy", choices=BUSY, default="reject", help=text)
     _add_stay(parser)
 
 
@@ -40,6 +44,7 @@ def _runs(parser: ArgumentParser) -> None:
     parser.add_argument("--status", action="append", default=[], metavar="S", help="only these (a list, or repeated)")
     parser.add_argument("--limit", type=_limit, default=_LISTED, metavar="N", help=f"default {_LISTED}; `all` for all")
     parser.add_argument("--before", metavar="ID", help="older than this run")
+    parser.add_argument("--thread", metavar="THREAD", help="only on this thread")
 
 
 def _show(parser: ArgumentParser) -> None:
@@ -102,6 +107,10 @@ def _withdraw(parser: ArgumentParser) -> None:
 def _cancel(parser: ArgumentParser) -> None:
     _add_run(parser)
     parser.add_argument("--reason", default="")
+    text = "put the run's thread back to where it was before the run, also when it has SUCCEEDED"
+    parser.add_argument("--rollback", action="store_true", help=text)
+    text = "with --rollback: also where effects of `once` nodes are forgotten"
+    parser.add_argument("--repeat-effects", action="store_true", help=text)
     _add_wait(parser)
 
 

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 from contextlib import suppress
-from typing import Any
+from typing import Any, Literal
 
 from terzetto_protocol.commands import Cancel, Pause, Resume
 from terzetto_protocol.errors import IllegalTransition
@@ -26,9 +26,10 @@ async def cancel(args: Namespace, output: Output) -> int:
     """End a run, through its owner. A checkpoint."""
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
-        if row.status in TERMINAL and row.status is not RunStatus.CANCELLED:
+        if row.status in TERMINAL and row.status is not RunStatus.CANCELLED and not args.rollback:
             raise Stop(f"run {row.run_id!r} has ended {row.status} already")
-        command = Cancel(new_command_id(), row.run_id, args.reason)
+        mode: Literal["stop", "rollback"] = "rollback" if args.rollback else "stop"
+        command = Cancel(new_command_id(), row.run_id, args.reason, mode, args.repeat_effects)
         return await say(args, output, store, row, command)
 
 

@@ -17,18 +17,23 @@ async def runs(args: Namespace, output: Output) -> int:
     """List runs. A checkpoint."""
     statuses = [status_of(word) for given in args.status for word in given.split(",")] or None
     async with guest(store_url(args)) as store:
-        rows = await store.runs(statuses=statuses, before=args.before, limit=args.limit)
+        rows = await store.runs(statuses=statuses, before=args.before, limit=args.limit, thread=args.thread)
         waiting = await store.barriers()
     lines = [run_line(row, waiting) for row in rows]
     output.document({"runs": lines})
     if not lines:
-        output.line("no runs" if statuses is None and args.before is None else "no such runs")
+        output.line("no runs" if statuses is None and args.before is args.thread is None else "no such runs")
         return Exit.FINE
-    now = time.time()
-    cells = [[*_cells(line), f"{span(now - line.updated)} ago", _note(line)] for line in lines]
-    output.table(("RUN", "STATUS", "GRAPH", "COMMITS", "UPDATED", "NOTE"), cells, {**STYLES})
+    now, threads = time.time(), any(line.thread for line in lines)
+    cells = [
+        [*_cells(line), *([line.thread] if threads else []), f"{span(now - line.updated)} ago", _note(line)]
+        for line in lines
+    ]
+    head = ("RUN", "STATUS", "GRAPH", "COMMITS", *(["THREAD"] if threads else []), "UPDATED", "NOTE")
+    output.table(head, cells, {**STYLES})
     if args.limit is not None and len(lines) == args.limit:
-        output.line(f"(older ones: {typed('runs', '--before', lines[-1].run_id)})", "dim")
+        same = [] if args.thread is None else ["--thread", args.thread]
+        output.line(f"(older ones: {typed('runs', *same, '--before', lines[-1].run_id)})", "dim")
     return Exit.FINE
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from uuid import uuid4
 
+import trio
 from msgspec import Struct
 
 from terzetto_protocol.codec import readable
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.graph import unbind
 from terzetto_protocol.ids import check_run_id
+from terzetto_protocol.limits import INBOX_POLL
 from terzetto_protocol.records import Failure, RunRow
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.views import plain
@@ -20,6 +22,8 @@ from terzetto_protocol.views import plain
 from .._handles import Run
 from .._results import Result
 from .._runtime import Runtime
+from ..stores import Store
+from ._arguments import RECEIPT_WAIT
 from ._desk import Desk, present_payload
 from ._exits import Exit, exit_of
 from ._follow import EventPrinter, Follower
@@ -51,17 +55,37 @@ async def run(args: Namespace, output: Output) -> int:
     graph = unbind(found).graph
     if args.run_id is not None:
         check_run_id(args.run_id)
-    state = graph.from_json(read_input(args.input))
+    given = "{}" if args.input is None and args.thread is None else args.input
+    state = None if given is None else graph.from_json(read_input(given))
     run_id = args.run_id or (None if args.key else f"{graph.name}-{uuid4().hex[:8]}")
 
     async def begin(runtime: Runtime) -> tuple[Run[Any], int | None]:
-        run = await runtime.submit(graph, state, run_id=run_id, key=args.key, auto_approve=args.auto_approve)
+        if args.thread is not None:
+            await _after_what_was_recorded(runtime.store)
+        run: Run[Any] = await runtime.submit(
+            graph,
+            state,
+            run_id=run_id,
+            key=args.key,
+            auto_approve=args.auto_approve,
+            thread=args.thread,
+            busy=args.busy,
+        )
+        row = await runtime.row(run.run_id)
         if run.reused:
-            return run, again(output, await runtime.row(run.run_id))
-        output.line(f"run {run.run_id} of graph {graph.name}")
+            return run, again(output, row)
+        on = f" on thread {args.thread}{', where it waits for its turn' if row.header.line else ''}"
+        output.line(f"run {run.run_id} of graph {graph.name}{on if args.thread else ''}")
         return run, None
 
     return await carry(args, output, args.graph, found, begin)
+
+
+async def _after_what_was_recorded(store: Store) -> None:
+    """Wait until the owner has answered what was left for it, a rollback of the thread say. A checkpoint."""
+    with trio.move_on_after(RECEIPT_WAIT):
+        while await store.posted(limit=1):  # noqa: ASYNC110 - the store is the only one that knows
+            await trio.sleep(INBOX_POLL)
 
 
 def again(output: Output, row: RunRow) -> int:

@@ -89,6 +89,9 @@ def _cancelled(receipt: CancelReceipt) -> str:
     run_id = receipt.run_id
     if receipt.outcome == "already_terminal" and receipt.status is not RunStatus.CANCELLED:
         raise Stop(f"run {run_id!r} has ended {receipt.status} already")
+    if receipt.outcome == "rolled_back":
+        back = f"the end of run {receipt.head}" if receipt.head else "its beginning"
+        return f"the thread of run {run_id} goes on from {back} again"
     if receipt.outcome == "unknown":
         raise Stop(f"no run {run_id!r} in this store")
     if receipt.outcome == "requested":

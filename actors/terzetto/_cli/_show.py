@@ -74,6 +74,9 @@ def _head(output: Output, view: RunView) -> None:
     output.line(f"graph {view.graph} {view.version}, {count(view.seq, 'commit')}, epoch {view.epoch}, {times}")
     if view.parent:
         output.line(f"from {view.parent}")
+    if view.thread:
+        began = f"from the end of run {view.base}" if view.base else "from the beginning"
+        output.line(f"thread {view.thread}, {'waits for its turn' if view.base is None else began}")
     for name, value in view.metadata.items():
         output.line(f"{name} {value}")
 
