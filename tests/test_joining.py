@@ -1,26 +1,21 @@
-"""Submits on a busy thread: rejected, enqueued, or in the place of those that are under way (SEMANTICS 10)."""
+"""Submits on a busy thread: rejected, enqueued, or in the place of those that are under way (SEMANTICS 10.3)."""
 
 import pytest
 import trio
 from attrs import define, field
 
-from terzetto.stores import MemoryStore, SqliteStore
+from terzetto.stores import MemoryStore
 from terzetto_protocol.commands import Cancel, Submit
 from terzetto_protocol.decisions import Approve
 from terzetto_protocol.errors import (
     HeadMissing,
     InvalidRequest,
-    QueueFull,
-    Refused,
-    StoreUnavailable,
     ThreadBusy,
 )
 from terzetto_protocol.graph import Graph
-from terzetto_protocol.limits import STATE_BYTES, THREAD_QUEUE
 
 from .runtimes import (
     CANCELLED,
-    FAILED,
     MUTATIONS,
     QUEUED,
     RUNNING,
@@ -34,12 +29,8 @@ from .runtimes import (
     says,
     settled,
     stores,
-    told,
 )
-from .stores import FaultyStore
 from .talks import Talk, where
-
-BUSY = ["reject", "enqueue", "interrupt", "rollback"]
 
 
 @both
@@ -249,261 +240,6 @@ async def test_who_would_have_no_state_takes_nobodys_place(autojump_clock, busy)
         with pytest.raises(HeadMissing):
             await runtime.submit(talk.graph, run_id="b", thread="t", busy=busy)
         assert RUNNING is await run.status()
-
-
-# -- room ----------------------------------------------------------------------------------------------------
-
-
-async def test_a_line_is_bounded(autojump_clock):
-    """10: overload is a typed QueueFull; nothing that was accepted is lost."""
-    talk = Talk()
-    async with opened(MemoryStore(), talk.graph, limit=100) as runtime:
-        await runtime.submit(talk.graph, Tally(), run_id="r0", thread="t")
-        names = [f"r{number}" for number in range(1, THREAD_QUEUE + 1)]
-        for name in names:
-            await runtime.submit(talk.graph, run_id=name, thread="t", busy="enqueue")
-        with pytest.raises(QueueFull, match=f"{THREAD_QUEUE} runs are waiting on thread 't' already; try again in 1 s"):
-            await runtime.submit(talk.graph, run_id="x", thread="t", busy="enqueue")
-        talk.free("r0", *names)
-        assert ["r0", *names] == (await runtime.get(names[-1]).result()).state.trail
-
-
-async def test_a_full_queue_interrupts_nobody(autojump_clock):
-    talk = Talk()
-    async with opened(MemoryStore(), talk.graph, pool_size=1, queue_size=0) as runtime:
-        run = await runtime.submit(talk.graph, Tally(), run_id="a", thread="t")
-        await settled()
-        with pytest.raises(QueueFull):
-            await runtime.submit(talk.graph, Tally(), run_id="b", thread="t", busy="interrupt")
-        assert RUNNING is await run.status()
-
-
-async def test_a_line_shares_the_pool_with_others(autojump_clock):
-    """Whose turn has come waits for a slot as everybody does; who waits for a turn holds none."""
-    talk = Talk()
-    async with opened(MemoryStore(), talk.graph, pool_size=1) as runtime:
-        await runtime.submit(talk.graph, Tally(), run_id="a", thread="t")
-        await runtime.submit(talk.graph, run_id="b", thread="t", busy="enqueue")
-        await runtime.submit(talk.graph, Tally(), run_id="x")
-        assert 1 == runtime.statistics().supervisor.waiting
-        talk.free("a", "b", "x")
-        await runtime.get("b").result()
-        assert ["a", "x", "b"] == talk.begun
-
-
-# -- several at once -----------------------------------------------------------------------------------------
-
-
-@both
-@stores
-async def test_many_submit_at_once(autojump_clock, dispatch, store):
-    """10: check and create are one step: exactly one is taken, or all of them in some order."""
-    talk, taken, refused = Talk(), [], []
-    names = [f"r{number}" for number in range(8)]
-
-    async def submit(name, busy):
-        try:
-            taken.append((await runtime.submit(talk.graph, Tally(), run_id=name, thread="t", busy=busy)).run_id)
-        except ThreadBusy:
-            refused.append(name)
-
-    async with opened(store(), talk.graph, dispatch=dispatch) as runtime:
-        async with trio.open_nursery() as nursery:
-            for name in names:
-                nursery.start_soon(submit, name, "reject")
-        await settled()
-        assert (1, 7) == (len(taken), len(refused))
-        async with trio.open_nursery() as nursery:
-            for name in refused:
-                nursery.start_soon(submit, name, "enqueue")
-        assert taken == (await where(runtime))[1]
-        assert taken[:1] == talk.begun
-        talk.free(*names)
-        await runtime.get(taken[-1]).result()
-        assert taken == talk.begun
-
-
-@pytest.mark.parametrize("steps", range(12))
-async def test_a_submit_that_is_cancelled_leaves_the_thread_in_order(autojump_clock, steps):
-    """D1: the run may or may not be there; in either case one run at a time is on its way."""
-    store, talk = FaultyStore(), Talk()
-    store.latency = 0.1
-    async with opened(store, talk.graph) as runtime:
-        with trio.CancelScope() as scope:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(lambda: runtime.submit(talk.graph, Tally(), run_id="a", thread="t"))
-                for _ in range(steps):
-                    await trio.lowlevel.cancel_shielded_checkpoint()
-                scope.cancel()
-        await runtime.submit(talk.graph, Tally(), run_id="b", thread="t", busy="enqueue")
-        await trio.sleep(1)
-        first = (await where(runtime))[1][0]
-        assert [first] == talk.begun
-        talk.free("a", "b")
-        await runtime.get("b").result()
-
-
-async def test_an_end_between_look_and_submit_is_noticed(autojump_clock):
-    """Nobody waits for a run that has ended while he was being made durable."""
-    store, talk = FaultyStore(), Talk()
-    async with opened(store, talk.graph) as runtime:
-        first = await runtime.submit(talk.graph, Tally(), run_id="a", thread="t")
-        await settled()
-        store.latency = 1.0
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(lambda: runtime.submit(talk.graph, run_id="b", thread="t", busy="enqueue"))
-            await settled()
-            talk.free("a", "b")
-            await first.result()
-        assert ["a", "b"] == (await runtime.get("b").result()).state.trail
-
-
-# -- lives ---------------------------------------------------------------------------------------------------
-
-
-@both
-@stores
-async def test_a_line_survives_a_restart(autojump_clock, dispatch, store):
-    """10: enqueue is durable; the order, the state and the head are what they were."""
-    shelf, talk = store(), Talk()
-    async with opened(shelf, talk.graph, dispatch=dispatch, shutdown_deadline=0) as runtime:
-        await talk.said(runtime, "a", Tally())
-        for run_id in ("z", "y", "x"):
-            await runtime.submit(talk.graph, run_id=run_id, thread="t", busy="enqueue")
-        await settled()
-    async with opened(shelf, talk.graph, dispatch=dispatch) as runtime:
-        assert ("a", ["z", "y", "x"]) == await where(runtime)
-        await settled()
-        assert ["a", "z", "z"] == talk.begun, "the one that was at work, again, and nobody else"
-        late = await runtime.submit(talk.graph, run_id="w", thread="t", busy="enqueue")
-        talk.free("z", "y", "x", "w")
-        assert ["a", "z", "y", "x", "w"] == (await late.result()).state.trail
-
-
-async def test_a_turn_that_came_as_the_process_died(tmp_path):
-    """7.6: recovery finds whose turn it is, also where nobody was told."""
-    talk, path = Talk(), tmp_path / "runs.db"
-    async with opened(SqliteStore(path), talk.graph) as runtime:
-        await runtime.submit(talk.graph, Tally(), run_id="a", thread="t")
-        await runtime.submit(talk.graph, run_id="b", thread="t", busy="enqueue")
-        runtime.supervisor._next_on = lambda thread: None
-        talk.free("a")
-        await runtime.get("a").result()
-        assert ("a", ["b"]) == await where(runtime)
-    talk.free("b")
-    async with opened(SqliteStore(path), talk.graph) as runtime:
-        assert ["a", "b"] == (await runtime.get("b").result()).state.trail
-
-
-async def test_a_supervisor_that_dies_takes_no_line_with_it(autojump_clock):
-    """9.5: the next incarnation goes on with what the store says."""
-    talk, shelf = Talk(), FaultyStore()
-    async with opened(shelf, talk.graph) as runtime:
-        await runtime.submit(talk.graph, Tally(), run_id="a", thread="t")
-        await runtime.submit(talk.graph, run_id="b", thread="t", busy="enqueue")
-        await settled()
-
-        async def dies():
-            raise RuntimeError("a bug")
-
-        runtime.supervisor._nursery.start_soon(dies)
-        await settled()
-        talk.free("a", "b")
-        assert ["a", "b"] == (await runtime.get("b").result()).state.trail
-
-
-async def test_a_store_that_is_gone(autojump_clock):
-    """9.6: new work is refused, and nobody's turn is forgotten."""
-    store, talk = FaultyStore(), Talk()
-    async with opened(store, talk.graph, limit=100) as runtime:
-        first = await runtime.submit(talk.graph, Tally(), run_id="a", thread="t")
-        run = await runtime.submit(talk.graph, run_id="b", thread="t", busy="enqueue")
-        await settled()
-        store.down = True
-        for busy in BUSY:
-            with pytest.raises(StoreUnavailable):
-                await runtime.submit(talk.graph, Tally(), run_id="c", thread="t", busy=busy)
-        talk.free("a", "b")
-        await trio.sleep(3)
-        store.down = False
-        assert ["a"] == (await first.result()).state.trail
-        store.down = True
-        await trio.sleep(3)
-        store.down = False
-        assert ["a", "b"] == (await run.result()).state.trail
-        assert {"a", "b"} == {row.run_id for row in await runtime.runs()}
-
-
-async def test_who_has_no_input_yet_is_not_forked(autojump_clock):
-    """What a run that waits for its turn shows is a stand-in, from which nothing goes on."""
-    talk = Talk()
-    async with opened(MemoryStore(), talk.graph) as runtime:
-        await runtime.submit(talk.graph, Tally(), run_id="a", thread="t")
-        waits = await runtime.submit(talk.graph, run_id="b", thread="t", busy="enqueue")
-        given = await runtime.submit(talk.graph, Tally(5), run_id="c", thread="t", busy="enqueue")
-        with pytest.raises(InvalidRequest, match="run 'b' had not begun at commit 1: it waited for its input"):
-            await waits.fork()
-        talk.free("a", "b", "fork")
-        assert Tally(5, ["fork"]) == (await (await given.fork(new_id="fork")).result()).state
-        await waits.result()
-        with pytest.raises(InvalidRequest, match="run 'b' had not begun at commit 1"):
-            await waits.fork(at=1)
-
-
-async def test_events_of_the_largest_state(tmp_path):
-    """12, 8.1: a claim that brings a state as large as one may be is read back as every commit is."""
-    talk, path = Talk(), tmp_path / "runs.db"
-    large = Tally(0, ["x" * (STATE_BYTES - 30)])
-    async with opened(SqliteStore(path), talk.graph, limit=60) as runtime:
-        await runtime.submit(talk.graph, large, run_id="a", thread="t")
-        run = await runtime.submit(talk.graph, run_id="b", thread="t", busy="enqueue")
-        talk.free("a", "b")
-        await run.result()
-    async with opened(SqliteStore(path), talk.graph, limit=60) as runtime:
-        events = [type(event).__name__ for event in await told(runtime.get("b"))]
-    assert ["RunQueued", "RunStarted", "NodeFinished", "RunEnded"] == events
-
-
-async def test_a_deadline_counts_while_a_run_waits(autojump_clock):
-    """9.7: from the submit on, as in any queue; those behind it move up."""
-    talk = Talk()
-    async with opened(MemoryStore(), talk.graph) as runtime:
-        await runtime.submit(talk.graph, Tally(), run_id="a", thread="t")
-        late = await runtime.submit(talk.graph, run_id="b", thread="t", busy="enqueue", deadline=3)
-        last = await runtime.submit(talk.graph, run_id="c", thread="t", busy="enqueue")
-        assert (FAILED, "deadline_exceeded") == ((await late.result()).status, (await late.result()).code)
-        talk.free("a", "c")
-        assert ["a", "c"] == (await last.result()).state.trail
-
-
-async def test_a_decision_may_come_before_the_turn(autojump_clock):
-    """6.5 beside 10: what is kept for a run that waits does not move it."""
-    talk, graph = Talk(), chain(says("first"), "gate", name="asks")
-    async with opened(MemoryStore(), talk.graph, graph) as runtime:
-        await runtime.submit(talk.graph, Tally(), run_id="a", thread="t")
-        run = await runtime.submit(graph, run_id="b", thread="t", busy="enqueue")
-        await run.decide("gate", Approve(), keep="once")
-        await settled()
-        assert QUEUED is await run.status()
-        talk.free("a")
-        assert ["a", "first"] == (await run.result()).state.trail
-
-
-async def test_a_run_whose_graph_is_gone_keeps_its_thread(autojump_clock):
-    """2.7: it stays as it is, and so do those behind it."""
-    store, talk, graph = MemoryStore(), Talk(), chain(says("first"), "gate", name="asks")
-    async with opened(store, talk.graph, graph) as runtime:
-        await parked(runtime, graph, "r", thread="t")
-        await runtime.submit(talk.graph, Tally(), run_id="a", thread="t", busy="enqueue")
-    async with opened(store, talk.graph) as runtime:
-        await settled()
-        assert ("", ["r", "a"]) == await where(runtime)
-        with pytest.raises(Refused, match="graph 'asks' '1' is not known here"):
-            await runtime.submit(talk.graph, Tally(), thread="t", busy="interrupt")
-        assert ("", ["r", "a"]) == await where(runtime)
-
-
-# -- other doors ---------------------------------------------------------------------------------------------
 
 
 async def test_by_command(autojump_clock):
