@@ -75,7 +75,9 @@ def mutual() -> tuple[Dataflow[Any], Dataflow[Any]]:
 def test_a_node_is_its_function_still():
     made = flow()
     node = made.node(name="again")(split)
-    ctx: Any = FlowContext(FlowState(), None, Visit("r", "n", 1, 1), Port(lambda _: None, lambda *_: None, bool), inputs={})
+    ctx: Any = FlowContext(
+        FlowState(), None, Visit("r", "n", 1, 1), Port(lambda _: None, lambda *_: None, bool), inputs={}
+    )
 
     with pytest.raises(StopIteration) as caught:
         node(ctx, page="four").send(None)
@@ -359,7 +361,9 @@ def test_a_hundred_that_run_each_other_twice_are_hashed_at_once():
 
 def test_every_process_finds_the_same_hash():
     """1: (name, version, hash): every process finds the same."""
-    program = "from tests.test_dataflow import endless, flow\nfor made in (endless, flow): print(made().build().fingerprint)"
+    program = (
+        "from tests.test_dataflow import endless, flow\nfor made in (endless, flow): print(made().build().fingerprint)"
+    )
     seen = {
         subprocess.run(
             [sys.executable, "-c", program],
@@ -516,7 +520,9 @@ def test_inputs_may_come_as_json():
     assert made.from_json(b'{"a": "", "b": {"name": "Bonn"}}').given["b"] == {"name": "Bonn", "people": 0}
 
 
-@pytest.mark.parametrize("data", [b"[]", b"{", b'{"a": "x"}', b'{"a": 1}'[:-1], b'{"a":' + b"[" * 100 + b"]" * 100 + b"}"])
+@pytest.mark.parametrize(
+    "data", [b"[]", b"{", b'{"a": "x"}', b'{"a": 1}'[:-1], b'{"a":' + b"[" * 100 + b"]" * 100 + b"}"]
+)
 def test_json_that_is_no_inputs(data):
     with pytest.raises(Malformed):
         opened(a=(int,)).from_json(data)

@@ -206,8 +206,10 @@ MISTAKES: dict[str, tuple[Callable[[Any], Any], str]] = {
     # inputs that nothing fills
     "missing": (lambda g: add(g, split), "nodes.extra.page: no link leads to it, and it has no default"),
     "pins that do not go together": (
-        lambda g: [g.link(Output("split", "part"), add(g, show), pin) for pin in ("town_$_0",)]
-        + [g.link(Output("split", "part"), named("extra"), "town_#_name")],
+        lambda g: (
+            [g.link(Output("split", "part"), add(g, show), pin) for pin in ("town_$_0",)]
+            + [g.link(Output("split", "part"), named("extra"), "town_#_name")]
+        ),
         "nodes.extra: pin 'town_$_0' and pin 'town_#_name' make a list and a dict of the same value",
     ),
     "a part of a default that has none": (

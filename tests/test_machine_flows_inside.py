@@ -233,7 +233,9 @@ def test_one_that_fails_leaves_its_sisters_alone():
 
 
 def test_the_innermost_that_does_not_fail_with_it_is_where_an_error_stays():
-    middle = flow(".v>deep.v", "deep.o>.o", "deep.error>.o", named="middle", inside={"deep": inner(on_node_error="fail")})
+    middle = flow(
+        ".v>deep.v", "deep.o>.o", "deep.error>.o", named="middle", inside={"deep": inner(on_node_error="fail")}
+    )
     driver = started(outer(middle, on_node_error="fail"), {"x": 1})
     driver.finish(node="sub.1/inputs")
     driver.finish(node="sub.1/deep.1/inputs")

@@ -231,7 +231,9 @@ class Witness:
         for record in self.driver.disk.records:
             if record.visit == answered.visit and isinstance(record.detail, Noted | Resolution | Sent):
                 made = record.detail
-                said.append(made.answer if isinstance(made, Noted) else Answer(decision=getattr(made, "decision", None)))
+                said.append(
+                    made.answer if isinstance(made, Noted) else Answer(decision=getattr(made, "decision", None))
+                )
         assert answered.answer in said, "D3: told before it was durable"
         before = self.driver.answers.get((answered.visit, answered.key), answered.answer)
         assert before == answered.answer, "a body that asks again is told the same"

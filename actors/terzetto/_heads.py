@@ -115,7 +115,9 @@ class Heads:
         assert found is not None, "the first commit and the last have a snapshot"
         check_same_state(mine, row.header)
         data = read_snapshot(found[1]).state
-        return data, blueprint.state.unpack(data)
+        state = blueprint.state.unpack(data)
+        first = blueprint.graph.again(state)
+        return (data, state) if first is state else (blueprint.state.pack(first), first)
 
     async def take(self, actor: RunActor) -> Taken | None:
         """What a run begins with whose turn has come; None for one that cannot begin, and is ended. A checkpoint."""

@@ -227,7 +227,9 @@ class Dataflow(Declaration[FlowState, D]):
             masks: as for `begin`; those that a run is given go before these.
             deps: what its nodes get as `ctx.deps`, made from what the outer ones get; by default the same.
         """
-        place = SubFlow(name, flow, lambda: self.wiring, {node: dict(pins) for node, pins in (masks or {}).items()}, deps)
+        place = SubFlow(
+            name, flow, lambda: self.wiring, {node: dict(pins) for node, pins in (masks or {}).items()}, deps
+        )
         self._open().places.append(place)
         self.nodes.append((name, Pinned(flow.inputs, flow.outputs, defaults=dict(defaults or {}))))
         return place
@@ -338,12 +340,12 @@ class Dataflow(Declaration[FlowState, D]):
             spec.check_pin(first, name)
         return {name: as_plain(node, name, Any, value) for name, value in pins.items()}
 
-    def _freeze(self) -> None:
+    def freeze(self) -> None:
         """With it whatever it runs."""
         if not self._built:
             self._built = True
             for inner in self.inner.values():
-                inner._freeze()
+                inner.freeze()
 
     def _add(
         self,

@@ -117,10 +117,11 @@ class Declaration(ABC, Generic[S, D]):
             self.building = False
         if mistakes:
             raise GraphError(self.name, mistakes)
-        self._freeze()
+        self.freeze()
         return Blueprint(self)
 
-    def _freeze(self) -> None:
+    def freeze(self) -> None:
+        """Let nothing more be declared."""
         self._built = True
 
     def _open(self) -> Self:
