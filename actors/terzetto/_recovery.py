@@ -35,7 +35,7 @@ class Recovery:
         roster: Roster,
         pool: Pool,
         admission: Admission,
-        timers: Timers,
+        timers: Timers[str],
         *,
         next_on: Callable[[str], None],
     ) -> None:
