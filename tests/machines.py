@@ -28,6 +28,7 @@ from terzetto_protocol.inputs import (
     NodeCancelled,
     NodeFailed,
     NodeFinished,
+    NodeStuck,
     PauseRequested,
     Probed,
     ResumeRequested,
@@ -301,6 +302,10 @@ class Driver:
     def leave(self, node: str = "") -> None:
         """A body that runs is cancelled."""
         self.feed(NodeCancelled(self._end(node), self.now))
+
+    def stick(self, node: str = "", *, timeout: str = "") -> None:
+        """A body that was told to leave has not, and nobody waits for it any longer."""
+        self.feed(NodeStuck(self._end(node), self.now, timeout, ("node.py:1 in body",)))
 
     def probed(self, happened: bool | None, *mutations, node: str = "") -> None:
         batch = self.batch(*mutations, at=self.start_of(node).path)

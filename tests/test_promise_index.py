@@ -232,6 +232,10 @@ D8   cancels its run scope and publishes nothing
 9.1  before the first claim: no node ever runs
 9.1  never swallowed
 9.1  late results
+9.1  past its grace (5 s) it is stuck
+9.1  CANCELLED with a note
+9.1  FAILED(stuck_node) where a timeout ended it
+9.1  named with its stack until it returns
 9.3  the caller's own cancellation raises
 9.3  never raises for an outcome
 9.3  raises `RunFailed`

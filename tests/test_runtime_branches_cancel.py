@@ -65,14 +65,14 @@ async def test_branches_inside_each_other_are_cancelled(autojump_clock, dispatch
 async def test_a_cancel_while_siblings_are_leaving(autojump_clock, dispatch, store):
     """2: CANCELLING -> CANCELLED only, also where a branch has failed and its siblings still clean up."""
     record: list = []
-    graph = fan(fails("a", 1), leaves("b", record, cleanup=5), rescue=says("never"))
+    graph = fan(fails("a", 1), leaves("b", record, cleanup=4), rescue=says("never"))
     async with opened(shelf := store(), graph, dispatch=dispatch) as runtime:
         run = await runtime.submit(graph, Tally(), run_id="r")
         await trio.sleep(2)
         assert "requested" == (await run.cancel()).outcome
         assert CANCELLED is (await run.result()).status
         assert 0 == runtime.statistics().restarts
-    assert [("b", 6)] == record
+    assert [("b", 5)] == record
     assert ["cancel -> CANCELLING", "end -> CANCELLED"] == (await trail(shelf, "r"))[-2:]
 
 
@@ -81,12 +81,12 @@ async def test_a_cancel_while_siblings_are_leaving(autojump_clock, dispatch, sto
 async def test_a_deadline_while_siblings_are_leaving(autojump_clock, dispatch, store):
     """9.7: as above, where the run's time is over meanwhile."""
     record: list = []
-    graph = fan(fails("a", 1), leaves("b", record, cleanup=5), rescue=says("never"))
+    graph = fan(fails("a", 1), leaves("b", record, cleanup=4), rescue=says("never"))
     async with opened(store(), graph, dispatch=dispatch) as runtime:
         result = await (await runtime.submit(graph, Tally(), deadline=2)).result()
         await settled()
         assert 0 == runtime.statistics().restarts
-    assert (FAILED, "deadline_exceeded", [("b", 6)]) == (result.status, result.code, record)
+    assert (FAILED, "deadline_exceeded", [("b", 5)]) == (result.status, result.code, record)
 
 
 @both

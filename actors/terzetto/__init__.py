@@ -53,6 +53,7 @@ from terzetto_protocol.errors import (
     StoreRejected as StoreRejected,
     StoreTooNew as StoreTooNew,
     StoreUnavailable as StoreUnavailable,
+    StuckNode as StuckNode,
     SubgraphFailed as SubgraphFailed,
     TerzettoError as TerzettoError,
     ThreadBusy as ThreadBusy,

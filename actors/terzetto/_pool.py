@@ -95,6 +95,12 @@ class Pool:
             self._carried.add(actor.run_id)
             self._nursery.start_soon(self._main, actor, name=f"run {actor.run_id}")
 
+    def leave_behind(self, actor: RunActor) -> None:
+        """Count a run that rests as one without a task, though a body of it has not returned. Not a checkpoint."""
+        self._carried.discard(actor.run_id)
+        if not self._carried:
+            self._quiet.set()
+
     async def _main(self, actor: RunActor) -> None:
         try:
             await actor.main()

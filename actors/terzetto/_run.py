@@ -35,8 +35,10 @@ from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.turn import Answered, CancelNodes, Effect, Finish, Rearm, Reply, Start, Turn
 
 from . import _faults
+from ._bodies import Bodies, Tasks
 from ._node import Lent, handle
 from ._questions import Questions
+from ._stuck import StuckBodies
 
 YIELD_STEPS: Final = 16
 """Steps after which a run lets every other task run."""
@@ -107,12 +109,15 @@ class Services:
     """Whether every visit gets a task of its own."""
     chance: Callable[[], float] = random.random
     """What jitter is made of."""
+    stuck: StuckBodies | None = None
+    """Who looks after bodies that do not leave; nobody, where a run could not end without them anyway."""
 
 
 class RunActor:
     """One live run."""
 
     __slots__ = (
+        "_bodies",
         "_busy",
         "_mail",
         "_overlaps",
@@ -126,12 +131,16 @@ class RunActor:
         "machine",
         "rested",
         "services",
+        "stuck",
     )
 
     def __init__(self, machine: RunMachine[Any], deps: Any, services: Services) -> None:
         self.machine = machine
         self.services = services
         self._questions = Questions(self, services.clock)
+        self._bodies = Bodies(self, services.clock, services.stuck)
+        self.stuck: Final = self._bodies.left
+        """Bodies that were left behind and have not returned."""
         self.lent = Lent(machine.fold, deps, self._port)
         self.rested = False
         self.carried = False
@@ -153,7 +162,11 @@ class RunActor:
 
     def _port(self, vocabulary: Vocabulary[Any]) -> Port:
         pack, asks = vocabulary.note if self.machine.logged else vocabulary.keep, self._questions
-        return Port(pack, self._emit, self._is_cancelled, decide=asks.decide, do=asks.do, run=asks.run, send=asks.send)
+        bodies = self._bodies
+        return Port(
+            pack, self._emit, self._is_cancelled,
+            decide=asks.decide, do=asks.do, run=asks.run, send=asks.send, limit=bodies.limit,
+        )  # fmt: skip
 
     def _is_cancelled(self) -> bool:
         return self.machine.cancelling
@@ -285,6 +298,7 @@ class RunActor:
         for visit in visits or ():
             if visit in self._scopes:
                 self._scopes[visit].cancel(reason=f"a branch beside it failed in run {self.run_id}")
+        self._bodies.tell_to_leave(meant)
 
     def _emit(self, visit: int, emission: Emission) -> None:
         self.deliver(Emitted(visit, emission, self.services.clock()))
@@ -307,17 +321,21 @@ class RunActor:
         """Carry the run's nodes until it rests. A checkpoint.
 
         Cancelled from outside (or by KeyboardInterrupt) the run is INTERRUPTED; its last commit is handed over
-        before this raises. A cancel of the run itself only ends the episode.
+        before this raises. A cancel of the run itself only ends the episode. Where bodies were left behind it
+        returns when they have.
         """
         try:
             while not self.rested:
                 with trio.CancelScope(deadline=self._deadline()) as self._scope:
+                    self._bodies.begin(self._scope.deadline)
                     await self._carry()
                 self._pass_deadline()
                 self._end_live()
         except BaseException:
             self._end_live()
             raise
+        finally:
+            self._bodies.end()
 
     def _deadline(self) -> float:
         """When the run's own time is over, by Trio's clock."""
@@ -328,6 +346,12 @@ class RunActor:
         ends_at = self.machine.fold.ends_at
         if ends_at is not None and self._scope is not None and trio.current_time() >= self._scope.deadline:
             self._questions.deliver_late(DeadlinePassed(max(ends_at, self.services.clock())))
+
+    def look(self) -> float:
+        """Go on or end without bodies that do not leave; when to look again, by Trio's clock. Not a checkpoint."""
+        if not self.rested:
+            self._pass_deadline()  # a body that stays keeps the run's own task from saying so
+        return self._bodies.leave_behind()
 
     def _end_live(self) -> None:
         """Tell the machine about every visit that the scope took with it: the log says what that means."""
@@ -362,30 +386,50 @@ class RunActor:
 
     async def _carry_tasks(self) -> None:
         """A task for every visit, until none is left."""
-        async with trio.open_nursery() as nursery:
-            fold = self.machine.fold
-            while not self.rested and (self._starts or self.machine.live or self._overlaps or fold.owners):
-                while self._starts:
-                    start = self._starts.pop(0)
-                    if start.apart:
-                        self._scopes[start.visit] = trio.CancelScope()  # there before its task has its first turn
-                    nursery.start_soon(self._visit, start)
-                await self._sleep()
+        tasks = self._bodies.tasks = {}
+        try:
+            async with trio.open_nursery() as nursery:
+                while not self.rested and self._needs_tasks(tasks):
+                    while self._starts:
+                        start = self._starts.pop(0)
+                        if start.apart:
+                            self._scopes[start.visit] = trio.CancelScope()  # there before its task has its first turn
+                        nursery.start_soon(self._visit_alone, start, tasks)
+                    await self._sleep()
+        finally:
+            self._bodies.tasks = None
+
+    def _needs_tasks(self, tasks: Tasks) -> bool:
+        """Whether there is more for tasks to do; one that does not leave keeps the nursery open anyway."""
+        machine = self.machine
+        return bool(self._starts or machine.live or self._overlaps or machine.fold.owners or tasks)
+
+    async def _visit_alone(self, start: Start, tasks: Tasks) -> None:
+        """A visit in a task of its own."""
+        tasks[start.visit] = trio.lowlevel.current_task(), start
+        try:
+            await self._visit(start)
+        finally:
+            del tasks[start.visit]
+            self._bodies.ended(start.visit)
 
     async def _visit(self, start: Start) -> None:
         node = self.machine.fold.frame(start.path).blueprint.node(start.node)
         assert node is not None
         scope = self._scopes.get(start.visit)
         if scope is None:
-            self.deliver(await handle(node, start, self.lent, self.services))
+            msg = await handle(node, start, self.lent, self.services)
+            if start.visit in self.machine.live:  # else nobody waits for it any more
+                self.deliver(msg)
             return
+        ended: Input | None = None
         try:
             with scope:
-                self.deliver(await handle(node, start, self.lent, self.services))
+                ended = await handle(node, start, self.lent, self.services)
         finally:
             del self._scopes[start.visit]
-        if scope.cancelled_caught:
-            self.deliver(NodeCancelled(start.visit, self.services.clock()))
+        if start.visit in self.machine.live:
+            self.deliver(ended or NodeCancelled(start.visit, self.services.clock()))
 
     async def _sleep(self) -> None:
         """Wait until there is something to carry or nothing will ever be; cancelled, it has lost nothing."""

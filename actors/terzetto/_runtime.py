@@ -42,6 +42,7 @@ from ._joining import Joining
 from ._mailbox import Address, MailboxStatistics
 from ._persistence import Persistence, PersistenceStatistics
 from ._services import Service, ServiceTree
+from ._stuck import OnStuck, log_stuck
 from ._supervisor import Supervisor, SupervisorStatistics
 from ._timers import Timers
 from ._watchdog import Watchdog, WatchdogStatistics
@@ -102,7 +103,7 @@ class Runtime:
         self.hub: Final = hub
         self.registry: Final = registry
         self.supervisor: Final = supervisor
-        self._abandoned = Timers(trio.current_time)
+        self._abandoned = Timers[str](trio.current_time)
         self.stopping = trio.Event()
         """Set when a signal asked for a shutdown."""
         self.desk: Final = Desk(self.carry_out)
@@ -429,6 +430,7 @@ async def open_runtime(
     shutdown_deadline: float = SHUTDOWN_DEADLINE,
     signals: bool = False,
     watchdog: bool = False,
+    on_stuck: OnStuck = log_stuck,
 ) -> AsyncGenerator["Runtime", None]:
     """Run graphs as long as the `async with` block lasts; afterwards no task, thread or descriptor is left.
 
@@ -451,6 +453,9 @@ async def open_runtime(
             the one timer that a process has for that (`faulthandler.dump_traceback_later`): a program that uses it
             itself should not say True, and of two runtimes only the first to ask has it. A process that was stopped
             for a second and goes on may, rarely, die of that timer.
+        on_stuck: called with a `StuckNode` when a node has ignored its cancel for `CANCEL_GRACE` seconds; its run
+            has gone on or ended without it, and the block cannot be left before it returns. By default this is
+            logged (logger `terzetto`), with the stack of the node.
 
     Raises:
         GraphError: a graph has mistakes.
@@ -471,6 +476,7 @@ async def open_runtime(
             admission=Admission(pool_size, queue_size),
             clock=clock,
             tasks=dispatch == "task",
+            on_stuck=on_stuck,
         )
         persistence.on_change = supervisor.store_changed
         runtime = Runtime(opened, registry, hub, persistence, supervisor)

@@ -21,6 +21,7 @@ from terzetto_protocol.errors import (
     RunConflict,
     StoreRejected,
     StoreUnavailable,
+    StuckNode,
     TerzettoError,
     UnknownRun,
 )
@@ -57,6 +58,7 @@ from ._recovery import Recovery
 from ._results import Result, result_of
 from ._roster import Roster
 from ._run import RunActor, RunStatistics, Services
+from ._stuck import OnStuck, StuckBodies, log_stuck
 from ._timers import Timers
 from .stores._contract import SettlingStore, Store
 
@@ -78,6 +80,8 @@ class SupervisorStatistics:
     """Parked runs with a deadline."""
     unclaimed: tuple[tuple[str, str], ...]
     """Runs that stay as they are, and why."""
+    stuck: tuple[StuckNode, ...]
+    """Nodes that ignored their cancel and still run, where they are now."""
 
 
 class Supervisor:
@@ -93,6 +97,7 @@ class Supervisor:
         admission: Admission,
         clock: Callable[[], float],
         tasks: bool,
+        on_stuck: OnStuck = log_stuck,
     ) -> None:
         self.store: Final = store
         self.admission: Final = admission
@@ -100,10 +105,12 @@ class Supervisor:
         self._persistence = persistence
         self._hub = hub
         settle = store.settle if isinstance(store, SettlingStore) else None
-        self._roster = Roster(store, registry, Services(self, hub, persistence, clock, settle, tasks))
+        self._stuck = StuckBodies(on_stuck)
+        services = Services(self, hub, persistence, clock, settle, tasks, stuck=self._stuck)
+        self._roster = Roster(store, registry, services)
         self._answers = Answers()
         self._lines = Lines()
-        self._timers = Timers(clock)
+        self._timers = Timers[str](clock)
         self.heads: Final = Heads(store, self._roster, clock, self.end)
         self._pool = Pool(admission, self._roster, clock, self._leave_alone, self.heads.take)
         self._recovery = Recovery(store, self._roster, self._pool, admission, self._timers, next_on=self._next_on)
@@ -114,18 +121,24 @@ class Supervisor:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep runs until cancelled. A checkpoint. Whoever waits for an answer then gets `ActorStopped`."""
+        nursery: trio.Nursery | None = None
         try:
             await self._persistence.settled()  # nobody may load a run before what was left on its way has landed
-            async with trio.open_nursery() as self._nursery:
+            async with trio.open_nursery() as nursery:
+                if self._nursery is not None:
+                    self._forget()  # a body that does not return keeps the incarnation before this one from doing so
+                self._nursery = nursery
                 self._roster.open()
                 self._pool.open(self._nursery)
                 await self._nursery.start(self._recovery.run)
                 self._nursery.start_soon(self._timers.run, self._fire)
+                self._nursery.start_soon(self._stuck.run)
                 task_status.started()
                 await trio.sleep_forever()
         finally:
-            self._nursery = None
-            self._forget()
+            if self._nursery is nursery:
+                self._nursery = None
+                self._forget()
 
     def _forget(self) -> None:
         """Answer everybody who waits, and know nothing: the next incarnation reads the store."""
@@ -133,6 +146,7 @@ class Supervisor:
         self._roster.close()
         self._pool.close()
         self._timers.clear()
+        self._stuck.forget()
 
     def store_changed(self) -> None:
         """The store went away or came back: look for runs that were left behind meanwhile. Not a checkpoint."""
@@ -295,6 +309,8 @@ class Supervisor:
 
     def rested(self, actor: RunActor, finish: Finish) -> None:
         """A run came to rest: queue it, or let it go from memory."""
+        if actor.stuck:
+            self._pool.leave_behind(actor)
         if finish.fenced:
             self._fenced(actor, finish)
         elif finish.status is RunStatus.QUEUED:
@@ -462,7 +478,7 @@ class Supervisor:
             await self._pool.until_quiet()
         if len(self._pool):
             self._roster.halt(hard=True)
-            with trio.move_on_after(CANCEL_GRACE):
+            with trio.move_on_after(2 * CANCEL_GRACE):  # once for cleanup, and once to store how that ended
                 await self._pool.until_quiet()
 
     def run_statistics(self, run_id: str) -> RunStatistics | None:
@@ -480,6 +496,7 @@ class Supervisor:
             ended=self._ended,
             timers=len(self._timers),
             unclaimed=tuple(sorted(self._roster.unclaimed.items())),
+            stuck=self._stuck.statistics(),
         )
 
 

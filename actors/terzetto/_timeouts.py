@@ -22,6 +22,7 @@ class _Pulse:
     """Moves the deadlines of an attempt: with every sign of life, and by the time for which it waits for people."""
 
     port: Port
+    visit: int
     outer: trio.CancelScope
     inner: trio.CancelScope
     whole: float
@@ -30,19 +31,24 @@ class _Pulse:
     """Seconds of the attempt that were left when it began to wait for people."""
     asked: int = 0
     """Decisions that it waits for."""
+    missed: float = inf
+    """The first deadline that a sign of life came after: too late, unless the loop was blocked meanwhile."""
 
     def begin(self) -> None:
         self.outer.deadline = trio.current_time() + self.whole
         self.beat()
+        self.port.limit(self.visit, self.limit)
 
     def beat(self) -> None:
         """A record, a chunk, a heartbeat, a value sent."""
         if not self.asked:
+            self._note_missed()
             self.inner.deadline = trio.current_time() + self.idle
 
     async def decide(self, visit: int, question: AskDecision) -> Answering:
         """Wait for a decision, with both deadlines stopped until the last of several has come."""
         if not self.asked:
+            self._note_missed()
             self.left = self.outer.deadline - trio.current_time()
         self.asked += 1
         self.outer.deadline = self.inner.deadline = inf
@@ -53,6 +59,18 @@ class _Pulse:
             if not self.asked:
                 self.outer.deadline = trio.current_time() + self.left
                 self.beat()
+                self.port.limit(self.visit, self.limit)
+
+    def _note_missed(self) -> None:
+        if trio.current_time() >= self.inner.deadline:
+            self.missed = min(self.missed, self.inner.deadline)
+
+    def limit(self) -> tuple[float, str]:
+        """When its time is over, and which timeout that is; signs of life of a body that was cut off change nothing."""
+        idle = min(self.missed, self.inner.deadline) if self.inner.cancel_called else self.inner.deadline
+        if idle < self.outer.deadline:
+            return idle, str(NodeTimeout("idle_timeout", self.idle))
+        return self.outer.deadline, str(NodeTimeout("run_timeout", self.whole))
 
     def pack(self, mutation: Any) -> Entry:
         self.beat()
@@ -87,12 +105,16 @@ def timed(options: NodeOptions[Any, Any], ctx: NodeContext[Any, Any]) -> Generat
     whole, idle = options.run_timeout, options.idle_timeout
     with trio.CancelScope() as outer:
         with trio.CancelScope() as inner:
-            pulse = _Pulse(ctx.port, outer, inner, inf if whole is None else whole, inf if idle is None else idle)
+            limits = (inf if whole is None else whole, inf if idle is None else idle)
+            pulse = _Pulse(ctx.port, ctx.visit.visit, outer, inner, *limits)
             if options.is_timed:
                 ctx.port = replace(ctx.port, decide=pulse.decide)
             if idle is not None:
                 ctx.port = replace(ctx.port, pack=pulse.pack, emit=pulse.emit, beat=pulse.beat, send=pulse.send)
-            yield pulse.begin
+            try:
+                yield pulse.begin
+            finally:
+                pulse.port.limit(pulse.visit, None)
         if inner.cancelled_caught and idle is not None:
             raise NodeTimeout("idle_timeout", idle)
     if outer.cancelled_caught and whole is not None:

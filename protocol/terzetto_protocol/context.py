@@ -71,6 +71,10 @@ def no_runtime(visit: int, question: Any) -> Any:
     raise InvalidRequest(f"{question.key} needs a runtime, or answers that a unit test gives to testing.context")
 
 
+Limit: TypeAlias = Callable[[], tuple[float, str]]
+"""Says when the time of a visit is over, by Trio's clock, and in words which timeout that is."""
+
+
 class Port(Struct):
     """What a context needs of the world around it; the runtime fills it in, and so do unit tests."""
 
@@ -86,6 +90,8 @@ class Port(Struct):
     """Run a graph within a visit, and wait for its end."""
     send: Callable[[int, Sending], Awaitable[None]] = no_runtime
     """Send a value on behalf of a visit of a dataflow."""
+    limit: Callable[[int, Limit | None], None] = lambda visit, limit: None
+    """Told who knows when a visit's time is over, when that begins to run, and None when the visit ends."""
 
 
 class LeafContext(Struct, Generic[S, D], weakref=False):

@@ -95,6 +95,18 @@ class NodeTimeout(TerzettoError):
         super().__init__(f"its {option} of {seconds:g} s has passed")
 
 
+class StuckNode(TerzettoError):
+    """A node ignored its cancel for the whole grace: its run went on or ended without it, and its task still runs."""
+
+    def __init__(self, run_id: str, node: str, visit: int, seconds: float, stack: Sequence[str]) -> None:
+        self.run_id, self.node, self.visit = run_id, node, visit
+        self.seconds, self.stack = seconds, tuple(stack)
+        super().__init__(
+            f"run {run_id!r}: node {node!r} (visit {visit}) was told to leave {seconds:.3g} s ago and still runs: "
+            "let its `await`s be cancelled, or give what it waits for a timeout"
+        )
+
+
 class DecisionTimeout(TerzettoError):
     """Nobody decided in time what a node waits for, and it asked to fail then."""
 

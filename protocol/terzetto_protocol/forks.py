@@ -13,6 +13,7 @@ from .decisions import Recorded
 from .errors import BranchesFailed, MergeConflict, MutationFailed, NotStorable, describe
 from .fold import Pending, fork_path, is_within, label_of
 from .frames import Branch, Frame, InnerFrame, SharedBranch
+from .limits import CANCEL_GRACE
 from .merging import conflicts
 from .records import Failure, Forked, Joined, Kind, Note, Opening, Step
 from .routing import NoWay, Way, after_failure, after_success
@@ -239,6 +240,7 @@ class Forks(Calls[S], Generic[S]):
             self._return(fork, at)
             return
         self.failing.remove(fork)
+        self.stuck = [entry for entry in self.stuck if not is_within(entry.path, fork)]
         branches = list(self.fold.branches_of(fork))
         failed = next(each for each in branches if each.failure is not None and self._is_fatal(fork, each.failure))
         unsure = (_V.RUNNING, _V.UNKNOWN)
@@ -405,7 +407,7 @@ class Forks(Calls[S], Generic[S]):
             self.failing.clear()  # the end, or the cancel, ends them all
         elif self.expired is not None:
             if not self.live:
-                self._end_failed(at, self.expired)
+                self._end_failed(at, self._expiry(self.expired))
             return False
         for fork in self.failing:
             if not any(is_within(frontier[visit].path, fork) for visit in self.live):
@@ -415,12 +417,13 @@ class Forks(Calls[S], Generic[S]):
             self._release_callers()
             return False
         if self.status is _R.CANCELLING:
-            self.commit(Kind.END, at, _R.CANCELLED, detail=self._unknown_note())
+            self.commit(Kind.END, at, _R.CANCELLED, detail=self._end_note())
         elif self.waits.begun():
             return False
         elif self.halting is not None and self.status is _R.RUNNING:
             self.waits.gate.clear()
-            self.commit(Kind.INTERRUPT, at, _R.INTERRUPTED, detail=Note(self.halting))
+            text = "; ".join(filter(None, (self.halting, self._left_behind())))
+            self.commit(Kind.INTERRUPT, at, _R.INTERRUPTED, detail=Note(text))
         elif self.parking and self.status in (_R.RUNNING, _R.AWAITING_INPUT):
             self.waits.gate.clear()
             self.commit(Kind.PAUSE, at, _R.PAUSED)
@@ -428,9 +431,31 @@ class Forks(Calls[S], Generic[S]):
             self.commit(Kind.PARK, at, _R.AWAITING_INPUT)  # it was claimed, and has nothing but people to wait for
         return False
 
-    def _unknown_note(self) -> Note | None:
-        unsure = [label_of(e) for e in self.fold.image.frontier.values() if e.status is _V.RUNNING]
-        return Note(f"nobody knows whether the effect of {', '.join(unsure)} happened") if unsure else None
+    def expire(self, failure: Failure, at: float) -> None:
+        """Have the run fail as soon as nothing of it is live: a time is over, and what runs is told to leave."""
+        self.expired = failure
+        self._skip_begun(set(self.fold.image.frontier), at)
+        self.waits.gate.clear()
+        if self.live:
+            self.effects.append(CancelNodes())
+
+    def _expiry(self, failure: Failure) -> Failure:
+        """Why the run fails now; it says so when not everything has left."""
+        left = self._left_behind()
+        if not left:
+            return failure
+        return msgspec.structs.replace(failure, code=FailureCode.STUCK_NODE, message=f"{failure.message}; {left}")
+
+    def _left_behind(self) -> str:
+        """In words, whose bodies have been left behind; empty where there are none."""
+        names = ", ".join(map(label_of, self.stuck))
+        return f"{names} ignored {CANCEL_GRACE:g} s of cancellation, and may still run" if names else ""
+
+    def _end_note(self) -> Note | None:
+        unsure = ", ".join(label_of(e) for e in self.fold.image.frontier.values() if e.status is _V.RUNNING)
+        unknown = f"nobody knows whether the effect of {unsure} happened" if unsure else ""
+        text = "; ".join(filter(None, (self._left_behind(), unknown)))
+        return Note(text) if text else None
 
     def _end_failed(self, at: float, failure: Failure) -> None:
         self.waits.gate.clear()

@@ -124,6 +124,10 @@ class Frame(Generic[S]):
         if data is not None and data == try_pack(form, self.state):
             self.state = lent  # untouched: keep it, with its transient fields
 
+    def disown(self) -> None:
+        """Make the state anew, so that a body that was left behind keeps an object that is nobody's."""
+        self.rebuild()
+
     def pack(self) -> bytes:
         """The encoded state, encoded once while it stays what it is; raises `NotStorable`."""
         if self._packed is None:
@@ -236,6 +240,13 @@ class SharedBranch(Branch[S]):
             super().cleanse()
         else:
             self._parent.cleanse()
+
+    def disown(self) -> None:
+        """Make the state anew that a body was lent."""
+        if self._tail:
+            self.rebuild()
+        else:
+            self._parent.disown()
 
     def changed(self) -> tuple[str, ...]:
         """The fields of the state that differ from what the branch began with, but those that merge."""

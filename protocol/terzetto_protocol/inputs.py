@@ -76,6 +76,17 @@ class NodeCancelled(Struct, frozen=True):
     at: float
 
 
+class NodeStuck(Struct, frozen=True):
+    """A node's body was told to leave, and has not done so within its grace: nobody waits for it any longer."""
+
+    visit: int
+    at: float
+    timeout: str = ""
+    """Which of its timeouts had told it to; empty where the run had."""
+    trace: tuple[str, ...] = ()
+    """Where it was then, as in a failure."""
+
+
 class Probed(Struct, frozen=True):
     """A probe has answered: the effect happened, did not, or cannot be told."""
 
@@ -207,6 +218,7 @@ Input: TypeAlias = (
     | BodyAsked
     | GivenUp
     | NodeCancelled
+    | NodeStuck
     | Probed
     | Emitted
     | Decided

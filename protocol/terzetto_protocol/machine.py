@@ -26,6 +26,7 @@ from .inputs import (
     NodeCancelled,
     NodeFailed,
     NodeFinished,
+    NodeStuck,
     Probed,
     StoreGaveUp,
     UndoRequested,
@@ -45,7 +46,9 @@ S = TypeVar("S")
 _R, _V = RunStatus, VisitStatus
 _UNDONE: Final = frozenset({_R.QUEUED, _R.AWAITING_INPUT, _R.PAUSED, _R.INTERRUPTED})
 """Run statuses in which nobody is at work, and something may be taken back."""
-_ENDING: Final = (NodeFinished, NodeFailed, NodeCancelled, Probed)
+_LEFT: Final = TERMINAL | {_R.CANCELLING}
+"""Run statuses in which no body has anything more to do."""
+_ENDING: Final = (NodeFinished, NodeFailed, NodeCancelled, NodeStuck, Probed)
 
 
 class RunMachine(Visits[S], Steering[S], Generic[S]):
@@ -114,8 +117,8 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
 
     @property
     def cancelling(self) -> bool:
-        """Whether the bodies that run should leave."""
-        return self.halting is not None or self.fenced != "" or self.status is _R.CANCELLING
+        """Whether the bodies that run should leave; after the end, those that have not."""
+        return self.halting is not None or self.fenced != "" or self.status in _LEFT
 
     def feed(self, msg: Input) -> Turn:
         """Decide about one input; raises `Refused` (or its leaf `IllegalTransition`) when it is not acceptable now."""

@@ -65,6 +65,7 @@ class Stage(Generic[S]):
         "resolved",
         "sending",
         "settled",
+        "stuck",
         "tells",
         "todo",
         "told",
@@ -97,6 +98,8 @@ class Stage(Generic[S]):
         """Why the run fails as soon as nothing of it is live: its deadline has passed."""
         self.failing: list[str] = []
         """Paths of the outermost forks whose branches are being ended because one of them failed."""
+        self.stuck: list[Pending] = []
+        """Visits whose bodies ignored their cancel, and about which no commit has told yet."""
         self.fenced = ""
         self.announced = fold.image.seq
         """The last commit after which it was looked at whether the run rests."""

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from msgspec.structs import replace
+import msgspec
 
 from .ahead import Next
 from .blueprint import EasyWay
 from .chunks import chunk_of
 from .decisions import Recorded
 from .errors import MutationFailed, NonDeterministicOutput, NotStorable, Refused
-from .fold import Pending
+from .fold import Pending, label_of
 from .forks import Forks
 from .frames import Frame, SharedBranch
 from .ids import barrier_id
@@ -22,6 +23,7 @@ from .inputs import (
     NodeCancelled,
     NodeFailed,
     NodeFinished,
+    NodeStuck,
     Probed,
     RetryDue,
 )
@@ -211,6 +213,16 @@ class Visits(Forks[S], Generic[S]):
         if self.status is _R.RUNNING and self.halting is None and not self.is_moot(entry):
             self.halting = "its scope was cancelled"
 
+    def _on_node_stuck(self, msg: NodeStuck) -> None:
+        entry = self._leave(msg.visit)
+        self.fold.frame(entry.path).disown()
+        if msg.timeout and self.status is _R.RUNNING and not self.is_moot(entry):
+            text = f"{label_of(entry)}: {msg.timeout}"
+            self.expire(Failure(FailureCode.STUCK_NODE, text, final=True), msg.at)
+        if self.expired is not None and not self.expired.trace:
+            self.expired = msgspec.structs.replace(self.expired, trace=msg.trace)
+        self.stuck.append(entry)
+
     def _on_probed(self, msg: Probed) -> None:
         asked = self.fold.image.frontier.get(msg.visit)
         if asked is not None and asked.status is not _V.RUNNING:
@@ -318,6 +330,7 @@ class Visits(Forks[S], Generic[S]):
         NodeFinished: _on_finished,
         NodeFailed: _on_failed,
         NodeCancelled: _on_node_cancelled,
+        NodeStuck: _on_node_stuck,
         Probed: _on_probed,
         Emitted: _on_emitted,
         RetryDue: _on_retry_due,

@@ -67,7 +67,9 @@ async def owning(
     """
     last_resort, results = LastResort(output), list[T]()
     try:
-        async with open_runtime(url, graphs, signals=True) as runtime:
+        async with open_runtime(
+            url, graphs, signals=True, on_stuck=lambda stuck: output.note(f"terzetto: {stuck}")
+        ) as runtime:
             try:
                 results.append(await body(runtime))
             finally:
