@@ -14,7 +14,6 @@ from terzetto_protocol.decisions import Approve, Decision
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.fold import Fold, read_snapshot
 from terzetto_protocol.inputs import (
-    Again,
     BodyAsked,
     CancelRequested,
     Claimed,
@@ -269,15 +268,14 @@ class Driver:
         self.leaving.discard(visit)
         return visit
 
-    def finish(self, *mutations, node: str = "", next: str | None = None, pause: bool = False) -> None:
+    def finish(self, *mutations, node: str = "", next: str | None = None, pause=False, observed=None) -> None:
         """A body that runs returns: the first, or that of a node."""
         batch = self.batch(*mutations, at=self.start_of(node).path)
-        self.feed(NodeFinished(self._end(node), batch, self.now, next, pause))
+        self.feed(NodeFinished(self._end(node), batch, self.now, next, pause, observed))
 
-    def fail(
-        self, message: str = "ValueError: no", *, node: str = "", again: Again | None = None, unknown: bool = False
-    ) -> None:
-        self.feed(NodeFailed(self._end(node), Failure("node_error", message), self.now, again, unknown))
+    def fail(self, message="ValueError: no", *, node: str = "", again=None, unknown=False, observed=None) -> None:
+        failure = Failure("node_error", message)
+        self.feed(NodeFailed(self._end(node), failure, self.now, again, unknown, observed))
 
     def ask(self, question: Question, *, node: str = "") -> None:
         """A body that runs asks something."""
@@ -307,9 +305,9 @@ class Driver:
         """A body that was told to leave has not, and nobody waits for it any longer."""
         self.feed(NodeStuck(self._end(node), self.now, timeout, ("node.py:1 in body",)))
 
-    def probed(self, happened: bool | None, *mutations, node: str = "") -> None:
+    def probed(self, happened: bool | None, *mutations, node: str = "", observed=None) -> None:
         batch = self.batch(*mutations, at=self.start_of(node).path)
-        self.feed(Probed(self._end(node), happened, batch, self.now))
+        self.feed(Probed(self._end(node), happened, batch, self.now, observed))
 
     def emit(self, text: str = "...") -> None:
         self.feed(Emitted(next(iter(self.running)), Text(text), self.now))

@@ -68,6 +68,7 @@ from terzetto_protocol.events import (
     Cursor as Cursor,
     CustomChunk as CustomChunk,
     EffectIntended as EffectIntended,
+    ErrorObserved as ErrorObserved,
     Event as Event,
     Gap as Gap,
     Heartbeat as Heartbeat,
@@ -104,7 +105,13 @@ from terzetto_protocol.receipts import (
     Submitted as Submitted,
     Undone as Undone,
 )
-from terzetto_protocol.records import BarrierRow as BarrierRow, Failure as Failure, RunRow as RunRow
+from terzetto_protocol.records import (
+    BarrierRow as BarrierRow,
+    ErrorLevel as ErrorLevel,
+    Failure as Failure,
+    ObservedError as ObservedError,
+    RunRow as RunRow,
+)
 from terzetto_protocol.reducers import replayed as replayed
 from terzetto_protocol.retry import RetryPolicy as RetryPolicy, retry_after_of as retry_after_of
 from terzetto_protocol.shown import Shown as Shown

@@ -53,6 +53,7 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
     """
     if _faults.hook is not None:
         _faults.hook("node_start")
+    ctx: Any = None
     try:
         if start.probe:
             return await _probe(node, start, lent, world.clock)
@@ -71,22 +72,23 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
             await node.fn(ctx)
         if _faults.hook is not None:
             _pass_points(_faults.hook, ctx)
-        return NodeFinished(start.visit, ctx.batch, world.clock(), ctx.following, ctx.pausing)
+        return NodeFinished(start.visit, ctx.batch, world.clock(), ctx.following, ctx.pausing, ctx.observed)
     except Exception as error:  # noqa: BLE001 - a node may raise anything, and that is its own failure
         _let_through(error)
-        return _failed(node, start, error, world)
+        return _failed(node, start, error, world, ctx)
     except (SystemExit, GeneratorExit) as error:
-        return _failed(node, start, error, world)
+        return _failed(node, start, error, world, ctx)
     except BaseExceptionGroup as error:
-        return _failed(node, start, _let_through(error), world)
+        return _failed(node, start, _let_through(error), world, ctx)
 
 
-def _failed(node: Node[Any, Any], start: Start, error: BaseException, world: World) -> NodeFailed:
+def _failed(node: Node[Any, Any], start: Start, error: BaseException, world: World, ctx: Any) -> NodeFailed:
     policy, again = node.options.retry, None
     if policy is not None and policy.retries(error):
         again = Again(world.chance(), asked_by(error))
     unknown = isinstance(error, NodeTimeout)
-    return NodeFailed(start.visit, failure_of(_label(start), error), world.clock(), again, unknown)
+    observed = None if ctx is None else ctx.observed
+    return NodeFailed(start.visit, failure_of(_label(start), error), world.clock(), again, unknown, observed)
 
 
 def _label(start: Start) -> str:
@@ -102,6 +104,7 @@ def _pass_points(hook: Callable[[str], None], ctx: LeafContext[Any, Any]) -> Non
 async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callable[[], float]) -> Probed:
     assert node.options.probe is not None
     batch: list[Any] = []
+    ctx: Any = None
     try:
         ctx = lent.context(ItemContext if node.asks.context is ItemContext else NodeContext, start)
         batch = ctx.batch
@@ -111,7 +114,7 @@ async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callab
         happened = None
     if happened is not None and not isinstance(happened, bool):
         happened = None
-    return Probed(start.visit, happened, tuple(batch), clock())
+    return Probed(start.visit, happened, tuple(batch), clock(), None if ctx is None else ctx.observed)
 
 
 class Lent:

@@ -6,7 +6,7 @@ from attrs import frozen
 
 from terzetto_protocol.errors import RunFailed
 from terzetto_protocol.fold import Fold
-from terzetto_protocol.records import Failure
+from terzetto_protocol.records import Failure, ObservedError
 from terzetto_protocol.statuses import RunStatus
 
 S = TypeVar("S")
@@ -29,6 +29,10 @@ class Result(Generic[S]):
     """Sum of the `token_cost` of the visits that ended."""
     unknown: tuple[str, ...] = ()
     """Visits, as `node@visit`, whose effect nobody knows: started once, ended by a cancel or a stop."""
+    observed: tuple[ObservedError, ...] = ()
+    """Errors that nodes reported and that ended nothing, in the order of their commits: the first 64."""
+    unlisted: int = 0
+    """How many more there were."""
 
     def unwrap(self) -> S:
         """The state of a run that SUCCEEDED; raises `RunFailed` for any other end."""
@@ -49,4 +53,6 @@ def result_of(fold: Fold[S]) -> Result[S]:
         failure=failure,
         cost=image.cost,
         unknown=image.unknown,
+        observed=image.observed.errors,
+        unlisted=image.observed.more,
     )

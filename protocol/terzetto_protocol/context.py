@@ -9,12 +9,14 @@ from typing_extensions import TypeVar
 from .codec import check_text, pack_plain, unpack_plain
 from .composites import Lens, call_name, exit_name
 from .decisions import Answering, Exiting, Fail, Recorded, Reject
-from .errors import InvalidRequest
+from .errors import InvalidRequest, describe
 from .flow_state import FlowState
 from .forms import Form
 from .ids import check_name, check_seconds, effect_key
+from .limits import OBSERVED_LENGTH, OBSERVED_VISIT
 from .places import Place
 from .questions import AskDecision, Inner, Part, RunGraph, Sending, key_of
+from .records import ErrorLevel, Observed, ObservedError
 from .state import Entry, Mutation
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ D = TypeVar("D", default=None)
 
 Phase: TypeAlias = Literal["queued", "started", "output", "finished", "failed"]
 _PHASES: Final[tuple[str, ...]] = get_args(Phase)
+_LEVELS: Final[tuple[str, ...]] = get_args(ErrorLevel)
 
 
 class Text(Struct, frozen=True):
@@ -111,6 +114,8 @@ class LeafContext(Struct, Generic[S, D], weakref=False):
     pausing: bool = False
     asked: dict[str, int] | None = None
     """How often each question was asked in this visit."""
+    observed: Observed | None = None
+    """What was reported so far; read by the runtime when the body has ended."""
 
     def record(self, mutation: Mutation[S], /) -> None:
         """Add a mutation to this visit's batch, which is applied whole when the node has returned.
@@ -148,10 +153,32 @@ class LeafContext(Struct, Generic[S, D], weakref=False):
         packed = pack_plain(data, f"chunk {check_text(name, 'the name of a chunk')}")
         self.port.emit(self.visit.visit, Custom(name, Raw(packed)))
 
+    def report(self, error: BaseException | str, /, *, level: ErrorLevel = "warning") -> None:
+        """Say that something went wrong which ends neither this node nor its run. Not a checkpoint.
+
+        It is stored with the commit of this attempt, also of one that fails, and is then an `ErrorObserved` and
+        part of the run's result. An attempt that is cancelled commits nothing, and reports nothing.
+
+        Args:
+            error: what happened; of an exception its type and message are kept, and nothing else.
+            level: `"warning"` is worth a look; `"degraded"`: the result is worse than it should be;
+                `"partial_failure"`: a part of it is missing.
+        """
+        if level not in _LEVELS:
+            raise InvalidRequest(f"{level!r} is no level of an error: they are {', '.join(_LEVELS)}")
+        self.port.beat()
+        text = check_text(error, "a reported error") if isinstance(error, str) else describe(error)
+        if len(text) > OBSERVED_LENGTH:
+            text = f"{text[:OBSERVED_LENGTH]}... ({len(text)} characters)"
+        visit = self.visit
+        node = f"{visit.path}/{visit.node}" if visit.path else visit.node
+        reported = ObservedError(level, text, node, visit.visit)
+        self.observed = (self.observed or Observed()).plus(reported, OBSERVED_VISIT)
+
     def heartbeat(self) -> None:
         """Say that this node still works, which is what its `idle_timeout` waits for. Not a checkpoint.
 
-        `record` and the `emit` family say so too.
+        `record`, `report` and the `emit` family say so too.
         """
         self.port.beat()
 

@@ -17,11 +17,13 @@ from .records import (
     Asked,
     Attempt,
     Called,
+    ErrorLevel,
     Failure,
     Forked,
     Joined,
     Kind,
     Note,
+    Observed,
     Opening,
     Record,
     Resolution,
@@ -91,6 +93,17 @@ class RetryScheduled(_Told, frozen=True):
     due: float
     """UNIX time, seconds."""
     failure: Failure
+
+
+class ErrorObserved(_Told, frozen=True):
+    """A node reported an error that ended neither it nor its run; its attempt is committed."""
+
+    node: str
+    visit: int
+    level: ErrorLevel
+    message: str
+    more: int = 0
+    """Errors beyond its limit that the same attempt reported; told with the last one."""
 
 
 class BranchesStarted(_Told, frozen=True):
@@ -239,6 +252,7 @@ DurableEvent: TypeAlias = (
     | NodeFinished
     | NodeFailed
     | RetryScheduled
+    | ErrorObserved
     | OutputSent
     | BranchesStarted
     | BranchDiscarded
@@ -257,7 +271,9 @@ StreamItem: TypeAlias = Event | Cursor | Gap | Heartbeat
 def told_by(run_id: str, record: Record) -> tuple[DurableEvent, ...]:
     """The events of a commit, in order and with their ids: the same for the same record, always."""
     teller = _TELLERS.get(record.kind)
-    events: list[DurableEvent] = [teller(record.event_id, run_id, record)] if teller else []
+    events: list[DurableEvent] = [] if record.observed is None else _observed(run_id, record, record.observed)
+    if teller:
+        events.append(teller(record.event_id + len(events), run_id, record))
     for branch in _discarded(record):
         events.append(BranchDiscarded(id=record.event_id + len(events), run_id=run_id, at=record.at, branch=branch))
     for step in record.steps:
@@ -274,7 +290,25 @@ def count_told(record: Record) -> int:
     """How many events `told_by` would make, without making them."""
     opened = sum(1 for step in record.steps if step.opening is not None) if record.steps else 0
     ending = record.status in TERMINAL or record.status is RunStatus.PAUSED
-    return (record.kind in _TELLERS) + len(_discarded(record)) + opened + ending
+    observed = 0 if record.observed is None else len(record.observed.errors)
+    return observed + (record.kind in _TELLERS) + len(_discarded(record)) + opened + ending
+
+
+def _observed(run_id: str, record: Record, observed: Observed) -> list[DurableEvent]:
+    last = len(observed.errors) - 1
+    return [
+        ErrorObserved(
+            id=record.event_id + place,
+            run_id=run_id,
+            at=record.at,
+            node=error.node,
+            visit=error.visit,
+            level=error.level,
+            message=error.message,
+            more=observed.more if place == last else 0,
+        )
+        for place, error in enumerate(observed.errors)
+    ]
 
 
 def _discarded(record: Record) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from .errors import Malformed
 from .events import count_told
 from .frames import SLACK, Branch, BranchImage, Counts, Fork, Frame, InnerFrame, SharedBranch, try_pack
 from .ids import barrier_id
-from .limits import STATE_BYTES
+from .limits import OBSERVED_RUN, STATE_BYTES
 from .open_barriers import OpenBarriers
 from .records import (
     Answer,
@@ -32,6 +32,7 @@ from .records import (
     Kind,
     Note,
     Noted,
+    Observed,
     Opening,
     Record,
     Resolution,
@@ -132,6 +133,8 @@ class Image(Struct, array_like=True):
     """The thread's head when it began, empty for none; None for a run that has not begun, or is on no thread."""
     intents: int = 0
     """Times that an effect of a `once` visit was begun."""
+    observed: Observed = Observed()
+    """Errors that visits reported and that ended nothing, over the whole run."""
 
 
 class Snapshot(Struct, array_like=True):
@@ -401,6 +404,8 @@ class Fold(Frame[S], Generic[S]):
         image.event_id = record.event_id + count_told(record) - 1
         if isinstance(record.detail, Kept | Withdrawn | Resolution):
             image.kept = _kept(image.kept, record.detail)
+        if record.observed is not None:
+            image.observed = image.observed.with_all(record.observed, OBSERVED_RUN)
         if isinstance(record.detail, Rewind):
             self._rewind(record.detail)
         elif isinstance(record.detail, Forked):

@@ -1,7 +1,7 @@
 """Going on: visits that begin, forks that open and join, and how a run unwinds."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -13,9 +13,9 @@ from .decisions import Recorded
 from .errors import BranchesFailed, MergeConflict, MutationFailed, NotStorable, describe
 from .fold import Pending, fork_path, is_within, label_of
 from .frames import Branch, Frame, InnerFrame, SharedBranch
-from .limits import CANCEL_GRACE
+from .limits import CANCEL_GRACE, OBSERVED_VISIT
 from .merging import conflicts
-from .records import Failure, Forked, Joined, Kind, Note, Opening, Step
+from .records import Failure, Forked, Joined, Kind, Note, Observed, ObservedError, Opening, Step
 from .routing import NoWay, Way, after_failure, after_success
 from .scribe import RESTING
 from .state import Entry
@@ -26,6 +26,9 @@ from .wiring import Wiring
 S = TypeVar("S")
 
 _R, _V = RunStatus, VisitStatus
+
+IGNORED: Final = f"ignored {CANCEL_GRACE:g} s of cancellation, and may still run"
+"""What is said of a body that was left behind."""
 
 
 class Forks(Calls[S], Generic[S]):
@@ -49,10 +52,10 @@ class Forks(Calls[S], Generic[S]):
             else:
                 self._open(Kind.OPEN, entry, opening, at)
 
-    def _open(self, kind: Kind, entry: Pending, opening: Opening, at: float) -> None:
+    def _open(self, kind: Kind, entry: Pending, opening: Opening, at: float, observed: Observed | None = None) -> None:
         step = Step(entry.visit, entry.place, opening=opening, path=entry.path, k=entry.asked)
         alone = self.fold.waiting + 1 == self.fold.leaves()
-        self.commit(kind, at, _R.AWAITING_INPUT if alone else self.status, steps=(step,))
+        self.commit(kind, at, _R.AWAITING_INPUT if alone else self.status, steps=(step,), observed=observed)
 
     def _go_on(self, path: str, ahead: Next, at: float) -> None:
         """After a visit of the frame `path`: what is to be done next in this turn."""
@@ -92,15 +95,15 @@ class Forks(Calls[S], Generic[S]):
         elif entry.status is _V.RUNNING:  # an intent without a commit: the process died in the body
             self._recover_effect(entry, at)
 
-    def _recover_effect(self, entry: Pending, at: float) -> None:
+    def _recover_effect(self, entry: Pending, at: float, observed: Observed | None = None) -> None:
         node = self.blueprint_of(entry).node(entry.place)
         if node is not None and node.options.probe is not None:
             self.waits.hold(self.fold.image.seq, entry.visit, "probe")
         else:
-            self._ask_what_became(entry, at)
+            self._ask_what_became(entry, at, observed)
 
-    def _ask_what_became(self, entry: Pending, at: float) -> None:
-        self._open(Kind.UNKNOWN, entry, Opening(reconcile=True, at=at), at)
+    def _ask_what_became(self, entry: Pending, at: float, observed: Observed | None) -> None:
+        self._open(Kind.UNKNOWN, entry, Opening(reconcile=True, at=at), at, observed)
 
     def _fail_visit(
         self,
@@ -109,6 +112,8 @@ class Forks(Calls[S], Generic[S]):
         at: float,
         joined: Joined | None = None,
         mutations: Sequence[Entry] = (),
+        *,
+        observed: Observed | None = None,
     ) -> None:
         """Commit a failed visit; an `on_error` edge leads on, unless the failure is final."""
         frame = self.fold.frame(entry.path)
@@ -134,6 +139,7 @@ class Forks(Calls[S], Generic[S]):
             steps=ahead.steps,
             mutations=mutations,
             detail=detail if joined is None else msgspec.structs.replace(joined, failure=detail),
+            observed=observed,
         )
         self._go_on(entry.path, ahead, at)
 
@@ -240,7 +246,6 @@ class Forks(Calls[S], Generic[S]):
             self._return(fork, at)
             return
         self.failing.remove(fork)
-        self.stuck = [entry for entry in self.stuck if not is_within(entry.path, fork)]
         branches = list(self.fold.branches_of(fork))
         failed = next(each for each in branches if each.failure is not None and self._is_fatal(fork, each.failure))
         unsure = (_V.RUNNING, _V.UNKNOWN)
@@ -253,7 +258,17 @@ class Forks(Calls[S], Generic[S]):
         if failed.blueprint.flow is not None and failure.code == FailureCode.NODE_ERROR:
             failure = msgspec.structs.replace(failure, final=False)  # it ended the dataflow, and not what is around it
         entry = self.fold.image.frontier[self.fold.image.forks[fork].owner]
-        self._fail_visit(entry, failure, at, joined)
+        self._fail_visit(entry, failure, at, joined, observed=self._left_within(fork))
+
+    def _left_within(self, fork: str) -> Observed | None:
+        """What the join tells of bodies that were left behind."""
+        left = [entry for entry in self.stuck if is_within(entry.path, fork)]
+        self.stuck = [entry for entry in self.stuck if entry not in left]
+        observed = Observed()
+        for entry in left:
+            text, node = f"it {IGNORED}", label_of(entry).rpartition("@")[0]
+            observed = observed.plus(ObservedError("degraded", text, node, entry.visit), OBSERVED_VISIT)
+        return observed if left else None
 
     # -- joins -----------------------------------------------------------------------------------------------
 
@@ -449,7 +464,7 @@ class Forks(Calls[S], Generic[S]):
     def _left_behind(self) -> str:
         """In words, whose bodies have been left behind; empty where there are none."""
         names = ", ".join(map(label_of, self.stuck))
-        return f"{names} ignored {CANCEL_GRACE:g} s of cancellation, and may still run" if names else ""
+        return f"{names} {IGNORED}" if names else ""
 
     def _end_note(self) -> Note | None:
         unsure = ", ".join(label_of(e) for e in self.fold.image.frontier.values() if e.status is _V.RUNNING)

@@ -9,7 +9,7 @@ from .context import Emission
 from .decisions import Decision
 from .fold import Snapshot
 from .questions import Question
-from .records import Failure, Taken
+from .records import Failure, Observed, Taken
 from .state import Entry
 
 
@@ -30,6 +30,8 @@ class NodeFinished(Struct, frozen=True, gc=False):
     next: str | None = None
     """None: by the edges; empty: the run ends; else the name of a place."""
     pause: bool = False
+    observed: Observed | None = None
+    """What the body reported and went on."""
 
 
 class BodyAsked(Struct, frozen=True):
@@ -67,6 +69,8 @@ class NodeFailed(Struct, frozen=True):
     """Where the node's policy wants another attempt after such an error."""
     unknown: bool = False
     """Whether it was cut off, so that an effect of it may have happened or not."""
+    observed: Observed | None = None
+    """What the body reported before."""
 
 
 class NodeCancelled(Struct, frozen=True):
@@ -94,6 +98,8 @@ class Probed(Struct, frozen=True):
     happened: bool | None
     batch: Sequence[Entry]
     at: float
+    observed: Observed | None = None
+    """What the probe reported."""
 
 
 class Emitted(Struct, frozen=True):

@@ -12,6 +12,12 @@ PAYLOAD_DEPTH: Final = DEPTH - 16
 """Deepest nesting of what a barrier or a chunk shows, containers: a message around it fits into `DEPTH`."""
 ERROR_LENGTH: Final = 4096
 """Longest text kept of one exception, characters."""
+OBSERVED_LENGTH: Final = 1024
+"""Longest text kept of an error that a node reports and goes on, characters."""
+OBSERVED_VISIT: Final = 16
+"""Errors that one attempt of a visit may report; further ones are counted."""
+OBSERVED_RUN: Final = 64
+"""Errors that a run's result lists, the first ones; further ones are counted."""
 ID_LENGTH: Final = 128
 """Longest run id, characters."""
 MAX_STEPS: Final = 10_000

@@ -190,7 +190,15 @@ def _said(record: Record, attempt: int) -> str:
     numbered = f"attempt {attempt}" if attempt > 1 else ""
     if isinstance(made, Attempt):
         return f"{numbered} after {_reason(made.failure)}"
-    return ": ".join(filter(None, (numbered, _reason(failure) if failure else "")))
+    return ": ".join(filter(None, (numbered, _reason(failure) if failure else _observed(record))))
+
+
+def _observed(record: Record) -> str:
+    """The last error that a visit reported, and that did not end it."""
+    if record.observed is None:
+        return ""
+    error = record.observed.errors[-1]
+    return f"{error.level.replace('_', ' ')}: {error.message}"
 
 
 def _reason(failure: Failure) -> str:

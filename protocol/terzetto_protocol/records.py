@@ -13,6 +13,9 @@ from msgspec import Raw, Struct
 from .decisions import Decision, Exiting, Fail, Recorded
 from .statuses import BarrierStatus, RunStatus, VisitStatus
 
+ErrorLevel: TypeAlias = Literal["warning", "degraded", "partial_failure"]
+"""How bad an error is that ends nothing: worth a look; the result is worse than it should be; a part is missing."""
+
 
 class Kind(StrEnum):
     """What a commit is about."""
@@ -227,6 +230,36 @@ class Returned(Struct, frozen=True, tag="returned"):
     """Visits whose effect nobody knows, because nobody waits for them any more."""
 
 
+class ObservedError(Struct, frozen=True):
+    """An error that a node reported, and that ended neither it nor its run."""
+
+    level: ErrorLevel
+    message: str
+    node: str
+    """With its path, where it has one."""
+    visit: int
+
+
+class Observed(Struct, frozen=True, array_like=True):
+    """What was reported: the first errors, and how many there were beyond."""
+
+    errors: tuple[ObservedError, ...] = ()
+    more: int = 0
+
+    def plus(self, error: ObservedError, limit: int) -> "Observed":
+        """The same with one error more, of which `limit` are listed."""
+        if len(self.errors) < limit:
+            return Observed((*self.errors, error), self.more)
+        return Observed(self.errors, self.more + 1)
+
+    def with_all(self, others: "Observed", limit: int) -> "Observed":
+        """The same with others, of which all together `limit` are listed."""
+        both = self
+        for error in others.errors:
+            both = both.plus(error, limit)
+        return Observed(both.errors, both.more + others.more)
+
+
 Detail: TypeAlias = (
     Failure
     | Resolution
@@ -284,6 +317,8 @@ class Record(Struct, frozen=True, array_like=True, gc=False):
     path: str = ""
     parks: bool = False
     """Whether the run is to be PAUSED as soon as nothing of it is live."""
+    observed: Observed | None = None
+    """Errors that the visit reported and that did not end it."""
 
 
 def failure_of(record: Record) -> Failure | None:

@@ -19,6 +19,7 @@ from .records import (
     Failure,
     Joined,
     Kind,
+    Observed,
     Record,
     Resolution,
     Returned,
@@ -168,6 +169,7 @@ class Stage(Generic[S]):
         state: bytes | None = None,
         create: bool = False,
         parks: bool = False,
+        observed: Observed | None = None,
     ) -> None:
         """Make one record, move by it, and queue its write and its events.
 
@@ -194,6 +196,7 @@ class Stage(Generic[S]):
             detail=detail,
             path="" if entry is None else entry.path,
             parks=parks,
+            observed=observed,
         )
         events = told_by(self.run_id, record)
         rows = self._rows(record, entry) if self.logged else ()

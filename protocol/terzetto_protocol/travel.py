@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from .fold import Fold, Pending, Snapshot, label_of, read_snapshot
 from .frames import Fork
-from .records import Kind, Record
+from .records import Kind, Observed, Record
 from .statuses import RunStatus, VisitStatus
 
 _HEADS: Final = frozenset({Kind.VISIT, Kind.DECIDE, Kind.JOIN})
@@ -42,6 +42,7 @@ def as_new(snapshot: Snapshot) -> Snapshot:
         rested=0.0,
         base=None,
         intents=0,
+        observed=Observed(),
     )
     return Snapshot(image, snapshot.state)
 

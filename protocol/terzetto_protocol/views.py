@@ -17,7 +17,8 @@ from .codec import readable
 from .events import StreamItem, told_by
 from .fold import read_record, read_snapshot
 from .ids import barrier_id
-from .records import BarrierRow, Failure, Record, RunRow, Step, Taken, failure_of
+from .limits import OBSERVED_RUN
+from .records import BarrierRow, Failure, Observed, ObservedError, Record, RunRow, Step, Taken, failure_of
 from .statuses import TERMINAL, BarrierStatus, RunStatus, VisitStatus
 
 _PENDING_EFFECT: Final = VisitStatus.RUNNING
@@ -126,6 +127,10 @@ class RunView(Struct, frozen=True):
     open_barriers: tuple[BarrierView, ...]
     unknown: tuple[str, ...]
     """Visits, as `node@visit`, whose effect nobody knows."""
+    observed: tuple[ObservedError, ...]
+    """Errors that nodes reported and that ended nothing: the first ones."""
+    unlisted: int
+    """How many more there were."""
     commits: tuple[CommitView, ...]
     state: Any
     """As of commit `state_seq`: of the last one when the run is parked or has ended."""
@@ -206,6 +211,7 @@ def run_view(
     """
     header = row.header
     records = [read_record(body) for body in bodies]
+    observed = observed_in(records)
     shown = records if last is None else records[len(records) - min(last, len(records)) :]
     stored = None if snapshot is None else read_snapshot(snapshot[1])
     return RunView(
@@ -229,6 +235,8 @@ def run_view(
         updated=row.updated,
         open_barriers=tuple(barrier_view(one) for one in barriers if one.status is BarrierStatus.OPEN),
         unknown=unknown_visits(records),
+        observed=observed.errors,
+        unlisted=observed.more,
         commits=tuple(commit_view(row.run_id, record) for record in shown),
         state=None if stored is None else plain(readable(stored.state)),
         state_seq=0 if snapshot is None else snapshot[0],
@@ -239,6 +247,15 @@ def run_view(
 
 def _base(records: Iterable[Record], known: str | None) -> str | None:
     return next((one.detail.base for one in records if isinstance(one.detail, Taken)), known)
+
+
+def observed_in(records: Iterable[Record]) -> Observed:
+    """What was reported in all of these commits."""
+    observed = Observed()
+    for record in records:
+        if record.observed is not None:
+            observed = observed.with_all(record.observed, OBSERVED_RUN)
+    return observed
 
 
 def unknown_visits(records: Sequence[Record]) -> tuple[str, ...]:

@@ -71,6 +71,7 @@ class Visits(Forks[S], Generic[S]):
             and len(image.frontier) == 1
             and image.visits < self.fold.header.max_steps
             and not msg.pause
+            and msg.observed is None
             and not self.fold.asking
             and not self.held.active
             and not self.is_leaving
@@ -120,7 +121,7 @@ class Visits(Forks[S], Generic[S]):
         try:
             way = self._take(frame, entry, msg)
         except MutationFailed as error:
-            self._fail_visit(entry, self._failure(entry, error), msg.at)
+            self._fail_visit(entry, self._failure(entry, error), msg.at, observed=msg.observed)
             return
         ahead = self._next(entry, way, msg.at, pause=msg.pause)
         try:
@@ -130,14 +131,14 @@ class Visits(Forks[S], Generic[S]):
             failure = self._failure(entry, error)
             if frame.blueprint.flow is not None:  # what had been sent before is too large: no way on makes it smaller
                 failure = replace(failure, final=True)
-            self._fail_visit(entry, failure, msg.at)
+            self._fail_visit(entry, failure, msg.at, observed=msg.observed)
             return
         self._commit_visit(entry, ahead, msg, state)
 
     def _closing(self, flow: Wiring, entry: Pending, msg: NodeFinished) -> NodeFinished:
         """What the end of a dataflow's visit means: the inputs go out, or what it took in is used up."""
         last = flow.begun() if entry.place == INPUTS else flow.over(entry.ticket)
-        return NodeFinished(msg.visit, (*msg.batch, last), msg.at)
+        return NodeFinished(msg.visit, (*msg.batch, last), msg.at, observed=msg.observed)
 
     def _take(self, frame: Frame[Any], entry: Pending, msg: NodeFinished) -> Way[Any] | NoWay | str:
         """Apply a batch and say where the visit leads; raises `MutationFailed`."""
@@ -171,6 +172,7 @@ class Visits(Forks[S], Generic[S]):
             detail=ahead.failure,
             state=state,
             parks=msg.pause and ahead.status not in (_R.PAUSED, *TERMINAL),
+            observed=msg.observed,
         )
         self._go_on(entry.path, ahead, msg.at)
 
@@ -183,9 +185,9 @@ class Visits(Forks[S], Generic[S]):
         node = self.blueprint_of(entry).node(entry.place)
         policy = None if node is None else node.options.retry
         if msg.unknown and entry.status is _V.RUNNING:
-            self._recover_effect(entry, msg.at)
+            self._recover_effect(entry, msg.at, msg.observed)
         elif msg.again is None or policy is None or not self._try_again(entry, policy, msg.again, msg):
-            self._fail_visit(entry, msg.failure, msg.at)
+            self._fail_visit(entry, msg.failure, msg.at, observed=msg.observed)
 
     def _try_again(self, entry: Pending, policy: RetryPolicy, again: Again, msg: NodeFailed) -> bool:
         """Commit a failed attempt that another follows; False when this was the last."""
@@ -195,7 +197,14 @@ class Visits(Forks[S], Generic[S]):
             return False
         detail = Attempt(msg.failure, msg.at + delay)
         self.commit(
-            Kind.RETRY, msg.at, _R.RUNNING, entry=entry, outcome=_V.WAITING_RETRY, attempt=attempt, detail=detail
+            Kind.RETRY,
+            msg.at,
+            _R.RUNNING,
+            entry=entry,
+            outcome=_V.WAITING_RETRY,
+            attempt=attempt,
+            detail=detail,
+            observed=msg.observed,
         )
         return True
 
@@ -230,13 +239,13 @@ class Visits(Forks[S], Generic[S]):
         entry = self._leave(msg.visit)
         if msg.happened and self.status is _R.RUNNING:
             self.live.add(msg.visit)
-            self._on_finished(NodeFinished(msg.visit, msg.batch, msg.at))
+            self._on_finished(NodeFinished(msg.visit, msg.batch, msg.at, observed=msg.observed))
             return
         self.fold.frame(entry.path).cleanse()
         if self.status is not _R.RUNNING or self.is_moot(entry):
             return
         if msg.happened is None:
-            self._ask_what_became(entry, msg.at)
+            self._ask_what_became(entry, msg.at, msg.observed)
         else:
             self.waits.hold(self.fold.image.seq, msg.visit)
 

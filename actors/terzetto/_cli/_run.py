@@ -15,7 +15,7 @@ from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.graph import unbind
 from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.limits import INBOX_POLL
-from terzetto_protocol.records import Failure, RunRow
+from terzetto_protocol.records import Failure, ObservedError, RunRow
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.views import plain
 
@@ -46,6 +46,8 @@ class Ended(Struct, frozen=True, tag="Result"):
     message: str
     failure: Failure | None
     unknown: tuple[str, ...]
+    observed: tuple[ObservedError, ...]
+    unlisted: int
     state: Any
 
 
@@ -144,7 +146,7 @@ def _tell_end(output: Output, graph: Declaration[Any, Any], result: Result[Any])
     state = plain(readable(graph.build().state.pack(result.state)))
     if output.json_mode:
         said = (result.run_id, result.status, result.code, result.message, result.failure, result.unknown)
-        output.document(Ended(*said, state))
+        output.document(Ended(*said, result.observed, result.unlisted, state))
         return
     why = ": ".join(filter(None, (result.code, result.message)))
     output.line(f"run {result.run_id} {result.status}{': ' if why else ''}{why}", STYLES[result.status])
@@ -152,6 +154,9 @@ def _tell_end(output: Output, graph: Declaration[Any, Any], result: Result[Any])
         output.line(f"  {frame}", "dim")
     for visit in result.unknown:
         output.line(f"  nobody knows whether the effect of {visit} happened", "yellow")
+    if result.observed:
+        number = len(result.observed) + result.unlisted
+        output.line(f"  {count(number, 'error')} on the way ended nothing: {typed('show', result.run_id)}", "yellow")
     output.line(f"state {short(state)}")
 
 

@@ -16,7 +16,7 @@ from ._exits import Exit
 from ._output import Output
 from ._states import state_at
 from ._stores import absolute, find_run, guest, store_url
-from ._words import STYLES, clock, count, event_note, short, span, typed
+from ._words import STYLES, clock, count, event_note, observed, short, span, typed
 
 LINES: int = 20
 """Commits that a person is shown unless `--commits` says otherwise."""
@@ -99,6 +99,10 @@ def _failure(output: Output, view: RunView) -> None:
         output.line(view.message)
     for visit in view.unknown:
         output.line(f"nobody knows whether the effect of {visit} happened", "yellow")
+    for error in view.observed:
+        output.line(observed(error.level, f"{error.node}@{error.visit}", error.message), "yellow")
+    if view.unlisted:
+        output.line(f"and {count(view.unlisted, 'more error')} that ended nothing", "yellow")
 
 
 def _commits(output: Output, view: RunView) -> None:

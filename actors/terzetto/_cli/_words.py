@@ -88,6 +88,11 @@ def event_line(event: Mapping[str, Any]) -> str:
     return clean(say(event) if say is not None else event["type"])
 
 
+def observed(level: str, visit: str, message: str) -> str:
+    """An error that ended nothing, in words."""
+    return f"{visit} {level.replace('_', ' ')}: {message}"
+
+
 def _visit(event: Mapping[str, Any]) -> str:
     return f"{event['node']}@{event['visit']}"
 
@@ -122,6 +127,7 @@ _NOTES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "BarrierOpened": lambda e: e["barrier"],
     "BarrierResolved": decided,
     "NodeFailed": lambda e: e["failure"]["message"],
+    "ErrorObserved": lambda e: f"{e['level']}: {e['message']}",
     "CancelRequested": lambda e: e["reason"],
     "RunInterrupted": lambda e: e["reason"],
     "RunQueued": lambda e: e["reason"],
@@ -133,6 +139,7 @@ _SAYINGS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "NodeStarted": lambda e: f"{_visit(e)} started",
     "NodeFinished": lambda e: f"{_visit(e)} finished, {count(e['mutations'], 'mutation')} (commit {e['seq']})",
     "NodeFailed": _failed,
+    "ErrorObserved": lambda e: observed(e["level"], _visit(e), e["message"]),
     "EffectIntended": lambda e: f"{_visit(e)} is about to act, once",
     "BarrierOpened": _opened,
     "BarrierResolved": _resolved,

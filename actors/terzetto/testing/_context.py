@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
-from terzetto_protocol.context import Emission, NodeContext, Port, Visit
+from terzetto_protocol.context import Emission, LeafContext, NodeContext, Port, Visit
+from terzetto_protocol.records import ObservedError
 from terzetto_protocol.state import Mutation
 
 S = TypeVar("S")
@@ -23,7 +24,7 @@ def context(state: S, *, deps: D, run_id: str = ..., visit: int = ..., cancelled
 def context(
     state: S, *, deps: Any = None, run_id: str = "test", visit: int = 1, cancelled: bool = False
 ) -> NodeContext[S, Any]:
-    """A context that keeps what a node records and emits, for `recorded(ctx)` and `emissions(ctx)`.
+    """A context that keeps what a node records and emits, for `recorded(ctx)`, `emissions(ctx)` and `reported(ctx)`.
 
     Nothing is encoded and nothing is applied: the test sees the very mutations that the node made.
 
@@ -45,6 +46,11 @@ def context(
 def recorded(ctx: NodeContext[S, Any]) -> list[Mutation[S]]:
     """The mutations that were recorded so far, in order."""
     return cast("list[Mutation[S]]", list(ctx.batch))  # nothing was encoded: see `context`
+
+
+def reported(ctx: LeafContext[Any, Any]) -> Sequence[ObservedError]:
+    """The errors that were reported so far and ended nothing, in order."""
+    return () if ctx.observed is None else ctx.observed.errors
 
 
 def emissions(ctx: NodeContext[Any, Any]) -> Emissions:
