@@ -10,6 +10,7 @@ import terzetto
 from terzetto.stores import MemoryStore
 from terzetto_protocol.errors import StuckNode
 from terzetto_protocol.events import NodeFinished, TextChunk
+from terzetto_protocol.graph import Graph
 from terzetto_protocol.limits import CANCEL_GRACE
 from terzetto_protocol.retry import RetryPolicy
 
@@ -18,6 +19,7 @@ from .runtimes import (
     CANCELLED,
     FAILED,
     INTERRUPTED,
+    MUTATIONS,
     SUCCEEDED,
     Held,
     Say,
@@ -349,6 +351,63 @@ async def test_what_leaves_later_ends_the_run(autojump_clock, dispatch):
         run = await runtime.submit(graph, Tally())
         assert "stuck_node" == (await run.result()).code
         assert 3 + CANCEL_GRACE == trio.current_time()
+
+
+# -- graphs inside a node ------------------------------------------------------------------------------------
+
+
+@both
+@stores
+async def test_a_graph_that_a_node_gave_up_is_left_behind(autojump_clock, dispatch, store):
+    """9.1, 5.6: the node goes on when the grace is over, and so does its run."""
+    body, ears = Stubborn(), Ears()
+    inner = Graph("inner", state=Tally, mutations=MUTATIONS)
+    inner.start(inner.node(name="stubborn")(function(body)))
+
+    async def gives_up(ctx):
+        with trio.move_on_after(1):
+            await ctx.run(inner, Tally())
+        ctx.record(Say("gave up"))
+
+    graph = Graph("outer", state=Tally, mutations=MUTATIONS)
+    first = graph.node(runs=[inner])(gives_up)
+    graph.start(first)
+    graph.edge(first, place(graph, later := Held("later")))
+    async with opened(store(), graph, dispatch=dispatch, limit=200, on_stuck=ears) as runtime:
+        run = await runtime.submit(graph, Tally())
+        await later.begun.wait()
+        assert 1 + CANCEL_GRACE == trio.current_time()
+        later.go.set()
+        result = await run.result()
+        assert (SUCCEEDED, ["gave up", "later"]) == (result.status, result.state.trail)
+        await trio.sleep(1)
+        assert ["gives_up.inner/stubborn"] == [error.node for error in ears.heard]
+        await body.returned.wait()
+        await settled()
+        assert 0 == runtime.statistics().restarts
+        assert () == runtime.statistics().supervisor.stuck
+
+
+@both
+async def test_a_cancel_reaches_a_graph_inside_that_stays(autojump_clock, dispatch):
+    body, ears = Stubborn(), Ears()
+    inner = Graph("inner", state=Tally, mutations=MUTATIONS)
+    inner.start(inner.node(name="stubborn")(function(body)))
+
+    async def waits(ctx):
+        await ctx.run(inner, Tally())
+
+    graph = Graph("outer", state=Tally, mutations=MUTATIONS)
+    graph.start(graph.node(runs=[inner])(waits))
+    async with opened(MemoryStore(), graph, dispatch=dispatch, limit=200, on_stuck=ears) as runtime:
+        run = await runtime.submit(graph, Tally())
+        await body.begun.wait()
+        await run.cancel()
+        assert (CANCELLED, CANCEL_GRACE) == ((await run.result()).status, trio.current_time())
+        assert ["waits.inner/stubborn"] == [error.node for error in ears.heard]
+        await body.returned.wait()
+        await settled()
+        assert 0 == runtime.statistics().restarts
 
 
 # -- functions in threads ------------------------------------------------------------------------------------

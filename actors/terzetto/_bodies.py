@@ -18,7 +18,6 @@ from terzetto_protocol.turn import Start
 
 from ._stuck import Body, Looker, StuckBodies
 
-
 Tasks: TypeAlias = dict[int, tuple[trio.lowlevel.Task, Start]]
 
 

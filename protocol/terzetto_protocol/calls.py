@@ -2,10 +2,10 @@
 
 from typing import Any, Generic, TypeVar
 
-from .ahead import Ahead
 from .composites import call_name
 from .errors import InvalidRequest, NotStorable, Refused, describe
 from .fold import Pending, label_of
+from .leaving import Leaving
 from .questions import RunGraph
 from .records import Answer, Called, Failure, Kind, Returned
 from .statuses import FailureCode, RunStatus, VisitStatus
@@ -16,7 +16,7 @@ S = TypeVar("S")
 _R, _V = RunStatus, VisitStatus
 
 
-class Calls(Ahead[S], Generic[S]):
+class Calls(Leaving[S], Generic[S]):
     """The part of a run's machine that knows graphs within a visit."""
 
     __slots__ = ()
@@ -54,7 +54,8 @@ class Calls(Ahead[S], Generic[S]):
         if path in self.failing:
             self.failing.remove(path)
         detail = Returned(path, opened.called, answer, tuple(map(label_of, unsure)))
-        self.commit(Kind.RETURN, at, _R.RUNNING, entry=entry, attempt=entry.attempt, detail=detail)
+        observed = self._left_within(path)
+        self.commit(Kind.RETURN, at, _R.RUNNING, entry=entry, attempt=entry.attempt, detail=detail, observed=observed)
         told = answer or Answer(failure=branch.failure or Failure(FailureCode.NODE_ERROR, "nobody waits for it"))
         self.waits.post(self.fold.image.seq, Answered(entry.visit, opened.called, told))
 

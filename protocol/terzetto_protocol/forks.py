@@ -1,7 +1,7 @@
 """Going on: visits that begin, forks that open and join, and how a run unwinds."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -13,9 +13,8 @@ from .decisions import Recorded
 from .errors import BranchesFailed, MergeConflict, MutationFailed, NotStorable, describe
 from .fold import Pending, fork_path, is_within, label_of
 from .frames import Branch, Frame, InnerFrame, SharedBranch
-from .limits import CANCEL_GRACE, OBSERVED_VISIT
 from .merging import conflicts
-from .records import Failure, Forked, Joined, Kind, Note, Observed, ObservedError, Opening, Step
+from .records import Failure, Forked, Joined, Kind, Note, Observed, Opening, Step
 from .routing import NoWay, Way, after_failure, after_success
 from .scribe import RESTING
 from .state import Entry
@@ -26,9 +25,6 @@ from .wiring import Wiring
 S = TypeVar("S")
 
 _R, _V = RunStatus, VisitStatus
-
-IGNORED: Final = f"ignored {CANCEL_GRACE:g} s of cancellation, and may still run"
-"""What is said of a body that was left behind."""
 
 
 class Forks(Calls[S], Generic[S]):
@@ -149,15 +145,6 @@ class Forks(Calls[S], Generic[S]):
             return (), msgspec.structs.replace(failure, final=True)
         return flow.failed(entry.ticket, entry.place, failure), failure
 
-    def _expire(self, failure: Failure, at: float) -> None:
-        """The run is to fail with this as soon as nothing of it is live."""
-        for visit in self.waits.begun():
-            self._skip(visit, at)
-        self.expired = failure
-        self.waits.gate.clear()
-        if self.live:
-            self.effects.append(CancelNodes())
-
     def _failure(self, entry: Pending, error: Exception, node: str = "") -> Failure:
         text = f"node {node or label_of(entry).partition('@')[0]!r}: {describe(error)}"
         return Failure(FailureCode.NODE_ERROR, text, (describe(error),), final=isinstance(error, MutationFailed))
@@ -231,16 +218,6 @@ class Forks(Calls[S], Generic[S]):
         if live:
             self.effects.append(CancelNodes(live))
 
-    def _skip_begun(self, visits: set[int], at: float) -> None:
-        """End visits whose intent is written and whose body has not begun: nothing of them can have happened."""
-        for visit in self.waits.begun():
-            if visit in visits:
-                self._skip(visit, at)
-
-    def _skip(self, visit: int, at: float) -> None:
-        entry = self.fold.image.frontier[visit]
-        self.commit(Kind.SKIP, at, self.status, entry=entry, outcome=_V.CANCELLED, attempt=entry.attempt)
-
     def _join_failed(self, fork: str, at: float) -> None:
         if self.fold.image.forks[fork].called:
             self._return(fork, at)
@@ -259,16 +236,6 @@ class Forks(Calls[S], Generic[S]):
             failure = msgspec.structs.replace(failure, final=False)  # it ended the dataflow, and not what is around it
         entry = self.fold.image.frontier[self.fold.image.forks[fork].owner]
         self._fail_visit(entry, failure, at, joined, observed=self._left_within(fork))
-
-    def _left_within(self, fork: str) -> Observed | None:
-        """What the join tells of bodies that were left behind."""
-        left = [entry for entry in self.stuck if is_within(entry.path, fork)]
-        self.stuck = [entry for entry in self.stuck if entry not in left]
-        observed = Observed()
-        for entry in left:
-            text, node = f"it {IGNORED}", label_of(entry).rpartition("@")[0]
-            observed = observed.plus(ObservedError("degraded", text, node, entry.visit), OBSERVED_VISIT)
-        return observed if left else None
 
     # -- joins -----------------------------------------------------------------------------------------------
 
@@ -445,32 +412,6 @@ class Forks(Calls[S], Generic[S]):
         elif self.status is _R.RUNNING and not self.waits.gate and 0 < self.fold.waiting == self.fold.leaves():
             self.commit(Kind.PARK, at, _R.AWAITING_INPUT)  # it was claimed, and has nothing but people to wait for
         return False
-
-    def expire(self, failure: Failure, at: float) -> None:
-        """Have the run fail as soon as nothing of it is live: a time is over, and what runs is told to leave."""
-        self.expired = failure
-        self._skip_begun(set(self.fold.image.frontier), at)
-        self.waits.gate.clear()
-        if self.live:
-            self.effects.append(CancelNodes())
-
-    def _expiry(self, failure: Failure) -> Failure:
-        """Why the run fails now; it says so when not everything has left."""
-        left = self._left_behind()
-        if not left:
-            return failure
-        return msgspec.structs.replace(failure, code=FailureCode.STUCK_NODE, message=f"{failure.message}; {left}")
-
-    def _left_behind(self) -> str:
-        """In words, whose bodies have been left behind; empty where there are none."""
-        names = ", ".join(map(label_of, self.stuck))
-        return f"{names} {IGNORED}" if names else ""
-
-    def _end_note(self) -> Note | None:
-        unsure = ", ".join(label_of(e) for e in self.fold.image.frontier.values() if e.status is _V.RUNNING)
-        unknown = f"nobody knows whether the effect of {unsure} happened" if unsure else ""
-        text = "; ".join(filter(None, (self._left_behind(), unknown)))
-        return Note(text) if text else None
 
     def _end_failed(self, at: float, failure: Failure) -> None:
         self.waits.gate.clear()

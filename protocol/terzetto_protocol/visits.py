@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
 from msgspec.structs import replace
-import msgspec
 
 from .ahead import Next
 from .blueprint import EasyWay
@@ -226,10 +225,9 @@ class Visits(Forks[S], Generic[S]):
         entry = self._leave(msg.visit)
         self.fold.frame(entry.path).disown()
         if msg.timeout and self.status is _R.RUNNING and not self.is_moot(entry):
-            text = f"{label_of(entry)}: {msg.timeout}"
-            self.expire(Failure(FailureCode.STUCK_NODE, text, final=True), msg.at)
-        if self.expired is not None and not self.expired.trace:
-            self.expired = msgspec.structs.replace(self.expired, trace=msg.trace)
+            self._expire(self._ignored(f"{label_of(entry)}: {msg.timeout}", msg.trace), msg.at)
+        elif self.expired is not None and self.expired.code == FailureCode.DEADLINE_EXCEEDED:
+            self.expired = self._ignored(self.expired.message, msg.trace)
         self.stuck.append(entry)
 
     def _on_probed(self, msg: Probed) -> None:
