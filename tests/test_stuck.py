@@ -15,6 +15,7 @@ from terzetto_protocol.limits import CANCEL_GRACE
 from terzetto_protocol.retry import RetryPolicy
 
 from .blocking import HARD, Blocking, jumping, limited, single
+from .fans import bare, fails, fan, place
 from .runtimes import (
     CANCELLED,
     FAILED,
@@ -36,7 +37,6 @@ from .runtimes import (
     told,
 )
 from .stores import FaultyStore, trail
-from .fans import bare, fails, fan, place
 
 clock = pytest.fixture(jumping)
 

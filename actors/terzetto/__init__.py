@@ -120,6 +120,7 @@ from terzetto_protocol.statuses import FailureCode as FailureCode, RunStatus as 
 from terzetto_protocol.views import CommitView as CommitView
 
 from ._deciders import Decider as Decider
+from ._feeds import SinkStatistics as SinkStatistics
 from ._handles import DecisionChannel as DecisionChannel, Run as Run, Thread as Thread
 from ._history import Replay as Replay
 from ._hub import Subscription as Subscription
@@ -131,6 +132,14 @@ from ._runtime import (
     Runtime as Runtime,
     RuntimeStatistics as RuntimeStatistics,
     open_runtime as open_runtime,
+)
+from ._sinks import (
+    BarrierSink as BarrierSink,
+    Checkpoint as Checkpoint,
+    CheckpointSink as CheckpointSink,
+    Sink as Sink,
+    StreamSink as StreamSink,
+    TraceSink as TraceSink,
 )
 
 __version__ = "0.1.0"

@@ -74,6 +74,8 @@ class Hub:
         self._sought: dict[str, int] = {}
         self._readers = self._published = self._dropped = self.gaps = 0
         self.closed = False
+        self.on_stir: Callable[[str, int], None] = _nobody
+        """Told when a run begins to tell, here or again, and the id after which it does; waits for nothing."""
 
     def publish(self, event: Event) -> None:
         """Append to the run's log and wake its readers: not a checkpoint, and no reader can make it raise.
@@ -93,6 +95,7 @@ class Hub:
         if stream.idle:
             stream.idle = False
             self._idle.pop(event.run_id, None)
+            self.on_stir(event.run_id, stream.log.before)
 
     def events(
         self,
@@ -102,6 +105,7 @@ class Hub:
         heartbeat: float = HEARTBEAT,
         strict: bool = False,
         left: Callable[[], None] | None = None,
+        is_sink: bool = False,
     ) -> Subscription:
         """A subscription, to be entered: the run's events after `last_event_id`, from the store and then live.
 
@@ -111,15 +115,31 @@ class Hub:
             heartbeat: seconds without an event after which a `Heartbeat` is given; `math.inf` for never.
             strict: end after the Cursor when something after `last_event_id` is gone, instead of going on.
             left: called when this reader leaves and it was the run's last one.
+            is_sink: whether it feeds a sink, and is no reader for whom a run goes on.
         """
         if not heartbeat > 0:
             raise InvalidRequest(f"run {run_id!r}: a heartbeat every {heartbeat!r} s is not possible")
-        return Subscription(self, run_id, last_event_id, heartbeat, strict=strict, left=left)
+        return Subscription(self, run_id, last_event_id, heartbeat, strict=strict, left=left, is_sink=is_sink)
+
+    def tail(self, run_id: str) -> int:
+        """Id of the last event of a run whose log is in memory, else 0."""
+        stream = self._streams.get(run_id)
+        return 0 if stream is None else stream.log.tail
+
+    def count_after(self, run_id: str, after: int) -> int:
+        """How many events of a run came after this id, as far as is known here."""
+        stream = self._streams.get(run_id)
+        return 0 if stream is None else stream.log.count_after(after)
+
+    def is_idle(self, run_id: str) -> bool:
+        """Whether a run has parked or ended, as far as is known here."""
+        stream = self._streams.get(run_id)
+        return stream is None or stream.idle
 
     def readers(self, run_id: str) -> int:
-        """How many read this run's events."""
+        """How many read this run's events, sinks left out."""
         stream = self._streams.get(run_id)
-        return 0 if stream is None else stream.readers
+        return 0 if stream is None else stream.readers - stream.sinks
 
     def idle(self, run_id: str) -> None:
         """Say that a run has parked or ended, after its last event: its log may go when nobody reads it."""
@@ -226,3 +246,7 @@ class Hub:
     def _retire(self, log: EventLog) -> None:
         self._published += log.evicted + len(log)
         self._dropped += log.dropped + log.volatile()
+
+
+def _nobody(run_id: str, after: int) -> None:
+    """Nobody wants to know."""

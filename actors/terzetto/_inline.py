@@ -1,16 +1,19 @@
 """`terzetto.run`: a graph in the caller's own scope, without a runtime and without a store."""
 
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import trio
 
+from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import InvalidRequest, Refused
 from terzetto_protocol.events import BarrierOpened, BarrierResolved, Event
 from terzetto_protocol.graph import Bound, unbind
 from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.inputs import Claimed, Decided
+from terzetto_protocol.limits import SINK_GRACE
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import is_open
 from terzetto_protocol.receipts import Receipt
@@ -20,16 +23,26 @@ from terzetto_protocol.turn import Finish
 
 from ._clock import wall_clock
 from ._deciders import Decider
+from ._feeds import Feeds, LoadAt
+from ._history import Past
+from ._hub import Hub
 from ._results import Result, result_of
 from ._run import RunActor, Services
+from ._sinks import Sink, check_sinks
+from .stores._memory import MemoryStore
 
 S = TypeVar("S")
 
 
 class _Alone:
-    """Keeper, outlet and writer of a run that has nobody else."""
+    """Keeper, outlet and writer of a run that has nobody else.
 
-    def __init__(self) -> None:
+    Args:
+        hub: where sinks are fed from, if there are any.
+    """
+
+    def __init__(self, hub: Hub | None) -> None:
+        self.hub: Final = hub
         self.opened: list[BarrierOpened] = []
         self.changed = trio.Event()
         """Set when a barrier opens, and when the run is over."""
@@ -55,6 +68,8 @@ class _Alone:
 
     def publish(self, event: Event) -> None:
         """Remember what is open."""
+        if self.hub is not None:
+            self.hub.publish(event)
         if isinstance(event, BarrierOpened):
             self.opened.append(event)
             self.changed.set()
@@ -71,6 +86,7 @@ async def run(
     max_steps: int | None = None,
     auto_approve: bool = False,
     decider: Decider | None = None,
+    sinks: Sequence[Sink] = (),
 ) -> S:
     """Run a graph to its end in the caller's own scope and return the final state; nothing is stored.
 
@@ -83,13 +99,15 @@ async def run(
         max_steps: visits allowed; the graph's own limit by default.
         auto_approve: approve every barrier.
         decider: `await decider(event)` answers each `BarrierOpened`.
+        sinks: who hears of the run; they have `SINK_GRACE` seconds to hear the rest when it has ended. With sinks
+            the run keeps its log in memory, so that what its nodes record has to be storable, as in a runtime.
 
     Raises:
         RunFailed: the run FAILED; the error says why.
         InvalidRequest: the graph has barriers and nobody to decide them, or the state is of another type.
     """
     result = await run_to_end(
-        graph, state, run_id=run_id, max_steps=max_steps, auto_approve=auto_approve, decider=decider
+        graph, state, run_id=run_id, max_steps=max_steps, auto_approve=auto_approve, decider=decider, sinks=sinks
     )
     return result.unwrap()
 
@@ -102,6 +120,7 @@ async def run_to_end(
     max_steps: int | None,
     auto_approve: bool,
     decider: Decider | None,
+    sinks: Sequence[Sink] = (),
 ) -> Result[S]:
     """As `run`, with the outcome as a value. A checkpoint."""
     bound = unbind(graph)
@@ -122,13 +141,47 @@ async def run_to_end(
         max_steps=blueprint.steps(max_steps),
         auto_approve=auto_approve,
     )
-    machine, first = RunMachine[S].begin(blueprint, header, bound.graph.first(state), logged=False)
-    machine.tells = False
-    alone = _Alone()
-    actor = RunActor(machine, bound.deps, Services(alone, alone, alone, clock))
+    log = MemoryStore() if check_sinks(sinks) else None
+    machine, first = RunMachine[S].begin(
+        blueprint, header, bound.graph.first(state), logged=log is not None, settled=True, promises=False
+    )
+    machine.tells = log is not None
+    alone = _Alone(None if log is None else Hub(log))
+    settle = None if log is None else log.settle
+    actor = RunActor(machine, bound.deps, Services(alone, alone, alone, clock, settle))
     actor.perform(first)
-    await _live(actor, alone, decider)
+    if alone.hub is None or log is None:
+        await _live(actor, alone, decider)
+    else:
+        await _live_with(actor, alone, decider, Feeds(alone.hub, log, _past(log, blueprint)), sinks)
     return result_of(machine.fold)
+
+
+def _past(log: MemoryStore, blueprint: Blueprint[Any]) -> LoadAt:
+    async def load(run_id: str, seq: int) -> Any:
+        row = await log.run(run_id)
+        assert row is not None, "it was stored before anybody heard of it"
+        return await Past(log, row, blueprint).state(seq)
+
+    return load
+
+
+async def _live_with(
+    actor: RunActor, alone: _Alone, decider: Decider | None, feeds: Feeds, sinks: Sequence[Sink]
+) -> None:
+    """As `_live`, with sinks, which are given some time when it is over."""
+    failed: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        await nursery.start(feeds.run)
+        feeds.attach(actor.run_id, sinks)
+        try:
+            await _live(actor, alone, decider)
+        except Exception as error:  # noqa: BLE001 - raised again, without a group around it
+            failed = error
+        await feeds.settle(SINK_GRACE)
+        nursery.cancel_scope.cancel(reason="the run is over")
+    if failed is not None:
+        raise failed
 
 
 async def _live(actor: RunActor, alone: _Alone, decider: Decider | None) -> None:

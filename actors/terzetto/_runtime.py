@@ -19,7 +19,7 @@ from terzetto_protocol.errors import InvalidRequest, TerzettoError, UnknownRun
 from terzetto_protocol.graph import Bound
 from terzetto_protocol.holding import DURABILITIES, Durability
 from terzetto_protocol.ids import check_choice, check_metadata, check_run_id, check_seconds
-from terzetto_protocol.limits import POOL_SIZE, QUEUE_SIZE, SHUTDOWN_DEADLINE
+from terzetto_protocol.limits import POOL_SIZE, QUEUE_SIZE, SHUTDOWN_DEADLINE, SINK_GRACE
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.places import Place
 from terzetto_protocol.receipts import CancelReceipt, PauseReceipt, Receipt
@@ -33,6 +33,7 @@ from . import _faults
 from ._carrying_out import CarryingOut
 from ._clock import wall_clock
 from ._desk import Desk
+from ._feeds import Feeds, SinkStatistics
 from ._forking import Forking, digest_of, new_run_id
 from ._handles import Run, Thread
 from ._history import Past
@@ -42,6 +43,7 @@ from ._joining import Joining
 from ._mailbox import Address, MailboxStatistics
 from ._persistence import Persistence, PersistenceStatistics
 from ._services import Service, ServiceTree
+from ._sinks import Sink, Sinks, check_sinks
 from ._stuck import OnStuck, log_stuck
 from ._supervisor import Supervisor, SupervisorStatistics
 from ._timers import Timers
@@ -60,6 +62,8 @@ class RuntimeStatistics:
     persistence: PersistenceStatistics
     desk: MailboxStatistics
     hub: Any
+    sinks: tuple[SinkStatistics, ...]
+    """What became of the calls of sinks, by class."""
     store: dict[str, Any]
     restarts: int
     """System actors that were started again."""
@@ -79,6 +83,7 @@ class RunOptions(TypedDict, total=False):
     deadline_parked: bool
     durability: Durability
     busy: Busy
+    sinks: Sequence[Sink]
 
 
 class SubmitOptions(RunOptions, total=False):
@@ -97,7 +102,14 @@ class Runtime:
     """What `open_runtime` gives: submit runs, find them, steer them."""
 
     def __init__(
-        self, store: Store, registry: Registry, hub: Hub, persistence: Persistence, supervisor: Supervisor
+        self,
+        store: Store,
+        registry: Registry,
+        hub: Hub,
+        persistence: Persistence,
+        supervisor: Supervisor,
+        *,
+        sinks: Sinks | None,
     ) -> None:
         self.store: Final = store
         self.hub: Final = hub
@@ -112,6 +124,7 @@ class Runtime:
         """The system actors; set when they are started."""
         self.watchdog: Watchdog | None = None
         """Who watches the event loop, if anybody is to."""
+        self.feeds: Final = Feeds(hub, store, lambda run_id, seq: self.state(run_id, at=seq), sinks)
 
     @overload
     async def submit(self, graph: Declaration[S, Any], state: S, /, **options: Unpack[SubmitOptions]) -> Run[S]: ...
@@ -133,6 +146,7 @@ class Runtime:
         durability: Durability = "commits",
         thread: str | None = None,
         busy: Busy = "reject",
+        sinks: Sequence[Sink] = (),
     ) -> Run[S]:
         """Start a run; once this has returned the run, its input and its graph version are durable. A checkpoint.
 
@@ -155,6 +169,8 @@ class Runtime:
             busy: while a run is under way on the thread, the new one is refused (`"reject"`), waits for its turn
                 (`"enqueue"`), or takes the place of all that are under way, which are cancelled (`"interrupt"`), unless
                 that would forget effects of `once` nodes (`"rollback"`).
+            sinks: who hears of this run, from its beginning; a slow or failing one is counted, and harms nobody.
+                They are forgotten with this runtime: those of `open_runtime` hear of runs that are recovered, too.
 
         Raises:
             QueueFull: every slot and every place in the queue is taken.
@@ -176,6 +192,7 @@ class Runtime:
         check_text(key, "the idempotency key")
         check_choice(busy, BUSY, "busy")
         on = "" if thread is None else f"thread:{check_run_id(thread, 'thread id')}"
+        sinks = check_sinks(sinks)
         header = RunHeader(
             run_id=check_run_id(run_id if run_id is not None else new_run_id()),
             graph=blueprint.name,
@@ -194,8 +211,11 @@ class Runtime:
             state_schema=blueprint.state_schema if thread else "",
         )
         if given is None or thread:
-            return await Joining(self).join(header, blueprint, given, bound.deps, busy)
-        return await self.start(header, blueprint, given, bound.deps)
+            run = await Joining(self).join(header, blueprint, given, bound.deps, busy)
+        else:
+            run = await self.start(header, blueprint, given, bound.deps)
+        self.feeds.attach(run.run_id, sinks)
+        return run
 
     async def start(
         self, header: RunHeader, blueprint: Blueprint[S], state: tuple[bytes, S], deps: Any, *, base: str | None = None
@@ -413,6 +433,7 @@ class Runtime:
             persistence=self._persistence.statistics(),
             desk=self.desk.statistics(),
             hub=self.hub.statistics(),
+            sinks=self.feeds.statistics(),
             store=self.store.statistics(),
             restarts=0 if self.tree is None else self.tree.restarts,
             watchdog=None if self.watchdog is None else self.watchdog.statistics(),
@@ -431,6 +452,7 @@ async def open_runtime(
     signals: bool = False,
     watchdog: bool = False,
     on_stuck: OnStuck = log_stuck,
+    sinks: Sinks | None = None,
 ) -> AsyncGenerator["Runtime", None]:
     """Run graphs as long as the `async with` block lasts; afterwards no task, thread or descriptor is left.
 
@@ -456,12 +478,15 @@ async def open_runtime(
         on_stuck: called with a `StuckNode` when a node has ignored its cancel for `CANCEL_GRACE` seconds; its run
             has gone on or ended without it, and the block cannot be left before it returns. By default this is
             logged (logger `terzetto`), with the stack of the node.
+        sinks: who hears of every run that is live here, recovered ones too: a list of sinks, or a function that
+            gets a run's id and gives its sinks. They have `SINK_GRACE` seconds to hear the rest when the block is left.
 
     Raises:
         GraphError: a graph has mistakes.
         StoreInUse, StoreTooNew, StoreUnavailable: the store cannot be opened; the message says what to do.
     """
     _faults.install_from_environment()
+    sinks = sinks if sinks is None or callable(sinks) else check_sinks(sinks)
     registry = Registry(graphs)
     opened = open_store(store) if isinstance(store, str) else store
     async with opened:
@@ -479,11 +504,12 @@ async def open_runtime(
             on_stuck=on_stuck,
         )
         persistence.on_change = supervisor.store_changed
-        runtime = Runtime(opened, registry, hub, persistence, supervisor)
+        runtime = Runtime(opened, registry, hub, persistence, supervisor, sinks=sinks)
         runtime.watchdog = Watchdog() if watchdog else None
         with closing(hub):
             async with _tree(runtime, persistence, supervisor) as nursery:
                 nursery.start_soon(runtime.cancel_abandoned)
+                await nursery.start(runtime.feeds.run)
                 stop = _Stop(runtime, shutdown_deadline)
                 if signals:
                     await nursery.start(_listen, stop)
@@ -540,6 +566,7 @@ class _Stop:
         with self._drain:
             self._drain.deadline = min(self._drain.deadline, trio.current_time() + deadline + 2 * SHUTDOWN_DEADLINE)
             await self._runtime.supervisor.drain(deadline)
+            await self._runtime.feeds.settle(SINK_GRACE)
 
 
 async def _listen(stop: _Stop, *, task_status: trio.TaskStatus[None]) -> None:

@@ -23,13 +23,15 @@ BATCH_ITEMS: Final = 256
 class Stream:
     """One run in the hub: its log, how many read it, and who of them waits."""
 
-    __slots__ = ("idle", "log", "readers", "run_id", "waiting")
+    __slots__ = ("idle", "log", "readers", "run_id", "sinks", "waiting")
 
     def __init__(self, run_id: str, log: EventLog) -> None:
         self.run_id, self.log = run_id, log
         self.readers = 0
-        self.idle = False
-        """Whether the run is parked or ended."""
+        self.sinks = 0
+        """How many of the readers feed a sink, which nobody need stay for."""
+        self.idle = True
+        """Whether the run is parked or ended, or has told nothing here yet."""
         self.waiting: dict[trio.lowlevel.Task, None] = {}
 
     def wake(self) -> None:
@@ -90,8 +92,9 @@ class Subscription:
         *,
         strict: bool,
         left: Callable[[], None] | None = None,
+        is_sink: bool = False,
     ) -> None:
-        self._left = left
+        self._left, self._is_sink = left, is_sink
         self._source, self._run_id = source, run_id
         self._last_event_id, self._heartbeat, self._strict = last_event_id, heartbeat, strict
         self._place: tuple[Reader, Stream] | None = None
@@ -108,6 +111,7 @@ class Subscription:
             raise RuntimeError("a subscription is entered once; ask for another one")
         self._entered = True
         stream = await self._source.attach(self._run_id)
+        stream.sinks += self._is_sink
         self._place = Reader(stream.log, self._last_event_id, strict=self._strict), stream
         return self
 
@@ -118,8 +122,9 @@ class Subscription:
         if self._place is not None:
             stream = self._place[1]
             self._place, self._items = None, []
+            stream.sinks -= self._is_sink
             self._source.detach(stream)
-            if self._left is not None and not stream.readers and not self._source.closed:
+            if self._left is not None and stream.readers == stream.sinks and not self._source.closed:
                 self._left()
             if self._busy:
                 stream.wake()  # another task is waiting in here, and nobody would ever wake it

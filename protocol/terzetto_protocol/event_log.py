@@ -118,6 +118,11 @@ class EventLog:
         """Id of the last event."""
         return self._events[-1].id if self._events else self.floor
 
+    @property
+    def before(self) -> int:
+        """Id of the event before the last one."""
+        return self._events[-2].id if len(self._events) > 1 else self.floor
+
     def volatile(self) -> int:
         """How many events of the window nobody could read back."""
         return sum(not event.durable for event in self._events)
@@ -201,6 +206,11 @@ class EventLog:
             return []
         first = bisect_right(events, number, key=_id)
         return events[first : first + limit]
+
+    def count_after(self, number: int) -> int:
+        """How many events came after this id: those of the window, and as many before it as can be known."""
+        gone = (distance(number, self.floor) or 0) if number < self.floor else 0
+        return gone + len(self._events) - bisect_right(self._events, number, key=_id)
 
     def kept_after(self, number: int) -> list[Event]:
         """Durable events after this id that have left the window and are in no store."""

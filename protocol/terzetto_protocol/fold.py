@@ -404,8 +404,6 @@ class Fold(Frame[S], Generic[S]):
         image.event_id = record.event_id + count_told(record) - 1
         if isinstance(record.detail, Kept | Withdrawn | Resolution):
             image.kept = _kept(image.kept, record.detail)
-        if record.observed is not None:
-            image.observed = image.observed.with_all(record.observed, OBSERVED_RUN)
         if isinstance(record.detail, Rewind):
             self._rewind(record.detail)
         elif isinstance(record.detail, Forked):
@@ -424,8 +422,7 @@ class Fold(Frame[S], Generic[S]):
             self._move_visit(record)
         for step in record.steps:
             self._enter(step)
-        if record.status in TERMINAL:
-            self._finish(record)
+        self._finish(record)
 
     def follow(self, entry: Pending, place: str, event: int) -> None:
         """As `move`, for the everyday commit: the lone visit has ended well, and `place` follows it."""
@@ -559,6 +556,10 @@ class Fold(Frame[S], Generic[S]):
 
     def _finish(self, record: Record) -> None:
         image = self.image
+        if record.observed is not None:
+            image.observed = image.observed.with_all(record.observed, OBSERVED_RUN)
+        if record.status not in TERMINAL:
+            return
         image.failure = failure_of(record)
         if image.failure is None and isinstance(record.detail, Note):
             image.note = record.detail.text

@@ -32,6 +32,10 @@ EVENT_WINDOW_BYTES: Final = 10 * 1024 * 1024
 """Bytes of one run's events kept in memory."""
 HEARTBEAT: Final = 15.0
 """Idle time after which a stream sends a heartbeat, seconds."""
+SINK_DEADLINE: Final = 5.0
+"""Time that one call of a sink may take, seconds."""
+SINK_GRACE: Final = 5.0
+"""Time that sinks have to be told the rest when a runtime is left or `terzetto.run` has ended, seconds."""
 RECONNECT_GRACE: Final = 10.0
 """Time that the last reader of a run has to come back before `on_disconnect="cancel"` cancels it, seconds."""
 CLAIMS: Final = 3

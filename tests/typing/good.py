@@ -53,6 +53,8 @@ async def write(ctx: Ctx) -> None:
     assert_type(ctx.key, str)
     ctx.emit_text(await ctx.deps.complete(ctx.state.text))
     ctx.record(Written("hello"))
+    ctx.report("slow today")
+    ctx.report(TimeoutError(), level="degraded")
     ctx.emit_tool("call-1", "search", "started")
 
 
@@ -321,6 +323,46 @@ async def unit_test() -> None:
     bare = context(Draft())
     assert_type(bare, terzetto.NodeContext[Draft, None])
     await look(bare)
+
+
+class Reporter:
+    """A sink of two kinds, which says so nowhere."""
+
+    async def emit(self, event: terzetto.Event, /) -> None:
+        assert_type(event.run_id, str)
+
+    async def on_checkpoint(self, checkpoint: terzetto.Checkpoint, /) -> None:
+        assert_type(checkpoint.seq, int)
+        print(await checkpoint.state())
+
+
+class Gate:
+    async def on_barrier_opened(self, event: terzetto.BarrierOpened) -> None: ...
+    async def on_barrier_resolved(self, event: terzetto.BarrierResolved) -> None: ...
+
+
+class Tracer:
+    async def on_commits(self, run_id: str, commits: Sequence[terzetto.CommitView], /) -> None: ...
+
+
+def tracers(run_id: str) -> list[Tracer]:
+    return [Tracer()]
+
+
+def beware(stuck: terzetto.StuckNode) -> None:
+    assert_type(stuck.stack, tuple[str, ...])
+
+
+async def sinks() -> None:
+    """Sinks for every run, for one, and without a runtime."""
+    stream: terzetto.StreamSink = Reporter()
+    async with terzetto.open_runtime("memory:", graphs=[plain], sinks=tracers, on_stuck=beware) as runtime:
+        result = await (await runtime.submit(plain, Draft(), sinks=[stream, Gate()])).result()
+        assert_type(result.observed, tuple[terzetto.ObservedError, ...])
+        await runtime.run(plain, Draft(), sinks=[Reporter()])
+        assert_type(runtime.statistics().sinks, tuple[terzetto.SinkStatistics, ...])
+    async with terzetto.open_runtime("memory:", graphs=[plain], sinks=[Tracer(), Gate()]):
+        await terzetto.run(plain, Draft(), sinks=[Reporter(), Tracer()])
 
 
 trio.run(main)

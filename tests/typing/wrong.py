@@ -234,3 +234,25 @@ async def talk(runtime: terzetto.Runtime, run: terzetto.Run[Draft]) -> None:
     await runtime.submit(graph, thread="t", busy="wait")  # W83 mypy: call-overload / pyright: reportArgumentType
     await runtime.run(graph)  # W84 mypy: call-overload / pyright: reportCallIssue
     await run.cancel(mode="rewind")  # W85 mypy: arg-type / pyright: reportArgumentType
+
+
+# Hearing of runs
+
+
+class Deaf:
+    """Of no kind: its method takes something else."""
+
+    async def emit(self, event: int, /) -> None: ...
+
+
+class Hurried:
+    """Of no kind: nobody can wait for it."""
+
+    def on_checkpoint(self, checkpoint: terzetto.Checkpoint, /) -> None: ...
+
+
+async def is_heard_by_nobody(runtime: terzetto.Runtime, ctx: terzetto.NodeContext[Draft]) -> None:
+    await runtime.submit(graph, Draft(), sinks=[Deaf()])  # W86 mypy: call-overload / pyright: reportArgumentType
+    await terzetto.run(plain, Draft(), sinks=[Hurried()])  # W87 mypy: list-item / pyright: reportArgumentType
+    terzetto.open_runtime("memory:", graphs=[plain], sinks=Deaf())  # W88 mypy: arg-type / pyright: reportArgumentType
+    ctx.report("no", level="fatal")  # W89 mypy: arg-type / pyright: reportArgumentType
