@@ -252,7 +252,7 @@ class Hurried:
 
 
 async def is_heard_by_nobody(runtime: terzetto.Runtime, ctx: terzetto.NodeContext[Draft]) -> None:
-    await runtime.submit(graph, Draft(), sinks=[Deaf()])  # W86 mypy: call-overload / pyright: reportArgumentType
+    await runtime.submit(graph, Draft(), sinks=[Deaf()])  # W86 mypy: list-item / pyright: reportArgumentType
     await terzetto.run(plain, Draft(), sinks=[Hurried()])  # W87 mypy: list-item / pyright: reportArgumentType
     terzetto.open_runtime("memory:", graphs=[plain], sinks=Deaf())  # W88 mypy: arg-type / pyright: reportArgumentType
     ctx.report("no", level="fatal")  # W89 mypy: arg-type / pyright: reportArgumentType
