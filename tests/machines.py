@@ -12,7 +12,7 @@ from terzetto_protocol.context import Text
 from terzetto_protocol.dataflow import Dataflow
 from terzetto_protocol.decisions import Approve, Decision
 from terzetto_protocol.errors import Refused
-from terzetto_protocol.fold import Fold, read_snapshot
+from terzetto_protocol.fold import Fold, Snapshot, read_snapshot
 from terzetto_protocol.inputs import (
     BodyAsked,
     CancelRequested,
@@ -62,15 +62,17 @@ class Driver:
             durable when it has been carried out, and nobody answers.
         logged: False for a run without a store.
         watch: False leaves out what costs time in proportion to the state.
+        snapshot: another run of the graph, as it was: this one goes on from there.
         header: more fields of the run's header.
     """
 
-    def __init__(self, graph, state=None, *, acks="now", logged=True, watch=True, **header) -> None:
+    def __init__(self, graph, state=None, *, acks="now", logged=True, watch=True, snapshot=None, **header) -> None:
         self.blueprint = graph.build()
         self.acks, self.logged, self.watch, self.now = acks, logged, watch, 0.0
         header.setdefault("max_steps", self.blueprint.max_steps)
         self.header = RunHeader("r", graph.name, graph.version, "", "", 0.0, **header)
         self.first = state or (graph.begin() if isinstance(graph, Dataflow) else Tally())
+        self.snapshot: Snapshot | None = snapshot
         self.disk = Disk()
         self.sent: list[Write] = []
         """Writes on their way to the disk."""
@@ -139,6 +141,10 @@ class Driver:
 
     def submit(self) -> None:
         settled, state = self.acks == "settled", self.blueprint.graph.first(self.first)
+        if self.snapshot is not None:
+            self.machine, turn = RunMachine.branch_off(self.blueprint, self.header, self.snapshot, settled=settled)
+            self._perform(turn)
+            return
         self.machine, turn = RunMachine.begin(self.blueprint, self.header, state, logged=self.logged, settled=settled)
         self._perform(turn)
 

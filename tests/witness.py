@@ -16,13 +16,13 @@ from terzetto_protocol.composites import Subgraph
 from terzetto_protocol.decisions import Retry, name_of
 from terzetto_protocol.errors import NotStorable
 from terzetto_protocol.events import Event, RunEnded, count_told, told_by
-from terzetto_protocol.fold import Fold, read_record, read_snapshot
+from terzetto_protocol.fold import Fold, Image, read_record, read_snapshot
 from terzetto_protocol.frames import SharedBranch, try_pack
 from terzetto_protocol.ids import split_event_id
 from terzetto_protocol.inputs import CommitRefused, Input, Probed
 from terzetto_protocol.limits import RUN_AHEAD
-from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, DecisionTaken, PauseReceipt, Resumed
-from terzetto_protocol.records import Answer, Kind, Noted, Record, Resolution, Sent, Write
+from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, DecisionTaken, PauseReceipt, Resumed, Undone
+from terzetto_protocol.records import Answer, Kind, Noted, Record, Resolution, Rewind, Sent, Write
 from terzetto_protocol.scribe import RESTING
 from terzetto_protocol.statuses import PARKED, RUN_MOVES, TERMINAL, VISIT_MOVES, RunStatus, VisitStatus
 from terzetto_protocol.turn import Answered, Finish, Reply, Start
@@ -54,6 +54,10 @@ class Witness:
         self._fenced = False
         self._records: list[Record] = []
         self._visits: dict[int, VisitStatus] = {}
+        self._number = 0
+        """The last visit's."""
+        self._told_before: dict[int, list[Answer]] = {}
+        """What bodies were told, by visits that came from elsewhere in the log or from another run."""
         self._entered: dict[int, int] = {}
         """The commit that each visit follows: a node may start when it is durable, whatever branches beside it do."""
         self._folds: list[Fold[Any]] = []
@@ -74,7 +78,7 @@ class Witness:
         )
         self._check_move(record, last)
         self._records.append(record)
-        self._move_visits(record)
+        self._move_visits(record, write)
         if record.kind is Kind.INTENT:
             assert self._entered[record.visit] <= self.driver.disk.seq, (
                 "D2: an intent before its predecessor is durable"
@@ -98,7 +102,9 @@ class Witness:
         if last.status is RunStatus.CANCELLING:
             assert record.kind is Kind.END, f"D6: {record.kind} after a cancel"
 
-    def _move_visits(self, record: Record) -> None:
+    def _move_visits(self, record: Record, write: Write) -> None:
+        if record.seq == 1 and not record.steps and write.snapshot is not None:  # it goes on from another run
+            self._go_back(record, read_snapshot(write.snapshot).image)
         if record.visit:
             before = self._visits[record.visit]
             if record.outcome is not None and record.outcome is not before:
@@ -107,15 +113,26 @@ class Witness:
                 assert before is _V.RUNNING, "D2: a `once` visit without an intent"
             if record.outcome is not None:
                 self._visits[record.visit] = record.outcome
+        if isinstance(record.detail, Rewind):
+            self._go_back(record, read_snapshot(record.detail.snapshot).image)
         for step in record.steps:
             if step.visit not in self._visits:
-                assert step.visit == len(self._visits) + 1, "visit numbers rise without a hole"
+                assert step.visit == self._number + 1, "visit numbers rise without a hole"
+                self._number = step.visit
                 self._visits[step.visit] = _V.PENDING
                 self._entered[step.visit] = record.seq
             if step.opening is not None:
                 status = _V.UNKNOWN if step.opening.reconcile else _V.AWAITING_INPUT
                 assert status in VISIT_MOVES[self._visits[step.visit]]
                 self._visits[step.visit] = status
+
+    def _go_back(self, record: Record, image: Image) -> None:
+        """What waited or ran then is pending again, under numbers of its own, and has been told what it was told."""
+        for visit, entry in image.frontier.items():
+            assert visit > self._number, "a visit number is used again"
+            self._visits[visit], self._entered[visit] = _V.PENDING, record.seq
+            self._told_before[visit] = [*entry.journal.values(), *([Answer()] if entry.sent else [])]
+        self._number = image.visits
 
     def _fold(self, write: Write, record: Record) -> None:
         """Law 1, with the general path: what the log alone makes, from the beginning and from the newest snapshot."""
@@ -209,7 +226,7 @@ class Witness:
             return
         receipt, disk = reply.receipt, self.driver.disk.records
         commands = {getattr(record.detail, "command_id", "") for record in disk if record.detail is not None}
-        if isinstance(receipt, DecisionTaken | Resumed):
+        if isinstance(receipt, DecisionTaken | Resumed | Undone):
             assert reply.command_id in commands, "D5: acknowledged before it was durable"
         elif isinstance(receipt, AlreadyResolved):
             made = [(r.detail.barrier, name_of(r.detail.decision), r.detail.source) for r in disk if _resolves(r)]
@@ -227,7 +244,7 @@ class Witness:
         assert not self._fenced, "D8: a stale writer answered"
         if not self.driver.logged:
             return
-        said: list[Answer] = []
+        said = [*self._told_before.get(answered.visit, [])]
         for record in self.driver.disk.records:
             if record.visit == answered.visit and isinstance(record.detail, Noted | Resolution | Sent):
                 made = record.detail
@@ -252,10 +269,11 @@ class Witness:
         """The process died: everything that is not on the disk never was."""
         self._fenced = False
         writes, self._records, self._visits, self._folds = self.driver.disk.writes, [], {}, []
+        self._number = 0
         for write in writes:
             record = record_of(write)
             self._records.append(record)
-            self._move_visits(record)
+            self._move_visits(record, write)
             self._fold(write, record)
         told = self._told()
         late = [told[number] for number in sorted(told) if not self.seen or number > self.seen[-1].id]
