@@ -40,7 +40,7 @@ def flow(*words: str, named: str = "flow", alone: str = "", inside: Any = None, 
         words: links in short.
         named: its name.
         alone: nodes without a link into them, in their order; they come first.
-        inside: dataflows by the names of the nodes that run them.
+        inside: dataflows by the names of the nodes that run them; `"itself"` is this one.
         options: those of nodes as `node={"effects": "once"}`, and those of the whole.
     """
     links, inner = linked(*words), inside or {}
@@ -51,7 +51,7 @@ def flow(*words: str, named: str = "flow", alone: str = "", inside: Any = None, 
         made.input(name, default=0)
     for name in nodes:
         if name in inner:
-            made.subflow(name, inner[name])
+            made.subflow(name, made if inner[name] == "itself" else inner[name])
         else:
             made.node(name=name, **{"outputs": None, **options.get(name, {})})(body)
     for link, word in zip(links, words, strict=True):
@@ -77,7 +77,7 @@ def running(driver: Driver) -> list[str]:
     return [label_of(start) for start in driver.running.values()]
 
 
-def called(driver: Driver, node: str = "") -> dict[str, Any]:
+def called(driver: Driver, node: str | int = "") -> dict[str, Any]:
     """What a body that runs was called with."""
     start = driver.start_of(node)
     frame = driver.machine.fold.frame(start.path)
@@ -104,3 +104,40 @@ def reads_the_same(driver: Driver) -> None:
     fold = Fold.load(driver.blueprint, driver.header, snapshot, bodies)
     live = driver.machine.fold
     assert (image_of(fold), all_of(fold), state_of(fold)) == (image_of(live), all_of(live), state_of(live))
+
+
+class Person:
+    """Acts the rule out: every node has a row of visits, and each value goes to the first that lacks it."""
+
+    def __init__(self, links: list[Link]) -> None:
+        self.links = links
+        self.open: dict[str, list[dict[str, Any]]] = {}
+        self.lasting: dict[str, dict[str, Any]] = {}
+        self.begun: list[tuple[str, dict[str, Any]]] = []
+        self.out: list[tuple[str, Any]] = []
+
+    def send(self, node: str, output: str, value: Any) -> None:
+        links = [link for link in self.links if (link.source, link.output) == (node, output)]
+        self.out += [(link.pin, value) for link in links if link.sink == OUTPUTS]
+        links = [link for link in links if link.sink != OUTPUTS]
+        for link in links:
+            if link.static:
+                self.lasting.setdefault(link.sink, {})[link.pin] = value
+            else:
+                self._place(self.open.setdefault(link.sink, []), link.pin, value)
+        for sink in dict.fromkeys(link.sink for link in links):
+            self._begin(sink, fresh=any(link.static for link in links if link.sink == sink))
+
+    def _place(self, visits: list[dict[str, Any]], pin: str, value: Any) -> None:
+        lacking = [visit for visit in visits if pin not in visit]
+        if not lacking:
+            visits.append({})
+        (lacking or visits[-1:])[0][pin] = value
+
+    def _begin(self, sink: str, *, fresh: bool) -> None:
+        pins = {link.pin for link in self.links if link.sink == sink}
+        lasting, visits = self.lasting.get(sink, {}), self.open.get(sink, [])
+        if fresh and not visits:
+            visits = [{}]
+        while visits and pins <= {*visits[0], *lasting}:
+            self.begun.append((sink, {**{pin: lasting[pin] for pin in pins & {*lasting}}, **visits.pop(0)}))

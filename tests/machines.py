@@ -11,7 +11,7 @@ from terzetto_protocol.codec import pack
 from terzetto_protocol.context import Text
 from terzetto_protocol.dataflow import Dataflow
 from terzetto_protocol.decisions import Approve, Decision
-from terzetto_protocol.errors import Refused
+from terzetto_protocol.errors import Refused, TerzettoError
 from terzetto_protocol.fold import Fold, Snapshot, read_snapshot
 from terzetto_protocol.inputs import (
     BodyAsked,
@@ -158,7 +158,7 @@ class Driver:
         before = fingerprint(self.machine) if self.watch else ()
         try:
             turn = self.machine.feed(msg)
-        except Refused:
+        except TerzettoError:
             assert not self.watch or fingerprint(self.machine) == before, f"a refused {msg} changed something"
             raise
         self.witness.hears(msg)
@@ -261,33 +261,33 @@ class Driver:
         pack_one = vocabulary.note if self.logged else vocabulary.keep
         return [pack_one(mutation) for mutation in mutations]
 
-    def start_of(self, node: str = "") -> Start:
-        """The body that runs for longest, or that of a node, which may be named by its path."""
+    def start_of(self, node: str | int = "") -> Start:
+        """The body that runs for longest, or that of a node, which may be named by its path, or of a visit."""
         for start in self.running.values():
-            if node in ("", start.node, label_of(start)):
+            if node in ("", start.node, label_of(start), start.visit):
                 return start
         raise AssertionError(f"{node or 'nothing'} does not run; running: {list(self.running.values())}")
 
-    def _end(self, node: str) -> int:
+    def _end(self, node: str | int) -> int:
         visit = self.start_of(node).visit
         del self.running[visit]
         self.leaving.discard(visit)
         return visit
 
-    def finish(self, *mutations, node: str = "", next: str | None = None, pause=False, observed=None) -> None:
+    def finish(self, *mutations, node: str | int = "", next: str | None = None, pause=False, observed=None) -> None:
         """A body that runs returns: the first, or that of a node."""
         batch = self.batch(*mutations, at=self.start_of(node).path)
         self.feed(NodeFinished(self._end(node), batch, self.now, next, pause, observed))
 
-    def fail(self, message="ValueError: no", *, node: str = "", again=None, unknown=False, observed=None) -> None:
+    def fail(self, message="ValueError: no", *, node: str | int = "", again=None, unknown=False, observed=None) -> None:
         failure = Failure("node_error", message)
         self.feed(NodeFailed(self._end(node), failure, self.now, again, unknown, observed))
 
-    def ask(self, question: Question, *, node: str = "") -> None:
+    def ask(self, question: Question, *, node: str | int = "") -> None:
         """A body that runs asks something."""
         self.feed(BodyAsked(self.start_of(node).visit, question, self.now))
 
-    def send(self, value: object = None, output: str = "out", *, node: str = "", key: str | None = None) -> str:
+    def send(self, value: object = None, output: str = "out", *, node: str | int = "", key: str | None = None) -> str:
         """A body of a dataflow that runs sends something; gives the key under which it is answered."""
         self.asked += 1
         key = key or f"send:{self.asked}"
@@ -303,15 +303,15 @@ class Driver:
         """The run's time is over."""
         self.feed(DeadlinePassed(self.now))
 
-    def leave(self, node: str = "") -> None:
+    def leave(self, node: str | int = "") -> None:
         """A body that runs is cancelled."""
         self.feed(NodeCancelled(self._end(node), self.now))
 
-    def stick(self, node: str = "", *, timeout: str = "") -> None:
+    def stick(self, node: str | int = "", *, timeout: str = "") -> None:
         """A body that was told to leave has not, and nobody waits for it any longer."""
         self.feed(NodeStuck(self._end(node), self.now, timeout, ("node.py:1 in body",)))
 
-    def probed(self, happened: bool | None, *mutations, node: str = "", observed=None) -> None:
+    def probed(self, happened: bool | None, *mutations, node: str | int = "", observed=None) -> None:
         batch = self.batch(*mutations, at=self.start_of(node).path)
         self.feed(Probed(self._end(node), happened, batch, self.now, observed))
 

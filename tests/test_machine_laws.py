@@ -12,6 +12,7 @@ from terzetto_protocol.decisions import Approve, Confirm
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.statuses import RunStatus
 
+from .flow_inventions import FlowPlan, FlowPlayer, flow_histories, flow_plans
 from .inventions import Plan, Player, Spot, Way, histories, plans
 from .machines import Died, Driver, ended, image_of
 from .sketches import Add, Tally
@@ -27,10 +28,12 @@ scripts = st.lists(st.integers(0, 23), max_size=24)
 # -- any history ---------------------------------------------------------------------------------------------------
 
 
-def hold(plan: Plan, acks: str, history) -> None:
+def hold(plan: Plan | FlowPlan, acks: str, history) -> None:
     """Act a history out, then let everything under way end: the run rests, and whoever reads its log knows the same."""
     driver = plan.driver(acks)
-    player = Player(driver)
+    player = FlowPlayer(driver) if isinstance(plan, FlowPlan) else Player(driver)
+    if isinstance(player, FlowPlayer):
+        player.begin()
     for name, number in history:
         player.act(name, number)
     player.calm_down()
@@ -67,6 +70,20 @@ def test_every_history_of_every_graph_keeps_the_promises(plan, acks, history):
 @given(plans(branches=True), slow_store, histories)
 def test_every_history_of_every_graph_with_branches_keeps_the_promises(plan, acks, history):
     """Law 1 and 5.5: entries of a branch fold into that branch's path, and all of it into the run."""
+    hold(plan, acks, history)
+
+
+@QUICK
+@given(flow_plans(), slow_store, flow_histories)
+def test_every_history_of_every_dataflow_keeps_the_promises(plan, acks, history):
+    """Law 1 and 5.7: what follows from a value is computed anew wherever the log is folded."""
+    hold(plan, acks, history)
+
+
+@pytest.mark.slow
+@SWEEP
+@given(flow_plans(), slow_store, flow_histories)
+def test_many_more_histories_of_dataflows_keep_the_promises(plan, acks, history):
     hold(plan, acks, history)
 
 

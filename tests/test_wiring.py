@@ -28,7 +28,7 @@ from terzetto_protocol.wiring import (
     sent_before,
 )
 
-from .flows import linked
+from .flows import Person, linked
 
 QUICK = settings(max_examples=300, deadline=None, derandomize=True)
 
@@ -502,40 +502,6 @@ def test_what_was_sent_is_found_by_its_number():
 # -- the rule, against a person who acts it out ------------------------------------------------------------------------------
 
 
-class Person:
-    """Acts the rule out: every node has a row of visits, and each value goes to the first that lacks it."""
-
-    def __init__(self, links: list[Link]) -> None:
-        self.links = links
-        self.open: dict[str, list[dict[str, Any]]] = {}
-        self.lasting: dict[str, dict[str, Any]] = {}
-        self.begun: list[tuple[str, dict[str, Any]]] = []
-
-    def send(self, node: str, value: Any) -> None:
-        links = [link for link in self.links if link.source == node]
-        for link in links:
-            if link.static:
-                self.lasting.setdefault(link.sink, {})[link.pin] = value
-            else:
-                self._place(self.open.setdefault(link.sink, []), link.pin, value)
-        for sink in dict.fromkeys(link.sink for link in links):
-            self._begin(sink, fresh=any(link.static for link in links if link.sink == sink))
-
-    def _place(self, visits: list[dict[str, Any]], pin: str, value: Any) -> None:
-        lacking = [visit for visit in visits if pin not in visit]
-        if not lacking:
-            visits.append({})
-        (lacking or visits[-1:])[0][pin] = value
-
-    def _begin(self, sink: str, *, fresh: bool) -> None:
-        pins = {link.pin for link in self.links if link.sink == sink}
-        lasting, visits = self.lasting.get(sink, {}), self.open.get(sink, [])
-        if fresh and not visits:
-            visits = [{}]
-        while visits and pins <= {*visits[0], *lasting}:
-            self.begun.append((sink, {**{pin: lasting[pin] for pin in pins & {*lasting}}, **visits.pop(0)}))
-
-
 _names = st.sampled_from(["a", "b", "c"])
 _some_links = st.lists(
     st.builds(lambda source, sink, pin, static: f"{source}.out{'=>'[not static]}{sink}.{pin}",
@@ -551,7 +517,7 @@ def test_the_rule_is_what_a_person_acts_out(words, senders):
     person = Person(linked(*words))
     for value, node in enumerate(senders):
         sent(wiring, state, (f"{node}.out", value))
-        person.send(node, value)
+        person.send(node, "out", value)
 
     assert tasks(state) == person.begun
     left = {sink: visits for sink, visits in person.open.items() if visits}
