@@ -4,60 +4,16 @@ The same declaration gives the same text in every process, so that a drawing can
 and compared. Names become labels only, never identifiers: whatever is in them cannot end a quotation.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from enum import Enum, StrEnum
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from attrs import frozen
-
-from .analysis import analyze
-from .composites import Map, Parallel, Subgraph, as_composite
-from .places import Edge, Place, as_node
+from .figures import Arrow, Figure, Line, Shape, arrows_of, figures_of
 
 if TYPE_CHECKING:
     from .declaration import Declaration
 
 E = TypeVar("E", bound=StrEnum)
-
-
-class Shape(Enum):
-    """What a figure stands for."""
-
-    START = "start"
-    END = "end"
-    NODE = "node"
-    ONCE = "once"
-    BARRIER = "barrier"
-    FORK = "fork"
-    GRAPH = "graph"
-
-
-class Line(Enum):
-    """What an arrow stands for."""
-
-    PLAIN = "plain"
-    FALLBACK = "fallback"
-    ERROR = "error"
-    BRANCH = "branch"
-
-
-@frozen
-class Figure:
-    """A place, the start or the end, as every drawing shows it."""
-
-    id: str
-    shape: Shape
-    label: tuple[str, ...]
-
-
-@frozen
-class Arrow:
-    """A way from one figure to another."""
-
-    source: str
-    target: str
-    line: Line = Line.PLAIN
-    label: str = ""
 
 
 def mermaid(graph: "Declaration[Any, Any]") -> str:
@@ -95,75 +51,6 @@ def status_diagram(title: str, table: Mapping[E | None, frozenset[E]]) -> str:
 
 def _indented(head: str, lines: Iterable[str]) -> str:
     return "\n".join([head, *(f"    {line}" for line in lines)]) + "\n"
-
-
-def figures_of(graph: "Declaration[Any, Any]") -> Iterator[Figure]:
-    """The start, every place, and the end."""
-    yield Figure("start", Shape.START, ("start",))
-    for number, place in enumerate(graph.places):
-        yield Figure(f"n{number}", _shape(place), _label(place))
-    yield Figure("finish", Shape.END, ("end",))
-
-
-def _shape(place: Place[Any]) -> Shape:
-    node = as_node(place)
-    if node is None:
-        return _OTHERS.get(type(place), Shape.BARRIER)
-    return Shape.ONCE if node.options.effects == "once" else Shape.NODE
-
-
-def _label(place: Place[Any]) -> tuple[str, ...]:
-    node, composite = as_node(place), as_composite(place)
-    if composite is not None:
-        return (composite.name, composite.title)
-    if node is None:
-        return (place.name,)
-    limit = "" if node.options.max_visits is None else f"at most {node.options.max_visits} times"
-    kind = "" if node.options.effects == "repeatable" else node.options.effects
-    return tuple(filter(None, (node.name, kind, limit)))
-
-
-def arrows_of(graph: "Declaration[Any, Any]") -> Iterator[Arrow]:
-    """From the start, along every edge whose ends are declared, and to the end."""
-    ids = {place.name: f"n{number}" for number, place in enumerate(graph.places)}
-    for name in graph.starts:
-        if name in ids:
-            yield Arrow("start", ids[name])
-    for place in graph.places:
-        composite = as_composite(place)
-        for branch in () if composite is None else composite.leads_to:
-            if branch in ids:
-                yield Arrow(ids[place.name], ids[branch], Line.BRANCH)
-    for edge in graph.edges:
-        if edge.source in ids and edge.target in ids:
-            yield Arrow(ids[edge.source], ids[edge.target], _line(edge), ", ".join(_conditions(edge)))
-    for origin in analyze(graph).ends:
-        name, _, exit_name = (origin, "", "") if origin in ids else origin.partition(".")
-        if name in ids:
-            yield Arrow(ids[name], "finish", label=exit_name)
-
-
-_OTHERS: Final[Mapping[type, Shape]] = {Parallel: Shape.FORK, Map: Shape.FORK, Subgraph: Shape.GRAPH}
-
-
-def _line(edge: Edge[Any]) -> Line:
-    if edge.on_error:
-        return Line.ERROR
-    return Line.FALLBACK if edge.fallback else Line.PLAIN
-
-
-def _conditions(edge: Edge[Any]) -> Iterator[str]:
-    """Everything that has to hold for an edge to be taken, as its label says it."""
-    if edge.exit:
-        yield edge.exit
-    if edge.on_error:
-        yield "on error"
-    if edge.predicate:
-        yield edge.predicate
-    if edge.fallback:
-        yield "else"
-    if edge.max_visits is not None:
-        yield f"at most {edge.max_visits} times"
 
 
 _MERMAID_SHAPES: Final[Mapping[Shape, tuple[str, str]]] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from .drawing import Arrow, Figure, arrows_of, figures_of
+from .figures import Arrow, Figure, arrows_of, figures_of
 from .layout import Layout, layout
 from .layout_places import MARGIN
 from .picture_edges import edge, label, link_of

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import pairwise
 
-from .drawing import Arrow, Line
+from .figures import Arrow, Line
 from .layout import Link, Route, Spot
 from .picture_markup import SMALL, cut, element, length, point, rectangle, text_of, width_of
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import evolve
 
-from .drawing import Figure, Shape
+from .figures import Figure, Shape
 from .layout import Box, Spot
 from .picture_markup import BOLD, SMALL, cut, element, length, point, rectangle, text_of, width_of
 from .picture_signs import class_of, sign, word_of
