@@ -88,9 +88,10 @@ class Plan:
             graph.edge(way.source, way.target, when=when, on_error=error, fallback=fallback, max_visits=way.max_visits)
         return graph
 
-    def driver(self, acks: str, *, general: bool = False, logged: bool = True) -> Driver:
+    def driver(self, acks: str, *, general: bool = False, strict: bool = False, logged: bool = True) -> Driver:
         """A run of it; a `general` one never takes the everyday path."""
-        driver = Driver(self.build(), acks=acks, logged=logged, auto_approve=self.auto_approve, deadline=self.deadline)
+        options = {"auto_approve": self.auto_approve, "deadline": self.deadline}
+        driver = Driver(self.build(), acks=acks, logged=logged, strict=strict, **options)
         if general:
             driver.blueprint.everyday.clear()
         return driver

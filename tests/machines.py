@@ -63,11 +63,14 @@ class Driver:
         logged: False for a run without a store.
         watch: False leaves out what costs time in proportion to the state.
         snapshot: another run of the graph, as it was: this one goes on from there.
+        strict: whether its functions are held to what they promise.
         header: more fields of the run's header.
     """
 
-    def __init__(self, graph, state=None, *, acks="now", logged=True, watch=True, snapshot=None, **header) -> None:
-        self.blueprint = graph.build()
+    def __init__(
+        self, graph, state=None, *, acks="now", logged=True, watch=True, snapshot=None, strict=False, **header
+    ) -> None:
+        self.blueprint = graph.build().strict if strict else graph.build()
         self.acks, self.logged, self.watch, self.now = acks, logged, watch, 0.0
         header.setdefault("max_steps", self.blueprint.max_steps)
         self.header = RunHeader("r", graph.name, graph.version, "", "", 0.0, **header)

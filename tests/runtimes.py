@@ -65,9 +65,9 @@ MUTATIONS = (Add, Say)
 
 @asynccontextmanager
 async def opened(store: Store, *graphs: Any, limit: float = LIMIT, **options: Any) -> AsyncIterator[terzetto.Runtime]:
-    """A runtime that may not take longer than `limit`."""
+    """A strict runtime that may not take longer than `limit`."""
     with trio.fail_after(limit):
-        async with terzetto.open_runtime(store, graphs=graphs, **options) as runtime:
+        async with terzetto.open_runtime(store, graphs=graphs, **{"strict": True, **options}) as runtime:
             yield runtime
 
 

@@ -343,7 +343,7 @@ def all_of(fold: Fold[Any]) -> list[object]:
         image = branch.image()
         known += [path, branch.ended, image.failure, image.counts]
         known += (
-            [image.entries] if isinstance(branch, SharedBranch) else [try_pack(branch.blueprint.state, branch.state)]
+            [image.entries] if isinstance(branch, SharedBranch) else [branch.blueprint.state.try_pack(branch.state)]
         )
     return known
 

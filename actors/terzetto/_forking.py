@@ -80,7 +80,7 @@ class Forking:
     ) -> "Run[S]":
         """See `Runtime.rerun`. A checkpoint."""
         row, bound = await self._parent(run_id)
-        blueprint, name = bound.graph.build(), place.name if isinstance(place, Place) else place
+        blueprint, name = self._runtime.registry.blueprint(bound), place.name if isinstance(place, Place) else place
         if name not in blueprint.places:
             raise InvalidRequest(
                 f"graph {blueprint.name!r} has no place {name!r} (it has {', '.join(blueprint.places)})"
@@ -108,7 +108,7 @@ class Forking:
     ) -> "Run[Any]":
         header = self._header(row, f"{row.run_id}@{seq}", snapshot.state, new_id)
         machine, first = RunMachine[Any].branch_off(
-            bound.graph.build(),
+            self._runtime.registry.blueprint(bound),
             header,
             snapshot,
             settled=self._settled,

@@ -3,17 +3,16 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
 from attrs import frozen
 
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.codec import readable
 from terzetto_protocol.difference import Change, difference
 from terzetto_protocol.errors import InvalidRequest, Refused
-from terzetto_protocol.fold import Fold, Snapshot, read_record, read_snapshot
+from terzetto_protocol.fold import Fold, Snapshot, read_record
 from terzetto_protocol.records import Record, RunRow
 from terzetto_protocol.shown import Shown
-from terzetto_protocol.travel import as_was, repeats, undone
+from terzetto_protocol.travel import as_was, holds, repeats, undone
 from terzetto_protocol.views import CommitView, commit_view
 
 from ._loading import load_fold
@@ -121,7 +120,7 @@ class Past:
                 found = await self._store.snapshot(self._row.run_id, at=seq)
                 if found is not None and found[0] == seq:
                     checked += 1
-                    broken += [] if _holds(fold, found[1]) else [seq]
+                    broken += [] if holds(fold, found[1]) else [seq]
             tell(seq)
         return Replay(self._row.run_id, seq, checked, tuple(broken))
 
@@ -141,13 +140,6 @@ def check_effects(run_id: str, later: list[Record], fold: Fold[Any], *, repeat_e
         text = f"effects of {', '.join(again)} may happen again"
         text = f"{text}: say repeat_effects=True (--repeat-effects) if that is meant"
         raise InvalidRequest(f"run {run_id!r}: {text}")
-
-
-def _holds(fold: Fold[Any], snapshot: bytes) -> bool:
-    stored = read_snapshot(snapshot)
-    known = msgspec.msgpack.decode(msgspec.msgpack.encode(fold.image))
-    kept = msgspec.msgpack.decode(msgspec.msgpack.encode(msgspec.structs.replace(stored.image, branches={})))
-    return known == kept and fold.try_pack() == stored.state
 
 
 def _plain(fold: Fold[Any]) -> Any:

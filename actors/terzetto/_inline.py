@@ -87,6 +87,7 @@ async def run(
     auto_approve: bool = False,
     decider: Decider | None = None,
     sinks: Sequence[Sink] = (),
+    strict: bool = False,
 ) -> S:
     """Run a graph to its end in the caller's own scope and return the final state; nothing is stored.
 
@@ -101,13 +102,21 @@ async def run(
         decider: `await decider(event)` answers each `BarrierOpened`.
         sinks: who hears of the run; they have `SINK_GRACE` seconds to hear the rest when it has ended. With sinks
             the run keeps its log in memory, so that what its nodes record has to be storable, as in a runtime.
+        strict: for tests; see `open_runtime`.
 
     Raises:
         RunFailed: the run FAILED; the error says why.
         InvalidRequest: the graph has barriers and nobody to decide them, or the state is of another type.
     """
     result = await run_to_end(
-        graph, state, run_id=run_id, max_steps=max_steps, auto_approve=auto_approve, decider=decider, sinks=sinks
+        graph,
+        state,
+        run_id=run_id,
+        max_steps=max_steps,
+        auto_approve=auto_approve,
+        decider=decider,
+        sinks=sinks,
+        strict=strict,
     )
     return result.unwrap()
 
@@ -121,10 +130,11 @@ async def run_to_end(
     auto_approve: bool,
     decider: Decider | None,
     sinks: Sequence[Sink] = (),
+    strict: bool = False,
 ) -> Result[S]:
     """As `run`, with the outcome as a value. A checkpoint."""
     bound = unbind(graph)
-    blueprint = bound.graph.build()
+    blueprint = bound.graph.build().strict if strict else bound.graph.build()
     if decider is None and not auto_approve and blueprint.has_barriers:
         raise InvalidRequest(
             f"graph {blueprint.name!r} has barriers and nobody would decide them: "

@@ -64,7 +64,7 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
             call(node.fn, ctx)
         elif node.runs == "in a thread":
             if node.options.on_cancel == "abandon":
-                ctx.state = lent.copy(start.path)
+                ctx.state = lent.copy(start)
             await run_in_thread(node, ctx)
         elif node.options.is_timed:
             await run_timed(node, ctx)
@@ -88,10 +88,11 @@ def _failed(node: Node[Any, Any], start: Start, error: BaseException, world: Wor
         again = Again(world.chance(), asked_by(error))
     unknown = isinstance(error, NodeTimeout)
     observed = None if ctx is None else ctx.observed
-    return NodeFailed(start.visit, failure_of(_label(start), error), world.clock(), again, unknown, observed)
+    return NodeFailed(start.visit, failure_of(label_of(start), error), world.clock(), again, unknown, observed)
 
 
-def _label(start: Start) -> str:
+def label_of(start: Start) -> str:
+    """A node with its path, as its failures name it."""
     return f"{start.path}/{start.node}" if start.path else start.node
 
 
@@ -155,9 +156,9 @@ class Lent:
         parts = frame.view(), self.deps_of(graph), self._visit(start), self._port_of(graph)
         return FlowContext(*parts, inputs=inputs)
 
-    def copy(self, path: str) -> Any:
+    def copy(self, start: Start) -> Any:
         """A state that stays what it is, for a body that may outlive its visit; raises `NotStorable`."""
-        frame = self.fold.frame(path)
+        frame = self.fold.frame(start.path)
         return frame.blueprint.state.unpack(frame.pack())
 
     def _graph_of(self, path: str) -> str:

@@ -8,7 +8,7 @@ kills it is its keeper's nursery; then it says so to its machine, whose last com
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from math import inf
 from typing import Any, Final, Protocol
 
@@ -39,6 +39,7 @@ from ._bodies import Bodies, Tasks
 from ._node import Lent, handle
 from ._questions import Questions
 from ._stuck import StuckBodies
+from ._watched import WatchedLent, handle_watched
 
 YIELD_STEPS: Final = 16
 """Steps after which a run lets every other task run."""
@@ -119,6 +120,7 @@ class RunActor:
     __slots__ = (
         "_bodies",
         "_busy",
+        "_handle",
         "_mail",
         "_overlaps",
         "_questions",
@@ -141,7 +143,9 @@ class RunActor:
         self._bodies = Bodies(self, services.clock, services.stuck)
         self.stuck: Final = self._bodies.left
         """Bodies that were left behind and have not returned."""
-        self.lent = Lent(machine.fold, deps, self._port)
+        strict = machine.blueprint.is_strict
+        self.lent = WatchedLent(machine.fold, deps, self._port) if strict else Lent(machine.fold, deps, self._port)
+        self._handle: Callable[..., Awaitable[Input]] = handle_watched if strict else handle
         self.rested = False
         self.carried = False
         """Whether somebody runs `main`."""
@@ -418,14 +422,14 @@ class RunActor:
         assert node is not None
         scope = self._scopes.get(start.visit)
         if scope is None:
-            msg = await handle(node, start, self.lent, self.services)
+            msg = await self._handle(node, start, self.lent, self.services)
             if start.visit in self.machine.live:  # else nobody waits for it any more
                 self.deliver(msg)
             return
         ended: Input | None = None
         try:
             with scope:
-                ended = await handle(node, start, self.lent, self.services)
+                ended = await self._handle(node, start, self.lent, self.services)
         finally:
             del self._scopes[start.visit]
         if start.visit in self.machine.live:

@@ -183,7 +183,7 @@ class Runtime:
             StoreUnavailable: the store is gone for now.
         """
         bound = self.registry.of(graph)
-        blueprint: Blueprint[S] = bound.graph.build()
+        blueprint: Blueprint[S] = self.registry.blueprint(bound)
         given = None if state is None else bound.graph.first(state)
         if given is None and thread is None:
             what = f"a {blueprint.state.type.__name__}, or the thread whose state it continues"
@@ -453,6 +453,7 @@ async def open_runtime(
     watchdog: bool = False,
     on_stuck: OnStuck = log_stuck,
     sinks: Sinks | None = None,
+    strict: bool = False,
 ) -> AsyncGenerator["Runtime", None]:
     """Run graphs as long as the `async with` block lasts; afterwards no task, thread or descriptor is left.
 
@@ -480,6 +481,9 @@ async def open_runtime(
             logged (logger `terzetto`), with the stack of the node.
         sinks: who hears of every run that is live here, recovered ones too: a list of sinks, or a function that
             gets a run's id and gives its sinks. They have `SINK_GRACE` seconds to hear the rest when the block is left.
+        strict: for tests. A visit whose node changes `ctx.state` itself fails with `InputMutated`, one whose mutation
+            is not deterministic with `NonDeterministicMutation`, and a run whose log does not make what its newest
+            snapshot says is not carried on.
 
     Raises:
         GraphError: a graph has mistakes.
@@ -487,7 +491,7 @@ async def open_runtime(
     """
     _faults.install_from_environment()
     sinks = sinks if sinks is None or callable(sinks) else check_sinks(sinks)
-    registry = Registry(graphs)
+    registry = Registry(graphs, strict=strict)
     opened = open_store(store) if isinstance(store, str) else store
     async with opened:
         clock = wall_clock()

@@ -14,6 +14,7 @@ from .fingerprint import fingerprint, state_schema
 from .merging import Fields
 from .places import Barrier, Edge, Node, Place, as_barrier, as_node
 from .state import Mutation, StateForm, Vocabulary
+from .strict import StrictVocabulary, watching
 
 if TYPE_CHECKING:
     from .declaration import Declaration
@@ -52,27 +53,32 @@ class Routes(Generic[S]):
 
 
 class Blueprint(Generic[S]):
-    """What all runs of a graph share; made by `Graph.build()`."""
+    """What all runs of a graph share; made by `Graph.build()`.
 
-    def __init__(self, graph: "Declaration[S, Any]") -> None:
+    That of strict runs holds its author's functions to what the others take on trust, and knows no easy ways.
+    """
+
+    def __init__(self, graph: "Declaration[S, Any]", *, is_strict: bool = False) -> None:
         self.graph: Final = graph
+        self.is_strict: Final = is_strict
         self.name: Final = graph.name
         self.version: Final = graph.version
         self.max_steps: Final = graph.max_steps
         self.state: Final = StateForm(graph.state, graph.restore)
-        self.places: Final[dict[str, Place[S]]] = {place.name: place for place in graph.places}
+        self.places: Final[dict[str, Place[S]]] = {place.name: self._place(place) for place in graph.places}
         self.changes: Final = Changes(self.state)
-        self.calls: Final = {place.name: place for node in graph.places for place in calls_of(as_node(node))}
+        self.calls: Final = {place.name: self._place(place) for node in graph.places for place in calls_of(as_node(node))}
         """Graphs that bodies may run, as places by `node.graph`."""
         exits = {name: lens.leave for name, lens in lenses({**self.places, **self.calls}).items()}
         self.flow: Final = graph.wiring
         """Its links, if it is a dataflow; then nothing but what is sent says where a run goes."""
         moves: Mapping[str, Callable[[Raw], Mutation[Any]]] = {} if self.flow is None else self.flow.moves()
-        self.vocabulary: Final = Vocabulary[S](graph.mutations, {CHANGES: self.changes.revive, **exits, **moves})
+        self.vocabulary: Final = self._vocabulary({CHANGES: self.changes.revive, **exits, **moves})
         self.nodes: Final = {name: node for name, place in self.places.items() if (node := as_node(place)) is not None}
         self.start: Final = graph.starts[0]
-        self.routes: Final = self._routes(graph.edges if self.flow is None else ())
-        self.everyday: Final = {name: ways for name in self.nodes if (ways := self._easy_ways(name))}
+        self.routes: Final = self._routes([self._edge(edge) for edge in graph.edges] if self.flow is None else ())
+        easy = {} if is_strict else self.nodes
+        self.everyday: Final = {name: ways for name in easy if (ways := self._easy_ways(name))}
         """Nodes all of whose ways on are easy, with these in the order in which they are tried."""
 
     def node(self, name: str) -> Node[S, Any] | None:
@@ -118,6 +124,11 @@ class Blueprint(Generic[S]):
         return self.flow is not None or bool(self.calls)
 
     @cached_property
+    def strict(self) -> "Blueprint[S]":
+        """The same for strict runs."""
+        return self if self.is_strict else Blueprint(self.graph, is_strict=True)
+
+    @cached_property
     def fields(self) -> Fields[S]:
         """The fields of the state that branches may get into conflict over."""
         return Fields(self.state)
@@ -131,6 +142,17 @@ class Blueprint(Generic[S]):
     def state_schema(self) -> str:
         """Hash over the schema of the state alone, the same in every process and for every graph of this state."""
         return state_schema(self.state)
+
+    def _place(self, place: Place[S]) -> Place[S]:
+        return place.strict if self.is_strict and isinstance(place, Subgraph) else place
+
+    def _edge(self, edge: Edge[S]) -> Edge[S]:
+        return watching(self.state, edge) if self.is_strict else edge
+
+    def _vocabulary(self, others: Mapping[str, Callable[[Raw], Mutation[S]]]) -> Vocabulary[S]:
+        if self.is_strict:
+            return StrictVocabulary(self.graph.mutations, others, self.state)
+        return Vocabulary(self.graph.mutations, others)
 
     @staticmethod
     def _routes(edges: Sequence[Edge[S]]) -> dict[tuple[str, str], Routes[S]]:

@@ -28,7 +28,7 @@ class Calls(Leaving[S], Generic[S]):
         if place is None or place.lens.graph is not question.graph:
             text = f"node {entry.place!r} runs graph {question.graph.name!r}: say so with @graph.node(runs=[...])"
             raise InvalidRequest(text)
-        if question.lens is not None and question.lens is not place.lens:
+        if question.lens is not None and question.lens != place.lens:
             text = f"node {entry.place!r} runs graph {question.graph.name!r} through a lens that it does not declare"
             raise InvalidRequest(f"{text}: say @graph.node(runs=[lens])")
         path = self._path_of(entry, name, question.number)

@@ -1,10 +1,11 @@
 """Places whose visit lasts until the branches that it opens have ended."""
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeAlias, TypeVar, cast
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 from msgspec import Raw
 
 from .decisions import Recorded
@@ -188,11 +189,14 @@ class Lens(Generic[S, T]):
     """Changes the outer state by the inner one at its end; None takes the inner one's fields."""
     deps: Callable[[Any], Any] | None = None
     """What the inner nodes get as `ctx.deps`, made of what the outer ones get; None for the same."""
+    strict: bool = field(default=False, eq=False)
+    """Whether the run is strict."""
 
     @property
     def blueprint(self) -> "Blueprint[T]":
         """The inner graph as runs use it."""
-        return self.graph.build()
+        blueprint = self.graph.build()
+        return blueprint.strict if self.strict else blueprint
 
     def enter(self, outer: S) -> bytes:
         """The inner state to begin with, encoded."""
@@ -224,7 +228,7 @@ class Subgraph(Composite[S]):
 
     def __init__(self, name: str, lens: Lens[S, Any]) -> None:
         super().__init__(name, ForkOptions())
-        self.lens: Final = lens
+        self.lens = lens
 
     def open(self, state: S, ticket: int = 0) -> Opened:
         """One branch with a state of its own."""
@@ -255,6 +259,13 @@ class Subgraph(Composite[S]):
     def title(self) -> str:
         """Which graph it is."""
         return f"graph {self.lens.graph.name}"
+
+    @property
+    def strict(self) -> Self:
+        """The same for strict runs."""
+        other = copy(self)
+        other.lens = evolve(self.lens, strict=True)
+        return other
 
 
 def as_composite(place: "Place[S] | None") -> "Composite[S] | None":

@@ -9,7 +9,7 @@ from typing import Final
 
 from .limits import ERROR_LENGTH
 
-_TOLD: Final = 5  # failed branches that a message names
+_TOLD: Final = 5  # failed branches, or fields, that a message names
 
 
 class TerzettoError(Exception):
@@ -69,6 +69,30 @@ class MutationFailed(TerzettoError):
     def __init__(self, mutation: str, error: BaseException) -> None:
         self.mutation = mutation
         super().__init__(f"mutation {mutation} could not be applied: {describe(error)}")
+
+
+class NonDeterministicMutation(MutationFailed):
+    """A mutation, applied twice to the same state, made two different ones; only strict mode looks."""
+
+    def __init__(self, mutation: str, fields: Sequence[str]) -> None:
+        self.mutation, self.fields = mutation, tuple(fields)
+        TerzettoError.__init__(
+            self,
+            f"mutation {mutation} is not deterministic: applied twice to the same state it made two, which differ in "
+            f"{_listed(self.fields)} (let the node find out what it needs, and record that)",
+        )
+
+
+class InputMutated(TerzettoError):
+    """A node, or the predicate of an edge, changed the state that it was lent; only strict mode looks."""
+
+    def __init__(self, who: str, fields: Sequence[str], run_id: str = "") -> None:
+        self.who, self.fields, self.run_id = who, tuple(fields), run_id
+        where = f" in run {run_id!r}" if run_id else ""
+        super().__init__(
+            f"{who}{where} changed the state that it was lent, in {_listed(self.fields)} "
+            "(only a mutation that a node records changes the state)"
+        )
 
 
 class ReducerFailed(TerzettoError):
@@ -250,6 +274,11 @@ class ActorStopped(TerzettoError):
     def __init__(self, actor: str) -> None:
         self.actor = actor
         super().__init__(f"{actor} has stopped")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    return ", ".join(names[:_TOLD]) + more
 
 
 def describe(error: BaseException) -> str:

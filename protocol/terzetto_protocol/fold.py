@@ -15,7 +15,7 @@ from .codec import pack
 from .composites import Composite, Subgraph, as_map
 from .errors import Malformed
 from .events import count_told
-from .frames import SLACK, Branch, BranchImage, Counts, Fork, Frame, InnerFrame, SharedBranch, try_pack
+from .frames import SLACK, Branch, BranchImage, Counts, Fork, Frame, InnerFrame, SharedBranch
 from .ids import barrier_id
 from .limits import OBSERVED_RUN, STATE_BYTES
 from .open_barriers import OpenBarriers
@@ -580,7 +580,7 @@ class Fold(Frame[S], Generic[S]):
 
     def try_pack(self) -> bytes | None:
         """The encoded state, or None for one that cannot be stored (which the log itself still can)."""
-        return try_pack(self.blueprint.state, self.state)
+        return self.blueprint.state.try_pack(self.state)
 
     def snapshot_due(self, weight: int) -> bool:
         """Whether the deltas since the last snapshot, with `weight` bytes more, outweigh it."""

@@ -14,7 +14,6 @@ from msgspec import Raw, Struct
 from .blueprint import Blueprint
 from .changes import fields_of
 from .decisions import Recorded
-from .errors import NotStorable
 from .records import Failure
 from .state import Entry, StateForm
 
@@ -114,14 +113,14 @@ class Frame(Generic[S]):
         """Make the state anew from the log."""
         self._packed = None
         self.state = self.blueprint.state.unpack(self._base)
-        self.blueprint.vocabulary.apply(self._tail, self.state)
+        self.blueprint.vocabulary.replay(self._tail, self.state)
 
     def cleanse(self) -> None:
         """Undo what a node that gave no result may have done to the state that it was only lent."""
         form: StateForm[S] = self.blueprint.state
-        lent, data = self.state, try_pack(form, self.state)
+        lent, data = self.state, form.try_pack(self.state)  # None: surely not what was lent
         self.rebuild()
-        if data is not None and data == try_pack(form, self.state):
+        if data is not None and data == form.try_pack(self.state):
             self.state = lent  # untouched: keep it, with its transient fields
 
     def disown(self) -> None:
@@ -301,11 +300,3 @@ class InnerFrame(Branch[S]):
         """Be what a snapshot holds."""
         super().restore(image)
         self._rebased = image.rebased
-
-
-def try_pack(form: StateForm[S], state: S) -> bytes | None:
-    """The encoded state, or None for one that cannot be stored."""
-    try:
-        return form.pack(state)
-    except NotStorable:
-        return None  # what the node left behind cannot even be encoded: surely not what was lent

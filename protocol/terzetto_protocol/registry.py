@@ -1,18 +1,22 @@
 """The graphs that a runtime knows: recovery finds code here, never by import."""
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from .blueprint import Blueprint
 from .declaration import Declaration
 from .errors import GraphError, InvalidRequest
 from .graph import Bound, unbind
 
+S = TypeVar("S")
+
 
 class Registry:
     """Finds the blueprint and the dependencies of a run by its graph's name and version."""
 
-    def __init__(self, graphs: Iterable[Declaration[Any, Any] | Bound[Any]]) -> None:
+    def __init__(self, graphs: Iterable[Declaration[Any, Any] | Bound[Any]], *, strict: bool = False) -> None:
+        self.strict: Final = strict
+        """Whether its runs are strict."""
         self._bound: Final[dict[tuple[str, str], Bound[Any]]] = {}
         for bound in map(unbind, graphs):
             key = bound.graph.name, bound.graph.version
@@ -24,6 +28,11 @@ class Registry:
     def find(self, name: str, version: str) -> Bound[Any] | None:
         """The graph of exactly this version, or None."""
         return self._bound.get((name, version))
+
+    def blueprint(self, bound: Bound[S]) -> Blueprint[S]:
+        """A graph as the runs of this registry use it."""
+        blueprint = bound.graph.build()
+        return blueprint.strict if self.strict else blueprint
 
     def latest(self, name: str) -> Bound[Any]:
         """The graph of this name that was given last; raises `InvalidRequest` naming the known ones."""

@@ -76,9 +76,20 @@ class StateForm(Generic[S]):
         """Encode; raises `NotStorable` for what would not come back as it is."""
         return self._form.pack(self._project(state), self._what, STATE_BYTES)
 
+    def try_pack(self, state: S) -> bytes | None:
+        """The encoded state, or None for one that cannot be stored."""
+        try:
+            return self.pack(state)
+        except NotStorable:
+            return None
+
     def unpack(self, data: bytes) -> S:
         """Decode and run the restore hook; raises `Malformed`."""
-        return self._rebuild(self._form.unpack(data, self._what))
+        return self._rebuild(self.lasting(data))
+
+    def lasting(self, data: bytes) -> Any:
+        """An object with the lasting fields alone, as they were encoded; runs no hook. Raises `Malformed`."""
+        return self._form.unpack(data, self._what)
 
     def copy(self, state: object) -> tuple[bytes, S]:
         """Encode and decode again; raises `InvalidRequest` for another type and `NotStorable`."""
@@ -184,6 +195,10 @@ class Vocabulary(Generic[S]):
             except (Exception, SystemExit, GeneratorExit) as error:  # a user's apply may raise anything
                 name = entry.name if isinstance(entry, Recorded) else type(entry).__name__
                 raise MutationFailed(name, error) from error
+
+    def replay(self, entries: Iterable[Entry], state: S) -> None:
+        """Apply again what was applied before, and is therefore not looked at; raises as `apply`."""
+        Vocabulary.apply(self, entries, state)
 
     def _unlisted(self, mutation: object) -> NotStorable:
         name = type(mutation).__name__

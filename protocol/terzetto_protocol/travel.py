@@ -2,12 +2,14 @@
 
 from typing import Any, Final
 
+from msgspec import msgpack
 from msgspec.structs import replace
 
-from .fold import Fold, Pending, Snapshot, label_of, read_snapshot
+from .fold import Fold, Image, Pending, Snapshot, label_of, read_snapshot
 from .frames import Fork
 from .records import Kind, Observed, Record
 from .statuses import RunStatus, VisitStatus
+from .strict import Comparison
 
 _HEADS: Final = frozenset({Kind.VISIT, Kind.DECIDE, Kind.JOIN})
 """Commits that an undo counts."""
@@ -59,6 +61,20 @@ def as_head(snapshot: Snapshot, visits: int) -> Snapshot:
 
 def _renumbered(fork: Fork, renumbered: dict[int, int]) -> Fork:
     return replace(fork, owner=renumbered[fork.owner])
+
+
+def holds(fold: Fold[Any], snapshot: bytes) -> bool:
+    """Whether a snapshot is what the log made by then; branches, which it repeats from the log, are not looked at."""
+    stored, form, packed = read_snapshot(snapshot), fold.blueprint.state, fold.try_pack()
+    if packed is None or _plain(fold.image) != _plain(replace(stored.image, branches={})):
+        return False
+    if packed == stored.state:
+        return True  # else the order of a set may differ, which says nothing
+    return not Comparison(form).differing(form.lasting(packed), form.lasting(stored.state))
+
+
+def _plain(image: Image) -> Any:
+    return msgpack.decode(msgpack.encode(image))
 
 
 def undone(records: list[Record], count: int) -> int | None:
