@@ -1,6 +1,7 @@
 """`terzetto_protocol.merging`: which fields branches changed, and over which of them they are in conflict."""
 
 import dataclasses
+import enum
 from typing import Annotated, Any
 
 import attrs
@@ -185,3 +186,36 @@ def test_there_is_a_conflict_exactly_where_two_changed_the_same(changes):
     for name in "abc":
         writers = [number for number, names in enumerate(changes) if name in names]
         assert found.get(name, []) == (writers if len(writers) > 1 else [])
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+@attrs.define
+class Keyed:
+    """Keys and items that have no order of their own."""
+
+    by_number: dict[int, list[str]] = attrs.field(factory=dict)
+    by_pair: dict[tuple[int, str], set[Colour]] = attrs.field(factory=dict)
+
+
+def test_keys_that_are_no_texts_are_no_change():
+    before = Keyed({1: ["a"], 2: []}, {(1, "x"): {Colour.RED, Colour.BLUE}, (0, "y"): set()})
+    after = Keyed({2: [], 1: ["a"]}, {(0, "y"): set(), (1, "x"): {Colour.BLUE, Colour.RED}})
+
+    assert () == Fields(StateForm(Keyed)).changed(before, after)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        Keyed({1: ["b"]}, {(1, "x"): {Colour.RED}}),
+        Keyed({2: ["a"]}, {(1, "x"): {Colour.RED}}),
+        Keyed({1: ["a"]}, {(1, "x"): {Colour.BLUE}}),
+        Keyed({1: ["a"]}, {(1, "x"): {Colour.RED}, (2, "x"): set()}),
+    ],
+)
+def test_a_change_under_such_a_key_is_one(after):
+    assert 1 == len(Fields(StateForm(Keyed)).changed(Keyed({1: ["a"]}, {(1, "x"): {Colour.RED}}), after))

@@ -58,7 +58,11 @@ class Form(Generic[T]):
 
     def canonical(self, value: T, what: str) -> bytes:
         """Bytes that are equal for equal values, whatever the order of what has none; raises `NotStorable`."""
-        return pack(value if self._plain is None else _plainly(self._plain, value, what), what, STATE_BYTES, _settled)
+        plain = value if self._plain is None else _plainly(self._plain, value, what)
+        try:
+            return pack(plain, what, STATE_BYTES, _settled)
+        except NotStorable:  # it may be no worse than keys that are no texts, or a set of what has no order
+            return pack(plain, what, STATE_BYTES, _settle)
 
     def unpack(self, data: bytes | Raw, what: str) -> T:
         """Decode; raises `Malformed` when the bytes are not of the declared type."""
@@ -73,6 +77,20 @@ class Form(Generic[T]):
             return self._decode_json(data)
         except Exception as error:  # as in copy
             raise Malformed(what, _explain(error)) from error
+
+
+def _settle(value: Any) -> bytes:
+    """Bytes that are equal for equal values, whatever is in them; for what `_settled` has no order for."""
+    if isinstance(value, dict):
+        pairs = [(_settle(key), _settle(item)) for key, item in cast("dict[object, object]", value).items()]
+        return _settled(sorted(pairs))
+    if isinstance(value, set | frozenset):
+        return _settled(sorted(map(_settle, cast("set[object]", value))))
+    if isinstance(value, list | tuple):
+        return _settled([_settle(item) for item in cast("list[object]", value)])
+    if has_fields(type(value)):
+        return _settled([_settle(getattr(value, name)) for name in field_names(type(value))])
+    return _settled(value)
 
 
 def msgspec_can(of: Any) -> bool:
