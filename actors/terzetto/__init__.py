@@ -4,6 +4,7 @@ Three voices, one score: a supervisor, runs and nodes, and the log of commits th
 """
 
 from terzetto_protocol.agents import Agent as Agent, Blocks as Blocks, load_agent as load_agent
+from terzetto_protocol.blobs import Blob as Blob, BlobReader as BlobReader
 from terzetto_protocol.composites import Lens as Lens, Map as Map, Parallel as Parallel, Subgraph as Subgraph
 from terzetto_protocol.context import (
     FlowContext as FlowContext,
@@ -27,6 +28,7 @@ from terzetto_protocol.decisions import (
 from terzetto_protocol.difference import Change as Change
 from terzetto_protocol.errors import (
     ActorStopped as ActorStopped,
+    BlobDamaged as BlobDamaged,
     BranchesFailed as BranchesFailed,
     DecisionTimeout as DecisionTimeout,
     GraphError as GraphError,
@@ -59,6 +61,7 @@ from terzetto_protocol.errors import (
     SubgraphFailed as SubgraphFailed,
     TerzettoError as TerzettoError,
     ThreadBusy as ThreadBusy,
+    UnknownBlob as UnknownBlob,
     UnknownRun as UnknownRun,
 )
 from terzetto_protocol.events import (
@@ -121,6 +124,7 @@ from terzetto_protocol.state import Mutation as Mutation, transient as transient
 from terzetto_protocol.statuses import FailureCode as FailureCode, RunStatus as RunStatus, VisitStatus as VisitStatus
 from terzetto_protocol.views import CommitView as CommitView
 
+from ._blobs import Blobs as Blobs
 from ._deciders import Decider as Decider
 from ._feeds import SinkStatistics as SinkStatistics
 from ._handles import DecisionChannel as DecisionChannel, Run as Run, Thread as Thread

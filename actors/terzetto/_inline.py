@@ -1,9 +1,11 @@
 """`terzetto.run`: a graph in the caller's own scope, without a runtime and without a store."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
+import msgspec
 import trio
 
 from terzetto_protocol.blueprint import Blueprint
@@ -17,10 +19,11 @@ from terzetto_protocol.limits import SINK_GRACE
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import is_open
 from terzetto_protocol.receipts import Receipt
-from terzetto_protocol.records import RunHeader, RunRow, Write
+from terzetto_protocol.records import Outcome, RunHeader, RunRow, Write
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.turn import Finish
 
+from ._blobs import Blobs
 from ._clock import wall_clock
 from ._deciders import Decider
 from ._feeds import Feeds, LoadAt
@@ -88,6 +91,7 @@ async def run(
     decider: Decider | None = None,
     sinks: Sequence[Sink] = (),
     strict: bool = False,
+    blobs: Blobs | None = None,
 ) -> S:
     """Run a graph to its end in the caller's own scope and return the final state; nothing is stored.
 
@@ -103,6 +107,8 @@ async def run(
         sinks: who hears of the run; they have `SINK_GRACE` seconds to hear the rest when it has ended. With sinks
             the run keeps its log in memory, so that what its nodes record has to be storable, as in a runtime.
         strict: for tests; see `open_runtime`.
+        blobs: where nodes find the blobs of the input, and the caller those that they put; without it, they are gone
+            with the run.
 
     Raises:
         RunFailed: the run FAILED; the error says why.
@@ -117,6 +123,7 @@ async def run(
         decider=decider,
         sinks=sinks,
         strict=strict,
+        blobs=blobs,
     )
     return result.unwrap()
 
@@ -131,6 +138,7 @@ async def run_to_end(
     decider: Decider | None,
     sinks: Sequence[Sink] = (),
     strict: bool = False,
+    blobs: Blobs | None = None,
 ) -> Result[S]:
     """As `run`, with the outcome as a value. A checkpoint."""
     bound = unbind(graph)
@@ -157,8 +165,9 @@ async def run_to_end(
     )
     machine.tells = log is not None
     alone = _Alone(None if log is None else Hub(log))
-    settle = None if log is None else log.settle
-    actor = RunActor(machine, bound.deps, Services(alone, alone, alone, clock, settle))
+    settle = None if log is None else partial(_settle, log)
+    services = Services(alone, alone, alone, clock, settle, blobs=blobs or Blobs())
+    actor = RunActor(machine, bound.deps, services)
     actor.perform(first)
     if alone.hub is None or log is None:
         await _live(actor, alone, decider)
@@ -192,6 +201,11 @@ async def _live_with(
         nursery.cancel_scope.cancel(reason="the run is over")
     if failed is not None:
         raise failed
+
+
+def _settle(log: MemoryStore, write: Write) -> Outcome:
+    """Keep a commit, whose blobs are elsewhere."""
+    return log.settle(msgspec.structs.replace(write, blobs=()) if write.blobs else write)
 
 
 async def _live(actor: RunActor, alone: _Alone, decider: Decider | None) -> None:

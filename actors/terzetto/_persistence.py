@@ -2,23 +2,27 @@
 
 It owns the list of writes that wait, and tells each sender what became of its own. While one group is
 being stored the next one gathers, and is taken when the answers of the first are handed over: group
-commit without a timer. It is told to stop by `close()`, after everything that writes has ended, and
-stops when nothing waits any more.
+commit without a timer. Other work, such as a piece of a blob, is done between two groups. It is told to stop by
+`close()`, after everything that writes has ended, and stops when nothing waits any more.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import trio
 from attrs import frozen
 
 from terzetto_protocol.backoff import backoff
-from terzetto_protocol.errors import StoreError, StoreRejected, StoreUnavailable, describe
+from terzetto_protocol.errors import ActorStopped, StoreError, StoreRejected, StoreUnavailable, TerzettoError, describe
 from terzetto_protocol.limits import GROUP_COMMITS
 from terzetto_protocol.records import Outcome, Rejected, Write
 
 from . import _faults
+from ._mailbox import Slot
 from .stores._contract import Store
+
+T = TypeVar("T")
 
 
 class Sender(Protocol):
@@ -45,6 +49,25 @@ class PersistenceStatistics:
     """Trio time since which the store is gone, or None."""
 
 
+class _Chore(Generic[T]):
+    """Something that is done to the store between two groups, and the slot for what comes of it."""
+
+    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+        self._work: Final = work
+        self.slot: Final[Slot[T]] = Slot()
+
+    async def perform(self) -> None:
+        """Do it and answer; raises `StoreUnavailable`, having answered, when the handle may be worth nothing now."""
+        try:
+            self.slot.answer(await self._work())
+        except TerzettoError as error:
+            self.slot.fail(error)
+            if isinstance(error, StoreUnavailable):
+                raise
+        finally:
+            self.slot.fail(ActorStopped(_NAME))  # unless it was answered
+
+
 class Persistence:
     """Groups waiting writes into transactions and answers each sender.
 
@@ -58,6 +81,7 @@ class Persistence:
         self.on_change: Callable[[], None] = _nobody
         """Called when the store went away or came back."""
         self._waiting: list[tuple[Write, Sender]] = []
+        self._chores: deque[_Chore[Any]] = deque()
         self._in_flight = 0
         self._task: trio.lowlevel.Task | None = None
         self._answered = trio.Event()
@@ -87,6 +111,23 @@ class Persistence:
             return
         self._waiting.append((write, sender))
         self._wake()
+
+    async def do(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Have something done to the store between two groups of writes, by the writer. A checkpoint.
+
+        What follows the last `await` of `work` happens before any later write. Cancelled, it may still happen.
+
+        Raises:
+            ActorStopped: the actor stopped before it was done.
+            StoreUnavailable: nothing is known about it.
+        """
+        if self._stopped:
+            await trio.lowlevel.checkpoint()
+            raise ActorStopped(_NAME)
+        chore = _Chore(work)
+        self._chores.append(chore)
+        self._wake()
+        return await chore.slot.wait()
 
     async def settled(self) -> None:
         """Wait until everything that was handed over is answered. A checkpoint."""
@@ -118,11 +159,15 @@ class Persistence:
             self._refuse_rest()
 
     async def _work(self) -> bool:
-        while not self._waiting:
+        while not (self._waiting or self._chores):
             if self._closing:
                 return False
             await self._sleep()
+        if self._chores:
+            await self._do_chore(self._chores.popleft())
         group = self._waiting[:GROUP_COMMITS]
+        if not group:
+            return True
         self._in_flight = len(group)
         outcomes = await self._store([write for write, _ in group])
         del self._waiting[: len(group)]
@@ -134,8 +179,14 @@ class Persistence:
         self._tell_answered()
         return True
 
-    async def _store(self, writes: Sequence[Write]) -> list[Outcome]:
-        failures = 0
+    async def _do_chore(self, chore: _Chore[Any]) -> None:
+        try:
+            await chore.perform()
+        except StoreUnavailable:
+            self._note_failure()
+            await self._store([], failures=1)  # until the store is back
+
+    async def _store(self, writes: Sequence[Write], failures: int = 0) -> list[Outcome]:
         while True:
             try:
                 outcomes = await self._try(writes, again=failures > 0)
@@ -191,6 +242,8 @@ class Persistence:
         rest, self._waiting = self._waiting, []
         for write, sender in rest:
             sender.written(write, Rejected(STOPPED, final=False))
+        while self._chores:
+            self._chores.popleft().slot.fail(ActorStopped(_NAME))
         self._tell_answered()
 
     def _tell_answered(self) -> None:
@@ -206,6 +259,9 @@ class Persistence:
 
 STOPPED: Final = "the persistence actor stopped before it was stored"
 """Reason of the answers that a stopping persistence actor gives: the write may or may not be there."""
+
+
+_NAME: Final = "the persistence actor"
 
 
 def _nobody() -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol
 import trio
 from attrs import frozen
 
+from terzetto_protocol.blobs import BlobKeeper
 from terzetto_protocol.context import Emission, Port
 from terzetto_protocol.errors import Refused, StaleEpoch, StoreRejected
 from terzetto_protocol.events import Event, NodeStarted
@@ -112,6 +113,8 @@ class Services:
     """What jitter is made of."""
     stuck: StuckBodies | None = None
     """Who looks after bodies that do not leave; nobody, where a run could not end without them anyway."""
+    blobs: BlobKeeper | None = None
+    """Where nodes put and read blobs."""
 
 
 class RunActor:
@@ -169,7 +172,7 @@ class RunActor:
         bodies = self._bodies
         return Port(
             pack, self._emit, self._is_cancelled,
-            decide=asks.decide, do=asks.do, run=asks.run, send=asks.send, limit=bodies.limit,
+            decide=asks.decide, do=asks.do, run=asks.run, send=asks.send, limit=bodies.limit, blobs=self.services.blobs,
         )  # fmt: skip
 
     def _is_cancelled(self) -> bool:

@@ -10,16 +10,17 @@ import trio
 from attrs import frozen
 
 from terzetto_protocol.admission import Admission
+from terzetto_protocol.blobs import Blob, BlobData, BlobReader
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.codec import check_text
 from terzetto_protocol.commands import Cancel, Command, Decide, Pause, Resume, Undo, Withdraw
 from terzetto_protocol.decisions import Decision
 from terzetto_protocol.declaration import Declaration
-from terzetto_protocol.errors import InvalidRequest, TerzettoError, UnknownRun
+from terzetto_protocol.errors import InvalidRequest, StoreUnavailable, TerzettoError, UnknownRun
 from terzetto_protocol.graph import Bound
 from terzetto_protocol.holding import DURABILITIES, Durability
 from terzetto_protocol.ids import check_choice, check_metadata, check_run_id, check_seconds
-from terzetto_protocol.limits import POOL_SIZE, QUEUE_SIZE, SHUTDOWN_DEADLINE, SINK_GRACE
+from terzetto_protocol.limits import BLOB_BYTES, BLOB_READ, POOL_SIZE, QUEUE_SIZE, SHUTDOWN_DEADLINE, SINK_GRACE
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.places import Place
 from terzetto_protocol.receipts import CancelReceipt, PauseReceipt, Receipt
@@ -30,6 +31,7 @@ from terzetto_protocol.threads import BUSY, Busy
 from terzetto_protocol.turn import Turn
 
 from . import _faults
+from ._blobs import Blobs
 from ._carrying_out import CarryingOut
 from ._clock import wall_clock
 from ._desk import Desk
@@ -44,6 +46,7 @@ from ._mailbox import Address, MailboxStatistics
 from ._persistence import Persistence, PersistenceStatistics
 from ._services import Service, ServiceTree
 from ._sinks import Sink, Sinks, check_sinks
+from ._stored_blobs import StoredBlobs
 from ._stuck import OnStuck, log_stuck
 from ._supervisor import Supervisor, SupervisorStatistics
 from ._timers import Timers
@@ -324,6 +327,38 @@ class Runtime:
         """A copy of a run's durable state, as of the commit `at` or the newest. A checkpoint."""
         return await (await self.past(run_id)).state(at)
 
+    async def put_blob(
+        self, data: BlobData, /, *, media_type: str = "application/octet-stream", name: str = ""
+    ) -> Blob:
+        """Store a blob, for the input of a run or for a decision; it is durable when this returns. A checkpoint.
+
+        It is kept for `BLOB_GRACE` seconds, and then by the runs whose input or records name it. Cancelled, nothing of
+        it can be read. Takes what `ctx.blob` takes.
+
+        Raises:
+            NotStorable: there are too many bytes, or one of the texts cannot be stored.
+            StoreUnavailable: the store is gone for now.
+        """
+        if not self._persistence.available:
+            raise StoreUnavailable("the store is gone for now: no new blobs are taken")
+        return await self.supervisor.blobs.put(data, media_type=media_type, name=name)
+
+    def open_blob(self, blob: Blob, /) -> BlobReader:
+        """Read a blob chunk by chunk: `async for chunk in runtime.open_blob(blob)`.
+
+        Not a checkpoint, which each chunk is.
+        """
+        return Blobs(self.store).open(blob)
+
+    async def blob_bytes(self, blob: Blob, /, *, limit: int = BLOB_READ) -> bytes:
+        """All bytes of a blob at once. A checkpoint; raises as a reader does.
+
+        Args:
+            blob: its name.
+            limit: bytes; more are refused with `InvalidRequest`.
+        """
+        return await Blobs(self.store).read(blob, limit=limit)
+
     async def decide(
         self,
         run_id: str,
@@ -454,6 +489,7 @@ async def open_runtime(
     on_stuck: OnStuck = log_stuck,
     sinks: Sinks | None = None,
     strict: bool = False,
+    max_blob: int = BLOB_BYTES,
 ) -> AsyncGenerator["Runtime", None]:
     """Run graphs as long as the `async with` block lasts; afterwards no task, thread or descriptor is left.
 
@@ -484,6 +520,7 @@ async def open_runtime(
         strict: for tests. A visit whose node changes `ctx.state` itself fails with `InputMutated`, one whose mutation
             is not deterministic with `NonDeterministicMutation`, and a run whose log does not make what its newest
             snapshot says is not carried on.
+        max_blob: largest blob, bytes.
 
     Raises:
         GraphError: a graph has mistakes.
@@ -497,6 +534,7 @@ async def open_runtime(
         clock = wall_clock()
         hub = Hub(opened)
         persistence = Persistence(opened)
+        blobs = StoredBlobs(persistence, max_bytes=max_blob)
         supervisor = Supervisor(
             store=opened,
             registry=registry,
@@ -506,6 +544,7 @@ async def open_runtime(
             clock=clock,
             tasks=dispatch == "task",
             on_stuck=on_stuck,
+            blobs=blobs,
         )
         persistence.on_change = supervisor.store_changed
         runtime = Runtime(opened, registry, hub, persistence, supervisor, sinks=sinks)
@@ -535,6 +574,7 @@ async def _tree(
         Service("persistence", persistence.run, persistence.close),
         Service("supervisor", supervisor.run),
         Service("desk", runtime.desk.run),
+        Service("blobs", runtime.supervisor.blobs.run),
     ]
     if runtime.store.shared:
         services.append(Service("inbox", Inbox(runtime.store, runtime.ask).run))

@@ -9,14 +9,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
+import msgspec
 import trio
 from attrs import frozen
 
 from terzetto_protocol.admission import Admission, same_run
 from terzetto_protocol.backoff import LONGEST
+from terzetto_protocol.blobs import named_in
 from terzetto_protocol.commands import Cancel, Decide, Pause, Resume, Undo, Withdraw
 from terzetto_protocol.errors import (
     ActorStopped,
+    InvalidRequest,
     Refused,
     RunConflict,
     StoreRejected,
@@ -58,6 +61,7 @@ from ._recovery import Recovery
 from ._results import Result, result_of
 from ._roster import Roster
 from ._run import RunActor, RunStatistics, Services
+from ._stored_blobs import StoredBlobs
 from ._stuck import OnStuck, StuckBodies, log_stuck
 from ._timers import Timers
 from .stores._contract import SettlingStore, Store
@@ -97,16 +101,18 @@ class Supervisor:
         admission: Admission,
         clock: Callable[[], float],
         tasks: bool,
+        blobs: StoredBlobs,
         on_stuck: OnStuck = log_stuck,
     ) -> None:
         self.store: Final = store
+        self.blobs: Final = blobs
         self.admission: Final = admission
         self.clock: Final = clock
         self._persistence = persistence
         self._hub = hub
         settle = store.settle if isinstance(store, SettlingStore) else None
         self._stuck = StuckBodies(on_stuck)
-        services = Services(self, hub, persistence, clock, settle, tasks, stuck=self._stuck)
+        services = Services(self, hub, persistence, clock, settle, tasks, stuck=self._stuck, blobs=blobs)
         self._roster = Roster(store, registry, services)
         self._answers = Answers()
         self._lines = Lines()
@@ -203,8 +209,10 @@ class Supervisor:
 
         Raises:
             Refused: the barrier is not open, or does not take this decision; it keeps waiting.
+            InvalidRequest: the decision names a blob that is not there.
             UnknownRun: no run has this id.
         """
+        await self._keep_blobs(command)
         actor = await self._lines.first(command.run_id, Rank.DECISION, self._roster.find)
         try:
             barrier = name_barrier(actor.machine, command.barrier, command.keep)
@@ -214,6 +222,12 @@ class Supervisor:
         at, slot = self.clock(), self._may_go_on(command.run_id)
         msg = Decided(barrier, command.decision, command.source, at, command.command_id, slot=slot, keep=command.keep)
         return await self._command(actor, msg, command.command_id)
+
+    async def _keep_blobs(self, command: Decide) -> None:
+        """Have the run keep what the decision names: a commit that names anything else would be the end of the run."""
+        for digest in named_in(msgspec.msgpack.encode(command.decision)):
+            if not await self.blobs.keep(digest, command.run_id):
+                raise InvalidRequest(f"run {command.run_id!r}: the decision names {digest}, and this store has no such")
 
     async def withdraw(self, command: Withdraw) -> Receipt:
         """Forget the decisions that are kept for a barrier; the answer is durable. A checkpoint."""

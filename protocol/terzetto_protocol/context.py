@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, get_a
 from msgspec import Raw, Struct
 from typing_extensions import TypeVar
 
+from .blobs import Blob, BlobData, BlobKeeper, BlobReader
 from .codec import check_text, pack_plain, unpack_plain
 from .composites import Lens, call_name, exit_name
 from .decisions import Answering, Exiting, Fail, Recorded, Reject
@@ -13,7 +14,7 @@ from .errors import InvalidRequest, describe
 from .flow_state import FlowState
 from .forms import Form
 from .ids import check_name, check_seconds, effect_key
-from .limits import OBSERVED_LENGTH, OBSERVED_VISIT
+from .limits import BLOB_READ, OBSERVED_LENGTH, OBSERVED_VISIT
 from .places import Place
 from .questions import AskDecision, Inner, Part, RunGraph, Sending, key_of
 from .records import ErrorLevel, Observed, ObservedError
@@ -95,6 +96,8 @@ class Port(Struct):
     """Send a value on behalf of a visit of a dataflow."""
     limit: Callable[[int, Limit | None], None] = lambda visit, limit: None
     """Told who knows when a visit's time is over, when that begins to run, and None when the visit ends."""
+    blobs: BlobKeeper | None = None
+    """Where the run's blobs are."""
 
 
 class LeafContext(Struct, Generic[S, D], weakref=False):
@@ -313,6 +316,49 @@ class NodeContext(LeafContext[S, D], Generic[S, D], weakref=False):
                 self.batch.append(Recorded(name, Raw(final)))
 
         return self.port.run(self.visit.visit, Inner(question, form.unpack, leave))
+
+    def blob(
+        self, data: BlobData, /, *, media_type: str = "application/octet-stream", name: str = ""
+    ) -> Awaitable[Blob]:
+        """Store what is too large for a state, and return the name to record; it is durable when this returns.
+
+        A checkpoint. Bytes that the store has already are not stored again. Pieces are read and stored one after the
+        other, so that any of them is in memory for a moment only. Cancelled, nothing of it can be read by anybody, and
+        what was stored is swept. A blob is kept as long as a run is kept that has put it, or whose input or records
+        name it.
+
+        Args:
+            data: bytes, or an iterable of them: a plain one is asked for each piece on the event loop, an asynchronous
+                one (a file, a stream, a response) is closed if it is a generator.
+            media_type: what the bytes are.
+            name: how people know it.
+
+        Raises:
+            NotStorable: there are too many bytes, or one of the texts cannot be stored.
+        """
+        return self._blobs.put(data, media_type=media_type, name=name, run_id=self.visit.run_id)
+
+    def open_blob(self, blob: Blob, /) -> BlobReader:
+        """Read a blob chunk by chunk: `async with ctx.open_blob(blob) as reader: async for chunk in reader`.
+
+        Not a checkpoint, which each chunk is.
+        """
+        return self._blobs.open(blob)
+
+    def blob_bytes(self, blob: Blob, /, *, limit: int = BLOB_READ) -> Awaitable[bytes]:
+        """All bytes of a blob at once. A checkpoint; raises as a reader does.
+
+        Args:
+            blob: its name.
+            limit: bytes; more are refused with `InvalidRequest`.
+        """
+        return self._blobs.read(blob, limit=limit)
+
+    @property
+    def _blobs(self) -> BlobKeeper:
+        if self.port.blobs is None:
+            raise InvalidRequest("blobs need a runtime, terzetto.run, or testing.context")
+        return self.port.blobs
 
     def _count(self, question: str) -> int:
         """How often this was asked before in this visit."""

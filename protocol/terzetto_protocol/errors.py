@@ -195,6 +195,14 @@ class UnknownRun(TerzettoError, LookupError):
         super().__init__(f"no run {run_id!r} in this store (list them with `terzetto runs`)")
 
 
+class UnknownBlob(TerzettoError, LookupError):
+    """No blob of this store has this digest: it was never put here, or nobody named it for too long."""
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
+        super().__init__(f"no {digest} in this store (a blob is kept by the runs whose input or records name it)")
+
+
 class RunConflict(Refused):
     """The id (or idempotency key) belongs to a run with another graph or input."""
 
@@ -258,6 +266,14 @@ class StoreInUse(StoreError):
 
 class StoreTooNew(StoreError):
     """A newer Terzetto wrote this store; this one would damage it."""
+
+
+class BlobDamaged(StoreError):
+    """What the store has under a digest are other bytes."""
+
+    def __init__(self, digest: str, reason: str) -> None:
+        self.digest = digest
+        super().__init__(f"{digest} is damaged: {reason} (see `terzetto doctor`)")
 
 
 class StaleEpoch(StoreError):

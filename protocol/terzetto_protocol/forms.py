@@ -88,8 +88,9 @@ def _settle(value: Any) -> bytes:
         return _settled(sorted(map(_settle, cast("set[object]", value))))
     if isinstance(value, list | tuple):
         return _settled([_settle(item) for item in cast("list[object]", value)])
-    if has_fields(type(value)):
-        return _settled([_settle(getattr(value, name)) for name in field_names(type(value))])
+    cls: type[Any] = type(cast("object", value))
+    if has_fields(cls):
+        return _settled([_settle(getattr(value, name)) for name in field_names(cls)])
     return _settled(value)
 
 

@@ -6,6 +6,18 @@ MESSAGE_BYTES: Final = 1024 * 1024
 """Largest encoded message or mutation batch, bytes."""
 STATE_BYTES: Final = 16 * 1024 * 1024
 """Largest encoded state, bytes."""
+BLOB_BYTES: Final = 1024 * 1024 * 1024
+"""Largest blob, bytes."""
+BLOB_CHUNK: Final = 256 * 1024
+"""Pieces in which a blob is stored and read, bytes; commits go between two of them."""
+BLOB_READ: Final = 16 * 1024 * 1024
+"""Largest blob that is read into memory at once unless one says otherwise, bytes."""
+BLOB_GRACE: Final = 24 * 3600.0
+"""Time for which a blob that no run has named yet is kept, seconds."""
+BLOB_SWEEP: Final = 60.0
+"""How often blobs are looked for that nobody names any more, seconds."""
+BLOB_SWEEP_CHUNKS: Final = 16
+"""Chunks that one transaction frees at most."""
 DEPTH: Final = 64
 """Deepest nesting of a message, containers; checked before decoding."""
 PAYLOAD_DEPTH: Final = DEPTH - 16

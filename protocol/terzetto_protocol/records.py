@@ -415,6 +415,8 @@ class Write(Struct, frozen=True, gc=False):
     """What the commit is about, for whoever counts; it is part of the body too."""
     thread: str = ""
     """The thread whose head the run becomes with this commit, which then also `moved`."""
+    blobs: tuple[str, ...] = ()
+    """Digests of the blobs that it names, and that the run therefore keeps."""
 
 
 class RunRow(Struct, frozen=True):

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from .blobs import named_in
 from .decisions import name_of
 from .events import DurableEvent
 from .fold import Fold, Pending
@@ -40,6 +41,9 @@ def write_of(
         state: the encoded state, when a snapshot is to be written with it.
     """
     body = encode_record(record)
+    snapshot, blobs = None if state is None else fold.snapshot(state), named_in(body)
+    if before is None and snapshot is not None:
+        blobs += named_in(snapshot)  # what later ones hold was in the first, or in a commit since
     code, message = outcome_text(record)
     moved = before is not record.status or expect != record.epoch or bool(rows)
     return Write(
@@ -52,7 +56,7 @@ def write_of(
         event_id=record.event_id + len(events) - 1,
         body=body,
         moved=moved,
-        snapshot=None if state is None else fold.snapshot(state),
+        snapshot=snapshot,
         barriers=rows,
         header=fold.header if before is None else None,
         code=code,
@@ -60,6 +64,7 @@ def write_of(
         timer=fold.deadline if moved else None,
         kind=record.kind,
         thread=fold.header.thread if record.status is RunStatus.SUCCEEDED else "",
+        blobs=blobs,
     )
 
 

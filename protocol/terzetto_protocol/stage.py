@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
+from .blobs import MARK, named_in
 from .blueprint import Blueprint
 from .decisions import Recorded
 from .events import NodeFinished, NodeStarted, told_by
@@ -358,7 +359,7 @@ class Stage(Generic[S]):
         epoch, body = image.epoch, encode_record(record)
         return Write(
             self.fold.header.run_id, epoch, epoch, image.seq, msg.at, RunStatus.RUNNING, record.event_id, body,
-            False, snapshot,
+            False, snapshot, blobs=named_in(body) if MARK in body else (),
         )  # fmt: skip
 
     def turn(self, at: float) -> Turn:

@@ -198,7 +198,7 @@ class Vocabulary(Generic[S]):
 
     def replay(self, entries: Iterable[Entry], state: S) -> None:
         """Apply again what was applied before, and is therefore not looked at; raises as `apply`."""
-        Vocabulary.apply(self, entries, state)
+        Vocabulary[S].apply(self, entries, state)
 
     def _unlisted(self, mutation: object) -> NotStorable:
         name = type(mutation).__name__

@@ -1,6 +1,6 @@
 """What every store promises, whoever wrote it; the store kit of `terzetto.testing` holds it to that."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -9,6 +9,8 @@ from attrs import frozen
 
 from terzetto_protocol.records import BarrierRow, Head, Outcome, Posted, RunRow, Write
 from terzetto_protocol.statuses import RunStatus
+
+from ._blob_contract import BlobStore
 
 
 @frozen
@@ -27,7 +29,7 @@ class StoreHealth:
     """Settings worth showing, such as ("synchronous", "FULL")."""
 
 
-class Store(ABC):
+class Store(BlobStore):
     """Keeps runs: a write is applied whole or refused whole, and an acknowledged one is there after a crash.
 
     A store is opened and closed by `async with`. All methods are checkpoints, and atomic with respect
@@ -69,9 +71,9 @@ class Store(ABC):
         `Stale`, a taken id or key `Exists`. Other content under a seq that is taken, a seq that leaves a
         hole, an unknown run, and what the store cannot hold are `Rejected`; so is, by its seq, whatever
         came after such a write. A write that names a `thread` moves its head to the run, with all the rest of
-        it or not at all, and once: written again it moves nothing. Whoever sends writes behind a first write
-        that is not answered yet must cope with `Exists`: they meet the other run, and would be applied to it
-        if they fit.
+        it or not at all, and once: written again it moves nothing. A write that names blobs makes the run keep them, and is `Rejected`
+        where one of them is not there. Whoever sends writes behind a first write that is not answered yet must
+        cope with `Exists`: they meet the other run, and would be applied to it if they fit.
 
         Raises:
             StoreUnavailable: nothing is known about the group; write it again (after `reopen()`).

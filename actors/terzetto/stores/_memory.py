@@ -22,7 +22,8 @@ from terzetto_protocol.records import (
 from terzetto_protocol.statuses import BarrierStatus, RunStatus
 
 from ._contract import SettlingStore, StoreHealth
-from ._verdict import misnumbered, unknown, verdict
+from ._memory_blobs import MemoryBlobs
+from ._verdict import misnumbered, nameless, unknown, verdict
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def _kept(write: Write) -> tuple[int, int, float, bytes]:
 
 class _Run:
     # The writes themselves are kept: appending one is all that an everyday commit costs.
-    __slots__ = ("barriers", "epoch", "header", "log", "moved", "snapshots")
+    __slots__ = ("barriers", "blobs", "epoch", "header", "log", "moved", "snapshots")
 
     def __init__(self, header: RunHeader, first: Write) -> None:
         self.header = header
@@ -45,6 +46,7 @@ class _Run:
         """The last write that said something about the run's row."""
         self.snapshots: list[tuple[int, bytes]] = []
         self.barriers: dict[str, BarrierRow] = {}
+        self.blobs = set(first.blobs)
 
     def row(self) -> RunRow:
         (_, event_id, at, _), moved = self.log[-1], self.moved
@@ -63,7 +65,7 @@ class _Run:
         return self.header.at, self.header.run_id
 
 
-class MemoryStore(SettlingStore):
+class MemoryStore(MemoryBlobs, SettlingStore):
     """Keeps runs as long as the object lives, and nothing longer: `durable` is False.
 
     Closing forgets nothing, so that a test can "restart" by opening the same object again. Commits
@@ -73,6 +75,7 @@ class MemoryStore(SettlingStore):
     durable = False
 
     def __init__(self) -> None:
+        super().__init__()
         self._runs: dict[str, _Run] = {}
         self._keys: dict[str, _Run] = {}
         self._barriers: dict[tuple[str, str], None] = {}
@@ -103,10 +106,21 @@ class MemoryStore(SettlingStore):
         run = self._runs.get(write.run_id)
         if run is None or run.epoch != write.expect or len(run.log) + 1 != write.seq or write.header is not None:
             return self._unusual(write, run)
+        if write.blobs:
+            if (missing := self._missing_blob(write.blobs)) is not None:
+                return nameless(write, missing)
+            run.blobs.update(write.blobs)
         run.log.append(_kept(write))
         if write.moved or write.snapshot is not None or write.barriers or write.epoch != write.expect:
             self._note(run, write)
         return _APPLIED
+
+    def _blobs_of(self, run_id: str) -> set[str] | None:
+        run = self._runs.get(run_id)
+        return None if run is None else run.blobs
+
+    def _kept_blobs(self) -> Iterator[set[str]]:
+        return (run.blobs for run in self._runs.values())
 
     def _note(self, run: _Run, write: Write) -> None:
         if write.moved or write.epoch != write.expect:
@@ -135,6 +149,8 @@ class MemoryStore(SettlingStore):
             return Exists(taken.row())
         if (wrong := misnumbered(write)) is not None:
             return wrong
+        if (missing := self._missing_blob(write.blobs)) is not None:
+            return nameless(write, missing)
         run = self._runs[write.run_id] = _Run(header, write)
         if header.key:
             self._keys[header.key] = run

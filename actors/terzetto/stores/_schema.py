@@ -5,10 +5,12 @@ from typing import Final, TypeAlias
 
 APPLICATION_ID: Final = 0x74727A74
 """What the file says it is ("trzt"), so that another program's database is never touched."""
-VERSION: Final = 2
+VERSION: Final = 3
 """Version of the tables below; a store with a higher one is refused, one with a lower one is upgraded by its owner."""
 THREADS_SINCE: Final = 2
 """The first version that knows threads."""
+BLOBS_SINCE: Final = 3
+"""The first version that knows blobs."""
 
 Value: TypeAlias = int | float | str | bytes | None
 """What a column holds."""
@@ -85,6 +87,46 @@ create table inbox (
 create index inbox_waiting on inbox (n) where receipt is null;
 """
 
+BLOBS: Final = """
+-- A blob, by its digest, or (while it is not whole) an upload, by a name of its own. `kept` counts the runs that keep
+-- it, and `held` is when it was kept without one for the last time.
+create table blobs (
+    n integer primary key,
+    name text not null unique,
+    whole integer not null,
+    kept integer not null default 0,
+    held real not null default 0
+) strict;
+create index blobs_free on blobs (whole, held) where kept = 0;
+
+create table blob_chunks (
+    n integer primary key,
+    blob integer not null,
+    number integer not null,
+    body blob not null,
+    unique (blob, number)
+) strict;
+
+create table blob_runs (
+    blob integer not null,
+    run integer not null,
+    primary key (blob, run)
+) strict, without rowid;
+create index blob_runs_run on blob_runs (run);
+
+create trigger blob_kept after insert on blob_runs begin
+    update blobs set kept = kept + 1 where n = new.blob;
+end;
+create trigger blob_let_go after delete on blob_runs begin
+    update blobs set kept = kept - 1 where n = old.blob;
+end;
+-- Whoever deletes a run lets its blobs go.
+create trigger run_deleted after delete on runs begin
+    delete from blob_runs where run = old.n;
+end;
+"""
+"""The tables of blobs."""
+
 UPGRADES: Final[Mapping[int, str]] = {
     1: """
         alter table runs add column thread text not null default '';
@@ -93,5 +135,6 @@ UPGRADES: Final[Mapping[int, str]] = {
             id text not null primary key, run integer not null, moved real not null
         ) strict, without rowid;
     """,
+    2: BLOBS,
 }
 """What makes the tables of one version those of the next."""

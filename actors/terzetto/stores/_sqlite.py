@@ -1,7 +1,7 @@
 """The default store: one SQLite file, one owner, guests beside it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar, TypeVarTuple, get_args
@@ -22,7 +22,8 @@ from terzetto_protocol.records import BarrierRow, Head, Outcome, Posted, RunRow,
 from terzetto_protocol.statuses import RunStatus
 
 from ._contract import StoreHealth
-from ._schema import THREADS_SINCE, Value
+from ._schema import BLOBS_SINCE, THREADS_SINCE, Value
+from ._sqlite_blobs import BlobTable
 from ._sqlite_check import check_file
 from ._sqlite_file import OwnerLock, Synchronous, connect, pragma, sentence
 from ._sqlite_log import DATA_ERRORS, HandleLost, LogWriter
@@ -96,6 +97,7 @@ class SqliteStore(ThreadedStore):
     def _use(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self._writer, self._reader = LogWriter(connection), Reader(connection)
+        self._blobs = BlobTable(connection, self._writer.transaction)
         self._broken, self._inbox_seen = "", -1
 
     def do_close(self) -> None:
@@ -137,17 +139,17 @@ class SqliteStore(ThreadedStore):
         self, statuses: Sequence[RunStatus] | None, before: str | None, limit: int | None, thread: str | None
     ) -> list[RunRow]:
         """As the contract says."""
-        if thread is not None and not self._knows_threads():
+        if thread is not None and not self._knows(THREADS_SINCE):
             return []
         return self._do("reading", self._reader.runs, statuses, before, limit, thread)
 
     def do_head(self, thread: str) -> Head | None:
         """As the contract says."""
-        return self._do("reading", self._reader.head, thread) if self._knows_threads() else None
+        return self._do("reading", self._reader.head, thread) if self._knows(THREADS_SINCE) else None
 
-    def _knows_threads(self) -> bool:
-        # A guest may look at a file that no owner has upgraded yet: there are no threads in it.
-        return not self.guest or self._do("reading", self._version) >= THREADS_SINCE
+    def _knows(self, since: int) -> bool:
+        # A guest may look at a file that no owner has upgraded yet: there are no threads in it, or no blobs.
+        return not self.guest or self._do("reading", self._version) >= since
 
     def do_move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
         """As the contract says."""
@@ -174,6 +176,22 @@ class SqliteStore(ThreadedStore):
     def do_barriers(self, run_id: str | None, only_open: bool) -> list[BarrierRow]:  # noqa: FBT001 - as in the contract
         """As the contract says."""
         return self._do("reading", self._reader.barriers, run_id, only_open)
+
+    def do_put_chunk(self, upload: str, number: int, data: bytes) -> None:
+        """One transaction; see `BlobTable`."""
+        self._own("storing a blob", self._blobs.put_chunk, upload, number, data)
+
+    def do_keep_blob(self, digest: str, upload: str, run_id: str, at: float) -> bool:
+        """One transaction; see `BlobTable`."""
+        return self._own("storing a blob", self._blobs.keep, digest, upload, run_id, at)
+
+    def do_blob_chunk(self, digest: str, number: int) -> bytes | None:
+        """As the contract says."""
+        return self._do("reading", self._blobs.chunk, digest, number) if self._knows(BLOBS_SINCE) else None
+
+    def do_sweep_blobs(self, before: float, live: Collection[str]) -> bool:
+        """One transaction, and none where there is nothing to free; see `BlobTable`."""
+        return self._own("sweeping", self._blobs.sweep, before, live)
 
     def do_post(self, command: Posted) -> None:
         """As the contract says; the one thing that a guest writes."""

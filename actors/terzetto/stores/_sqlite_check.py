@@ -6,7 +6,9 @@ from typing import Final
 import apsw
 import msgspec
 
-from ._schema import THREADS_SINCE
+from terzetto_protocol.blobs import Hasher
+
+from ._schema import BLOBS_SINCE, THREADS_SINCE
 from ._sqlite_file import pragma
 
 MOST: Final = 100
@@ -48,6 +50,21 @@ _HEADS: Final = (
     "select t.id, t.run from threads t where not exists (select * from runs r where r.n = t.run)",
     "thread {0!r} has run number {1} as its head, which is not there",
 )
+_KEPT: Final = (
+    (
+        """
+        select k.run, k.blob from blob_runs k
+        where not exists (select * from runs where n = k.run) or not exists (select * from blobs where n = k.blob)
+        """,
+        "run number {0} keeps blob number {1}, and one of them is not there",
+    ),
+    (
+        "select name, kept from blobs b where kept <> (select count(*) from blob_runs where blob = b.n)",
+        "{0} is not kept by {1} runs, as its row says",
+    ),
+)
+_BLOBS: Final = "select n, name from blobs where whole"
+_CHUNKS: Final = "select body from blob_chunks where blob = ? order by number"
 _SEGMENTS: Final = "select id, first, last, body from commits join runs on runs.n = commits.run where first < last"
 
 
@@ -67,13 +84,25 @@ def _problems(connection: apsw.Connection) -> Iterator[str]:
     for (said,) in connection.execute(f"pragma integrity_check({MOST})"):
         if said != "ok":
             yield f"SQLite: {said}"
-    knows_threads = int(pragma(connection, "user_version")) >= THREADS_SINCE
-    for question, problem in (*_QUESTIONS, *([_HEADS] if knows_threads else [])):
+    version = int(pragma(connection, "user_version"))
+    more = (*([_HEADS] if version >= THREADS_SINCE else []), *(_KEPT if version >= BLOBS_SINCE else []))
+    for question, problem in (*_QUESTIONS, *more):
         for row in connection.execute(question):
             yield problem.format(*row)
+    if version >= BLOBS_SINCE:
+        yield from _blob_problems(connection)
     for run_id, first, last, body in connection.execute(_SEGMENTS):
         if _length(body) != last - first + 1:
             yield f"run {run_id!r}: the segment of commits {first} to {last} cannot be read"
+
+
+def _blob_problems(connection: apsw.Connection) -> Iterator[str]:
+    for number, name in connection.execute(_BLOBS):
+        hasher = Hasher()
+        for (body,) in connection.execute(_CHUNKS, (number,)):
+            hasher.add(body)
+        if hasher.digest != name:
+            yield f"{name}: its {hasher.size} bytes have another digest"
 
 
 def _length(body: bytes) -> int:

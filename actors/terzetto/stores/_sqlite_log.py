@@ -21,7 +21,7 @@ from terzetto_protocol.statuses import BarrierStatus
 
 from ._schema import Value
 from ._sqlite_reads import Reader
-from ._verdict import misnumbered, unknown, verdict
+from ._verdict import misnumbered, nameless, unknown, verdict
 
 SEGMENT_BYTES: Final = 256 * 1024
 """Bodies that one row holds, bytes; more make another row, so that reading one commit stays cheap."""
@@ -69,6 +69,11 @@ _BARRIER: Final = """
     insert into barriers (run, barrier, open, row) select n, ?2, ?3, ?4 from runs where id = ?1
     on conflict (run, barrier) do update set open = excluded.open, row = excluded.row
 """
+_NAME: Final = """
+    insert into blob_runs (blob, run)
+    select b.n, r.n from runs r join blobs b on b.name = ?2 and b.whole where r.id = ?1
+    on conflict (blob, run) do update set run = excluded.run
+"""
 
 
 class HandleLost(Exception):
@@ -81,6 +86,13 @@ class HandleLost(Exception):
 
 class _Unusual(Exception):
     """Some write of the group does not simply apply."""
+
+
+class _Nameless(_Unusual):
+    """A write names a blob that is not there."""
+
+    def __init__(self, digest: str) -> None:
+        self.digest = digest
 
 
 class _Segment:
@@ -124,10 +136,10 @@ class LogWriter:
             apsw.Error: nothing was written.
         """
         try:
-            with self._transaction():
+            with self.transaction():
                 self._apply_all(writes)
         except (_Unusual, *DATA_ERRORS):
-            with self._transaction():
+            with self.transaction():
                 return [self._settle(write) for write in writes]
         return [_APPLIED] * len(writes)
 
@@ -138,7 +150,8 @@ class LogWriter:
         return self._connection.changes() == 1
 
     @contextmanager
-    def _transaction(self) -> Generator[None]:
+    def transaction(self) -> Generator[None]:
+        """All that is written inside, or nothing; raises `HandleLost` when nobody knows which."""
         self._execute("begin immediate")
         try:
             yield
@@ -213,6 +226,10 @@ class LogWriter:
             self._execute(_SNAPSHOT, (write.run_id, write.seq, write.snapshot))
         for barrier in write.barriers:
             self._execute(_BARRIER, (write.run_id, *_barrier(barrier)))
+        for digest in write.blobs:
+            self._execute(_NAME, (write.run_id, digest))
+            if self._connection.changes() != 1:
+                raise _Nameless(digest)
 
     def _settle(self, write: Write) -> Outcome:
         self._execute("savepoint one")
@@ -220,6 +237,9 @@ class LogWriter:
             outcome = self._judge(write)
             if outcome is None:
                 self._apply(write)
+        except _Nameless as error:
+            self._execute("rollback to one")
+            outcome = nameless(write, error.digest)
         except (_Unusual, *DATA_ERRORS) as error:
             self._execute("rollback to one")
             outcome = Rejected(f"commit {write.seq} of run {write.run_id!r} cannot be stored: {describe(error)}")

@@ -10,10 +10,11 @@ from terzetto_protocol.records import BarrierRow, Head, Outcome, Posted, RunRow,
 from terzetto_protocol.statuses import RunStatus
 
 from ._contract import Store, StoreHealth
+from ._threaded_blobs import ThreadedBlobs
 from ._worker import CALL_LIMIT, WorkerThread
 
 
-class ThreadedStore(Store):
+class ThreadedStore(ThreadedBlobs, Store):
     """A store whose driver blocks: every `do_` method runs alone, on one thread that belongs to the store.
 
     Subclasses therefore need no locks, and drivers that are bound to their thread work. A `do_` method

@@ -28,6 +28,11 @@ def unknown(write: Write) -> Outcome:
     return Rejected(f"there is no run {write.run_id!r} to append commit {write.seq} to")
 
 
+def nameless(write: Write, digest: str) -> Rejected:
+    """The outcome of a write that names a blob that is not there."""
+    return Rejected(f"commit {write.seq} of run {write.run_id!r} names {digest}, which this store does not have")
+
+
 def misnumbered(write: Write) -> Outcome | None:
     """The outcome of a write that would create a run with another seq than 1, or None."""
     if write.seq == 1:

@@ -7,6 +7,8 @@ from terzetto_protocol.context import Emission, LeafContext, NodeContext, Port, 
 from terzetto_protocol.records import ObservedError
 from terzetto_protocol.state import Mutation
 
+from .._blobs import Blobs
+
 S = TypeVar("S")
 D = TypeVar("D")
 
@@ -18,11 +20,21 @@ class _TestPort(Port):
 
 
 @overload
-def context(state: S, *, run_id: str = ..., visit: int = ..., cancelled: bool = ...) -> NodeContext[S, None]: ...
-@overload
-def context(state: S, *, deps: D, run_id: str = ..., visit: int = ..., cancelled: bool = ...) -> NodeContext[S, D]: ...
 def context(
-    state: S, *, deps: Any = None, run_id: str = "test", visit: int = 1, cancelled: bool = False
+    state: S, *, run_id: str = ..., visit: int = ..., cancelled: bool = ..., blobs: Blobs | None = ...
+) -> NodeContext[S, None]: ...
+@overload
+def context(
+    state: S, *, deps: D, run_id: str = ..., visit: int = ..., cancelled: bool = ..., blobs: Blobs | None = ...
+) -> NodeContext[S, D]: ...
+def context(
+    state: S,
+    *,
+    deps: Any = None,
+    run_id: str = "test",
+    visit: int = 1,
+    cancelled: bool = False,
+    blobs: Blobs | None = None,
 ) -> NodeContext[S, Any]:
     """A context that keeps what a node records and emits, for `recorded(ctx)`, `emissions(ctx)` and `reported(ctx)`.
 
@@ -34,10 +46,14 @@ def context(
         run_id: part of `ctx.key`.
         visit: part of `ctx.key`.
         cancelled: what `ctx.is_cancelled()` says.
+        blobs: where its blobs are; by default in memory, for this context alone.
     """
     shown: list[Emission] = []
     port = _TestPort(
-        pack=lambda mutation: mutation, emit=lambda _, emission: shown.append(emission), is_cancelled=lambda: cancelled
+        pack=lambda mutation: mutation,
+        emit=lambda _, emission: shown.append(emission),
+        is_cancelled=lambda: cancelled,
+        blobs=blobs or Blobs(),
     )
     port.shown = shown
     return NodeContext(state, deps, Visit(run_id, "node", visit, 1), port)

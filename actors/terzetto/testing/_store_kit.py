@@ -4,7 +4,7 @@ from typing import ClassVar, Final, final
 
 import trio
 
-from . import _store_laws_inbox, _store_laws_reads, _store_laws_threads, _store_laws_writes
+from . import _store_laws_blobs, _store_laws_inbox, _store_laws_reads, _store_laws_threads, _store_laws_writes
 from ._store_laws import Opener, StoreLaw, name_of
 
 STORE_LAWS: Final[tuple[StoreLaw, ...]] = (
@@ -12,6 +12,7 @@ STORE_LAWS: Final[tuple[StoreLaw, ...]] = (
     *_store_laws_reads.BOOK.laws,
     *_store_laws_inbox.BOOK.laws,
     *_store_laws_threads.BOOK.laws,
+    *_store_laws_blobs.BOOK.laws,
 )
 """All laws; each needs an opener to empty storage."""
 
