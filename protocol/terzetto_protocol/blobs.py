@@ -40,6 +40,11 @@ class Blob(Struct, frozen=True):
         if _DIGEST.fullmatch(self.digest) is None or self.size < 0:
             raise ValueError(f"no blob has the digest {self.digest!r} and {self.size} bytes")
 
+    @property
+    def plain(self) -> dict[str, str | int]:
+        """The same as plain data: what a payload shows of it, and what `Modify` takes."""
+        return {name: getattr(self, name) for name in self.__struct_fields__}
+
 
 BlobData: TypeAlias = bytes | bytearray | memoryview | Iterable[bytes] | AsyncIterable[bytes]
 """What a blob is made of: bytes, or pieces of them; a plain iterable is asked for each on the event loop."""

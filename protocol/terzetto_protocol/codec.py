@@ -46,7 +46,8 @@ def pack(value: object, what: str, limit: int = MESSAGE_BYTES, encode: Callable[
 def check_packed(data: bytes, what: str, limit: int) -> None:
     """Raise `NotStorable` for packed bytes that are too large or hold a NaN or an infinity."""
     if len(data) > limit:
-        raise NotStorable(what, f"it has {len(data)} bytes, and the limit is {limit}")
+        large = "keep what is so large in a blob, and its name here: `await ctx.blob(...)`"
+        raise NotStorable(what, f"it has {len(data)} bytes, and the limit is {limit} ({large})")
     if _NOT_FINITE.search(data) is None:
         return
     try:

@@ -93,6 +93,19 @@ async def publish(ctx: Ctx) -> None:
     ctx.end()
 
 
+@graph.node
+async def illustrate(ctx: Ctx) -> None:
+    """A blob is made of bytes, or of pieces of them; a stream of them is one too."""
+    picture = await ctx.blob(b"...", media_type="image/png", name="cover")
+    assert_type(picture, terzetto.Blob)
+    await ctx.blob([b"a", b"b"])
+    async with ctx.open_blob(picture) as reader:
+        async for chunk in reader:
+            assert_type(chunk, bytes)
+    await ctx.blob(ctx.open_blob(picture))
+    assert_type(await ctx.blob_bytes(picture, limit=1000), bytes)
+
+
 @graph.node(has_side_effects=True, name="tell-everybody")
 async def tell(ctx: Ctx) -> None:
     ctx.pause()
@@ -309,8 +322,11 @@ async def main() -> None:
         assert_type(result.unwrap(), Draft)
         assert_type(await runtime.run(plain, Draft()), Draft)
         assert_type(runtime.statistics(), terzetto.RuntimeStatistics)
+        cover = await runtime.put_blob(b"...")
+        assert_type(await runtime.blob_bytes(cover), bytes)
+        assert_type([chunk async for chunk in runtime.open_blob(cover)], list[bytes])
     assert_type(await terzetto.run(bound, Draft(), decider=approve), Draft)
-    assert_type(await terzetto.run(plain, Draft()), Draft)
+    assert_type(await terzetto.run(plain, Draft(), strict=True, blobs=terzetto.Blobs()), Draft)
 
 
 async def unit_test() -> None:

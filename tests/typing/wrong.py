@@ -256,3 +256,13 @@ async def is_heard_by_nobody(runtime: terzetto.Runtime, ctx: terzetto.NodeContex
     await terzetto.run(plain, Draft(), sinks=[Hurried()])  # W87 mypy: list-item / pyright: reportArgumentType
     terzetto.open_runtime("memory:", graphs=[plain], sinks=Deaf())  # W88 mypy: arg-type / pyright: reportArgumentType
     ctx.report("no", level="fatal")  # W89 mypy: arg-type / pyright: reportArgumentType
+
+
+# Blobs
+
+
+async def stores_what_is_not_bytes(ctx: terzetto.NodeContext[Draft, Clients]) -> terzetto.Blob:
+    await ctx.blob("text")  # W90 mypy: arg-type / pyright: reportArgumentType
+    await ctx.blob(["text"])  # W91 mypy: list-item / pyright: reportArgumentType
+    ctx.record(await ctx.blob(b""))  # W92 mypy: arg-type / pyright: reportArgumentType
+    return await ctx.blob_bytes(b"")  # W93 mypy: arg-type / pyright: reportArgumentType
