@@ -85,6 +85,9 @@ D8   cancels its run scope and publishes nothing
 4.5  reports a node that mutates its input
 4.5  a mutation that is not deterministic
 4.6  fails the run at the previous commit, naming run, node, mutation
+4.7  stored once by digest
+4.7  in chunks
+4.7  read as a stream
 4.7  transient are left out
 4.7  hook
 4.7  NaN to null

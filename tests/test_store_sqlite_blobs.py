@@ -67,7 +67,9 @@ async def test_damage_is_found(path) -> None:
 
         with pytest.raises(BlobDamaged):
             await blobs.read(blob)
-        assert (f"{blob.digest}: its {len(DATA)} bytes have another digest",) == (await store.health(deep=True)).problems
+        assert (f"{blob.digest}: its {len(DATA)} bytes have another digest",) == (
+            await store.health(deep=True)
+        ).problems
 
 
 @in_time
