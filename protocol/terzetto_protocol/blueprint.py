@@ -67,7 +67,8 @@ class Blueprint(Generic[S]):
         self.state: Final = StateForm(graph.state, graph.restore)
         self.places: Final[dict[str, Place[S]]] = {place.name: self._place(place) for place in graph.places}
         self.changes: Final = Changes(self.state)
-        self.calls: Final = {place.name: self._place(place) for node in graph.places for place in calls_of(as_node(node))}
+        calls = [call for place in graph.places for call in calls_of(as_node(place))]
+        self.calls: Final = {call.name: call.strict if is_strict else call for call in calls}
         """Graphs that bodies may run, as places by `node.graph`."""
         exits = {name: lens.leave for name, lens in lenses({**self.places, **self.calls}).items()}
         self.flow: Final = graph.wiring
