@@ -280,7 +280,7 @@ async def test_all_runs_go_on_after_a_turn_failed_on_the_persistence_task(autoju
         for number in range(3):
             await until_answered(runtime, f"r{number}")
             assert ["held", "after"] == (await runtime.get(f"r{number}").result()).state.trail
-        assert 3 == runtime.statistics().restarts
+        assert 4 == runtime.statistics().restarts
         assert {1, 2} == {event.epoch for event in await told(runtime.get("r1")) if isinstance(event, RunStarted)}
 
 
