@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
+from msgspec.structs import replace
+
 from .blobs import MARK, named_in
 from .blueprint import Blueprint
 from .decisions import Recorded
@@ -357,10 +359,11 @@ class Stage(Generic[S]):
         )
         snapshot = None if state is None else self.fold.snapshot(state)
         epoch, body = image.epoch, encode_record(record)
-        return Write(
+        write = Write(
             self.fold.header.run_id, epoch, epoch, image.seq, msg.at, RunStatus.RUNNING, record.event_id, body,
-            False, snapshot, blobs=named_in(body) if MARK in body else (),
+            False, snapshot,
         )  # fmt: skip
+        return replace(write, blobs=named_in(body)) if MARK in body else write
 
     def turn(self, at: float) -> Turn:
         """Everything that this input led to."""
