@@ -24,12 +24,16 @@ async def execute(store: SqliteStore, statement: str) -> list:
 
 @in_time
 async def test_an_older_file_gets_its_tables(path) -> None:
-    """Its runs are still there, and programs that know no blobs can still use it."""
+    """From its owner; a guest that looks before finds no blobs in it."""
     async with SqliteStore(path) as store:
         await started(store)
         await execute(store, "drop trigger run_deleted")
         for table in ("blobs", "blob_chunks", "blob_runs"):
             await execute(store, f"drop table {table}")
+        await execute(store, "pragma user_version=2")
+    async with SqliteStore(path, guest=True) as guest:
+        assert None is await guest.blob_chunk("blob:" + "0" * 64, 0)
+        assert () == (await guest.health(deep=True)).problems
     async with SqliteStore(path) as store:
         blobs = terzetto.Blobs(store)
         blob = await blobs.put(DATA, run_id="r")

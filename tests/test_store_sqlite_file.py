@@ -261,7 +261,9 @@ async def test_an_older_store_is_upgraded_by_its_owner(path, tmp_path) -> None:
 async def test_an_upgrade_that_dies_half_way_is_made_by_the_next_owner(path, monkeypatch) -> None:
     old_store(path)
     with monkeypatch.context() as patch:
-        patch.setattr(_sqlite_file, "UPGRADES", {**_sqlite_file.UPGRADES, 1: _sqlite_file.UPGRADES[1] + "create table oops"})
+        patch.setattr(
+            _sqlite_file, "UPGRADES", {**_sqlite_file.UPGRADES, 1: _sqlite_file.UPGRADES[1] + "create table oops"}
+        )
         with pytest.raises(StoreUnavailable, match="opening failed"):
             await SqliteStore(path).__aenter__()
     async with SqliteStore(path, guest=True) as store:

@@ -71,9 +71,10 @@ class Store(BlobStore):
         `Stale`, a taken id or key `Exists`. Other content under a seq that is taken, a seq that leaves a
         hole, an unknown run, and what the store cannot hold are `Rejected`; so is, by its seq, whatever
         came after such a write. A write that names a `thread` moves its head to the run, with all the rest of
-        it or not at all, and once: written again it moves nothing. A write that names blobs makes the run keep them, and is `Rejected`
-        where one of them is not there. Whoever sends writes behind a first write that is not answered yet must
-        cope with `Exists`: they meet the other run, and would be applied to it if they fit.
+        it or not at all, and once: written again it moves nothing. A write that names blobs makes the run keep
+        them, and is `Rejected` where one of them is not there. Whoever sends writes behind a first write that
+        is not answered yet must cope with `Exists`: they meet the other run, and would be applied to it if
+        they fit.
 
         Raises:
             StoreUnavailable: nothing is known about the group; write it again (after `reopen()`).
