@@ -85,8 +85,12 @@ def _problems(connection: apsw.Connection) -> Iterator[str]:
         if said != "ok":
             yield f"SQLite: {said}"
     version = int(pragma(connection, "user_version"))
-    more = (*([_HEADS] if version >= THREADS_SINCE else []), *(_KEPT if version >= BLOBS_SINCE else []))
-    for question, problem in (*_QUESTIONS, *more):
+    questions = list(_QUESTIONS)
+    if version >= THREADS_SINCE:
+        questions.append(_HEADS)
+    if version >= BLOBS_SINCE:
+        questions.extend(_KEPT)
+    for question, problem in questions:
         for row in connection.execute(question):
             yield problem.format(*row)
     if version >= BLOBS_SINCE:
