@@ -42,13 +42,19 @@ class FlowPlan:
         within = flow(*self.inner, named="within", limit=self.inner_limit, on_node_error=self.inner_error)
         names = [f"n{number}" for number in range(len(self.kinds))]
         options = {
-            name: _options(kind, self.max_visits) for name, kind in zip(names, self.kinds, strict=True) if kind not in _INNER
+            name: _options(kind, self.max_visits)
+            for name, kind in zip(names, self.kinds, strict=True)
+            if kind not in _INNER
         }
         return flow(
             *self.links,
             ".more>.o",
             alone=" ".join(options),
-            inside={name: {"flow": within}.get(kind, kind) for name, kind in zip(names, self.kinds, strict=True) if kind in _INNER},
+            inside={
+                name: {"flow": within}.get(kind, kind)
+                for name, kind in zip(names, self.kinds, strict=True)
+                if kind in _INNER
+            },
             max_steps=self.max_steps,
             limit=self.limit,
             on_node_error=self.on_node_error,
@@ -79,7 +85,9 @@ def flow_plans(draw: st.DrawFn, *, limits: Any = None) -> FlowPlan:
     for _ in range(draw(st.integers(1, 9))):
         sink = draw(st.sampled_from([*names, ""]))
         pin = draw(st.sampled_from(pins[sink])) if sink else draw(st.sampled_from(["o", "p"]))
-        links.append(f"{draw(_sources(kinds, names))}{draw(st.sampled_from(['>', '>', '>', '='])) if sink else '>'}{sink}.{pin}")
+        links.append(
+            f"{draw(_sources(kinds, names))}{draw(st.sampled_from(['>', '>', '>', '='])) if sink else '>'}{sink}.{pin}"
+        )
     inner = [".v>i.v", "i.out>.o", *draw(st.lists(st.sampled_from(INSIDE), max_size=4, unique=True))]
     limit = st.sampled_from([None, None, 1, 2, 3]) if limits is None else limits
     return FlowPlan(
@@ -146,7 +154,13 @@ class FlowPlayer(Player):
         output = "two" if count % 3 == 1 else "out"
         if number == 21:
             self.driver.send(0, "error", node=start.visit)
-        value = WRONG[number % 3] if number > 20 else "another" if number == 13 else VALUES[(count + start.visit) % len(VALUES)]
+        value = (
+            WRONG[number % 3]
+            if number > 20
+            else "another"
+            if number == 13
+            else VALUES[(count + start.visit) % len(VALUES)]
+        )
         self.driver.send(value, output, node=start.visit)
         self.told[start.visit] = start, count + 1
 
@@ -170,7 +184,9 @@ class FlowPlayer(Player):
         options: list[Decision] = [Approve(), Retry(), Fail(), confirm, Confirm()]
         for shift in range(len(options)):
             try:
-                driver.decide(options[(number + shift) % len(options)], self.command(), barrier=chosen, slot=number % 4 != 3)
+                driver.decide(
+                    options[(number + shift) % len(options)], self.command(), barrier=chosen, slot=number % 4 != 3
+                )
                 return
             except Refused:
                 continue  # this barrier takes another kind of decision

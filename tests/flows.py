@@ -13,7 +13,7 @@ from .witness import all_of, state_of
 
 
 def linked(*words: str) -> list[Link]:
-    """Links in short: `a.out>b.x`, or `a.out=b.x` for a static one; `.x>` is an input, and `>.x` an output of the whole."""
+    """Links in short: `a.out>b.x`, or `a.out=b.x` for a static one; `.x>` is an input of the whole, `>.x` an output."""
     links = []
     for word in words:
         source, _, sink = word.partition("=" if "=" in word else ">")

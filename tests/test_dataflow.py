@@ -1,4 +1,4 @@
-"""`terzetto_protocol.dataflow`: what a dataflow is declared with, its hash, and what its runs begin with (SEMANTICS 5.7)."""
+"""`terzetto_protocol.dataflow`: declaring a dataflow, its hash, and what its runs begin with (SEMANTICS 5.7)."""
 
 import subprocess
 import sys
@@ -69,7 +69,7 @@ def mutual() -> tuple[Dataflow[Any], Dataflow[Any]]:
     return one, other
 
 
-# -- declaring -------------------------------------------------------------------------------------------------------
+# -- declaring --------------------------------------------------------------------------------------------------------
 
 
 def test_a_node_is_its_function_still():
@@ -168,7 +168,7 @@ def test_defaults_do_not_change_with_what_was_given():
     assert dict(made.nodes)["fetch"].defaults == {"url": "a"}
 
 
-# -- building --------------------------------------------------------------------------------------------------------
+# -- building ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_one_that_runs_itself_is_built_and_drawn_like_any_other(made):
     assert made.analyze().unreachable == ()
 
 
-# -- the hash --------------------------------------------------------------------------------------------------------
+# -- the hash ---------------------------------------------------------------------------------------------------------
 
 
 def hashed(change: Callable[[Any], Any] = lambda made: None, **options: Any) -> str:
@@ -307,7 +307,7 @@ def test_the_same_declaration_has_the_same_hash(name):
 
 
 def test_the_order_of_nodes_and_of_links_counts():
-    """Law 1: nodes that wait for nothing begin in the order of their declaration, and values go along in that of links."""
+    """Law 1: nodes that wait for nothing begin in that of their declaration, and values go along in that of links."""
 
     def two(*names: str) -> Callable[[Any], Any]:
         return lambda made: [made.node(name=name)(nothing) for name in names]
@@ -389,7 +389,7 @@ def test_hashes_of_plain_graphs_are_what_they_were():
 PLAIN = "34420d9e848335ac25b7866ad2ceacb9"
 
 
-# -- what a run begins with --------------------------------------------------------------------------------------------
+# -- what a run begins with -------------------------------------------------------------------------------------------
 
 
 def opened(**inputs: Any) -> Dataflow[Any]:
@@ -534,7 +534,7 @@ def test_json_with_other_inputs(data):
         opened(a=(int,)).from_json(data)
 
 
-# -- answers to "what became of this effect?" --------------------------------------------------------------------------
+# -- answers to "what became of this effect?" -------------------------------------------------------------------------
 
 
 def test_a_confirmation_says_what_would_have_been_sent():

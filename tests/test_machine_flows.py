@@ -21,7 +21,7 @@ def kind(record) -> bool:
     return isinstance(record.detail, Sent)
 
 
-# -- values ------------------------------------------------------------------------------------------------------------
+# -- values -----------------------------------------------------------------------------------------------------------
 
 
 def test_values_say_what_runs_next():
@@ -149,7 +149,7 @@ def test_a_body_may_ask_for_a_part_of_its_work_too():
     driver.settle()
 
 
-# -- what cannot be sent ---------------------------------------------------------------------------------------------------
+# -- what cannot be sent ----------------------------------------------------------------------------------------------
 
 
 def test_an_output_that_is_not_there_is_refused_and_nothing_has_happened():
@@ -216,7 +216,7 @@ def test_a_value_that_makes_the_state_too_large_is_refused():
     assert "state FlowState cannot be stored" in driver.failure.message
 
 
-# -- limits ------------------------------------------------------------------------------------------------------------------
+# -- limits -----------------------------------------------------------------------------------------------------------
 
 
 def test_no_more_visits_are_under_way_than_the_limit_says():
@@ -306,7 +306,7 @@ def test_max_visits_of_a_node_is_kept():
     assert "node 'b' would be visited more than 1 times" in driver.failure.message
 
 
-# -- what goes wrong -----------------------------------------------------------------------------------------------------------
+# -- what goes wrong --------------------------------------------------------------------------------------------------
 
 
 def test_a_failed_visit_sends_its_error():
@@ -433,7 +433,7 @@ def test_an_input_that_does_not_fit_is_the_failure_of_its_visit():
     assert out(driver)["r"][0].startswith("InvalidInput")
 
 
-# -- attempts ------------------------------------------------------------------------------------------------------------------
+# -- attempts ---------------------------------------------------------------------------------------------------------
 
 
 def tried(**options):
@@ -537,7 +537,7 @@ def test_three_claims_without_anything_new_are_the_end_but_a_value_is_something_
     assert (driver.status, driver.failure.code) == (_R.FAILED, FailureCode.RECOVERY_EXHAUSTED)
 
 
-# -- stopping --------------------------------------------------------------------------------------------------------------------
+# -- stopping ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_cancel_reaches_every_visit():

@@ -23,7 +23,7 @@ def once(*words: str, **options) -> Dataflow:
     return flow(".x>a.v", "a.out>b.v", *words, a={"effects": "once", "outputs": {"out": int}}, **options)
 
 
-# -- effects -------------------------------------------------------------------------------------------------------------
+# -- effects ----------------------------------------------------------------------------------------------------------
 
 
 def test_an_intent_is_written_before_the_body_begins():
@@ -196,7 +196,7 @@ def test_one_that_took_too_long_is_asked_about():
     assert not [event for event in driver.witness.seen if isinstance(event, NodeFailed)]
 
 
-# -- going back ------------------------------------------------------------------------------------------------------------
+# -- going back -------------------------------------------------------------------------------------------------------
 
 
 def at(driver: Driver, seq: int) -> Fold:

@@ -45,7 +45,7 @@ def play(driver: Driver, sends=lambda value: []) -> None:
         driver.finish(node=node)
 
 
-# -- in and out --------------------------------------------------------------------------------------------------------
+# -- in and out -------------------------------------------------------------------------------------------------------
 
 
 def test_inputs_go_in_and_outputs_come_out_at_the_end():
@@ -171,7 +171,7 @@ def test_one_that_runs_itself_without_an_end_is_stopped_by_the_steps():
     assert (driver.status, driver.failure.code) == (_R.FAILED, FailureCode.STEPS_EXCEEDED)
 
 
-# -- what goes wrong inside ----------------------------------------------------------------------------------------------
+# -- what goes wrong inside -------------------------------------------------------------------------------------------
 
 
 def test_an_error_inside_goes_where_it_is_taken_inside():
@@ -277,7 +277,7 @@ def test_its_own_steps_are_counted():
     assert "'inner' made 3 visits" in driver.failure.message
 
 
-# -- stops, crashes ------------------------------------------------------------------------------------------------------
+# -- stops, crashes ---------------------------------------------------------------------------------------------------
 
 
 def test_a_crash_inside_goes_on_inside():

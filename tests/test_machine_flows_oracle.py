@@ -52,11 +52,15 @@ def body(node: str, args: dict[str, Any]) -> tuple[list[tuple[str, Any]], bool]:
     return sends, total % 5 == 4
 
 
-# -- acted out on paper --------------------------------------------------------------------------------------------------
+# -- acted out on paper -----------------------------------------------------------------------------------------------
 
 
 def on_paper(
-    links: tuple[str, ...], given: dict[str, int], alone: tuple[str, ...] = (), subs: tuple[str, ...] = (), path: str = ""
+    links: tuple[str, ...],
+    given: dict[str, int],
+    alone: tuple[str, ...] = (),
+    subs: tuple[str, ...] = (),
+    path: str = "",
 ) -> tuple[Counter[tuple[str, bytes]], list[tuple[str, Any]]]:
     """All visits with their inputs, and what comes out."""
     person, visits, number = Person(linked(*links)), Counter[tuple[str, bytes]](), 0
@@ -83,7 +87,7 @@ def key(args: dict[str, Any]) -> bytes:
     return msgspec.json.encode(args, order="sorted")
 
 
-# -- and by the machine --------------------------------------------------------------------------------------------------
+# -- and by the machine -----------------------------------------------------------------------------------------------
 
 
 class Worker:
@@ -171,7 +175,7 @@ def hold(paper: Paper, given: dict[str, int], acks: str, numbers: list[int]) -> 
     assert driver.state.tasks == {}
 
 
-# -- inventions ------------------------------------------------------------------------------------------------------------
+# -- inventions -------------------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -192,7 +196,10 @@ def papers(draw: st.DrawFn) -> Paper:
     every = [*once, *joins, *maps, *subs]
     links += [f"{draw(_output(every, subs))}>.{draw(st.sampled_from('pq'))}" for _ in range(draw(st.integers(1, 4)))]
     return Paper(
-        tuple(links), tuple(name for name in once if name not in fed), tuple(subs), draw(st.sampled_from([None, 1, 2, 5]))
+        tuple(links),
+        tuple(name for name in once if name not in fed),
+        tuple(subs),
+        draw(st.sampled_from([None, 1, 2, 5])),
     )
 
 

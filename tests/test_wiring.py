@@ -19,7 +19,6 @@ from terzetto_protocol.wiring import (
     DIGEST_BYTES,
     INPUTS,
     OUTPUTS,
-    Link,
     Pin,
     Pinned,
     Wiring,
@@ -70,7 +69,7 @@ def tasks(state: FlowState) -> list[tuple[str, dict[str, Any]]]:
     return [(task.node, task.pins) for task in state.tasks.values()]
 
 
-# -- the pairing rule ------------------------------------------------------------------------------------------------
+# -- the pairing rule -------------------------------------------------------------------------------------------------
 
 
 def test_a_value_goes_to_the_node_that_is_linked():
@@ -137,7 +136,7 @@ def test_tickets_rise_and_are_never_used_again():
     assert moved(wiring, state, wiring.over(1)).tasks == {2: Task("b", {"x": 2})}
 
 
-# -- static links ----------------------------------------------------------------------------------------------------
+# -- static links -----------------------------------------------------------------------------------------------------
 
 
 def test_a_static_link_keeps_its_last_value():
@@ -186,7 +185,7 @@ def test_where_both_lead_into_the_only_pin_each_value_is_a_visit():
     assert [pins for _, pins in tasks(state)] == [{"x": 1}, {"x": 2}, {"x": 3}]
 
 
-# -- parts of values -------------------------------------------------------------------------------------------------
+# -- parts of values --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -223,7 +222,7 @@ def test_pins_that_reach_into_one_input_make_it_up_together():
     assert wiring.arguments(state, 1) == {"v": {"one": 1, "two": [None, 2]}}
 
 
-# -- the beginning and the end -----------------------------------------------------------------------------------------
+# -- the beginning and the end ----------------------------------------------------------------------------------------
 
 
 def test_inputs_go_out_when_it_begins():
@@ -262,7 +261,7 @@ def test_what_went_wrong_comes_out_as_an_error():
     assert not wiring.takes_error("b")
 
 
-# -- what a node is called with ------------------------------------------------------------------------------------------
+# -- what a node is called with ---------------------------------------------------------------------------------------
 
 
 def called(spec: Pinned, pins: dict[str, Any], masks: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -373,7 +372,7 @@ def test_a_node_that_takes_others_too_gets_them_as_they_came():
     assert called(spec, {"n": 1, "extra": [1], "more_#_k": 2}) == {"n": 1, "extra": [1], "more": {"k": 2}}
 
 
-# -- what is sent --------------------------------------------------------------------------------------------------------
+# -- what is sent -----------------------------------------------------------------------------------------------------
 
 
 def sending(**outputs: Any) -> Wiring:
@@ -455,7 +454,7 @@ def test_bytes_that_are_no_move(name):
         wired().moves()[name](Raw(b"\xa1x")).apply(FlowState())
 
 
-# -- plain data ------------------------------------------------------------------------------------------------------------
+# -- plain data -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -482,7 +481,7 @@ def test_what_is_neither_is_an_invalid_input(kind, value):
     assert (caught.value.node, caught.value.pin) == ("n", "x")
 
 
-# -- digests -----------------------------------------------------------------------------------------------------------------
+# -- digests ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_digest_tells_every_value_and_every_output_from_every_other():
@@ -499,15 +498,21 @@ def test_what_was_sent_is_found_by_its_number():
     assert [sent_before(one + two, number) for number in range(3)] == [one, two, None]
 
 
-# -- the rule, against a person who acts it out ------------------------------------------------------------------------------
+# -- the rule, against a person who acts it out -----------------------------------------------------------------------
 
 
 _names = st.sampled_from(["a", "b", "c"])
 _some_links = st.lists(
-    st.builds(lambda source, sink, pin, static: f"{source}.out{'=>'[not static]}{sink}.{pin}",
-              _names, st.sampled_from(["p", "q"]), st.sampled_from(["x", "y", "z"]), st.sampled_from([True, False, False])),
-    min_size=1, max_size=7,
-)  # fmt: skip
+    st.builds(
+        lambda source, sink, pin, static: f"{source}.out{'=>'[not static]}{sink}.{pin}",
+        _names,
+        st.sampled_from(["p", "q"]),
+        st.sampled_from(["x", "y", "z"]),
+        st.sampled_from([True, False, False]),
+    ),
+    min_size=1,
+    max_size=7,
+)
 
 
 @QUICK

@@ -604,7 +604,7 @@ def is_within(path: str, fork: str) -> bool:
 
 
 def fork_path(entry: Pending) -> str:
-    """The path of the fork that a composite's visit opens; in a dataflow several visits of one place may have theirs."""
+    """The path of the fork that a composite's visit opens; in a dataflow one place may have several at once."""
     place = f"{entry.place}.{entry.ticket}" if entry.ticket else entry.place
     return f"{entry.path}/{place}" if entry.path else place
 
