@@ -237,10 +237,8 @@ def test_the_same_of_many_more(paper, given_, acks, numbers):
 
 def test_the_paper_is_not_empty():
     """The oracle has something to say."""
-    visits, sent = on_paper(
-        (".a>s0.v", "s0.out>j0.x", "s0.two=j0.y", "j0.out>m0.v", "m0.back>m0.v", "m0.out>f0.v", "f0.o>.p", "m0.error>.p"),
-        {"a": 4}, ("s1",), ("f0",),
-    )  # fmt: skip
+    links = ".a>s0.v", "s0.out>j0.x", "s0.two=j0.y", "j0.out>m0.v", "m0.back>m0.v", "m0.out>f0.v", "f0.o>.p"
+    visits, sent = on_paper((*links, "m0.error>.p"), {"a": 4}, ("s1",), ("f0",))
 
     assert sum(visits.values()) > 8
     assert len(sent) > 3

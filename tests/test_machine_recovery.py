@@ -1,10 +1,13 @@
 """`terzetto_protocol.machine`: owners that die, and stores that refuse (SEMANTICS 2 and 3)."""
 
 import pytest
+from msgspec import Raw
 
+from terzetto_protocol.decisions import Approve
 from terzetto_protocol.errors import IllegalTransition, Refused
-from terzetto_protocol.inputs import CommitDurable, Halted
+from terzetto_protocol.inputs import CommitDurable, Decided, Halted, WithdrawRequested
 from terzetto_protocol.limits import CLAIMS
+from terzetto_protocol.questions import AskDecision
 from terzetto_protocol.records import Kind, Note
 from terzetto_protocol.statuses import FailureCode, RunStatus
 
@@ -42,6 +45,30 @@ def test_a_run_that_lost_its_owner_is_interrupted_and_goes_on():
     driver.finish()
     assert driver.state == Tally(1, ["b"])
     assert driver.status is _R.SUCCEEDED
+
+
+@pytest.mark.parametrize("what", ["decide", "keep", "withdraw", "pause"])
+def test_a_command_that_finds_a_run_without_its_owner_leaves_it_to_be_claimed(what):
+    """9.5, law 5: whoever speaks to it first does not own it."""
+    driver = Driver(sketch("a b", "a>b")).claim()
+    driver.ask(AskDecision("decision:x", "x", 0, Raw(b"\xc0")))
+    driver.feed(Decided("y", Approve(), "ann", 0.0, "k0", keep="always"))
+    driver.crash()
+    if what == "decide":
+        driver.decide(barrier="x@1", command="k")
+    elif what == "keep":
+        driver.feed(Decided("z", Approve(), "ann", 0.0, "k", keep="always"))
+    elif what == "withdraw":
+        driver.feed(WithdrawRequested("y", 0.0, "k"))
+    else:
+        driver.pause("k")
+        driver.resume()
+    assert driver.status is (_R.QUEUED if what == "pause" else _R.INTERRUPTED)
+    assert len(driver.receipts["k"]) == 1
+    driver.settle()
+    driver.claim()
+
+    assert driver.started == ["a", "a"]
 
 
 def test_nobody_claims_a_run_that_has_an_owner_or_an_end():

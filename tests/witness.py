@@ -21,7 +21,16 @@ from terzetto_protocol.frames import SharedBranch
 from terzetto_protocol.ids import split_event_id
 from terzetto_protocol.inputs import CommitRefused, Input, Probed
 from terzetto_protocol.limits import RUN_AHEAD
-from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, DecisionTaken, PauseReceipt, Resumed, Undone
+from terzetto_protocol.receipts import (
+    AlreadyResolved,
+    CancelReceipt,
+    DecisionKept,
+    DecisionTaken,
+    DecisionWithdrawn,
+    PauseReceipt,
+    Resumed,
+    Undone,
+)
 from terzetto_protocol.records import Answer, Kind, Noted, Record, Resolution, Rewind, Sent, Write
 from terzetto_protocol.scribe import RESTING
 from terzetto_protocol.statuses import PARKED, RUN_MOVES, TERMINAL, VISIT_MOVES, RunStatus, VisitStatus
@@ -226,7 +235,7 @@ class Witness:
             return
         receipt, disk = reply.receipt, self.driver.disk.records
         commands = {getattr(record.detail, "command_id", "") for record in disk if record.detail is not None}
-        if isinstance(receipt, DecisionTaken | Resumed | Undone):
+        if isinstance(receipt, DecisionTaken | DecisionKept | DecisionWithdrawn | Resumed | Undone):
             assert reply.command_id in commands, "D5: acknowledged before it was durable"
         elif isinstance(receipt, AlreadyResolved):
             made = [(r.detail.barrier, name_of(r.detail.decision), r.detail.source) for r in disk if _resolves(r)]

@@ -77,12 +77,19 @@ class Steering(Forks[S], Generic[S]):
         standing = msg.keep == "always"
         kept = Kept(msg.barrier, msg.decision, msg.source, standing, msg.command_id)
         if kept not in self.fold.image.kept:  # else the same command came twice
+            self._note_loss(msg.at)
             self.commit(Kind.KEEP, msg.at, self.status, detail=kept)
         self.reply(msg.command_id, DecisionKept(self.run_id, msg.barrier, standing, self.promises))
+
+    def _note_loss(self, at: float) -> None:
+        """A run whose owner was lost is INTERRUPTED before anything else is written about it: it is to be claimed."""
+        if self.status is _R.RUNNING and not self.owned:
+            self.commit(Kind.INTERRUPT, at, _R.INTERRUPTED, detail=Note("the owner was lost"))
 
     def _on_withdraw(self, msg: WithdrawRequested) -> None:
         count = sum(kept.barrier == msg.barrier for kept in self.fold.image.kept)
         if count and self.status not in TERMINAL and self.status is not _R.CANCELLING:
+            self._note_loss(msg.at)
             self.commit(Kind.WITHDRAW, msg.at, self.status, detail=Withdrawn(msg.barrier, msg.command_id))
         self.reply(msg.command_id, DecisionWithdrawn(self.run_id, msg.barrier, count, self.promises))
 
@@ -170,6 +177,7 @@ class Steering(Forks[S], Generic[S]):
         if not ends and getattr(msg.decision, "exit", None) not in exits:
             text = f"{msg.barrier} does not take {msg.decision!r}: its exits are {', '.join(exits)}"
             raise Refused(self.run_id, text)
+        self._note_loss(msg.at)
         resolution = Resolution(msg.barrier, msg.decision, msg.source, msg.command_id, kept=kept)
         self.resolved[msg.barrier] = AlreadyResolved(self.run_id, msg.barrier, name_of(msg.decision), msg.source)
         self.commit(Kind.DECIDE, msg.at, self.status, entry=entry, attempt=entry.attempt, detail=resolution)
