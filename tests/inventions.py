@@ -12,6 +12,7 @@ from terzetto_protocol.decisions import Approve, Confirm, Decision, Fail, Reject
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.inputs import Again, CommitDurable, Emitted, NodeCancelled, NodeFinished, Probed
+from terzetto_protocol.migrations import Migration
 from terzetto_protocol.questions import AskDecision, Journal
 from terzetto_protocol.retry import RetryPolicy
 from terzetto_protocol.statuses import RunStatus
@@ -54,6 +55,8 @@ class Spot:
     merge: str = "strict"
     errors: str = "fail_fast"
     limit: int | None = None
+    renamed: tuple[tuple[str, str], ...] = ()
+    """Places of the graph inside, by what they were called in its version before."""
 
 
 @frozen
@@ -76,9 +79,12 @@ class Plan:
     max_steps: int = 12
     auto_approve: bool = False
     deadline: float | None = None
+    version: str = "1"
+    migrations: tuple[Migration, ...] = ()
 
     def build(self) -> Graph[Tally]:
-        graph = Graph("plan", state=Tally, mutations=MUTATIONS, max_steps=self.max_steps)
+        options = {"max_steps": self.max_steps, "version": self.version, "migrations": self.migrations}
+        graph = Graph("plan", state=Tally, mutations=MUTATIONS, **options)
         for spot in self.spots:
             _declare(graph, spot)
         graph.start(self.spots[0].name)
@@ -118,12 +124,13 @@ def _declare_composite(graph: Graph[Tally], spot: Spot) -> None:
     elif spot.kind == "map":
         graph.map(spot.name, spot.branches[0], over=OVER[spot.merge], item=int, **options)
     else:
-        graph.subgraph(spot.name, inner(spot.name, spot.branches), **LENSES[spot.merge])
+        graph.subgraph(spot.name, inner(spot.name, spot.branches, dict(spot.renamed)), **LENSES[spot.merge])
 
 
-def inner(name: str, kinds: tuple[str, ...]) -> Graph[Tally]:
+def inner(name: str, kinds: tuple[str, ...], renamed: dict[str, str]) -> Graph[Tally]:
     """A small graph for the inside of another: a chain of places of these kinds."""
-    graph = Graph(f"in-{name}", state=Tally, mutations=MUTATIONS, max_steps=5)
+    versions = {"version": "2", "migrations": [Migration("1", places=renamed)]} if renamed else {}
+    graph = Graph(f"in-{name}", state=Tally, mutations=MUTATIONS, max_steps=5, **versions)
     spots = [Spot(f"{name}-{number}", kind) for number, kind in enumerate(kinds)]
     for spot in spots:
         _declare(graph, spot)

@@ -18,6 +18,7 @@ from terzetto_protocol.records import (
     Joined,
     Kept,
     Kind,
+    Migrated,
     Note,
     Noted,
     Opening,
@@ -89,6 +90,7 @@ CASES = [
     (view(Kind.KEEP, Kept("gate", Approve(), "ann")), "kept for gate: approve by ann"),
     (view(Kind.WITHDRAW, Withdrawn("gate")), "withdrawn for gate"),
     (view(Kind.REWIND, Rewind(3, b"")), "undone: as after commit 3"),
+    (view(Kind.MIGRATE, Migrated("1", "2", "f00")), "migrated from version 1 of its graph to 2"),
 ]
 
 

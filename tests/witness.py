@@ -16,7 +16,7 @@ from terzetto_protocol.composites import Subgraph
 from terzetto_protocol.decisions import Retry, name_of
 from terzetto_protocol.errors import NotStorable
 from terzetto_protocol.events import Event, RunEnded, count_told, told_by
-from terzetto_protocol.fold import Fold, Image, read_record, read_snapshot
+from terzetto_protocol.fold import Fold, Image, read_record, read_snapshot, upcast
 from terzetto_protocol.frames import SharedBranch
 from terzetto_protocol.ids import split_event_id
 from terzetto_protocol.inputs import CommitRefused, Input, Probed
@@ -35,6 +35,7 @@ from terzetto_protocol.records import Answer, Kind, Noted, Record, Resolution, R
 from terzetto_protocol.scribe import RESTING
 from terzetto_protocol.statuses import PARKED, RUN_MOVES, TERMINAL, VISIT_MOVES, RunStatus, VisitStatus
 from terzetto_protocol.turn import Answered, Finish, Reply, Start
+from terzetto_protocol.upcasting import upcast_all
 
 _V = VisitStatus
 _LASTING = {_V.SUCCEEDED, _V.FAILED, _V.CANCELLED, _V.SKIPPED}
@@ -148,8 +149,8 @@ class Witness:
         for fold in self._folds:
             fold.replay(record)
         if write.snapshot is not None:
-            stored = read_snapshot(write.snapshot)
             blueprint, header = self.driver.blueprint, self.driver.header
+            stored = upcast(blueprint, header, read_snapshot(write.snapshot))
             if self._folds:
                 whole = self._folds[0]
                 fresh = Fold.load(blueprint, header, write.snapshot, ())
@@ -279,10 +280,11 @@ class Witness:
         self._fenced = False
         writes, self._records, self._visits, self._folds = self.driver.disk.writes, [], {}, []
         self._number = 0
-        for write in writes:
-            record = record_of(write)
+        records = list(map(record_of, writes))
+        upcast_records = upcast_all(self.driver.blueprint, self.driver.header, records)
+        for write, record, now in zip(writes, records, upcast_records, strict=True):
             self._records.append(record)
-            self._move_visits(record, write)
+            self._move_visits(now, write)
             self._fold(write, record)
         told = self._told()
         late = [told[number] for number in sorted(told) if not self.seen or number > self.seen[-1].id]

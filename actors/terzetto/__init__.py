@@ -39,6 +39,7 @@ from terzetto_protocol.errors import (
     InvalidRequest as InvalidRequest,
     Malformed as Malformed,
     MergeConflict as MergeConflict,
+    MigrationFailed as MigrationFailed,
     MutationFailed as MutationFailed,
     NodeTimeout as NodeTimeout,
     NonDeterministicMutation as NonDeterministicMutation,
@@ -96,6 +97,7 @@ from terzetto_protocol.events import (
 from terzetto_protocol.flow_state import FlowState as FlowState
 from terzetto_protocol.graph import Bound as Bound, Graph as Graph, bind as bind
 from terzetto_protocol.keyed import KeyedState as KeyedState
+from terzetto_protocol.migrations import Migration as Migration
 from terzetto_protocol.places import Barrier as Barrier, Effects as Effects, Exit as Exit, Node as Node
 from terzetto_protocol.receipts import (
     AlreadyResolved as AlreadyResolved,

@@ -16,7 +16,7 @@ from terzetto_protocol.statuses import TERMINAL
 from terzetto_protocol.travel import as_was
 
 from ._history import check_effects
-from ._loading import load_fold
+from ._loading import carrier_of, check_fits, load_fold
 from .stores._contract import SettlingStore
 
 if TYPE_CHECKING:
@@ -63,15 +63,16 @@ class Forking:
         if fold.takes_head and fold.header.from_head:
             raise InvalidRequest(f"run {run_id!r} had not begun at commit {seq}: it waited for its input")
         check_effects(run_id, await self._records(run_id, seq), fold, repeat_effects=repeat_effects)
+        check_fits(fold, anew=True)
         return await self._begin(row, bound, seq, as_was(fold), new_id)
 
     async def retry(self, run_id: str, new_id: str | None, *, repeat_effects: bool) -> "Run[Any]":
         """See `Runtime.retry`. A checkpoint."""
-        row, _ = await self._parent(run_id)
+        row, bound = await self._parent(run_id)
         if row.status not in TERMINAL:
             raise InvalidRequest(f"run {run_id!r} is {row.status}: only one that has ended is tried again")
         seq = row.seq - 1
-        while seq > 1 and not _may_go_on((await self._fold(row, seq)).image):
+        while seq > 1 and not _may_go_on((await self._fold(row, bound, seq)).image):
             seq -= 1
         return await self.fork(run_id, seq, new_id, repeat_effects=repeat_effects)
 
@@ -88,10 +89,10 @@ class Forking:
         if blueprint.flow is not None and name != blueprint.start:
             text = "only values say where a dataflow goes on: rerun it from its inputs, or fork it"
             raise InvalidRequest(f"run {run_id!r}: {text}")
-        fold = await self._fold(row, row.seq)
+        fold = await self._fold(row, bound, row.seq)
         check_effects(run_id, await self._records(run_id, 0), fold, repeat_effects=repeat_effects)
         copy = bound.graph.first(bound.graph.again(fold.state) if state is None else state)
-        header = self._header(row, f"{run_id}@{row.seq}", copy[0], new_id, name)
+        header = self._header(row, bound, f"{run_id}@{row.seq}", copy[0], new_id, start=name)
         machine, first = RunMachine[S].begin(
             blueprint,
             header,
@@ -106,7 +107,7 @@ class Forking:
     async def _begin(
         self, row: RunRow, bound: "Bound[Any]", seq: int, snapshot: Snapshot, new_id: str | None
     ) -> "Run[Any]":
-        header = self._header(row, f"{row.run_id}@{seq}", snapshot.state, new_id)
+        header = self._header(row, bound, f"{row.run_id}@{seq}", snapshot.state, new_id)
         machine, first = RunMachine[Any].branch_off(
             self._runtime.registry.blueprint(bound),
             header,
@@ -117,25 +118,29 @@ class Forking:
         )
         return await self._runtime.begin(machine, first, bound.deps)
 
-    def _header(self, row: RunRow, parent: str, state: bytes, new_id: str | None, start: str = "") -> RunHeader:
-        old = row.header
-        digest = digest_of(old.graph, old.version, state, f"{parent}:{start}")
-        run_id = check_run_id(new_id) if new_id is not None else new_run_id()
-        at = self._runtime.supervisor.clock()
+    def _header(
+        self, row: RunRow, bound: "Bound[Any]", parent: str, state: bytes, new_id: str | None, *, start: str = ""
+    ) -> RunHeader:
+        blueprint = bound.graph.build()
         return msgspec.structs.replace(
-            old, run_id=run_id, input_digest=digest, at=at, key="", parent=parent, thread="", line=0, from_head=False
+            row.header,
+            run_id=check_run_id(new_id) if new_id is not None else new_run_id(),
+            version=blueprint.version,
+            fingerprint=blueprint.fingerprint,
+            input_digest=digest_of(blueprint.name, blueprint.version, state, f"{parent}:{start}"),
+            at=self._runtime.supervisor.clock(),
+            key="",
+            parent=parent,
+            thread="",
+            line=0,
+            from_head=False,
         )
 
     async def _parent(self, run_id: str) -> "tuple[RunRow, Bound[Any]]":
         row = await self._runtime.row(run_id)
-        bound = self._runtime.registry.find(row.header.graph, row.header.version)
-        if bound is None:
-            raise InvalidRequest(f"run {run_id!r}: its graph {row.header.graph!r} is not known here")
-        return row, bound
+        return row, await carrier_of(self._runtime.store, self._runtime.registry, row)
 
-    async def _fold(self, row: RunRow, at: int) -> Fold[Any]:
-        bound = self._runtime.registry.find(row.header.graph, row.header.version)
-        assert bound is not None, "`_parent` looked"
+    async def _fold(self, row: RunRow, bound: "Bound[Any]", at: int) -> Fold[Any]:
         return await load_fold(self._runtime.store, row, bound.graph.build(), at=at)
 
     async def _records(self, run_id: str, after: int) -> list[Record]:

@@ -6,16 +6,17 @@ under way. What kills it is the supervisor; whoever waits for a thread then goes
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import trio
 from attrs import define, field
 
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.commands import Cancel
-from terzetto_protocol.errors import HeadMissing, InvalidRequest, Malformed, Refused, UnknownRun
-from terzetto_protocol.fold import Image, read_record, read_snapshot
+from terzetto_protocol.errors import HeadMissing, InvalidRequest, Malformed, MigrationFailed, Refused, UnknownRun
+from terzetto_protocol.fold import Image, Snapshot, read_record, read_snapshot
 from terzetto_protocol.inputs import CancelRequested
+from terzetto_protocol.migrations import chain_from
 from terzetto_protocol.receipts import CancelReceipt
 from terzetto_protocol.records import RunHeader, RunRow, Taken
 from terzetto_protocol.statuses import TERMINAL, RunStatus
@@ -33,6 +34,19 @@ S = TypeVar("S")
 class _Gate:
     lock: trio.Lock = field(factory=trio.Lock)
     users: int = 0
+
+
+def _led_on(mine: RunHeader, blueprint: Blueprint[Any], theirs: RunHeader, found: Snapshot) -> bytes:
+    """Another run's state as this run's graph stores it: by its migrations, where that was an older version of it.
+
+    Raises `Refused` for a state of another type, and as `Upcaster`.
+    """
+    version = found.image.version or theirs.version
+    chain = chain_from(blueprint.graph, version) if theirs.graph == blueprint.name else None
+    if not chain and mine.version == blueprint.version:
+        check_same_state(mine, theirs)
+    caster = blueprint.upcaster(version) if chain else None
+    return found.state if caster is None else caster.state(found.state)
 
 
 class Heads:
@@ -113,8 +127,7 @@ class Heads:
         row, found = await self._store.run(run_id), await self._store.snapshot(run_id, at=at)
         assert row is not None, "a head, and a run in line, is there"
         assert found is not None, "the first commit and the last have a snapshot"
-        check_same_state(mine, row.header)
-        data = read_snapshot(found[1]).state
+        data = _led_on(mine, blueprint, row.header, read_snapshot(found[1]))
         state = blueprint.state.unpack(data)
         first = blueprint.graph.again(state)
         return (data, state) if first is state else (blueprint.state.pack(first), first)
@@ -125,7 +138,7 @@ class Heads:
         try:
             base = await self.of(fold.header.thread)
             state = (await self.final_state(fold.header, fold.blueprint))[0] if fold.header.from_head else b""
-        except (HeadMissing, Refused, Malformed) as error:
+        except (HeadMissing, Refused, Malformed, MigrationFailed) as error:
             actor.deliver(CancelRequested(str(error), self._clock()))
             return None
         return Taken(base, state)

@@ -13,9 +13,10 @@ from terzetto_protocol.fold import Fold, Snapshot, read_record
 from terzetto_protocol.records import Record, RunRow
 from terzetto_protocol.shown import Shown
 from terzetto_protocol.travel import as_was, holds, repeats, undone
+from terzetto_protocol.upcasting import upcast_all
 from terzetto_protocol.views import CommitView, commit_view
 
-from ._loading import load_fold
+from ._loading import check_fits, load_fold, reading
 from .stores._contract import Store
 
 _PAGE: Final = 512
@@ -71,7 +72,7 @@ class Past:
         fold = await self.fold(first)
         states = [_plain(fold)]
         for body in await self._store.records(self._row.run_id, after=first, limit=last - first):
-            fold.replay(read_record(body))
+            self._replay(fold, body)
             states.append(_plain(fold))
         return states
 
@@ -83,8 +84,9 @@ class Past:
         """
         from terzetto_protocol.progress_view import progress_view
 
-        bodies = await self._store.records(self._row.run_id)
-        return progress_view(map(read_record, bodies), carried=carried)
+        records = map(read_record, await self._store.records(self._row.run_id))
+        with reading(self._row.run_id, self.blueprint):
+            return progress_view(upcast_all(self.blueprint, self._row.header, records), carried=carried)
 
     async def before(self, count: int, *, repeat_effects: bool) -> tuple[int, Snapshot]:
         """The run as it was before its last `count` visits, decisions and joins. A checkpoint.
@@ -98,6 +100,7 @@ class Past:
             raise InvalidRequest(f"run {self._row.run_id!r} has no {count} visits, decisions or joins to undo")
         fold = await self.fold(to)
         check_effects(self._row.run_id, records[to:], fold, repeat_effects=repeat_effects)
+        check_fits(fold, anew=True)
         return to, as_was(fold)
 
     async def replay(self, tell: Callable[[int], None] = lambda seq: None) -> Replay:
@@ -115,7 +118,7 @@ class Past:
             if not bodies:
                 raise Refused(self._row.run_id, f"commit {seq + 1} is missing from its log (see `terzetto doctor`)")
             for body in bodies:
-                fold.replay(read_record(body))
+                self._replay(fold, body)
                 seq += 1
                 found = await self._store.snapshot(self._row.run_id, at=seq)
                 if found is not None and found[0] == seq:
@@ -123,6 +126,10 @@ class Past:
                     broken += [] if holds(fold, found[1]) else [seq]
             tell(seq)
         return Replay(self._row.run_id, seq, checked, tuple(broken))
+
+    def _replay(self, fold: Fold[Any], body: bytes) -> None:
+        with reading(self._row.run_id, self.blueprint):
+            fold.replay(read_record(body))
 
 
 async def commits_of(store: Store, row: RunRow, *, limit: int | None, before: int | None) -> list[CommitView]:

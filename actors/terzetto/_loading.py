@@ -1,14 +1,27 @@
 """A run as its stored log makes it."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from terzetto_protocol.blueprint import Blueprint
-from terzetto_protocol.errors import Malformed, MutationFailed, Refused, UnknownRun
-from terzetto_protocol.fold import Fold, label_of
+from terzetto_protocol.compatible import misfits
+from terzetto_protocol.errors import (
+    Malformed,
+    MigrationFailed,
+    MutationFailed,
+    Refused,
+    TerzettoError,
+    UnknownRun,
+    describe,
+)
+from terzetto_protocol.fold import Fold, read_snapshot
+from terzetto_protocol.graph import Bound
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import already_resolved
 from terzetto_protocol.records import RunRow
 from terzetto_protocol.registry import Registry
+from terzetto_protocol.statuses import TERMINAL
 from terzetto_protocol.travel import holds
 
 from .stores._contract import Store
@@ -21,29 +34,79 @@ async def load_fold(
 ) -> Fold[S]:
     """A run as its stored log makes it, up to the commit `at` if one is named. A checkpoint.
 
-    It begins with the newest snapshot by then, or by the commit `before`.
+    It begins with the newest snapshot by then, or by the commit `before`. What an older version of the graph wrote is
+    upcast by its migrations.
 
     Raises:
-        Refused: the graph cannot carry this run on any more; it stays as it is.
+        Refused: the graph cannot read this log.
     """
     found = await store.snapshot(row.run_id, at=at if before is None else before)
     if found is None:
         raise Refused(row.run_id, "its log has no snapshot to begin with (see `terzetto doctor`)")
     seq, snapshot = found
     bodies = await store.records(row.run_id, after=seq, limit=None if at is None else at - seq)
+    with reading(row.run_id, blueprint):
+        return Fold[S].load(blueprint, row.header, snapshot, bodies)
+
+
+def check_fits(fold: Fold[Any], *, anew: bool = False) -> None:
+    """Raise `Refused` where a run cannot go on in its graph; `anew` as for `misfits`."""
+    blueprint = fold.blueprint
+    with reading(fold.header.run_id, blueprint):
+        found = misfits(fold, anew=anew)
+    if found:
+        text = f"graph {blueprint.name!r} {blueprint.version!r} cannot go on with it: {'; '.join(found)}"
+        advice = "say what became of it with terzetto.Migration, or let the version that began it end it"
+        raise Refused(fold.header.run_id, f"{text}; it stays as it is ({advice})")
+
+
+@contextmanager
+def reading(run_id: str, blueprint: Blueprint[Any]) -> Generator[None]:
+    """Say `Refused` where the block fails to read what is stored of a run."""
     try:
-        fold = Fold[S].load(blueprint, row.header, snapshot, bodies)
-    except (Malformed, MutationFailed, KeyError) as error:
-        raise Refused(
-            row.run_id, f"graph {blueprint.name!r} cannot read its log ({error}); it stays as it is"
-        ) from error
-    pending = fold.image.frontier.values()
-    missing = [label_of(entry) for entry in pending if entry.place not in fold.frame(entry.path).blueprint.places]
-    if missing:
-        raise Refused(
-            row.run_id, f"graph {blueprint.name!r} has no node {', '.join(missing)} any more; it stays as it is"
-        )
-    return fold
+        yield
+    except (MutationFailed, MigrationFailed, LookupError, ValueError) as error:  # most of ours is a ValueError too
+        reason = str(error) if isinstance(error, TerzettoError) else describe(error)
+        text = f"graph {blueprint.name!r} {blueprint.version!r} cannot read its log ({reason}); it stays as it is"
+        raise Refused(run_id, text) from error
+
+
+async def carrier_of(store: Store, registry: Registry, row: RunRow) -> Bound[Any]:
+    """The graph under which a run goes on: of the version that wrote its last commit, or with migrations since that.
+
+    A checkpoint. Raises `Refused` where nothing here carries it on.
+    """
+    version = await version_of(store, row)
+    bound = registry.carrier(row.header.graph, version)
+    if bound is None:
+        raise Refused(row.run_id, registry.why_not(row.header.graph, version))
+    return bound
+
+
+async def version_of(store: Store, row: RunRow) -> str:
+    """The version of its graph under which a run goes on. A checkpoint; raises `Refused` for a damaged log."""
+    found = await store.snapshot(row.run_id)
+    try:
+        version = "" if found is None else read_snapshot(found[1]).image.version
+    except Malformed as error:
+        raise Refused(row.run_id, f"{error} (see `terzetto doctor`); it stays as it is") from error
+    return version or row.header.version
+
+
+async def load_carried(store: Store, registry: Registry, row: RunRow) -> tuple[Fold[Any], Bound[Any]]:
+    """A run as it can go on, or has ended, and the graph under which it does. A checkpoint.
+
+    Raises:
+        Refused: no graph here can carry it; it stays as it is.
+    """
+    bound = await carrier_of(store, registry, row)
+    blueprint = registry.blueprint(bound)
+    if blueprint.is_strict:
+        await _verify(store, row, blueprint)
+    fold = await load_fold(store, row, blueprint)
+    if fold.image.status not in TERMINAL:
+        check_fits(fold)
+    return fold, bound
 
 
 async def load_machine(store: Store, registry: Registry, run_id: str, *, settled: bool) -> tuple[RunMachine[Any], Any]:
@@ -56,13 +119,8 @@ async def load_machine(store: Store, registry: Registry, run_id: str, *, settled
     row = await store.run(run_id)
     if row is None:
         raise UnknownRun(run_id)
-    bound = registry.find(row.header.graph, row.header.version)
-    if bound is None:
-        raise Refused(run_id, f"graph {row.header.graph!r} {row.header.version!r} is not known here; it stays as it is")
-    blueprint = registry.blueprint(bound)
-    if blueprint.is_strict:
-        await _verify(store, row, blueprint)
-    machine = RunMachine(await load_fold(store, row, blueprint), settled=settled, promises=store.durable)
+    fold, bound = await load_carried(store, registry, row)
+    machine = RunMachine(fold, settled=settled, promises=store.durable)
     for barrier in await store.barriers(run_id, only_open=False):
         if (winner := already_resolved(barrier)) is not None:
             machine.resolved[barrier.barrier] = winner

@@ -42,6 +42,7 @@ from ._history import Past
 from ._hub import Hub
 from ._inbox import COMMANDS, Inbox
 from ._joining import Joining
+from ._loading import carrier_of
 from ._mailbox import Address, MailboxStatistics
 from ._persistence import Persistence, PersistenceStatistics
 from ._services import Service, ServiceTree
@@ -316,11 +317,9 @@ class Runtime:
         return await self.store.runs(statuses=statuses, before=before, limit=limit, thread=thread)
 
     async def past(self, run_id: str) -> Past:
-        """A run's stored past. A checkpoint; raises `UnknownRun`, and `InvalidRequest` for an unknown graph."""
+        """A run's stored past. A checkpoint; raises `UnknownRun`, and `Refused` for an unknown graph."""
         row = await self.row(run_id)
-        bound = self.registry.find(row.header.graph, row.header.version)
-        if bound is None:
-            raise InvalidRequest(f"run {run_id!r}: its graph {row.header.graph!r} is not known here")
+        bound = await carrier_of(self.store, self.registry, row)
         return Past(self.store, row, bound.graph.build())
 
     async def state(self, run_id: str, *, at: int | None = None) -> Any:

@@ -9,15 +9,17 @@ from msgspec import Raw
 
 from .changes import CHANGES, Changes
 from .composites import Composite, Subgraph, as_composite, calls_of, lenses
-from .errors import InvalidRequest
+from .errors import InvalidRequest, Malformed
 from .fingerprint import fingerprint, state_schema
 from .merging import Fields
+from .migrations import chain_from
 from .places import Barrier, Edge, Node, Place, as_barrier, as_node
 from .state import Mutation, StateForm, Vocabulary
 from .strict import StrictVocabulary, watching
 
 if TYPE_CHECKING:
     from .declaration import Declaration
+    from .upcasting import Upcaster
 
 S = TypeVar("S")
 
@@ -81,6 +83,7 @@ class Blueprint(Generic[S]):
         easy = {} if is_strict else self.nodes
         self.everyday: Final = {name: ways for name in easy if (ways := self._easy_ways(name))}
         """Nodes all of whose ways on are easy, with these in the order in which they are tried."""
+        self._upcasters: Final[dict[str, Upcaster[S]]] = {}
 
     def node(self, name: str) -> Node[S, Any] | None:
         """The node of this name, or None for a barrier or an unknown name."""
@@ -154,6 +157,23 @@ class Blueprint(Generic[S]):
         if self.is_strict:
             return StrictVocabulary(self.graph.mutations, others, self.state)
         return Vocabulary(self.graph.mutations, others)
+
+    def upcaster(self, version: str) -> "Upcaster[S] | None":
+        """What reads a log that this version of the graph has written; None for its own.
+
+        Raises `Malformed` where no migration leads on from there.
+        """
+        if version == self.version:
+            return None
+        if version not in self._upcasters:
+            from .upcasting import Upcaster
+
+            chain = chain_from(self.graph, version)
+            if chain is None:
+                reason = f"version {version!r} wrote it, and {self.version!r} has no migration since that"
+                raise Malformed(f"the log of graph {self.name!r}", reason)
+            self._upcasters[version] = Upcaster(self, chain)
+        return self._upcasters[version]
 
     @staticmethod
     def _routes(edges: Sequence[Edge[S]]) -> dict[tuple[str, str], Routes[S]]:

@@ -4,7 +4,7 @@ A node runs whenever a value has come in for each of its linked inputs; what it 
 says what comes next: the values do.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, Final, Generic, Literal, ParamSpec, Protocol, TypeAlias
 
 from attrs import frozen
@@ -21,6 +21,7 @@ from .flow_mistakes import flow_mistakes
 from .flow_state import FlowState, Pins
 from .forms import Form
 from .limits import FLOW_LIMIT, MAX_STEPS
+from .migrations import Migration
 from .pins import MISSING, parse_pin
 from .places import Asks, Edge, Effects, Node, NodeOptions, OnCancel
 from .retry import RetryPolicy
@@ -129,6 +130,7 @@ class Dataflow(Declaration[FlowState, D]):
         on_node_error: what a failed visit means whose `error` output nobody takes: `"continue"` without it, or
             `"fail"` the run.
         limit: visits that are under way at once; the others wait, in the order in which they became complete.
+        migrations: what leads runs of older versions on to this one, oldest first.
     """
 
     def __init__(
@@ -140,9 +142,17 @@ class Dataflow(Declaration[FlowState, D]):
         max_steps: int = MAX_STEPS,
         on_node_error: OnNodeError = "continue",
         limit: int | None = FLOW_LIMIT,
+        migrations: Sequence[Migration] = (),
     ) -> None:
         super().__init__(
-            name, state=FlowState, mutations=(), deps=deps, version=version, max_steps=max_steps, restore=None
+            name,
+            state=FlowState,
+            mutations=(),
+            deps=deps,
+            version=version,
+            max_steps=max_steps,
+            restore=None,
+            migrations=migrations,
         )
         self.starts.append(INPUTS)
         self.on_node_error: Final = on_node_error

@@ -9,6 +9,7 @@ from typing_extensions import TypeVar
 
 from .blueprint import Blueprint
 from .errors import GraphError
+from .migrations import Migration
 from .places import Edge, Place
 from .state import Mutation
 from .wiring import Wiring
@@ -34,6 +35,7 @@ class Declaration(ABC, Generic[S, D]):
         version: str,
         max_steps: int,
         restore: Callable[[S], None] | None,
+        migrations: Sequence[Migration],
     ) -> None:
         self.name: Final = name
         self.version: Final = version
@@ -42,6 +44,7 @@ class Declaration(ABC, Generic[S, D]):
         self.deps: Final = deps
         self.max_steps: Final = max_steps
         self.restore: Final = restore
+        self.migrations: Final = tuple(migrations)
         self.places: Final[list[Place[S]]] = []
         self.edges: Final[list[Edge[S]]] = []
         self.starts: Final[list[str]] = []

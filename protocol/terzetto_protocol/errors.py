@@ -95,6 +95,14 @@ class InputMutated(TerzettoError):
         )
 
 
+class MigrationFailed(TerzettoError):
+    """A migration raised, or returned what is no plain data; the run stays as it is."""
+
+    def __init__(self, graph: str, since: str, what: str, reason: str) -> None:
+        self.graph, self.since, self.what, self.reason = graph, since, what, reason
+        super().__init__(f"the migration of graph {graph!r} since {since!r} did not take {what}: {reason}")
+
+
 class ReducerFailed(TerzettoError):
     """A reducer raised, or cannot combine these two values; the key has the value that it had."""
 

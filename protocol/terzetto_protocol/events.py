@@ -279,7 +279,7 @@ def told_by(run_id: str, record: Record) -> tuple[DurableEvent, ...]:
     for step in record.steps:
         if step.opening is not None:
             events.append(_opened(record.event_id + len(events), run_id, record.at, step, step.opening))
-    if record.status is RunStatus.PAUSED:
+    if _pauses(record):
         events.append(RunPaused(id=record.event_id + len(events), run_id=run_id, at=record.at))
     if record.status in TERMINAL:
         events.append(_ended(record.event_id + len(events), run_id, record))
@@ -289,7 +289,7 @@ def told_by(run_id: str, record: Record) -> tuple[DurableEvent, ...]:
 def count_told(record: Record) -> int:
     """How many events `told_by` would make, without making them."""
     opened = sum(1 for step in record.steps if step.opening is not None) if record.steps else 0
-    ending = record.status in TERMINAL or record.status is RunStatus.PAUSED
+    ending = record.status in TERMINAL or _pauses(record)
     observed = 0 if record.observed is None else len(record.observed.errors)
     return observed + (record.kind in _TELLERS) + len(_discarded(record)) + opened + ending
 
@@ -309,6 +309,11 @@ def _observed(run_id: str, record: Record, observed: Observed) -> list[DurableEv
         )
         for place, error in enumerate(observed.errors)
     ]
+
+
+def _pauses(record: Record) -> bool:
+    """Whether it says that the run is paused; a paused run that is migrated has said so."""
+    return record.status is RunStatus.PAUSED and record.kind is not Kind.MIGRATE
 
 
 def _discarded(record: Record) -> tuple[str, ...]:

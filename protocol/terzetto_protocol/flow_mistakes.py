@@ -10,6 +10,7 @@ from .codec import check_text
 from .errors import InvalidInput, InvalidRequest, Malformed, NotStorable
 from .forms import Form
 from .limits import ID_LENGTH
+from .migrations import migration_mistakes
 from .mistakes import attempt_mistakes, name_mistakes
 from .pins import assemble, parse_pin
 from .places import EFFECTS, ON_CANCEL, Node, as_node
@@ -34,6 +35,7 @@ def _mistakes(flow: "Dataflow[Any]", seen: list["Dataflow[Any]"]) -> Iterator[st
     yield from _inner(flow, seen)
     for check in _links, _missing:
         yield from check(flow)
+    yield from migration_mistakes(flow)
 
 
 def _names(flow: "Dataflow[Any]") -> Iterator[str]:

@@ -5,7 +5,7 @@ only does what the record says was decided.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -30,6 +30,7 @@ from .records import (
     Joined,
     Kept,
     Kind,
+    Migrated,
     Note,
     Noted,
     Observed,
@@ -93,6 +94,8 @@ class Pending(Struct, array_like=True):
     @property
     def barrier(self) -> str:
         """The id under which this visit is decided, if it is a barrier's or an unknown effect's."""
+        if self.opening is not None and self.opening.known:
+            return self.opening.known
         return barrier_id(self.path, self.place, self.visit, max(0, self.asked - 1))
 
 
@@ -135,6 +138,8 @@ class Image(Struct, array_like=True):
     """Times that an effect of a `once` visit was begun."""
     observed: Observed = Observed()
     """Errors that visits reported and that ended nothing, over the whole run."""
+    version: str = ""
+    """The version of the graph under which it goes on; empty for the one that it began under."""
 
 
 class Snapshot(Struct, array_like=True):
@@ -142,6 +147,10 @@ class Snapshot(Struct, array_like=True):
 
     image: Image
     state: bytes
+
+
+Origin: TypeAlias = tuple[bytes, dict[str, BranchImage]]
+"""An encoded state, and the branches as a snapshot holds them."""
 
 
 _decode_record = msgspec.msgpack.Decoder(Record).decode
@@ -167,12 +176,28 @@ def read_snapshot(body: bytes) -> Snapshot:
 class Fold(Frame[S], Generic[S]):
     """Image and state of one run: the root frame, and what is known of the others."""
 
-    __slots__ = ("_written", "asking", "branches", "header", "image", "opened", "owners", "retrying", "waiting")
+    __slots__ = (
+        "_upcaster",
+        "_written",
+        "asking",
+        "branches",
+        "header",
+        "image",
+        "moved",
+        "opened",
+        "owners",
+        "retrying",
+        "waiting",
+    )
 
     def __init__(self, blueprint: Blueprint[S], header: RunHeader, image: Image, state: S, base: bytes) -> None:
         super().__init__("", blueprint, state, base, image.counts)
         self.header = header
         self.image = image
+        self._upcaster = blueprint.upcaster(self.version)
+        """What leads commits that an older version wrote on to this one, if one did."""
+        self.moved: dict[str, str] = {}
+        """Paths that were called otherwise when visits entered them, and how."""
         self._written = len(base)
         """Bytes of the last snapshot."""
         self.branches: dict[str, Branch[Any]] = {}
@@ -185,6 +210,16 @@ class Fold(Frame[S], Generic[S]):
         self.opened = OpenBarriers()
         for entry in image.frontier.values():
             self.opened.add_all(entry)
+
+    @property
+    def version(self) -> str:
+        """The version of the graph that wrote the last commit; its own one writes the next."""
+        return self.image.version or self.header.version
+
+    @property
+    def is_old(self) -> bool:
+        """Whether another version of the graph than this one wrote the last commit."""
+        return self._upcaster is not None
 
     @property
     def deadline(self) -> float | None:
@@ -215,9 +250,15 @@ class Fold(Frame[S], Generic[S]):
 
     @classmethod
     def load(cls, blueprint: Blueprint[S], header: RunHeader, snapshot: bytes, bodies: Iterable[bytes]) -> "Fold[S]":
-        """Fold the log onto a snapshot; raises `Malformed` when the graph cannot read it any more."""
-        stored = read_snapshot(snapshot)
+        """Fold the log onto a snapshot.
+
+        What an older version of the graph wrote is upcast. Raises `Malformed` when the graph cannot read it any more,
+        and `MigrationFailed`.
+        """
+        was = read_snapshot(snapshot)
+        stored = upcast(blueprint, header, was)
         fold = cls(blueprint, header, stored.image, blueprint.state.unpack(stored.state), stored.state)
+        fold._note_moved(was.image.frontier.values(), stored.image.frontier.values())
         fold._restore_branches()
         fold._count_pending()
         for body in bodies:
@@ -226,6 +267,9 @@ class Fold(Frame[S], Generic[S]):
 
     def replay(self, record: Record) -> None:
         """Apply a stored commit."""
+        if self._upcaster is not None:
+            was, record = record, self._upcaster.record(record)
+            self._note_moved(was.steps, record.steps)
         frame = self.frame(record.path)
         if isinstance(record.detail, Joined):
             entries = self.collected(record.visit, record.detail)
@@ -235,6 +279,9 @@ class Fold(Frame[S], Generic[S]):
         else:
             frame.apply(record.mutations)
         self.move(record)
+
+    def _note_moved(self, before: Iterable[Pending | Step], after: Iterable[Pending | Step]) -> None:
+        self.moved.update((new.path, old.path) for old, new in zip(before, after, strict=True) if old.path != new.path)
 
     # -- frames ----------------------------------------------------------------------------------------------
 
@@ -385,6 +432,11 @@ class Fold(Frame[S], Generic[S]):
             self.state = self.blueprint.state.unpack(made.state)
             self.rebase(made.state)
 
+    def _migrate(self, made: Migrated) -> None:
+        self.image.version, self._upcaster = made.to, self.blueprint.upcaster(made.to)
+        # It may be tried as often as a new run. A RUNNING one is INTERRUPTED next, which gives a claim back.
+        self.image.claims = int(self.image.status is RunStatus.RUNNING)
+
     def _end_branch(self, branch: Branch[Any], record: Record) -> None:
         failure = failure_in(record)
         goes_on = branch.blueprint.flow is not None and failure is not None and not failure.final
@@ -404,6 +456,16 @@ class Fold(Frame[S], Generic[S]):
         image.event_id = record.event_id + count_told(record) - 1
         if isinstance(record.detail, Kept | Withdrawn | Resolution):
             image.kept = _kept(image.kept, record.detail)
+        self._rearrange(record)
+        image.intents += record.kind is Kind.INTENT
+        if record.visit:
+            self._move_visit(record)
+        for step in record.steps:
+            self._enter(step)
+        self._finish(record)
+
+    def _rearrange(self, record: Record) -> None:
+        """What a commit does to more than one visit."""
         if isinstance(record.detail, Rewind):
             self._rewind(record.detail)
         elif isinstance(record.detail, Forked):
@@ -417,12 +479,8 @@ class Fold(Frame[S], Generic[S]):
             self._close(record.detail.path)
         elif isinstance(record.detail, Taken):
             self._begin(record.detail)
-        image.intents += record.kind is Kind.INTENT
-        if record.visit:
-            self._move_visit(record)
-        for step in record.steps:
-            self._enter(step)
-        self._finish(record)
+        elif isinstance(record.detail, Migrated):
+            self._migrate(record.detail)
 
     def follow(self, entry: Pending, place: str, event: int) -> None:
         """As `move`, for the everyday commit: the lone visit has ended well, and `place` follows it."""
@@ -572,7 +630,20 @@ class Fold(Frame[S], Generic[S]):
     def snapshot(self, state: bytes) -> bytes:
         """Encode the image with the encoded state, and begin a new tail."""
         self.rebase(state)
-        branches = {path: branch.image() for path, branch in self.branches.items()}
+        return self._pack(state, self._images())
+
+    def origin(self) -> "Origin":
+        """What a snapshot of this moment will need besides the image; raises `NotStorable`."""
+        return self.blueprint.state.pack(self.state), self._images()
+
+    def snapshot_as(self, origin: "Origin") -> bytes:
+        """Encode the image with a state and branches of an earlier moment, since when nothing was committed."""
+        return self._pack(*origin)
+
+    def _images(self) -> dict[str, BranchImage]:
+        return {path: branch.image() for path, branch in self.branches.items()}
+
+    def _pack(self, state: bytes, branches: dict[str, BranchImage]) -> bytes:
         image = msgspec.structs.replace(self.image, branches=branches) if branches else self.image
         data = pack(Snapshot(image, state), "snapshot", 2 * STATE_BYTES)
         self._written = len(data)
@@ -586,6 +657,12 @@ class Fold(Frame[S], Generic[S]):
         """Whether the deltas since the last snapshot, with `weight` bytes more, outweigh it."""
         self._weight += weight
         return self._weight > self._written + SLACK
+
+
+def upcast(blueprint: Blueprint[Any], header: RunHeader, stored: Snapshot) -> Snapshot:
+    """A stored snapshot as this version of the graph would have written it; raises as `Fold.load`."""
+    caster = blueprint.upcaster(stored.image.version or header.version)
+    return stored if caster is None else caster.snapshot(stored)
 
 
 def _kept(kept: tuple[Kept, ...], detail: Kept | Withdrawn | Resolution) -> tuple[Kept, ...]:

@@ -19,6 +19,7 @@ from .declaration import Declaration
 from .errors import GraphError
 from .keyed import KeyedState
 from .limits import MAX_STEPS
+from .migrations import Migration
 from .mistakes import find_mistakes
 from .places import (
     Asks,
@@ -58,6 +59,7 @@ class Graph(Declaration[S, D]):
         version: several versions may be live; a run stays with the one it was submitted under.
         max_steps: visits that a run may make unless its submit says otherwise.
         restore: called with a state that was just decoded, to rebuild its transient fields.
+        migrations: what leads runs of older versions on to this one, oldest first.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Graph(Declaration[S, D]):
         version: str = "1",
         max_steps: int = MAX_STEPS,
         restore: Callable[[S], None] | None = None,
+        migrations: Sequence[Migration] = (),
     ) -> None:
         super().__init__(
             name,
@@ -79,6 +82,7 @@ class Graph(Declaration[S, D]):
             version=version,
             max_steps=max_steps,
             restore=restore,
+            migrations=migrations,
         )
         self.strangers: Final[list[str]] = []
 

@@ -13,6 +13,7 @@ from .declared import Declared, function_mistakes, unknown_place
 from .fields import field_defaults, field_types, has_fields, is_frozen, transient_fields
 from .forms import Form
 from .keyed import KeyedState, key_mistakes
+from .migrations import migration_mistakes
 from .places import EFFECTS, Barrier, Edge, Node, Place, as_barrier, as_node
 from .plain_mistakes import plain_mistakes
 from .state import projection
@@ -29,9 +30,13 @@ _NO_FIELDS: Final = "is not an attrs class, a dataclass or a msgspec Struct"
 
 def find_mistakes(graph: "Graph[Any, Any]") -> list[str]:
     """All mistakes, in the order in which a reader meets them; empty means that the graph can run."""
-    checks = _names, _types, _start, _nodes, _barriers, branch_mistakes, _edges, _rivals
+    checks = _names, _types, _start, _nodes, _barriers, branch_mistakes, _edges, _rivals, _migrations
     declared = Declared.of(graph)
     return [mistake for check in checks for mistake in check(declared)]
+
+
+def _migrations(declared: Declared) -> Iterator[str]:
+    yield from migration_mistakes(declared.graph)
 
 
 def _names(declared: Declared) -> Iterator[str]:

@@ -18,7 +18,11 @@ def name_barrier(machine: RunMachine[Any], asked: str, keep: str = "") -> str:
     if keep == "always" and asked:
         return asked
     opened = machine.fold.opened.by_id
-    meant = [asked] if asked in opened else [each for each, (_, name, _) in opened.items() if asked in ("", name)]
+    meant = (
+        [asked]
+        if asked in opened
+        else [each for each, (_, name, _) in opened.items() if asked in ("", name, barrier_name(each))]
+    )
     if len(meant) == 1:
         return meant[0]
     if len(meant) > 1:

@@ -145,7 +145,8 @@ class Progress:
     def _enter(self, step: Step) -> None:
         visit = self._live.get(step.visit) or self._begin(step)
         if step.opening is not None:
-            visit.waits_for.append(barrier_id(step.path, step.place, step.visit, step.k))
+            known = step.opening.known or barrier_id(step.path, step.place, step.visit, step.k)
+            visit.waits_for.append(known)
             visit.status = _V.UNKNOWN if step.opening.reconcile else _V.AWAITING_INPUT
 
     def _begin(self, step: Step) -> _Visit:

@@ -45,6 +45,7 @@ class Kind(StrEnum):
     SEND = "send"
     CALL = "call"
     RETURN = "return"
+    MIGRATE = "migrate"
     __hash__ = str.__hash__
 
 
@@ -126,6 +127,8 @@ class Opening(Struct, frozen=True, array_like=True):
     """True when it asks what became of an effect."""
     at: float = 0.0
     """UNIX time of the opening, seconds."""
+    known: str = ""
+    """The barrier's id, where its place is called otherwise since: whoever decides it knows it by this one."""
 
 
 class Answer(Struct, frozen=True, array_like=True):
@@ -260,6 +263,15 @@ class Observed(Struct, frozen=True, array_like=True):
         return Observed(both.errors, both.more + others.more)
 
 
+class Migrated(Struct, frozen=True, tag="migrated"):
+    """The run goes on under another version of its graph: what follows is written in that version's form."""
+
+    since: str
+    to: str
+    fingerprint: str
+    """Hash of the graph under which it goes on."""
+
+
 Detail: TypeAlias = (
     Failure
     | Resolution
@@ -276,6 +288,7 @@ Detail: TypeAlias = (
     | Called
     | Returned
     | Taken
+    | Migrated
 )
 
 

@@ -7,6 +7,7 @@ from .blueprint import Blueprint
 from .declaration import Declaration
 from .errors import GraphError, InvalidRequest
 from .graph import Bound, unbind
+from .migrations import chain_from
 
 S = TypeVar("S")
 
@@ -34,9 +35,24 @@ class Registry:
         blueprint = bound.graph.build()
         return blueprint.strict if self.strict else blueprint
 
+    def carrier(self, name: str, version: str) -> Bound[Any] | None:
+        """The graph under which a run of this version goes on: its own, else the last one that has migrations since."""
+        exact = self.find(name, version)
+        newer = [bound for bound in self._versions(name) if chain_from(bound.graph, version) is not None]
+        return exact or (newer[-1] if newer else None)
+
+    def why_not(self, name: str, version: str) -> str:
+        """Why nothing here carries such a run on, and what to do."""
+        known = ", ".join(repr(bound.graph.version) for bound in self._versions(name))
+        others = f"; there is {known}, which can declare terzetto.Migration(since={version!r})" if known else ""
+        return f"graph {name!r} {version!r} is not known here; it stays as it is (give it to the runtime{others})"
+
+    def _versions(self, name: str) -> list[Bound[Any]]:
+        return [bound for (known, _), bound in self._bound.items() if known == name]
+
     def latest(self, name: str) -> Bound[Any]:
         """The graph of this name that was given last; raises `InvalidRequest` naming the known ones."""
-        found = [bound for (known, _), bound in self._bound.items() if known == name]
+        found = self._versions(name)
         if not found:
             known = ", ".join(sorted({key[0] for key in self._bound})) or "none"
             raise InvalidRequest(f"no graph {name!r} is known here; known: {known}")

@@ -9,7 +9,7 @@ from .blobs import MARK, named_in
 from .blueprint import Blueprint
 from .decisions import Recorded
 from .events import NodeFinished, NodeStarted, told_by
-from .fold import LASTING, Fold, Pending, is_within
+from .fold import LASTING, Fold, Origin, Pending, is_within
 from .holding import Held, provisional
 from .ids import event_id
 from .inputs import NodeFinished as VisitEnded
@@ -22,6 +22,7 @@ from .records import (
     Failure,
     Joined,
     Kind,
+    Migrated,
     Observed,
     Record,
     Resolution,
@@ -51,6 +52,7 @@ class Stage(Generic[S]):
 
     __slots__ = (
         "_finishing",
+        "_origin",
         "announced",
         "blueprint",
         "claimed",
@@ -108,6 +110,8 @@ class Stage(Generic[S]):
         self.announced = fold.image.seq
         """The last commit after which it was looked at whether the run rests."""
         self._finishing = False
+        self._origin = fold.origin() if fold.is_old and fold.image.status not in TERMINAL else None
+        """The run as another version of its graph left it, until this one makes its first commit."""
         self.effects: list[Effect] = []
         self.resolved: dict[str, AlreadyResolved] = {}
         """How barriers were resolved, for those who come second; who loads a run says what its store knows."""
@@ -178,6 +182,8 @@ class Stage(Generic[S]):
 
         `state` is the encoded state, if this commit is to carry a snapshot and it was encoded already.
         """
+        if self._origin is not None:
+            self._migrate(self._origin, at)
         image = self.fold.image
         before = None if create else image.status
         check_move(self.run_id, before, status)
@@ -217,6 +223,21 @@ class Stage(Generic[S]):
             self.waits.post(record.seq, event)
         if status is RunStatus.RUNNING and (kind in _TIMED or any(step.opening is not None for step in steps)):
             self.effects.append(Rearm())
+
+    def _migrate(self, origin: Origin, at: float) -> None:
+        """Before anything else is committed: from here on the log is of this version of the graph."""
+        fold, image = self.fold, self.fold.image
+        expect, epoch = image.epoch, image.epoch + 1
+        self._origin, self.owned = None, True
+        detail = Migrated(fold.version, self.blueprint.version, self.blueprint.fingerprint)
+        number = self.next_event_id(epoch)
+        record = Record(image.seq + 1, Kind.MIGRATE, epoch, at, image.status, number, detail=detail)
+        fold.move(record)
+        self.told = number - 1
+        write = write_of(fold, record, (), expect=expect, before=image.status, rows=(), state=None)
+        self.effects.append(replace(write, snapshot=fold.snapshot_as(origin)))
+        if self.settled:
+            self.durable = record.seq
 
     def _holds(self, write: Write, steps: Sequence[Step]) -> bool:
         """Write a commit, and before it whatever is held; or hold it too, if all before it is durable or held."""

@@ -5,8 +5,8 @@ from typing import Any, Final
 from msgspec import msgpack
 from msgspec.structs import replace
 
-from .fold import Fold, Image, Pending, Snapshot, label_of, read_snapshot
-from .frames import Fork
+from .fold import Fold, Image, Pending, Snapshot, label_of, read_snapshot, upcast
+from .frames import Counts, Fork
 from .records import Kind, Observed, Record
 from .statuses import RunStatus, VisitStatus
 from .strict import Comparison
@@ -45,6 +45,7 @@ def as_new(snapshot: Snapshot) -> Snapshot:
         base=None,
         intents=0,
         observed=Observed(),
+        version="",
     )
     return Snapshot(image, snapshot.state)
 
@@ -65,12 +66,19 @@ def _renumbered(fork: Fork, renumbered: dict[int, int]) -> Fork:
 
 def holds(fold: Fold[Any], snapshot: bytes) -> bool:
     """Whether a snapshot is what the log made by then; branches, which it repeats from the log, are not looked at."""
-    stored, form, packed = read_snapshot(snapshot), fold.blueprint.state, fold.try_pack()
-    if packed is None or _plain(fold.image) != _plain(replace(stored.image, branches={})):
+    stored, packed = upcast(fold.blueprint, fold.header, read_snapshot(snapshot)), fold.try_pack()
+    form, image, kept = fold.blueprint.state, fold.image, replace(stored.image, branches={})
+    if fold.is_old:  # what is counted depends on what the graph declares, and that was another then
+        image, kept = _uncounted(image), _uncounted(kept)
+    if packed is None or _plain(image) != _plain(kept):
         return False
     if packed == stored.state:
         return True  # else the order of a set may differ, which says nothing
     return not Comparison(form).differing(form.lasting(packed), form.lasting(stored.state))
+
+
+def _uncounted(image: Image) -> Image:
+    return replace(image, counts=Counts(), finished=0, cost=0.0)
 
 
 def _plain(image: Image) -> Any:

@@ -139,6 +139,8 @@ class RunView(Struct, frozen=True):
     thread: str = ""
     base: str | None = None
     """The head of its thread when it began, empty for none; None while it waits for its turn, and without a thread."""
+    migrated: str = ""
+    """The version of its graph under which it goes on, if that is not the one that it began under."""
 
 
 def run_line(row: RunRow, barriers: Iterable[BarrierRow] = ()) -> RunLine:
@@ -242,6 +244,7 @@ def run_view(
         state_seq=0 if snapshot is None else snapshot[0],
         thread=header.thread,
         base=_base(records, None if stored is None else stored.image.base),
+        migrated="" if stored is None else stored.image.version,
     )
 
 

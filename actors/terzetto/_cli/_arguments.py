@@ -170,6 +170,8 @@ def _graph(parser: ArgumentParser) -> None:
 
 def _doctor(parser: ArgumentParser) -> None:
     parser.add_argument("--deep", action="store_true", help="check the integrity of everything that is stored")
+    text = "look whether this graph can go on with its runs (repeated: other versions and graphs)"
+    parser.add_argument("--graph", action="append", default=[], metavar="MODULE:GRAPH", help=text)
 
 
 def _add_run(parser: ArgumentParser) -> None:

@@ -100,4 +100,5 @@ _SAYINGS: Final[Mapping[str, Callable[[CommitView], str]]] = {
     Kind.KEEP: lambda c: f"kept for {_detail(c)['barrier']}: {decided(_detail(c))}",
     Kind.WITHDRAW: lambda c: f"withdrawn for {_detail(c)['barrier']}",
     Kind.REWIND: lambda c: f"undone: as after commit {_detail(c)['to']}",
+    Kind.MIGRATE: lambda c: f"migrated from version {_detail(c)['since']} of its graph to {_detail(c)['to']}",
 }

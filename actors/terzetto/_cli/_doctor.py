@@ -4,18 +4,23 @@ import sys
 import time
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from msgspec import Struct
 
-from terzetto_protocol.errors import StoreError
-from terzetto_protocol.records import Posted
-from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.errors import Refused, StoreError
+from terzetto_protocol.graph import Bound
+from terzetto_protocol.records import Posted, RunRow
+from terzetto_protocol.registry import Registry
+from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.views import RunLine, run_line
 
+from .._loading import load_carried
+from ..stores import Store
 from ._exits import Exit
+from ._graphs import find_graph
 from ._output import Output
 from ._stores import DEFAULT_STORE, absolute, guest, is_made, owner_of, store_url
 from ._words import count, span, typed
@@ -54,23 +59,25 @@ async def doctor(args: Namespace, output: Output) -> int:
     if url == DEFAULT_STORE and not args.store and not is_made(url):
         report = Report(versions(), absolute(url), (), {"file": "not made yet"}, None, {}, ())
     else:
-        report = await _examine(url, deep=args.deep)
+        report = await _examine(url, args.graph, deep=args.deep)
     output.document(report)
     _tell(output, report, deep=args.deep)
     return Exit.STORE if report.problems else Exit.FINE
 
 
-async def _examine(url: str, *, deep: bool) -> Report:
+async def _examine(url: str, graphs: Sequence[str], *, deep: bool) -> Report:
     try:
         async with guest(url) as store:
             health = await store.health(deep=deep)
             rows, barriers = await store.runs(limit=None), await store.barriers()
             posted = await store.posted(limit=1000)
+            stuck = [found async for found in _left_behind(store, rows, graphs, absolute(url))]
     except StoreError as error:
         return Report(versions(), absolute(url), (str(error),), {}, owner_of(url), {}, ())
     owner = owner_of(url)
     lines = [run_line(row, barriers) for row in rows]
-    findings = [*_commands(posted, owner), *(found for line in lines for found in _look(line, owner, absolute(url)))]
+    looked = [found for line in lines for found in _look(line, owner, absolute(url))]
+    findings = [*_commands(posted, owner), *stuck, *looked]
     return Report(
         versions=versions(),
         store=absolute(url),
@@ -80,6 +87,23 @@ async def _examine(url: str, *, deep: bool) -> Report:
         runs=dict(Counter(line.status for line in lines)),
         findings=tuple(findings),
     )
+
+
+async def _left_behind(
+    store: Store, rows: Iterable[RunRow], graphs: Sequence[str], url: str
+) -> AsyncGenerator[Finding]:
+    """Runs that none of these graphs can go on with, and why. A checkpoint."""
+    found = [find_graph(spec) for spec in graphs]
+    registry = Registry(Bound(each.graph if isinstance(each, Bound) else each, None) for each in found)
+    names = {blueprint.name for blueprint in registry.all()}
+    for row in rows:
+        if row.status in TERMINAL or row.header.graph not in names:
+            continue
+        try:
+            await load_carried(store, registry, row)
+        except Refused as error:
+            reason = str(error).removeprefix(f"run {row.run_id!r}: ")
+            yield Finding(row.run_id, f"cannot go on: {reason}", typed("show", row.run_id, "--store", url))
 
 
 def versions() -> dict[str, str]:

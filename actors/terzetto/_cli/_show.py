@@ -71,7 +71,8 @@ def _head(output: Output, view: RunView) -> None:
     output.line(f"run {view.run_id} {view.status}", STYLES[view.status])
     ended = "ended" if view.status in TERMINAL else "updated"
     times = f"submitted {clock(view.submitted)}, {ended} {clock(view.updated)}"
-    output.line(f"graph {view.graph} {view.version}, {count(view.seq, 'commit')}, epoch {view.epoch}, {times}")
+    now = f" (now {view.migrated})" if view.migrated else ""
+    output.line(f"graph {view.graph} {view.version}{now}, {count(view.seq, 'commit')}, epoch {view.epoch}, {times}")
     if view.parent:
         output.line(f"from {view.parent}")
     if view.thread:
