@@ -185,6 +185,37 @@ async def test_a_question_that_nobody_waits_for_any_more_closes_with_the_visit(a
         assert BarrierStatus.DROPPED is row.status
 
 
+@both
+async def test_a_soft_stop_does_not_wait_for_people(autojump_clock, dispatch):
+    """9.6: running work reaches its commits; a body that waits for somebody has nothing to commit."""
+    graph, store = graph_of(asks), MemoryStore()
+    async with opened(store, graph, dispatch=dispatch, shutdown_deadline=100) as runtime:
+        await runtime.submit(graph, Tally(), run_id="r")
+        await settled()
+        began = trio.current_time()
+    assert began == trio.current_time()
+    async with opened(store, graph, dispatch=dispatch) as runtime:
+        await settled()
+        await runtime.get("r").decide("go", Approve())
+        assert ["before", "Approve()"] == (await runtime.get("r").result()).state.trail
+
+
+@both
+async def test_a_pause_does_not_wait_for_people(autojump_clock, dispatch):
+    """2: a run whose body waits is paused at once, and asks again when it goes on; the question stays open."""
+    graph = graph_of(asks)
+    async with opened(MemoryStore(), graph, dispatch=dispatch) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        await settled()
+        await run.pause()
+        await settled()
+        assert (RunStatus.PAUSED, ["go@1"]) == (await run.status(), [row.barrier for row in await run.barriers()])
+        await run.resume()
+        await settled()
+        await run.decide("go", Approve())
+        assert ["before", "Approve()"] == (await run.result()).state.trail
+
+
 async def test_auto_approve_answers_bodies_too(autojump_clock):
     """6.7: `auto_approve=True` on the run approves."""
     graph = graph_of(asks)

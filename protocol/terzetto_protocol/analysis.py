@@ -47,7 +47,7 @@ def analyze(graph: "Declaration[Any, Any]") -> Analysis:
     view = _View.of(graph)
     links = view.links(graph.edges)
     cycles = tuple(_cycles(view, links))
-    found = reached(links, [name for name in graph.starts if name in view.places])
+    found = reached(links, view.starts)
     return Analysis(
         cycles=cycles,
         unreachable=tuple(name for name in view.places if name not in found),
@@ -77,6 +77,13 @@ class _View:
             if edge.origin in routes and edge.target in places:
                 view.add(edge)
         return view
+
+    @property
+    def starts(self) -> list[str]:
+        """Where runs begin: in a dataflow also at every node that waits for nothing."""
+        fed = {edge.target for edge in self.graph.edges}
+        free = [name for name in self.places if name not in fed] if self.graph.wiring is not None else []
+        return [*(name for name in self.graph.starts if name in self.places), *free]
 
     def add(self, edge: Edge[Any]) -> None:
         self.routes[edge.origin].add(edge)
@@ -128,7 +135,7 @@ class _View:
 
 def _ends(view: _View) -> Iterator[str]:
     """Origins that a run can come to outside of branches, and those that nothing reaches at all."""
-    starts = [name for name in view.graph.starts if name in view.places]
+    starts = view.starts
     within = reached(view.links(view.graph.edges), starts) - reached(view.links(view.graph.edges, inward=False), starts)
     for place in view.places.values():
         if place.name not in within:

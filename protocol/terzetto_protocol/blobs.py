@@ -29,7 +29,7 @@ class Blob(Struct, frozen=True):
     """
 
     digest: str
-    """`blob:` and the BLAKE2b-256 of the bytes, in hexadecimal."""
+    """The BLAKE2b-256 of the bytes in hexadecimal, with ``blob:`` before it."""
     size: int
     """Bytes."""
     media_type: str = "application/octet-stream"

@@ -80,10 +80,11 @@ class Calls(Leaving[S], Generic[S]):
                 self.live -= within
                 self.effects.append(CancelNodes(live))
 
-    def _release_callers(self) -> None:
-        """Nothing is to begin any more, and only bodies are left that wait for graphs: they need not wait."""
-        if not self.is_leaving or self.status is not _R.RUNNING:
-            return
-        callers = {fork.owner for fork in self.fold.image.forks.values() if fork.called}
-        if callers and self.live <= callers:
-            self.effects.append(CancelNodes(tuple(sorted(self.live))))
+    def _release_waiting(self) -> None:
+        """Nothing is to begin any more, and only bodies are left that wait, for graphs or people: they need not."""
+        if self.is_leaving and self.status is _R.RUNNING and all(map(self._waits_inside, self.live)):
+            self.effects.append(CancelNodes())
+
+    def _waits_inside(self, visit: int) -> bool:
+        """Whether a body waits for the end of a graph or for a decision: whoever runs it again is told."""
+        return bool(self.fold.image.frontier[visit].asks or self.fold.calls(visit))

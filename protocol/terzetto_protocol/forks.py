@@ -396,7 +396,7 @@ class Forks(Calls[S], Generic[S]):
                 self._join_failed(fork, at)
                 return True
         if self.live:
-            self._release_callers()
+            self._release_waiting()
             return False
         if self.status is _R.CANCELLING:
             self.commit(Kind.END, at, _R.CANCELLED, detail=self._end_note())

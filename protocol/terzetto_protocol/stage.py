@@ -335,7 +335,7 @@ class Stage(Generic[S]):
         need, visit, mode = gate[0]
         entry = self.fold.image.frontier[visit]
         node = None if entry.path else self.blueprint.nodes.get(entry.place)
-        if need > seq or mode != "start" or node is None or node.options.effects == "once" or node.options.runs:
+        if need > seq or mode != "start" or node is None or node.options.effects == "once":
             return None
         event = outbox[0][1] if len(outbox) == 1 and outbox[0][0] <= seq else None
         if not isinstance(event, NodeFinished):
@@ -430,7 +430,7 @@ class Stage(Generic[S]):
         attempt = entry.attempt if entry.status is VisitStatus.RUNNING else entry.attempt + 1
         if mode != "probe":
             self.waits.post(self.fold.image.seq, self._started(entry, attempt, at))
-        apart = bool(entry.path) or (node is not None and bool(node.options.runs))
+        apart = bool(entry.path)
         self.effects.append(Start(entry.visit, entry.place, attempt, entry.path, probe=mode == "probe", apart=apart))
 
     def _started(self, entry: Pending, attempt: int, at: float) -> NodeStarted:

@@ -216,7 +216,7 @@ class Visits(Forks[S], Generic[S]):
     def _on_node_cancelled(self, msg: NodeCancelled) -> None:
         entry = self._leave(msg.visit)
         self.fold.frame(entry.path).cleanse()
-        if self.parking and self.fold.calls(entry.visit):
+        if self.parking and self._waits_inside(entry.visit):
             return  # it only waited, and was told to leave so that the run can be paused
         if self.status is _R.RUNNING and self.halting is None and not self.is_moot(entry):
             self.halting = "its scope was cancelled"
