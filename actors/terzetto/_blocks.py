@@ -86,8 +86,8 @@ async def _hand_over(ctx: FlowContext[Any], made: AsyncGenerator[object, None], 
     """Send what was yielded, as if the send stood in the place of the yield, and get the next."""
     try:
         await ctx.send(*_pair(pair))
-    except BaseException as error:  # noqa: BLE001 - the generator is told, and raises it again unless it is meant for it
-        return await made.athrow(error)
+    except BaseException as error:  # noqa: BLE001, ASYNC103 - the generator raises it again, unless it is meant for it
+        return await made.athrow(error)  # noqa: ASYNC102, ASYNC104 - what it awaits now is its own cleanup, as in a node
     return await anext(made)
 
 

@@ -4,7 +4,7 @@ import sys
 import time
 from argparse import Namespace
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -71,7 +71,7 @@ async def _examine(url: str, graphs: Sequence[str], *, deep: bool) -> Report:
             health = await store.health(deep=deep)
             rows, barriers = await store.runs(limit=None), await store.barriers()
             posted = await store.posted(limit=1000)
-            stuck = [found async for found in _left_behind(store, rows, graphs, absolute(url))]
+            stuck = await _left_behind(store, rows, graphs, absolute(url))
     except StoreError as error:
         return Report(versions(), absolute(url), (str(error),), {}, owner_of(url), {}, ())
     owner = owner_of(url)
@@ -89,13 +89,12 @@ async def _examine(url: str, graphs: Sequence[str], *, deep: bool) -> Report:
     )
 
 
-async def _left_behind(
-    store: Store, rows: Iterable[RunRow], graphs: Sequence[str], url: str
-) -> AsyncGenerator[Finding]:
+async def _left_behind(store: Store, rows: Iterable[RunRow], graphs: Sequence[str], url: str) -> list[Finding]:
     """Runs that none of these graphs can go on with, and why. A checkpoint."""
     found = [find_graph(spec) for spec in graphs]
     registry = Registry(Bound(each.graph if isinstance(each, Bound) else each, None) for each in found)
     names = {blueprint.name for blueprint in registry.all()}
+    left: list[Finding] = []
     for row in rows:
         if row.status in TERMINAL or row.header.graph not in names:
             continue
@@ -103,7 +102,8 @@ async def _left_behind(
             await load_carried(store, registry, row)
         except Refused as error:
             reason = str(error).removeprefix(f"run {row.run_id!r}: ")
-            yield Finding(row.run_id, f"cannot go on: {reason}", typed("show", row.run_id, "--store", url))
+            left.append(Finding(row.run_id, f"cannot go on: {reason}", typed("show", row.run_id, "--store", url)))
+    return left
 
 
 def versions() -> dict[str, str]:
