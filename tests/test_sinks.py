@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -435,9 +436,10 @@ async def test_nothing_is_left(autojump_clock):
         assert ({}, {}, {}) == (runtime.feeds._fed, runtime.feeds._own, runtime.feeds._stirred)
     await trio.lowlevel.checkpoint()
     assert before == tasks()
+    remembered = weakref.ref(runtime)
     del runtime
     gc.collect()
-    assert not [each for each in gc.get_objects() if isinstance(each, terzetto.Runtime)]
+    assert remembered() is None
 
 
 # -- for every run -------------------------------------------------------------------------------------------
