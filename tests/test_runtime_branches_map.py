@@ -2,6 +2,7 @@
 
 import gc
 import time
+from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
@@ -52,9 +53,9 @@ def states() -> int:
     return sum(type(each) is Tally for each in gc.get_objects())
 
 
-async def spread(count: int, store: MemoryStore | None) -> tuple[float, int, int]:
-    """A map over so many items, 100 at once: seconds of processor time, most states in memory, most live at once."""
-    live, most_live, most_states = 0, 0, 0
+async def spread(count: int, store: MemoryStore | None) -> float:
+    """Seconds of processor time for a map over so many items, 100 at once, of which no more states are in memory."""
+    live, most_live, most_states, known = 0, 0, 0, states()
 
     async def work(ctx: Numbered) -> None:
         nonlocal live, most_live, most_states
@@ -71,20 +72,28 @@ async def spread(count: int, store: MemoryStore | None) -> tuple[float, int, int
     else:
         async with opened(store, graph, limit=count) as runtime:
             state = await runtime.run(graph, Tally())
-    assert count == state.count
-    return time.process_time() - since, most_states, most_live
+    took = time.process_time() - since
+    assert (count, 100) == (state.count, most_live)
+    assert most_states - known <= 110
+    return took
+
+
+async def takes_at_most(times: float, measure: Callable[[int], Awaitable[float]], few: int, many: int) -> bool:
+    """Whether many take at most so many times as long as few, in one of three looks: others share the machine."""
+    for _ in range(3):
+        if await measure(many) < times * await measure(few):
+            return True
+    return False
 
 
 @pytest.mark.parametrize("kind", [MemoryStore, None], ids=["stored", "inline"])
 async def test_ten_thousand_items(autojump_clock, kind):
     """5.5: never more than the limit live; no state for a branch that waits or has ended, and time that is linear."""
-    known = states()
-    short, few, live = await spread(2_000, None if kind is None else kind())
-    assert 100 == live
-    long, many, live = await spread(10_000, None if kind is None else kind())
-    assert 100 == live
-    assert max(few, many) - known <= 110
-    assert long < 12 * short, "five times the items took more than twelve times as long"
+
+    async def seconds(count: int) -> float:
+        return await spread(count, None if kind is None else kind())
+
+    assert await takes_at_most(12, seconds, 2_000, 10_000), "five times the items took more than twelve times as long"
 
 
 @pytest.mark.parametrize("body", ["parallel", "subgraph"])
@@ -101,8 +110,7 @@ async def test_a_map_of_places_takes_linear_time(autojump_clock, body):
         await terzetto.run(graph, Tally())
         return time.process_time() - since
 
-    short, long = await seconds(300), await seconds(1_800)
-    assert long < 10 * short, "six times the items took more than ten times as long"
+    assert await takes_at_most(10, seconds, 300, 1_800), "six times the items took more than ten times as long"
 
 
 @both

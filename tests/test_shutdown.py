@@ -1,7 +1,6 @@
 """Leaving a runtime: in good order, at once, by signal, and with nothing left (SEMANTICS 9.6, law 3)."""
 
 import contextlib
-import gc
 import signal
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from terzetto_protocol.errors import ActorStopped
 from terzetto_protocol.events import Heartbeat
 from terzetto_protocol.statuses import RunStatus
 
-from .runtimes import Held, Say, Tally, both, chain, counts, once, opened, parked, says, settled, told
+from .runtimes import Held, Say, Tally, alive, both, chain, counts, once, opened, parked, says, settled, told
 from .stores import FaultyStore, trail
 
 AWAITING, INTERRUPTED, QUEUED = RunStatus.AWAITING_INPUT, RunStatus.INTERRUPTED, RunStatus.QUEUED
@@ -215,7 +214,7 @@ async def test_a_cancel_while_it_is_being_opened(autojump_clock, after):
 async def test_nothing_is_left(autojump_clock, dispatch):
     """Law 3: after `open_runtime` exits there is no task, thread, process, descriptor or timer left."""
     tasks, threads = trio.lowlevel.current_statistics().tasks_living, threading.active_count()
-    files = descriptors()
+    files, known = descriptors(), alive()
     held = Held()
     graph = chain(says("one"), held, name="held")
     asking = chain("ask", name="asking")
@@ -232,8 +231,7 @@ async def test_nothing_is_left(autojump_clock, dispatch):
     assert (threads, files) == (threading.active_count(), descriptors())
     assert float("inf") == trio.lowlevel.current_statistics().seconds_to_next_deadline
     del runtime
-    gc.collect()
-    assert not [each for each in gc.get_objects() if isinstance(each, terzetto.Runtime)]
+    assert known == alive()
 
 
 async def test_nothing_of_a_file_is_left(tmp_path):

@@ -1,8 +1,6 @@
 """`terzetto._sinks`, `_feeds`: who hears of runs is not waited for, and what it misses is counted (SEMANTICS 8.7)."""
 
-import gc
 import logging
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +33,7 @@ from .runtimes import (
     Held,
     Say,
     Tally,
+    alive,
     both,
     chain,
     counts,
@@ -427,7 +426,7 @@ async def test_leaving_in_a_hurry_tells_of_the_interruption(autojump_clock):
 
 async def test_nothing_is_left(autojump_clock):
     """Law 3: no task, and nothing that remembers the run."""
-    before = tasks()
+    before, known = tasks(), alive()
     graph = chain(says("a"))
     async with opened(MemoryStore(), graph, sinks=lambda run_id: [Ear()]) as runtime:
         for number in range(5):
@@ -436,10 +435,8 @@ async def test_nothing_is_left(autojump_clock):
         assert ({}, {}, {}) == (runtime.feeds._fed, runtime.feeds._own, runtime.feeds._stirred)
     await trio.lowlevel.checkpoint()
     assert before == tasks()
-    remembered = weakref.ref(runtime)
     del runtime
-    gc.collect()
-    assert remembered() is None
+    assert known == alive()
 
 
 # -- for every run -------------------------------------------------------------------------------------------
