@@ -21,7 +21,7 @@ from terzetto_protocol.turn import Start
 from terzetto_protocol.wiring import INPUTS
 
 from .flows import Person, called, flow, linked
-from .machines import Driver, ended, label_of
+from .machines import Died, Driver, ended, label_of
 
 QUICK = settings(max_examples=120, deadline=None, derandomize=True)
 SWEEP = settings(max_examples=2500, deadline=None, database=None)
@@ -165,6 +165,12 @@ def hold(paper: Paper, given: dict[str, int], acks: str, numbers: list[int]) -> 
     driver = Driver(made, made.begin({name: given[name] for name in made.inputs}), acks=acks, max_steps=3000)
     worker = Worker(driver, numbers)
     worker.work()
+    compare(paper, given, worker)
+
+
+def compare(paper: Paper, given: dict[str, int], worker: Worker) -> None:
+    driver, made = worker.driver, worker.driver.blueprint.graph
+    assert isinstance(made, Dataflow)
     visits, sent = on_paper(paper.links, {name: given[name] for name in made.inputs}, paper.alone, paper.subs)
 
     assert driver.status is RunStatus.SUCCEEDED
@@ -233,6 +239,37 @@ def test_whatever_happens_the_same_visits_and_the_same_values(paper, given_, ack
 @given(papers(), givens, paces, orders)
 def test_the_same_of_many_more(paper, given_, acks, numbers):
     hold(paper, given_, acks, numbers)
+
+
+TOUR = Paper(
+    (".a>s0.v", "s0.out>j0.x", "s0.two=j0.y", "j0.out>m0.v", "m0.back>m0.v", "j0.two>f0.v", "f0.o>.p", "m0.error>.p"),
+    ("s1",),
+    ("f0",),
+    2,
+)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 2])
+@pytest.mark.parametrize("acks", ["now", "later", "settled"])
+def test_a_process_may_die_between_any_two_effects(acks, keep):
+    """7: the crash table, at every point that the machine knows: the same end, and no visit with a commit again."""
+    given_, point, died = {"a": 6}, keep, True
+    while died:
+        driver, died = Driver(TOUR.build(), TOUR.build().begin(given_), acks=acks, watch=point % 5 == 0), False
+        worker, driver.doom, step = Worker(driver, []), point, 0
+        while not ended(driver):
+            step += 1
+            try:
+                worker.go_on(step)
+            except Died:
+                driver.crash(keep)
+                died = True
+        driver.doom = None
+        driver.settle()
+        compare(TOUR, given_, worker)
+        point += 3
+
+    assert point > 60, "there are that many effects to die between"
 
 
 def test_the_paper_is_not_empty():

@@ -25,13 +25,17 @@ slow_store = st.sampled_from(["now", "later", "later", "settled"])
 scripts = st.lists(st.integers(0, 23), max_size=24)
 
 
+def player_of(driver: Driver) -> Player:
+    return Player(driver) if driver.blueprint.flow is None else FlowPlayer(driver)
+
+
 # -- any history ---------------------------------------------------------------------------------------------------
 
 
 def hold(plan: Plan | FlowPlan, acks: str, history) -> None:
     """Act a history out, then let everything under way end: the run rests, and whoever reads its log knows the same."""
     driver = plan.driver(acks)
-    player = FlowPlayer(driver) if isinstance(plan, FlowPlan) else Player(driver)
+    player = player_of(driver)
     if isinstance(player, FlowPlayer):
         player.begin()
     for name, number in history:
@@ -102,7 +106,7 @@ def act_out(driver: Driver, script: list[int], *, unspoiled: bool = False) -> No
 
     A store that answers `later` is asked only when nothing else can happen.
     """
-    player = Player(driver)
+    player = player_of(driver)
     for number in script:
         while not driver.running and (driver.sent or driver.unanswered):
             driver.ack(1 + number % 3, grouped=number % 2 == 0)
@@ -127,11 +131,13 @@ def _one_act(player: Player, number: int) -> None:
     elif driver.running and number == 17:
         driver.halt()
         driver.finish()
+    elif driver.running and number % 4 and isinstance(player, FlowPlayer):
+        player.act("send", number)
     else:
         player.act("advance", number)
 
 
-def same_log(plan: Plan, script: list[int]) -> None:
+def same_log(plan: Plan | FlowPlan, script: list[int]) -> None:
     """Neither the store's pace nor the everyday path decides what is written, or what is seen; nor who looks on."""
     drivers = [plan.driver(acks, general=general) for general in (False, True) for acks in ("settled", "now", "later")]
     drivers.append(plan.driver("settled", strict=True))
@@ -153,9 +159,27 @@ def test_the_pace_of_the_store_and_the_everyday_path_change_nothing(plan, script
     same_log(plan, script)
 
 
+@QUICK
+@given(flow_plans(limits=st.just(1)), scripts)
+def test_the_pace_of_the_store_changes_nothing_in_a_dataflow_whose_visits_take_turns(plan, script):
+    """5.7: with a limit of 1 nothing is left to chance."""
+    same_log(plan, script)
+
+
+@QUICK
+@given(flow_plans(limits=st.just(1)), scripts)
+def test_a_dataflow_without_a_store_is_the_same_run(plan, script):
+    stored, unstored = plan.driver("settled"), plan.driver("settled", logged=False)
+    for driver in (stored, unstored):
+        act_out(driver, script, unspoiled=True)
+
+    assert unstored.witness.seen == stored.witness.seen
+    assert (unstored.state, unstored.status) == (stored.state, stored.status)
+
+
 @pytest.mark.slow
 @SWEEP
-@given(plans(), scripts)
+@given(st.one_of(plans(), flow_plans(limits=st.just(1))), scripts)
 def test_the_pace_of_the_store_changes_nothing_in_many_more(plan, script):
     same_log(plan, script)
 
