@@ -5,7 +5,7 @@ says what comes next: the values do.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Concatenate, Final, Generic, Literal, ParamSpec, Protocol, TypeAlias
+from typing import Any, Concatenate, Final, Generic, Literal, ParamSpec, Protocol, TypeAlias, cast
 
 from attrs import frozen
 from msgspec import Raw
@@ -298,7 +298,8 @@ class Dataflow(Declaration[FlowState, D]):
         """What a run is to begin with, from its inputs as JSON; raises `Malformed` and `InvalidInput`."""
         check_json(data, "input")
         given = _inputs.from_json(data, "input")
-        forms = {name: Form[Any](self.inputs[name].type if name in self.inputs else Any) for name in given}
+        types: dict[str, Any] = {name: pin.type for name, pin in self.inputs.items()}
+        forms = {name: Form[Any](types.get(name, Any)) for name in given}
         return self.begin({name: forms[name].from_json(bytes(each), f"input {name!r}") for name, each in given.items()})
 
     @staticmethod
@@ -314,7 +315,7 @@ class Dataflow(Declaration[FlowState, D]):
         Raises:
             NotStorable: a value would not come back from the store.
         """
-        pairs = sent.items() if isinstance(sent, Mapping) else sent
+        pairs = cast("Mapping[str, Any]", sent).items() if isinstance(sent, Mapping) else sent
         return Confirm(tuple(Recorded(output, Raw(pack(value, output))) for output, value in pairs), note)
 
     @property
@@ -368,7 +369,9 @@ class Dataflow(Declaration[FlowState, D]):
         asks = Asks(FlowContext, block=True)
         self._open().places.append(Node[FlowState, D, Any](fn, name, options, asks))
         names = _names(outputs or ())
-        types = dict(outputs) if isinstance(outputs, Mapping) else dict.fromkeys(names, Any)
+        types = dict.fromkeys(names, Any) | dict(
+            cast("Mapping[str, Any]", outputs if isinstance(outputs, Mapping) else {})
+        )
         inputs, is_open, wrong = inputs_of(fn)
         self.wrong.extend(f"nodes.{name}: {each}" for each in wrong)
         self.wrong.extend(f"nodes.{name}.{each}: two outputs have this name" for each in types if names.count(each) > 1)

@@ -9,7 +9,7 @@ what follows from that is computed anew wherever the log is folded.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 from attrs import frozen
@@ -30,7 +30,7 @@ OUTPUTS: Final = "outputs"
 """Where links lead whose values come out of the dataflow."""
 ERROR: Final = "error"
 """The output that every node has: what went wrong with a visit."""
-_ANYTHING: Final = Form[Any](Any)
+_ANYTHING: Final = Form[Any](cast("Any", Any))
 _passed: Final = Form(Passed)
 _ticket: Final = Form(int)
 
