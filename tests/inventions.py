@@ -7,12 +7,12 @@ from attrs import frozen
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from terzetto_protocol.context import Text
 from terzetto_protocol.decisions import Approve, Confirm, Decision, Fail, Reject, Retry
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.inputs import Again, CommitDurable, Emitted, NodeCancelled, NodeFinished, Probed
 from terzetto_protocol.migrations import Migration
+from terzetto_protocol.port import Text
 from terzetto_protocol.questions import AskDecision, Journal
 from terzetto_protocol.retry import RetryPolicy
 from terzetto_protocol.statuses import RunStatus

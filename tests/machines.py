@@ -8,7 +8,6 @@ against the promises, in every test.
 import pytest
 
 from terzetto_protocol.codec import pack
-from terzetto_protocol.context import Text
 from terzetto_protocol.dataflow import Dataflow
 from terzetto_protocol.decisions import Approve, Decision
 from terzetto_protocol.errors import Refused, TerzettoError
@@ -37,6 +36,7 @@ from terzetto_protocol.inputs import (
 )
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import due_retries
+from terzetto_protocol.port import Text
 from terzetto_protocol.questions import Question, Sending
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Answer, Failure, RunHeader, Write

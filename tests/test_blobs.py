@@ -11,11 +11,12 @@ from msgspec import Raw, Struct
 
 from terzetto_protocol.blobs import Blob, Chunker, Hasher, check_size, named_in
 from terzetto_protocol.codec import pack_plain
-from terzetto_protocol.context import NodeContext, Port, Visit
+from terzetto_protocol.context import NodeContext
 from terzetto_protocol.errors import InvalidRequest, Malformed, NotStorable
 from terzetto_protocol.forms import Form
 from terzetto_protocol.keyed import KeyedState
 from terzetto_protocol.limits import BLOB_CHUNK, STATE_BYTES
+from terzetto_protocol.port import Port, Visit
 from terzetto_protocol.records import Answer, Kind, Noted, Record
 from terzetto_protocol.scribe import encode_record
 from terzetto_protocol.state import StateForm

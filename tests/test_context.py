@@ -7,10 +7,11 @@ import pytest
 from msgspec import Raw
 
 from terzetto_protocol.codec import pack
-from terzetto_protocol.context import Custom, LeafContext, NodeContext, Port, Text, Tool, Visit
+from terzetto_protocol.context import LeafContext, NodeContext
 from terzetto_protocol.errors import InvalidRequest, NotStorable
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.ids import effect_key
+from terzetto_protocol.port import Custom, Port, Text, Tool, Visit
 from terzetto_protocol.state import Vocabulary
 
 

@@ -9,7 +9,8 @@ import attrs
 import msgspec
 import pytest
 
-from terzetto_protocol.context import FlowContext, Port, Visit
+from terzetto.testing import flow_context
+from terzetto_protocol.context import FlowContext
 from terzetto_protocol.dataflow import Dataflow, Output
 from terzetto_protocol.errors import GraphError, InvalidInput, InvalidRequest, Malformed, NotStorable
 from terzetto_protocol.flow_state import FlowState, Out
@@ -75,9 +76,7 @@ def mutual() -> tuple[Dataflow[Any], Dataflow[Any]]:
 def test_a_node_is_its_function_still():
     made = flow()
     node = made.node(name="again")(split)
-    ctx: Any = FlowContext(
-        FlowState(), None, Visit("r", "n", 1, 1), Port(lambda _: None, lambda *_: None, bool), inputs={}
-    )
+    ctx: Any = flow_context()
 
     with pytest.raises(StopIteration) as caught:
         node(ctx, page="four").send(None)

@@ -7,7 +7,6 @@ from contextlib import suppress
 
 import pytest
 
-from terzetto_protocol.context import Text
 from terzetto_protocol.decisions import Approve
 from terzetto_protocol.errors import IllegalTransition, Refused
 from terzetto_protocol.inputs import (
@@ -27,6 +26,7 @@ from terzetto_protocol.inputs import (
     StoreGaveUp,
     TimerFired,
 )
+from terzetto_protocol.port import Text
 from terzetto_protocol.records import Failure
 from terzetto_protocol.statuses import RUN_MOVES, RunStatus
 

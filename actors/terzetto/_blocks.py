@@ -24,7 +24,7 @@ async def run_block(node: Node[Any, Any], ctx: FlowContext[Any]) -> None:
     if whole is None:
         await _send_all(ctx, await _call_in_thread(node, fn, ctx))
     elif options.is_timed:
-        await run_timed(_like(node, whole), ctx)
+        await run_timed(whole, options, ctx)
     else:
         await whole(ctx)
 

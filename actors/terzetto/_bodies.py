@@ -10,10 +10,10 @@ from typing import Any, Final, Protocol, TypeAlias
 
 import trio
 
-from terzetto_protocol.context import Limit
 from terzetto_protocol.inputs import Input, NodeCancelled, NodeStuck
 from terzetto_protocol.limits import CANCEL_GRACE
 from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.port import Limit
 from terzetto_protocol.turn import Start
 
 from ._stuck import Body, Looker, StuckBodies

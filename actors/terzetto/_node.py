@@ -11,12 +11,13 @@ from typing import Any, Final, Protocol, cast
 import trio
 
 from terzetto_protocol.composites import Subgraph
-from terzetto_protocol.context import FlowContext, ItemContext, LeafContext, NodeContext, Port, Visit
+from terzetto_protocol.context import FlowContext, ItemContext, LeafContext, NodeContext
 from terzetto_protocol.errors import InvalidRequest, NodeTimeout, describe
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.frames import InnerFrame
 from terzetto_protocol.inputs import Again, NodeFailed, NodeFinished, Probed
 from terzetto_protocol.places import Node
+from terzetto_protocol.port import Port, Visit
 from terzetto_protocol.records import Failure
 from terzetto_protocol.retry import asked_by
 from terzetto_protocol.state import Vocabulary
@@ -60,14 +61,15 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
         ctx = lent.context(node.asks.context, start)
         if node.runs == "as a block":
             await run_block(node, ctx)
-        elif node.runs == "on the loop":
+            return _sent(start, ctx, world)
+        if node.runs == "on the loop":
             call(node.fn, ctx)
         elif node.runs == "in a thread":
             if node.options.on_cancel == "abandon":
                 ctx.state = lent.copy(start)
             await run_in_thread(node, ctx)
         elif node.options.is_timed:
-            await run_timed(node, ctx)
+            await run_timed(node.fn, node.options, ctx)
         else:
             await node.fn(ctx)
         if _faults.hook is not None:
@@ -80,6 +82,13 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
         return _failed(node, start, error, world, ctx)
     except BaseExceptionGroup as error:
         return _failed(node, start, _let_through(error), world, ctx)
+
+
+def _sent(start: Start, ctx: FlowContext[Any], world: World) -> NodeFinished:
+    """A node of a dataflow has said all that it has to say while it ran."""
+    if _faults.hook is not None:
+        _faults.hook("effect_done")
+    return NodeFinished(start.visit, (), world.clock(), observed=ctx.observed)
 
 
 def _failed(node: Node[Any, Any], start: Start, error: BaseException, world: World, ctx: Any) -> NodeFailed:
@@ -153,8 +162,7 @@ class Lent:
         frame, graph = self.fold.frame(start.path), self._graph_of(start.path)
         assert frame.blueprint.flow is not None
         inputs = frame.blueprint.flow.arguments(frame.view(), self.fold.image.frontier[start.visit].ticket)
-        parts = frame.view(), self.deps_of(graph), self._visit(start), self._port_of(graph)
-        return FlowContext(*parts, inputs=inputs)
+        return FlowContext(inputs, self.deps_of(graph), self._visit(start), self._port_of(graph))
 
     def copy(self, start: Start) -> Any:
         """A state that stays what it is, for a body that may outlive its visit; raises `NotStorable`."""

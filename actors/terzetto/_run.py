@@ -16,7 +16,6 @@ import trio
 from attrs import frozen
 
 from terzetto_protocol.blobs import BlobKeeper
-from terzetto_protocol.context import Emission, Port
 from terzetto_protocol.errors import Refused, StaleEpoch, StoreRejected
 from terzetto_protocol.events import Event, NodeStarted
 from terzetto_protocol.inputs import (
@@ -29,6 +28,7 @@ from terzetto_protocol.inputs import (
 )
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import next_moment
+from terzetto_protocol.port import Emission, Port
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Applied, Exists, Outcome, Rejected, RunRow, Stale, Write
 from terzetto_protocol.state import Vocabulary

@@ -14,10 +14,11 @@ import trio
 from attrs import define, field
 from msgspec.structs import replace
 
-from terzetto_protocol.context import NodeContext, Port, Visit
+from terzetto_protocol.context import AnyContext
 from terzetto_protocol.errors import InvalidRequest, Refused
 from terzetto_protocol.limits import THREADS
 from terzetto_protocol.places import Node
+from terzetto_protocol.port import Port, Visit
 
 from ._timeouts import timed
 
@@ -27,7 +28,7 @@ _threads: Final = trio.lowlevel.RunVar[trio.CapacityLimiter]("threads of nodes")
 """Not Trio's own: however many nodes block, whoever else needs a thread gets one."""
 
 
-def call(fn: Callable[[Any], object], ctx: NodeContext[Any, Any]) -> None:
+def call(fn: Callable[[Any], object], ctx: AnyContext) -> None:
     """Call a node's plain function; raises `TypeError` where that has only made something to await."""
     made = fn(ctx)
     if made is not None and inspect.isawaitable(made):
@@ -36,7 +37,7 @@ def call(fn: Callable[[Any], object], ctx: NodeContext[Any, Any]) -> None:
         raise TypeError("it returned something to await: make its function an `async def`")
 
 
-async def run_in_thread(node: Node[Any, Any], ctx: NodeContext[Any, Any]) -> None:
+async def run_in_thread(node: Node[Any, Any], ctx: AnyContext) -> None:
     """Run a node's plain function in a thread, within its timeouts, which begin when it has one. A checkpoint.
 
     Cancelled (or timed out) before that, the function never begins. Later the cancel waits for it to return, and

@@ -1,6 +1,6 @@
 """How long one attempt of a node may take: in all, and between two signs of life."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from math import inf
 from typing import Any
@@ -9,10 +9,11 @@ import trio
 from attrs import define
 from msgspec.structs import replace
 
-from terzetto_protocol.context import Emission, NodeContext, Port
+from terzetto_protocol.context import AnyContext
 from terzetto_protocol.decisions import Answering
 from terzetto_protocol.errors import NodeTimeout
-from terzetto_protocol.places import Node, NodeOptions
+from terzetto_protocol.places import NodeOptions
+from terzetto_protocol.port import Emission, Port
 from terzetto_protocol.questions import AskDecision, Sending
 from terzetto_protocol.state import Entry
 
@@ -86,18 +87,18 @@ class _Pulse:
         self.beat()
 
 
-async def run_timed(node: Node[Any, Any], ctx: NodeContext[Any, Any]) -> None:
+async def run_timed(fn: Callable[[Any], Awaitable[object]], options: NodeOptions[Any, Any], ctx: AnyContext) -> None:
     """Run a body within its `run_timeout` and `idle_timeout`. A checkpoint if the body is one.
 
     Raises `NodeTimeout` when a timeout has cut it off; the body has had its cleanup by then.
     """
-    with timed(node.options, ctx) as begin:
+    with timed(options, ctx) as begin:
         begin()
-        await node.fn(ctx)
+        await fn(ctx)
 
 
 @contextmanager
-def timed(options: NodeOptions[Any, Any], ctx: NodeContext[Any, Any]) -> Generator[Callable[[], None]]:
+def timed(options: NodeOptions[Any, Any], ctx: AnyContext) -> Generator[Callable[[], None]]:
     """Hold an attempt to its timeouts, which begin when what this gives is called; raises `NodeTimeout` for them.
 
     While its body waits for a decision, neither of them passes.

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from terzetto_protocol.context import FlowContext
 from terzetto_protocol.errors import InputMutated, describe
 from terzetto_protocol.frames import SharedBranch
 from terzetto_protocol.inputs import NodeFailed, NodeFinished, Probed
@@ -31,6 +32,8 @@ class WatchedLent(Lent):
     def context(self, kind: Any, start: Start) -> Any:
         """As every `Lent`."""
         ctx, frame = super().context(kind, start), self.fold.frame(start.path)
+        if kind is FlowContext:
+            return ctx  # what it was given are copies
         shared = isinstance(frame, SharedBranch) and not frame.has_committed
         if shared or frame.blueprint.flow is not None:
             ctx.state = super().copy(start)

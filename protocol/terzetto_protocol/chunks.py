@@ -1,7 +1,7 @@
 """What a node emitted, as the event that readers get."""
 
-from .context import Emission, Text, Tool
 from .events import Chunk, CustomChunk, TextChunk, ThinkingChunk, ToolChunk
+from .port import Emission, Text, Tool
 
 
 def chunk_of(emission: Emission, number: int, *, run_id: str, at: float, node: str, visit: int) -> Chunk:

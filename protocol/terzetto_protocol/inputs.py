@@ -5,9 +5,9 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from .context import Emission
 from .decisions import Decision
 from .fold import Snapshot
+from .port import Emission
 from .questions import Question
 from .records import Failure, Observed, Taken
 from .state import Entry

@@ -12,7 +12,7 @@ from .state import Mutation
 
 if TYPE_CHECKING:
     from .composites import Lens
-    from .context import LeafContext, NodeContext
+    from .context import AnyContext, NodeContext
     from .retry import RetryPolicy
 
 S = TypeVar("S")
@@ -74,7 +74,7 @@ class ItemNode(Node[S, D, R], Generic[S, T, D, R]):
 class Asks:
     """Which context a node's function wants, as its annotation says."""
 
-    context: "type[LeafContext[Any, Any]]"
+    context: "type[AnyContext]"
     item: Any = None
     """Type of the item that it works on, if it says one."""
     block: bool = False

@@ -3,7 +3,11 @@
 from collections.abc import Sequence
 from typing import Any, TypeAlias, TypeVar, cast, overload
 
-from terzetto_protocol.context import Emission, LeafContext, NodeContext, Port, Visit
+import trio
+
+from terzetto_protocol.context import FlowContext, LeafContext, NodeContext
+from terzetto_protocol.port import Emission, Port, Visit
+from terzetto_protocol.questions import Sending
 from terzetto_protocol.records import ObservedError
 from terzetto_protocol.state import Mutation
 
@@ -17,6 +21,7 @@ Emissions: TypeAlias = Sequence[Emission]
 
 class _TestPort(Port):
     shown: list[Emission] = []  # noqa: RUF012 - a Struct's default, which every instance gets a copy of
+    went: list[tuple[str, Any]] = []  # noqa: RUF012 - as above
 
 
 @overload
@@ -48,15 +53,48 @@ def context(
         cancelled: what `ctx.is_cancelled()` says.
         blobs: where its blobs are; by default in memory, for this context alone.
     """
-    shown: list[Emission] = []
+    return NodeContext(state, deps, Visit(run_id, "node", visit, 1), _port(blobs, cancelled=cancelled))
+
+
+def _port(blobs: Blobs | None, *, cancelled: bool) -> Port:
     port = _TestPort(
         pack=lambda mutation: mutation,
-        emit=lambda _, emission: shown.append(emission),
+        emit=lambda _, emission: port.shown.append(emission),
         is_cancelled=lambda: cancelled,
         blobs=blobs or Blobs(),
     )
-    port.shown = shown
-    return NodeContext(state, deps, Visit(run_id, "node", visit, 1), port)
+
+    async def send(_: int, sending: Sending) -> None:
+        await trio.lowlevel.checkpoint()
+        port.went.append((sending.output, sending.value))
+
+    port.send = send
+    return port
+
+
+@overload
+def flow_context(
+    *, run_id: str = ..., visit: int = ..., cancelled: bool = ..., blobs: Blobs | None = ...
+) -> FlowContext[None]: ...
+@overload
+def flow_context(
+    *, deps: D, run_id: str = ..., visit: int = ..., cancelled: bool = ..., blobs: Blobs | None = ...
+) -> FlowContext[D]: ...
+def flow_context(
+    *, deps: Any = None, run_id: str = "test", visit: int = 1, cancelled: bool = False, blobs: Blobs | None = None
+) -> FlowContext[Any]:
+    """A context for a node of a dataflow, which keeps what it sends for `sent(ctx)`.
+
+    Nothing is encoded and no output is checked: the test sees the very values that the node sent. Takes what `context`
+    does.
+    """
+    return FlowContext({}, deps, Visit(run_id, "node", visit, 1), _port(blobs, cancelled=cancelled))
+
+
+def sent(ctx: FlowContext[Any]) -> list[tuple[str, Any]]:
+    """What was sent so far, as (output, value), in order."""
+    port = ctx.port
+    return list(port.went) if isinstance(port, _TestPort) else []
 
 
 def recorded(ctx: NodeContext[S, Any]) -> list[Mutation[S]]:
@@ -64,12 +102,12 @@ def recorded(ctx: NodeContext[S, Any]) -> list[Mutation[S]]:
     return cast("list[Mutation[S]]", list(ctx.batch))  # nothing was encoded: see `context`
 
 
-def reported(ctx: LeafContext[Any, Any]) -> Sequence[ObservedError]:
+def reported(ctx: LeafContext[Any, Any] | FlowContext[Any]) -> Sequence[ObservedError]:
     """The errors that were reported so far and ended nothing, in order."""
     return () if ctx.observed is None else ctx.observed.errors
 
 
-def emissions(ctx: NodeContext[Any, Any]) -> Emissions:
+def emissions(ctx: LeafContext[Any, Any] | FlowContext[Any]) -> Emissions:
     """What was emitted so far, in order."""
     port = ctx.port
     return tuple(port.shown) if isinstance(port, _TestPort) else ()
