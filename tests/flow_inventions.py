@@ -61,9 +61,9 @@ class FlowPlan:
             **options,
         )
 
-    def driver(self, acks: str, *, general: bool = False, logged: bool = True) -> Driver:
+    def driver(self, acks: str, *, general: bool = False, strict: bool = False, logged: bool = True) -> Driver:
         """A run of it; all of them are general."""
-        return Driver(self.build(), acks=acks, logged=logged, deadline=self.deadline)
+        return Driver(self.build(), acks=acks, logged=logged, strict=strict, deadline=self.deadline)
 
 
 _INNER = ("flow", "itself")
