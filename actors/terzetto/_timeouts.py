@@ -32,6 +32,8 @@ class _Pulse:
     """Seconds of the attempt that were left when it began to wait for people."""
     asked: int = 0
     """Decisions that it waits for."""
+    sending: int = 0
+    """Values that it has sent, and that are not durable yet."""
     missed: float = inf
     """The first deadline that a sign of life came after: too late, unless the loop was blocked meanwhile."""
 
@@ -42,7 +44,7 @@ class _Pulse:
 
     def beat(self) -> None:
         """A record, a chunk, a heartbeat, a value sent."""
-        if not self.asked:
+        if not (self.asked or self.sending):
             self._note_missed()
             self.inner.deadline = trio.current_time() + self.idle
 
@@ -82,9 +84,16 @@ class _Pulse:
         self.port.emit(visit, emission)
 
     async def send(self, visit: int, sending: Sending) -> None:
+        """Send a value; the wait for the store is not the body's."""
         self.beat()
-        await self.port.send(visit, sending)
-        self.beat()
+        self.sending += 1
+        self.inner.deadline = inf
+        try:
+            await self.port.send(visit, sending)
+        finally:
+            self.sending -= 1
+            self.beat()
+            self.port.limit(self.visit, self.limit)
 
 
 async def run_timed(fn: Callable[[Any], Awaitable[object]], options: NodeOptions[Any, Any], ctx: AnyContext) -> None:
