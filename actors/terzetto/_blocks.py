@@ -7,26 +7,40 @@ each of its yields is a send: whatever ends the send, a cancel scope of the gene
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, cast
+from functools import partial
+from typing import Any, NoReturn, cast
+
+from msgspec.structs import replace
 
 from terzetto_protocol.context import FlowContext
-from terzetto_protocol.errors import InvalidRequest
+from terzetto_protocol.errors import InvalidRequest, Refused
 from terzetto_protocol.places import Node
+from terzetto_protocol.port import Visit
 
 from ._threads import run_in_thread
 from ._timeouts import run_timed
 
 
 async def run_block(node: Node[Any, Any], ctx: FlowContext[Any]) -> None:
-    """Call a node's function with its inputs and send whatever it yields or returns. A checkpoint."""
+    """Call a node's function with its inputs and send whatever it yields or returns. A checkpoint.
+
+    Whoever keeps the context sends nothing more when this is over: another attempt of its visit may be under way.
+    """
     fn, options = cast("Callable[..., Any]", node.fn), node.options
     whole = _body(fn)
-    if whole is None:
-        await _send_all(ctx, await _call_in_thread(node, fn, ctx))
-    elif options.is_timed:
-        await run_timed(whole, options, ctx)
-    else:
-        await whole(ctx)
+    try:
+        if whole is None:
+            await _send_all(ctx, await _call_in_thread(node, fn, ctx))
+        elif options.is_timed:
+            await run_timed(whole, options, ctx)
+        else:
+            await whole(ctx)
+    finally:
+        ctx.port = replace(ctx.port, send=partial(_refuse, ctx.visit))
+
+
+def _refuse(visit: Visit, number: int, sending: object) -> NoReturn:
+    raise Refused(visit.run_id, f"attempt {visit.attempt} of visit {number} of node {visit.node!r} is over")
 
 
 async def _call_in_thread(node: Node[Any, Any], fn: Callable[..., Any], ctx: FlowContext[Any]) -> object:
