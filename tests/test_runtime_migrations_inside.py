@@ -331,9 +331,9 @@ async def test_a_node_that_runs_a_graph_keeps_its_name_while_that_goes_on(autoju
 # -- dataflows -----------------------------------------------------------------------------------------------------
 
 
-def pages(fetch: Any, names=("fetch", "show"), *, named="pages", **options: Any) -> Dataflow[Any]:
+def pages(fetch: Any, names=("fetch", "show"), *, output="texts", **options: Any) -> Dataflow[Any]:
     """One node fetches pages, the other shows each."""
-    flow: Dataflow[Any] = Dataflow(named, **options)
+    flow: Dataflow[Any] = Dataflow("pages", **options)
     topic = flow.input("topic", str)
     source = flow.node(name=names[0], outputs={"page": str})(fetch)
 
@@ -343,7 +343,7 @@ def pages(fetch: Any, names=("fetch", "show"), *, named="pages", **options: Any)
     sink = flow.node(name=names[1], outputs={"text": str})(show)
     flow.link(topic, source, "topic")
     flow.link(source.out("page"), sink, "page")
-    flow.output("texts", sink.out("text"))
+    flow.output(output, sink.out("text"))
     return flow
 
 
@@ -404,16 +404,17 @@ async def test_a_dataflow_inside_a_dataflow_goes_on_under_its_next_version(autoj
         assert (await run.replay()).holds
 
 
-async def test_the_state_of_a_dataflow_may_be_migrated_too(autojump_clock):
-    """2: its inputs, and what came out so far."""
+async def test_what_came_out_of_a_dataflow_gets_another_name(autojump_clock):
+    """2: the state of a dataflow is data like any other."""
     store, old = MemoryStore(), pages(sends(2))
     async with opened(store, old) as runtime:
         await (await runtime.submit(old, old.begin({"topic": "p"}), run_id="r")).result()
 
     def renamed(plain):
-        plain["sent"] = [["pages", value] for _, value in plain["sent"]]
-        return plain
+        return {**plain, "sent": [["shown", value] for _, value in plain["sent"]]}
 
-    new = pages(sends(2), version="2", migrations=[Migration("1", state=renamed)])
+    new = pages(sends(2), output="shown", version="2", migrations=[Migration("1", state=renamed)])
     async with opened(store, new) as runtime:
-        assert ["[p0]", "[p1]"] == sorted((await runtime.get("r").result()).state.outputs["pages"])
+        run = runtime.get("r")
+        assert ["[p0]", "[p1]"] == sorted((await run.result()).state.outputs["shown"])
+        assert (await run.replay()).holds
