@@ -90,3 +90,13 @@ def test_show_and_history_tell_that_a_run_was_migrated(module, call, told):
     assert "version '2' wrote it, and '1' has no migration since that" in error
     assert 0 == call("replay", "r", "--graph", "second:graph")[0]
     assert 1 == call("replay", "r", "--graph", "half:graph")[0]  # states become cents, and what is paid does not
+
+
+def test_a_picture_shows_what_a_run_did_under_the_names_of_today(module, call):
+    module("first")
+    module("second", "cents", "go", "2", WHOLE)
+    call("run", "first:graph", "--run-id", "r")
+    code, drawing, notes = call("graph", "second:graph", "--svg", "--run", "r")
+
+    assert (0, "") == (code, notes)
+    assert "release@2 is open" in drawing

@@ -46,6 +46,7 @@ PROMISES = """
 2    does not know
 2    stays as it is with a reason
 2    every pending node and open barrier
+2    otherwise a declared migration
 2    names of other systems
 2    store_rejected
 D1   `submit` returns

@@ -7,11 +7,14 @@ from msgspec import Struct
 
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.fold import read_record
+from terzetto_protocol.migrations import chain_from
 from terzetto_protocol.progress_view import progress_view
-from terzetto_protocol.records import RunRow
+from terzetto_protocol.records import Record, RunRow
 from terzetto_protocol.shown import Shown
 from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.upcasting import upcast_all
 
+from .._loading import reading
 from ._exits import Stop
 from ._graphs import check_graph
 from ._output import Output
@@ -59,12 +62,19 @@ async def _progress(args: Namespace, graph: Declaration[Any, Any], output: Outpu
         bodies = await store.records(row.run_id)
     carried = owner_of(url) is not None
     # Commits that came between the two reads are left out, so that title and picture are of one moment.
-    shown = progress_view(map(read_record, bodies[: row.seq]), carried=carried)
+    shown = _shown(graph, row, list(map(read_record, bodies[: row.seq])), carried=carried)
     strangers = shown.keys() - {place.name for place in graph.places}
     if strangers:
         names = ", ".join(sorted(strangers))
         output.note(f"not drawn, because {args.graph} has changed since run {row.run_id} was submitted: {names}")
     return shown, f"{graph.name}: run {row.run_id} {_standing(row, carried=carried)}"
+
+
+def _shown(graph: Declaration[Any, Any], row: RunRow, records: list[Record], *, carried: bool) -> dict[str, Shown]:
+    if not chain_from(graph, row.header.version):
+        return progress_view(records, carried=carried)
+    with reading(row.run_id, graph.build()):
+        return progress_view(upcast_all(graph.build(), row.header, records), carried=carried)
 
 
 def _standing(row: RunRow, *, carried: bool) -> str:
