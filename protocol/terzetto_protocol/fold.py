@@ -78,7 +78,7 @@ class Pending(Struct, array_like=True):
     """What its body was told, by the keys of its questions: told again to a body that runs again."""
     ticket: int = 0
     """In a dataflow, which of the completed inputs are its own."""
-    sent: bytes = b""
+    sent: bytearray = msgspec.field(default_factory=bytearray)
     """Digests of what it has sent, one after the other: passed over when a body that runs again sends it again."""
 
     @property

@@ -162,7 +162,8 @@ class Forks(Calls[S], Generic[S]):
         path = fork_path(entry)
         try:
             opened = composite.open(frame.view(), entry.ticket)
-            frame.pack()  # what its branches begin with
+            if not isinstance(composite, Subgraph):
+                frame.pack()  # what its branches begin with
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's function may raise anything
             text = f"{path!r} could not open its branches: {describe(error)}"
             self._fail_visit(entry, Failure(FailureCode.NODE_ERROR, text, (describe(error),)), at)
@@ -259,7 +260,8 @@ class Forks(Calls[S], Generic[S]):
             self._fail_visit(entry, failure, at, Joined(discarded=self._discarded(fork)))
             return
         try:
-            frame.pack()
+            if frame.blueprint.flow is None:  # what a dataflow holds grows with every value: snapshots are looked at
+                frame.pack()
         except NotStorable as error:
             frame.drop(entries)
             self._fail_visit(entry, self._failure(entry, error), at, Joined(discarded=self._discarded(fork)))

@@ -117,6 +117,8 @@ class Frame(Generic[S]):
 
     def cleanse(self) -> None:
         """Undo what a node that gave no result may have done to the state that it was only lent."""
+        if self.blueprint.flow is not None:
+            return  # nodes of a dataflow are lent none
         form: StateForm[S] = self.blueprint.state
         lent, data = self.state, form.try_pack(self.state)  # None: surely not what was lent
         self.rebuild()

@@ -314,7 +314,7 @@ def digest_of(output: str, value: bytes) -> bytes:
     return hashlib.blake2b(b"%b\0%b" % (output.encode(), value), digest_size=DIGEST_BYTES).digest()
 
 
-def sent_before(digests: bytes, number: int) -> bytes | None:
+def sent_before(digests: bytes | bytearray, number: int) -> bytes | None:
     """The digest of what was sent as this number, if it was."""
     first = number * DIGEST_BYTES
-    return digests[first : first + DIGEST_BYTES] or None
+    return bytes(digests[first : first + DIGEST_BYTES]) or None
