@@ -130,6 +130,18 @@ async def test_exits_of_its_own(autojump_clock):
         assert ["pickup"] == (await run.result()).state.trail
 
 
+async def test_what_a_timeout_decides_has_to_be_an_exit(autojump_clock):
+    """6.4: said when it is asked, and not by a body that is told something which it did not ask for."""
+
+    async def body(ctx):
+        await ctx.decision("go", timeout=5, exits=("approved", "more"))
+
+    graph = graph_of(body)
+    async with opened(MemoryStore(), graph) as runtime:
+        result = await (await runtime.submit(graph, Tally())).result()
+    assert "its exits are approved, more, and Reject(reason=''), which a timeout would decide" in result.message
+
+
 async def test_a_once_node_asks_nobody(autojump_clock):
     """6.2: refused in a `once` node."""
     graph = graph_of(asks, effects="once")

@@ -70,6 +70,12 @@ class Asking:
         Raises:
             DecisionTimeout: nobody decided in time, and `on_timeout` is `Fail()`.
         """
+        after = Reject() if on_timeout is None else on_timeout
+        if timeout is not None and not isinstance(after, Fail) and getattr(after, "exit", None) not in exits:
+            raise InvalidRequest(
+                f"decision {name!r}: its exits are {', '.join(exits)}, and {after!r}, which a timeout would decide, is "
+                "none of them: say on_timeout="
+            )
         number = self._count(f"decision:{name}")
         question = AskDecision(
             key_of("decision", name, number),
@@ -77,7 +83,7 @@ class Asking:
             number,
             Raw(pack_plain(payload, f"the payload of {name}")),
             check_seconds(timeout, "timeout"),
-            Reject() if on_timeout is None else on_timeout,
+            after,
             tuple(exits),
         )
         return self.port.decide(self.visit.visit, question)

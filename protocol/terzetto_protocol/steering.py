@@ -166,7 +166,9 @@ class Steering(Forks[S], Generic[S]):
     def _time_out(self, entry: Pending, ask: Ask, msg: TimerFired) -> None:
         if ask.opening.deadline is None or ask.opening.deadline > msg.at:
             raise Refused(self.run_id, f"barrier {msg.barrier} is not due")
-        self._decide_ask(entry, Decided(msg.barrier, ask.on_timeout, "timeout", msg.at))
+        leads_on = isinstance(ask.on_timeout, Fail) or getattr(ask.on_timeout, "exit", None) in ask.exits
+        decision = ask.on_timeout if leads_on else Fail(f"{ask.on_timeout!r} is none of its exits")
+        self._decide_ask(entry, Decided(msg.barrier, decision, "timeout", msg.at))
 
     def _decide_ask(self, entry: Pending, msg: Decided, kept: str = "") -> None:
         """Somebody decides what a body waits for: the body is told, or a later one that asks again."""
