@@ -79,6 +79,32 @@ def test_what_was_sent_before_the_process_died_has_gone_on():
     assert running(driver) == ["b", "b"]
 
 
+def test_who_confirms_need_not_know_how_far_it_had_come():
+    """7.4: what has gone on does not go on again."""
+    for stored in range(4):
+        made = once("b.out>.r")
+        driver = started(made)
+        for number in range(stored):
+            driver.send(number, node="a")
+        recover(driver)
+        driver.decide(made.confirm([("out", number) for number in range(3)]))
+        driver.settle()
+        assert driver.started.count("b") == 3 + stored
+        assert driver.machine.fold.image.visits == 5
+        assert driver.status is _R.SUCCEEDED
+
+
+def test_who_confirms_another_value_than_has_gone_on_is_refused():
+    made = once()
+    driver = started(made)
+    driver.send(1)
+    recover(driver)
+    assert "as number 0 was another value" in refused(driver.decide, made.confirm({"out": 2}), barrier="a@2")
+    driver.decide(made.confirm(), barrier="a@2")
+
+    assert running(driver) == ["b"]
+
+
 def test_a_confirmation_without_values_sends_none():
     driver = recover(started(once()))
     driver.decide(Confirm())

@@ -304,12 +304,12 @@ class Dataflow(Declaration[FlowState, D]):
 
     @staticmethod
     def confirm(sent: "Mapping[str, Any] | Iterable[tuple[str, Any]]" = (), /, note: str = "") -> Confirm:
-        """The answer to "what became of this effect?": it happened, and these are the values that it would have sent.
+        """The answer to "what became of this effect?": it happened, and these are the values that it sends in all.
 
-        What the visit had sent before its process died has gone on, and is left out.
+        What the visit had sent before its process died has gone on, and is passed over; it must be the same.
 
         Args:
-            sent: values by outputs, or pairs of them where an output sends several.
+            sent: values by outputs, or pairs of them where an output sends several, in the order of sending.
             note: for whoever reads it later.
 
         Raises:

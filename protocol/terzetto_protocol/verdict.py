@@ -85,7 +85,7 @@ def _confirmed(
     """What a visit that did happen is to leave in the state: what it recorded, or, in a dataflow, what it sent."""
     try:
         if blueprint.flow is not None:
-            return tuple(blueprint.flow.confirmed(entry.ticket, entry.place, mutations))
+            return tuple(blueprint.flow.confirmed(entry.ticket, entry.place, entry.sent, mutations))
         for mutation in mutations:
             blueprint.vocabulary.revive(mutation)
     except (Malformed, NotStorable, InvalidRequest) as error:

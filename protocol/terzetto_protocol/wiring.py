@@ -133,16 +133,21 @@ class Wiring:
         text = text if len(text) <= ERROR_LENGTH else f"{text[:ERROR_LENGTH]}... ({len(text)} characters)"
         return [self.passed(ticket, node, ERROR, pack(text, ERROR)), self.over(ticket)]
 
-    def confirmed(self, ticket: int, node: str, values: Iterable[Recorded]) -> Iterator[Recorded]:
-        """A visit did happen, and sent these: encoded values by the names of their outputs.
+    def confirmed(self, ticket: int, node: str, sent: bytes | bytearray, values: Iterable[Recorded]) -> list[Recorded]:
+        """A visit did happen, and sent these in all: encoded values by the names of their outputs.
 
-        Raises `InvalidRequest` for an output that it does not have, and `Malformed` or `NotStorable` for a value.
+        Those that are known from `sent` have gone on. Raises `InvalidRequest` for an output that it does not have
+        and for a value that was another, `Malformed` or `NotStorable` for one that is none.
         """
-        for each in values:
+        moves: list[Recorded] = []
+        for number, each in enumerate(values):
             form = self._sends[node].get(each.name, _ANYTHING)
-            value = form.unpack(each.body, f"what {node!r} sends as {each.name!r}")
-            yield self.passed(ticket, node, each.name, self.encode(node, each.name, value))
-        yield self.over(ticket)
+            data = self.encode(node, each.name, form.unpack(each.body, f"what {node!r} sends as {each.name!r}"))
+            if (known := sent_before(sent, number)) is None:
+                moves.append(self.passed(ticket, node, each.name, data))
+            elif known != digest_of(each.name, data):
+                raise InvalidRequest(f"what {node!r} sent as number {number} was another value, which has gone on")
+        return [*moves, self.over(ticket)]
 
     def over(self, ticket: int) -> Recorded:
         """A visit has ended: nobody needs what it took in any more."""
