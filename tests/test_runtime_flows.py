@@ -184,7 +184,7 @@ async def test_a_generator_may_go_on_after_what_was_wrong():
     assert await outcome(single(work)) == {"out": ["instead"]}
 
 
-# -- generators and scopes -----------------------------------------------------------------------------------------------
+# -- generators and scopes -----------------------------------------------------------------------------------------
 
 
 @both
@@ -313,7 +313,7 @@ async def test_a_generator_that_takes_too_long_is_closed_and_its_error_is_sent(a
     assert closed == [True]
 
 
-# -- timeouts, attempts --------------------------------------------------------------------------------------------------
+# -- timeouts, attempts --------------------------------------------------------------------------------------------
 
 
 @both
@@ -425,7 +425,7 @@ async def test_tasks_of_one_visit_may_send_side_by_side(autojump_clock, dispatch
     assert sorted(said["out"]) == list(range(20))
 
 
-# -- what nodes get --------------------------------------------------------------------------------------------------------
+# -- what nodes get ------------------------------------------------------------------------------------------------
 
 
 @attrs.define
@@ -515,7 +515,7 @@ async def test_nodes_have_the_other_means_of_a_node(autojump_clock, dispatch, st
     assert "thinking" in [event.text for event in seen if isinstance(event, TextChunk)] or store is not MemoryStore
 
 
-# -- many values -----------------------------------------------------------------------------------------------------------
+# -- many values ---------------------------------------------------------------------------------------------------
 
 
 async def test_no_more_run_at_once_than_the_limit_says(autojump_clock):
@@ -538,7 +538,7 @@ async def test_no_more_run_at_once_than_the_limit_says(autojump_clock):
     assert most == 5
 
 
-# -- errors ----------------------------------------------------------------------------------------------------------------
+# -- errors --------------------------------------------------------------------------------------------------------
 
 
 @both
@@ -621,7 +621,7 @@ async def test_too_many_steps_fail_the_run(autojump_clock, dispatch):
     assert (result.status, result.code) == (FAILED, "steps_exceeded")
 
 
-# -- what a run begins with ------------------------------------------------------------------------------------------------
+# -- what a run begins with ----------------------------------------------------------------------------------------
 
 
 @both
@@ -677,7 +677,7 @@ async def test_without_a_runtime_it_is_the_same(dispatch):
         await terzetto.run(made, made.begin({"m": 1}))
 
 
-# -- stops -----------------------------------------------------------------------------------------------------------------
+# -- stops ---------------------------------------------------------------------------------------------------------
 
 
 def waiting(began: list[Any]) -> Dataflow[Any]:
@@ -760,7 +760,7 @@ async def test_the_callers_own_cancel_ends_a_run_without_a_runtime(autojump_cloc
     assert (scope.cancelled_caught, len(began)) == (True, 5)
 
 
-# -- dataflows inside --------------------------------------------------------------------------------------------------------
+# -- dataflows inside ----------------------------------------------------------------------------------------------
 
 
 def squares(ended: list[int] | None = None, **options: Any) -> Dataflow[Any]:
@@ -902,7 +902,7 @@ async def test_a_cancel_reaches_the_innermost(autojump_clock, dispatch, store):
         assert (await run.result()).status is CANCELLED
 
 
-# -- looking back ------------------------------------------------------------------------------------------------------------
+# -- looking back --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=["memory", "sqlite"])
