@@ -1,4 +1,4 @@
-"""A process that is killed inside a dataflow at every named point, and what is true afterwards (SEMANTICS 3, 5.7, 7)."""
+"""A process that is killed in a dataflow at every named point, and what is true afterwards (SEMANTICS 3, 5.7, 7)."""
 
 from collections import Counter
 from collections.abc import Callable
