@@ -7,6 +7,7 @@ from attrs import frozen
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from terzetto_protocol.checkpoints import CheckpointPolicy
 from terzetto_protocol.decisions import Approve, Confirm, Decision, Fail, Reject, Retry
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.graph import Graph
@@ -81,6 +82,7 @@ class Plan:
     deadline: float | None = None
     version: str = "1"
     migrations: tuple[Migration, ...] = ()
+    checkpoints: CheckpointPolicy | None = None
 
     def build(self) -> Graph[Tally]:
         options = {"max_steps": self.max_steps, "version": self.version, "migrations": self.migrations}
@@ -96,8 +98,8 @@ class Plan:
 
     def driver(self, acks: str, *, general: bool = False, strict: bool = False, logged: bool = True) -> Driver:
         """A run of it; a `general` one never takes the everyday path."""
-        options = {"auto_approve": self.auto_approve, "deadline": self.deadline}
-        driver = Driver(self.build(), acks=acks, logged=logged, strict=strict, **options)
+        header = {"auto_approve": self.auto_approve, "deadline": self.deadline, "checkpoints": self.checkpoints}
+        driver = Driver(self.build(), acks=acks, logged=logged, strict=strict, **header)
         if general:
             driver.blueprint.everyday.clear()
         return driver
@@ -163,6 +165,16 @@ LENSES = {
 }
 
 _DEADLINE = st.sampled_from([None, None, None, 30.0])
+POLICIES = [
+    None,
+    None,
+    CheckpointPolicy(),
+    CheckpointPolicy(every=1),
+    CheckpointPolicy(every=3),
+    CheckpointPolicy(seconds=2.0),
+    CheckpointPolicy(every=5, barriers=True),
+]
+_POLICY = st.sampled_from(POLICIES)
 _RARE_LIMIT = st.sampled_from([None, None, None, 1, 2])
 
 
@@ -195,7 +207,12 @@ def plans(draw: st.DrawFn, *, branches: bool = False) -> Plan:
         for source in exits:
             ways.extend(draw(_ways(source, names, errors=spot.kind != "barrier")))
     return Plan(
-        tuple(spots), tuple(ways), draw(st.integers(1, 14 + 16 * branches)), draw(st.booleans()), draw(_DEADLINE)
+        tuple(spots),
+        tuple(ways),
+        draw(st.integers(1, 14 + 16 * branches)),
+        draw(st.booleans()),
+        draw(_DEADLINE),
+        checkpoints=draw(_POLICY),
     )
 
 
@@ -286,7 +303,8 @@ class Player:
         else:
             places = sorted(driver.machine.fold.frame(start.path).blueprint.places)
             following = {21: "", 22: places[0], 23: places[-1], 20: "nowhere"}.get(number)
-            driver.finish(*batch, node=node, next=following, pause=number % 7 == 6)
+            label = "here" if number % 10 == 4 else None
+            driver.finish(*batch, node=node, next=following, pause=number % 7 == 6, checkpoint=label)
 
     def decide(self, number: int) -> None:
         driver = self.driver

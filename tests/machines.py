@@ -277,10 +277,18 @@ class Driver:
         self.leaving.discard(visit)
         return visit
 
-    def finish(self, *mutations, node: str | int = "", next: str | None = None, pause=False, observed=None) -> None:
+    def finish(
+        self,
+        *mutations,
+        node: str | int = "",
+        next: str | None = None,
+        pause=False,
+        observed=None,
+        checkpoint: str | None = None,
+    ) -> None:
         """A body that runs returns: the first, or that of a node."""
         batch = self.batch(*mutations, at=self.start_of(node).path)
-        self.feed(NodeFinished(self._end(node), batch, self.now, next, pause, observed))
+        self.feed(NodeFinished(self._end(node), batch, self.now, next, pause, observed, checkpoint))
 
     def fail(self, message="ValueError: no", *, node: str | int = "", again=None, unknown=False, observed=None) -> None:
         failure = Failure("node_error", message)

@@ -240,7 +240,7 @@ def test_what_cannot_be_drawn_is_said_in_one_sentence(shop, call):
 
 def test_a_damaged_log_is_the_stores_fault(shop, call, monkeypatch):
     call("run", "shop:good", "--run-id", "g")
-    monkeypatch.setattr("terzetto._cli._graph_drawing.read_record", lambda body: read_record(b"\xff" + body))
+    monkeypatch.setattr("terzetto._history.read_record", lambda body: read_record(b"\xff" + body))
     code, output, errors = call("graph", "shop:good", "--svg", "--run", "g")
 
     assert (5, "", 1) == (code, output, errors.count("\n"))

@@ -2,6 +2,10 @@
 
 import re
 
+import trio
+
+from terzetto.stores import open_store
+
 from .commands import started
 
 
@@ -117,3 +121,29 @@ def test_the_store_may_come_from_the_environment(shop, call, monkeypatch):
     assert (shop / "other.db").exists()
     assert not (shop / "terzetto.db").exists()
     assert "SUCCEEDED" in call("runs")[1]
+
+
+def test_what_is_left_of_a_pruned_run_is_shown(shop, call, told):
+    """3.2: commits, state, history, and the picture."""
+    call("run", "shop:asking", "--run-id", "a")
+
+    async def prune():
+        async with open_store("sqlite:terzetto.db") as store:
+            assert 1 == await store.prune("a", 3, epoch=1, keep=(1,))
+
+    trio.run(prune)
+    view = told("show", "a")
+    assert (3, [1, 3], 3) == (view["first"], [commit["seq"] for commit in view["commits"]], view["seq"])
+    assert "... commits before 3 were pruned" in call("show", "a")[1]
+    assert "earlier" not in call("show", "a", "--commits", "1")[1]
+    assert "release" in call("graph", "shop:asking", "--svg", "--run", "a")[1]
+    states = told("history", "a", "--state", "--graph", "shop:asking")["commits"]
+    assert [(3, 1), (1, 0)] == [(each["seq"], each["state"]["paid"]) for each in states]
+    assert "older" not in call("history", "a")[1]
+    assert 0 == told("show", "a", "--at", "1")["state"]["paid"]
+    code, _, errors = call("show", "a", "--at", "2", "--graph", "shop:asking")
+    assert 0 != code
+    assert "commit 2 was pruned: all commits from 3 on are left" in errors
+    assert told("replay", "a", "--graph", "shop:asking")["holds"]
+    assert 0 == call("decide", "a", "--approve")[0]
+    assert 0 == call("resume", "a", "shop:asking")[0]

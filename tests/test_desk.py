@@ -55,7 +55,8 @@ async def _when_parked(runtime: terzetto.Runtime) -> None:
 async def test_another_message_is_refused_at_the_door() -> None:
     async with terzetto.open_runtime("memory:", [graph]) as runtime:
         with pytest.raises(
-            TypeError, match="takes Decide, Withdraw, Undo, Cancel, Pause, Resume, Submit, Fork, Retry, Rerun"
+            TypeError,
+            match="takes Decide, Withdraw, Undo, Cancel, Pause, Resume, Truncate, Delete, Submit, Fork, Retry, Rerun",
         ):
             runtime.address.tell_nowait("hello")  # type: ignore[arg-type]
 

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from msgspec import Raw
 
 from terzetto_protocol.decisions import Approve, Fail, Reject, Retry
+from terzetto_protocol.fold import read_snapshot
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.inputs import Again
 from terzetto_protocol.progress_view import Progress, progress_view
@@ -210,6 +211,8 @@ def test_a_place_goes_on_as_long_as_the_run_has_a_visit_there(plan, history):
             _, fork = fold.fork_of(entry.visit)
             assert shown[place].status is _V.RUNNING
             assert entry.path or shown[place].note.startswith(f"{fork.ended} of {fork.count} branch")
+    begin, since = read_snapshot(driver.disk.writes[0].snapshot), driver.disk.records[1:]
+    assert shown == progress_view(since, carried=False, begin=begin)
     doubts = {label.partition("@")[0] for label in fold.image.unknown if "/" not in label}
     assert all(shown[name].status is _V.UNKNOWN for name in doubts if driver.status in TERMINAL)
 

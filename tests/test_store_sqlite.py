@@ -205,6 +205,12 @@ STRUCTURE = {
     "update commits set body = x'00' where last = 5": "run 'r': the segment of commits 4 to 5 cannot be read",
     "insert into threads values ('t', 7, 1.0)": "thread 't' has run number 7 as its head, which is not there",
     "update barriers set run = 7": "barrier 'gate@2' belongs to run number 7, which is not there",
+    "delete from commits where run = 1 and last = 1": "run 'r': its log begins with commit 2, which has no snapshot to "
+    "begin with",
+    "update snapshots set run = 7 where run = 1": "snapshots belong to run number 7, which is not there",
+    "delete from alone": "the snapshot of commit 1 of run number 3 is there without its commit",
+    "delete from snapshots where run = 3 and seq = 1": "commit 1 of run number 3 stands alone, and has no snapshot, no "
+    "run, or the log around it",
 }
 
 
@@ -215,6 +221,8 @@ async def test_a_deep_check_knows_our_tables(path, damage) -> None:
         await started(store)
         await applied(store, follow(seq=3, barriers=(barrier(),)), first("b"))
         await applied(store, follow(seq=4), follow(seq=5))
+        await applied(store, first("c"), follow("c", 2, expect=0, epoch=0, snapshot=b"2"))
+        await store.prune("c", 2, epoch=0, keep=(1,))
         await on_thread(store, store._connection.execute, damage)
         assert (await store.health()).problems == ()
         assert STRUCTURE[damage] in (await store.health(deep=True)).problems

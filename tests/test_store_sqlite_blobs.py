@@ -27,8 +27,8 @@ async def test_an_older_file_gets_its_tables(path) -> None:
     """From its owner; a guest that looks before finds no blobs in it."""
     async with SqliteStore(path) as store:
         await started(store)
-        await execute(store, "drop trigger run_deleted")
-        for table in ("blobs", "blob_chunks", "blob_runs"):
+        await execute(store, "drop trigger run_deleted; drop index inbox_run; drop index threads_run")
+        for table in ("blobs", "blob_chunks", "blob_runs", "alone"):
             await execute(store, f"drop table {table}")
         await execute(store, "pragma user_version=2")
     async with SqliteStore(path, guest=True) as guest:

@@ -12,9 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from terzetto.stores import MemoryStore, SqliteStore
 from terzetto.testing._store_laws import applied, barrier, claim, first, follow, header, posted, started
-from terzetto_protocol.errors import (
-    StoreRejected,
-)
+from terzetto_protocol.errors import Refused, StaleEpoch, StoreRejected, UnknownRun
 from terzetto_protocol.records import Applied, Rejected, Write
 from terzetto_protocol.statuses import RunStatus
 
@@ -63,8 +61,11 @@ async def test_no_statement_walks_through_a_table(path) -> None:
             store.runs(statuses=[RunStatus.QUEUED]), store.barriers("r"), store.barriers(), store.receipt("c"),
             store.runs(thread="t"), store.runs(thread="t", statuses=list(RunStatus)), store.head("t"),
             store.move_head("t", "r", "r", 9.0), store.move_head("t", "r", "", 9.0),
+            store.checkpoints("r"), store.prune("r", 4, epoch=1, keep=(1,), closed_before=1.0),
         ):  # fmt: skip
             await call
+        await applied(store, follow(seq=5, moved=True, status=RunStatus.SUCCEEDED))
+        await store.delete("r", epoch=1)
         store._connection.exec_trace = None
         plans = [
             str(query_info(store._connection, statement, explain_query_plan=True).query_plan)
@@ -72,7 +73,7 @@ async def test_no_statement_walks_through_a_table(path) -> None:
             if statement.split()[0] in ("with", "insert", "update", "select", "delete")
         ]
     assert len(plans) > 18
-    tables = "commits|runs|snapshots|barriers|inbox|threads|r|c|t"
+    tables = "commits|alone|runs|snapshots|barriers|inbox|threads|r|c|t"
     walks = [plan for plan in plans if re.search(rf"SCAN ({tables})\b(?! USING INDEX)", plan)]
     assert walks == []
     assert any("SEARCH r USING INDEX runs_status" in plan for plan in plans)
@@ -170,8 +171,19 @@ async def everything(store):
         [await store.records_by_event(row.run_id, after_event=20) for row in rows],
         [await store.records(row.run_id, after=2, limit=3) for row in rows],
         [await store.snapshot(row.run_id) for row in rows],
+        [await store.checkpoints(row.run_id) for row in rows],
         await store.barriers(only_open=False),
     )
+
+
+async def forgotten(store, name, before, keep, *, delete):
+    try:
+        if delete:
+            return await store.delete(name, epoch=1)
+        row = await store.run(name)
+        return await store.prune(name, before, epoch=0 if row is None else row.epoch, keep=keep)
+    except (UnknownRun, Refused, StaleEpoch) as error:
+        return str(error)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -194,5 +206,10 @@ async def test_memory_and_sqlite_decide_alike(data) -> None:
                     if scratch.settle(write) == Applied() and write.seq == len(log) + 1:
                         log.append(write)
                 assert await sqlite.commit(group) == await memory.commit(group)
+                assert await everything(sqlite) == await everything(memory)
+                name, before = data.draw(st.sampled_from("abc")), data.draw(st.integers(0, 20))
+                keep, delete = data.draw(st.sets(st.integers(1, 12))), data.draw(st.integers(0, 5)) == 0
+                gone = [await forgotten(store, name, before, keep, delete=delete) for store in (sqlite, memory)]
+                assert gone[0] == gone[1]
                 assert await everything(sqlite) == await everything(memory)
             assert (await sqlite.health(deep=True)).problems == ()

@@ -281,7 +281,7 @@ class Witness:
         writes, self._records, self._visits, self._folds = self.driver.disk.writes, [], {}, []
         self._number = 0
         records = list(map(record_of, writes))
-        upcast_records = upcast_all(self.driver.blueprint, self.driver.header, records)
+        upcast_records = upcast_all(self.driver.blueprint, self.driver.header.version, records)
         for write, record, now in zip(writes, records, upcast_records, strict=True):
             self._records.append(record)
             self._move_visits(now, write)

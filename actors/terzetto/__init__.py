@@ -5,6 +5,7 @@ Three voices, one score: a supervisor, runs and nodes, and the log of commits th
 
 from terzetto_protocol.agents import Agent as Agent, Blocks as Blocks, load_agent as load_agent
 from terzetto_protocol.blobs import Blob as Blob, BlobReader as BlobReader
+from terzetto_protocol.checkpoints import CheckpointPolicy as CheckpointPolicy
 from terzetto_protocol.composites import Lens as Lens, Map as Map, Parallel as Parallel, Subgraph as Subgraph
 from terzetto_protocol.context import (
     FlowContext as FlowContext,
@@ -30,6 +31,7 @@ from terzetto_protocol.errors import (
     ActorStopped as ActorStopped,
     BlobDamaged as BlobDamaged,
     BranchesFailed as BranchesFailed,
+    CommitPruned as CommitPruned,
     DecisionTimeout as DecisionTimeout,
     GraphError as GraphError,
     HeadMissing as HeadMissing,
@@ -105,11 +107,13 @@ from terzetto_protocol.receipts import (
     DecisionKept as DecisionKept,
     DecisionTaken as DecisionTaken,
     DecisionWithdrawn as DecisionWithdrawn,
+    Deleted as Deleted,
     Denied as Denied,
     PauseReceipt as PauseReceipt,
     Receipt as Receipt,
     Resumed as Resumed,
     Submitted as Submitted,
+    Truncated as Truncated,
     Undone as Undone,
 )
 from terzetto_protocol.records import (
@@ -120,6 +124,7 @@ from terzetto_protocol.records import (
     RunRow as RunRow,
 )
 from terzetto_protocol.reducers import replayed as replayed
+from terzetto_protocol.retention import Keep as Keep, Retention as Retention
 from terzetto_protocol.retry import RetryPolicy as RetryPolicy, retry_after_of as retry_after_of
 from terzetto_protocol.shown import Shown as Shown
 from terzetto_protocol.state import Mutation as Mutation, transient as transient

@@ -12,18 +12,20 @@ from terzetto_protocol.commands import (
     Cancel,
     Command,
     Decide,
+    Delete,
     Fork,
     Pause,
     Rerun,
     Resume,
     Retry,
     Submit,
+    Truncate,
     Undo,
     Withdraw,
 )
 from terzetto_protocol.errors import InvalidRequest
 from terzetto_protocol.fold import read_record
-from terzetto_protocol.receipts import Receipt, Submitted
+from terzetto_protocol.receipts import Deleted, Receipt, Submitted, Truncated
 
 from ._forking import Forking
 from ._inbox import COMMANDS
@@ -70,6 +72,11 @@ class CarryingOut:
                 return await supervisor.pause(command)
             case Resume():
                 return await supervisor.resume(command)
+            case Truncate(run_id=run_id, keep_from=keep_from):
+                count = await self._runtime.prune(run_id, keep_from)
+                return Truncated(run_id, count, self._runtime.store.durable)
+            case Delete(run_id=run_id):
+                return Deleted(run_id, await self._runtime.delete(run_id), self._runtime.store.durable)
             case Submit():
                 return self._begun(await self._submit(command))
             case _:

@@ -13,12 +13,14 @@ from terzetto_protocol.commands import (
     Cancel,
     Command,
     Decide,
+    Delete,
     Fork,
     Pause,
     Rerun,
     Resume,
     Retry,
     Submit,
+    Truncate,
     Undo,
     Withdraw,
 )
@@ -40,7 +42,9 @@ class Desk:
 
     def _open(self) -> None:
         pair: tuple[Address[Command, Receipt], Mailbox[Command, Receipt]]
-        pair = open_mailbox("the desk", Decide, Withdraw, Undo, Cancel, Pause, Resume, Submit, Fork, Retry, Rerun)
+        pair = open_mailbox(
+            "the desk", Decide, Withdraw, Undo, Cancel, Pause, Resume, Truncate, Delete, Submit, Fork, Retry, Rerun
+        )
         self.address, self._mailbox = pair
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:

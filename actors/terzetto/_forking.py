@@ -62,7 +62,7 @@ class Forking:
             raise InvalidRequest(f"run {run_id!r} had ended at commit {seq}, and nothing goes on from there")
         if fold.takes_head and fold.header.from_head:
             raise InvalidRequest(f"run {run_id!r} had not begun at commit {seq}: it waited for its input")
-        check_effects(run_id, await self._records(run_id, seq), fold, repeat_effects=repeat_effects)
+        await check_effects(self._runtime.store, row, seq, fold, repeat_effects=repeat_effects)
         check_fits(fold, anew=True)
         return await self._begin(row, bound, seq, as_was(fold), new_id)
 
@@ -90,7 +90,7 @@ class Forking:
             text = "only values say where a dataflow goes on: rerun it from its inputs, or fork it"
             raise InvalidRequest(f"run {run_id!r}: {text}")
         fold = await self._fold(row, bound, row.seq)
-        check_effects(run_id, await self._records(run_id, 0), fold, repeat_effects=repeat_effects)
+        await check_effects(self._runtime.store, row, 0, fold, repeat_effects=repeat_effects)
         copy = bound.graph.first(bound.graph.again(fold.state) if state is None else state)
         header = self._header(row, bound, f"{run_id}@{row.seq}", copy[0], new_id, start=name)
         machine, first = RunMachine[S].begin(

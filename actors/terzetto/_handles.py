@@ -156,12 +156,29 @@ class Run(Generic[S]):
         return (await self._runtime.row(self.run_id)).status
 
     async def state(self, *, at: int | None = None) -> S:
-        """A copy of the durable state, as of the commit `at` or the newest. A checkpoint."""
+        """A copy of the durable state, as of the commit `at` or the newest. A checkpoint.
+
+        Raises:
+            InvalidRequest: the run has no such commit.
+            CommitPruned: the commit is not there any more.
+        """
         return cast("S", await self._runtime.state(self.run_id, at=at))
 
     async def history(self, *, limit: int | None = 100, before: int | None = None) -> list[CommitView]:
-        """Commits, newest first, older than `before`; `limit` 0 means none, None all. A checkpoint."""
+        """Commits that are left, newest first, older than `before`; `limit` 0 means none, None all. A checkpoint."""
         return await (await self._runtime.past(self.run_id)).commits(limit=limit, before=before)
+
+    async def checkpoints(self) -> list[int]:
+        """The commits that carry a snapshot, oldest first; what is in front of the log stands alone. A checkpoint."""
+        return await self._runtime.store.checkpoints(self.run_id)
+
+    async def truncate(self, keep_from: int, /) -> int:
+        """Forget the commits in front of a checkpoint; see `Runtime.prune`. A checkpoint."""
+        return await self._runtime.prune(self.run_id, keep_from)
+
+    async def delete(self) -> int:
+        """Forget the run, which has ended; see `Runtime.delete`. A checkpoint."""
+        return await self._runtime.delete(self.run_id)
 
     async def progress(self) -> dict[str, Shown]:
         """What has happened at each place of the graph, as `graph.svg(shown)` draws it. A checkpoint."""
@@ -197,7 +214,7 @@ class Run(Generic[S]):
         return await self._runtime.undo(self.run_id, count, repeat_effects=repeat_effects)
 
     async def replay(self) -> Replay:
-        """Fold the whole log anew, without running anything, and compare it with its snapshots. A checkpoint."""
+        """Fold what is left of the log anew, running nothing, and compare it with its snapshots. A checkpoint."""
         return await (await self._runtime.past(self.run_id)).replay()
 
     def statistics(self) -> RunStatistics | None:

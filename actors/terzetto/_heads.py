@@ -112,6 +112,8 @@ class Heads:
     ) -> tuple[bytes, S]:
         """What a run without a state of its own has until its turn comes: its head's, or its predecessor's input.
 
+        Of a predecessor whose beginning was pruned it is the newest state instead: it only stands in.
+
         A checkpoint; raises as `final_state`.
         """
         try:
@@ -124,9 +126,10 @@ class Heads:
     async def _state_of(
         self, run_id: str, mine: RunHeader, blueprint: Blueprint[S], *, at: int | None
     ) -> tuple[bytes, S]:
-        row, found = await self._store.run(run_id), await self._store.snapshot(run_id, at=at)
+        row = await self._store.run(run_id)
+        found = await self._store.snapshot(run_id, at=at) or await self._store.snapshot(run_id)
         assert row is not None, "a head, and a run in line, is there"
-        assert found is not None, "the first commit and the last have a snapshot"
+        assert found is not None, "every run has a snapshot"
         data = _led_on(mine, blueprint, row.header, read_snapshot(found[1]))
         state = blueprint.state.unpack(data)
         first = blueprint.graph.again(state)
@@ -180,6 +183,8 @@ class Heads:
             check_last(row, head, line)
             if image.intents and not command.repeat_effects:
                 await self.refuse(row.run_id)
+            if base and await self._store.run(base) is None:
+                raise Refused(row.run_id, f"run {base!r}, to which thread {thread!r} would go back, was deleted")
             if not await self._store.move_head(thread, row.run_id, base, self._clock()):
                 check_last(row, await self.of(thread), line)
         return CancelReceipt(row.run_id, "rolled_back", row.status, self._store.durable, base)

@@ -148,6 +148,15 @@ class Hub:
             stream.idle = True
             self._settle(stream)
 
+    def forget(self, run_id: str) -> None:
+        """Say that a run was deleted: readers get what is in memory, then `UnknownRun`. Not a checkpoint."""
+        stream = self._streams.pop(run_id, None)
+        self._idle.pop(run_id, None)
+        if stream is not None:
+            stream.forgotten = True
+            self._retire(stream.log)
+            stream.wake()
+
     def close(self) -> None:
         """End every subscription: readers get what is in memory, then `ActorStopped`. No run is touched."""
         self.closed = True
@@ -177,7 +186,7 @@ class Hub:
         """Count a reader out, and drop a log that only it needed; not a checkpoint."""
         stream.readers -= 1
         self._readers -= 1
-        if not self.closed:
+        if not (self.closed or stream.forgotten):
             self._settle(stream)
 
     async def recollect(self, stream: Stream, after: int, through: int) -> tuple[Sequence[Event], int]:
@@ -189,6 +198,9 @@ class Hub:
         if self.closed:
             raise ActorStopped(HUB)
         run_id = stream.run_id
+        if stream.forgotten:  # what has its id now is another run
+            await trio.lowlevel.checkpoint()
+            raise UnknownRun(run_id)
         bodies = await self._store.records_by_event(run_id, after_event=after, limit=REPLAY_COMMITS)
         found = [event for body in bodies for event in told_by(run_id, _RECORDS.unpack(body))]
         if len(bodies) == REPLAY_COMMITS and found:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.compatible import misfits
 from terzetto_protocol.errors import (
+    CommitPruned,
     Malformed,
     MigrationFailed,
     MutationFailed,
@@ -15,7 +16,7 @@ from terzetto_protocol.errors import (
     UnknownRun,
     describe,
 )
-from terzetto_protocol.fold import Fold, read_snapshot
+from terzetto_protocol.fold import Fold, read_record, read_snapshot
 from terzetto_protocol.graph import Bound
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import already_resolved
@@ -38,13 +39,10 @@ async def load_fold(
     upcast by its migrations.
 
     Raises:
+        CommitPruned: the log was cut behind that commit.
         Refused: the graph cannot read this log.
     """
-    found = await store.snapshot(row.run_id, at=at if before is None else before)
-    if found is None:
-        raise Refused(row.run_id, "its log has no snapshot to begin with (see `terzetto doctor`)")
-    seq, snapshot = found
-    bodies = await store.records(row.run_id, after=seq, limit=None if at is None else at - seq)
+    snapshot, bodies = await _read(store, row, at, at if before is None else before)
     with reading(row.run_id, blueprint):
         return Fold[S].load(blueprint, row.header, snapshot, bodies)
 
@@ -109,6 +107,24 @@ async def load_carried(store: Store, registry: Registry, row: RunRow) -> tuple[F
     return fold, bound
 
 
+async def _read(store: Store, row: RunRow, at: int | None, begin: int | None) -> tuple[bytes, list[bytes]]:
+    """The newest snapshot by `begin`, and the commits from there up to `at`, none of which is missing."""
+    found = await store.snapshot(row.run_id, at=begin)
+    while found is not None:
+        seq, snapshot = found
+        bodies = await store.records(row.run_id, after=seq, limit=None if at is None else at - seq)
+        last = read_record(bodies[-1]).seq if bodies else seq
+        if last == seq + len(bodies) and at in (None, last):
+            return snapshot, bodies
+        found = await store.snapshot(row.run_id, at=begin)
+        if found is not None and found[0] == seq:
+            break  # else the log was cut meanwhile, behind a newer one
+    row = await store.run(row.run_id) or row
+    if at is not None and (at if begin is None else begin) < row.first:
+        raise CommitPruned(row.run_id, at, row.first)
+    raise Refused(row.run_id, "commits are missing from its log, or their snapshot (see `terzetto doctor`)")
+
+
 async def load_machine(store: Store, registry: Registry, run_id: str, *, settled: bool) -> tuple[RunMachine[Any], Any]:
     """The machine of a stored run, and the deps of its graph. A checkpoint.
 
@@ -136,8 +152,11 @@ async def _verify(store: Store, row: RunRow, blueprint: Blueprint[Any]) -> None:
     newest = await store.snapshot(row.run_id)
     if newest is None or await store.snapshot(row.run_id, at=newest[0] - 1) is None:
         return
-    fold = await load_fold(store, row, blueprint, at=newest[0], before=newest[0] - 1)
-    if fold.image.seq == newest[0] and not holds(fold, newest[1]):  # else what lies between was pruned
+    try:
+        fold = await load_fold(store, row, blueprint, at=newest[0], before=newest[0] - 1)
+    except CommitPruned:
+        return  # what lies between is gone
+    if not holds(fold, newest[1]):
         text = (
             f"folding its log does not make the snapshot of commit {newest[0]}: a node changed its input, or a mutation"
         )

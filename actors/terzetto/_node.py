@@ -74,7 +74,8 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
             await node.fn(ctx)
         if _faults.hook is not None:
             _pass_points(_faults.hook, ctx)
-        return NodeFinished(start.visit, ctx.batch, world.clock(), ctx.following, ctx.pausing, ctx.observed)
+        following, pausing = ctx.following, ctx.pausing
+        return NodeFinished(start.visit, ctx.batch, world.clock(), following, pausing, ctx.observed, ctx.labelled)
     except Exception as error:  # noqa: BLE001 - a node may raise anything, and that is its own failure
         _let_through(error)
         return _failed(node, start, error, world, ctx)
@@ -88,7 +89,7 @@ def _sent(start: Start, ctx: FlowContext[Any], world: World) -> NodeFinished:
     """A node of a dataflow has said all that it has to say while it ran."""
     if _faults.hook is not None:
         _faults.hook("effect_done")
-    return NodeFinished(start.visit, (), world.clock(), observed=ctx.observed)
+    return NodeFinished(start.visit, (), world.clock(), observed=ctx.observed, checkpoint=ctx.labelled)
 
 
 def _failed(node: Node[Any, Any], start: Start, error: BaseException, world: World, ctx: Any) -> NodeFailed:

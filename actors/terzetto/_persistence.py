@@ -20,7 +20,7 @@ from terzetto_protocol.records import Outcome, Rejected, Write
 
 from . import _faults
 from ._mailbox import Slot
-from .stores._contract import Store
+from .stores._contract import SettlingStore, Store
 
 T = TypeVar("T")
 
@@ -80,6 +80,8 @@ class Persistence:
         self.store: Final = store
         self.on_change: Callable[[], None] = _nobody
         """Called when the store went away or came back."""
+        self.on_stored: Callable[[Write], None] | None = None
+        """Called with every write that the store has answered, if anybody wants to know; set before the first."""
         self._waiting: list[tuple[Write, Sender]] = []
         self._chores: deque[_Chore[Any]] = deque()
         self._in_flight = 0
@@ -111,6 +113,12 @@ class Persistence:
             return
         self._waiting.append((write, sender))
         self._wake()
+
+    def settler(self) -> Callable[[Write], Outcome] | None:
+        """What stores a write inside the call, where the store can do that."""
+        if not isinstance(self.store, SettlingStore):
+            return None
+        return self.store.settle if self.on_stored is None else _noting(self.store.settle, self.on_stored)
 
     async def do(self, work: Callable[[], Awaitable[T]]) -> T:
         """Have something done to the store between two groups of writes, by the writer. A checkpoint.
@@ -223,6 +231,9 @@ class Persistence:
         if self._unavailable_since is not None:
             self._unavailable_since = None
             self.on_change()
+        if self.on_stored is not None:
+            for write in writes:
+                self.on_stored(write)
 
     async def _sleep(self) -> None:
         self._task = trio.lowlevel.current_task()
@@ -262,6 +273,15 @@ STOPPED: Final = "the persistence actor stopped before it was stored"
 
 
 _NAME: Final = "the persistence actor"
+
+
+def _noting(settle: Callable[[Write], Outcome], note: Callable[[Write], None]) -> Callable[[Write], Outcome]:
+    def settled(write: Write) -> Outcome:
+        outcome = settle(write)
+        note(write)
+        return outcome
+
+    return settled
 
 
 def _nobody() -> None:

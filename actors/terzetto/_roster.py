@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import trio
 
-from terzetto_protocol.errors import ActorStopped, TerzettoError
+from terzetto_protocol.errors import ActorStopped, TerzettoError, UnknownRun
 from terzetto_protocol.inputs import Halted
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.receipts import Submitted
@@ -119,10 +119,13 @@ class Roster:
         try:
             machine, deps = await self.load(run_id)
             self.check()
+            if self._loading.get(run_id) is not done:
+                raise UnknownRun(run_id)  # it was deleted meanwhile, and what has its id now is another run
             self.live[run_id] = RunActor(machine, deps, self._services)
             self.unclaimed.pop(run_id, None)
         finally:
-            del self._loading[run_id]
+            if self._loading.get(run_id) is done:
+                del self._loading[run_id]
             done.set()
 
     async def load(self, run_id: str) -> tuple[RunMachine[Any], Any]:
@@ -143,3 +146,8 @@ class Roster:
         """Let an actor go."""
         if self.holds(actor):
             del self.live[actor.run_id]
+
+    def forget(self, run_id: str) -> None:
+        """A run that had ended was deleted: let go of an actor that was only read to be asked something."""
+        self.live.pop(run_id, None)
+        self._loading.pop(run_id, None)

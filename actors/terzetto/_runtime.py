@@ -12,6 +12,7 @@ from attrs import frozen
 from terzetto_protocol.admission import Admission
 from terzetto_protocol.blobs import Blob, BlobData, BlobReader
 from terzetto_protocol.blueprint import Blueprint
+from terzetto_protocol.checkpoints import CheckpointPolicy, check_policy
 from terzetto_protocol.codec import check_text
 from terzetto_protocol.commands import Cancel, Command, Decide, Pause, Resume, Undo, Withdraw
 from terzetto_protocol.decisions import Decision
@@ -26,6 +27,7 @@ from terzetto_protocol.places import Place
 from terzetto_protocol.receipts import CancelReceipt, PauseReceipt, Receipt
 from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.registry import Registry
+from terzetto_protocol.retention import Retention
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.threads import BUSY, Busy
 from terzetto_protocol.turn import Turn
@@ -33,9 +35,11 @@ from terzetto_protocol.turn import Turn
 from . import _faults
 from ._blobs import Blobs
 from ._carrying_out import CarryingOut
+from ._cleaner import Cleaner, CleanerStatistics
 from ._clock import wall_clock
 from ._desk import Desk
 from ._feeds import Feeds, SinkStatistics
+from ._forgetting import Forgetting
 from ._forking import Forking, digest_of, new_run_id
 from ._handles import Run, Thread
 from ._history import Past
@@ -71,6 +75,8 @@ class RuntimeStatistics:
     store: dict[str, Any]
     restarts: int
     """System actors that were started again."""
+    cleaner: CleanerStatistics | None
+    """What was forgotten; None where everything is kept."""
     watchdog: WatchdogStatistics | None
     """How often the event loop was blocked; None where nobody watches it."""
 
@@ -86,6 +92,7 @@ class RunOptions(TypedDict, total=False):
     deadline: float | None
     deadline_parked: bool
     durability: Durability
+    checkpoints: CheckpointPolicy | None
     busy: Busy
     sinks: Sequence[Sink]
 
@@ -114,6 +121,7 @@ class Runtime:
         supervisor: Supervisor,
         *,
         sinks: Sinks | None,
+        forgetting: Forgetting,
     ) -> None:
         self.store: Final = store
         self.hub: Final = hub
@@ -126,6 +134,10 @@ class Runtime:
         self._persistence = persistence
         self.tree: ServiceTree | None = None
         """The system actors; set when they are started."""
+        self._forgetting = forgetting
+        forgetting.on_delete = self._forgotten
+        self.cleaner: Cleaner | None = None
+        """Who forgets what is not to be kept, if there is a retention."""
         self.watchdog: Watchdog | None = None
         """Who watches the event loop, if anybody is to."""
         self.feeds: Final = Feeds(hub, store, lambda run_id, seq: self.state(run_id, at=seq), sinks)
@@ -148,6 +160,7 @@ class Runtime:
         deadline: float | None = None,
         deadline_parked: bool = False,
         durability: Durability = "commits",
+        checkpoints: CheckpointPolicy | None = None,
         thread: str | None = None,
         busy: Busy = "reject",
         sinks: Sequence[Sink] = (),
@@ -169,6 +182,7 @@ class Runtime:
             durability: when its commits are written: `"commits"`, at once; `"barriers"` or `"exit"`, when a barrier
                 opens, a `once` node begins, the run rests or it ends, and every `HELD_COMMITS` commits. What it
                 shows before is marked as not durable, and a crash takes the run back to what was written.
+            checkpoints: which commits carry a snapshot; by default what the graph says.
             thread: the conversation that it continues, by an id like a run's. When it SUCCEEDED it is the head.
             busy: while a run is under way on the thread, the new one is refused (`"reject"`), waits for its turn
                 (`"enqueue"`), or takes the place of all that are under way, which are cancelled (`"interrupt"`), unless
@@ -213,6 +227,7 @@ class Runtime:
             durability=check_choice(durability, DURABILITIES, "durability"),
             thread=thread or "",
             state_schema=blueprint.state_schema if thread else "",
+            checkpoints=blueprint.checkpoints if checkpoints is None else check_policy(checkpoints),
         )
         if given is None or thread:
             run = await Joining(self).join(header, blueprint, given, bound.deps, busy)
@@ -249,6 +264,7 @@ class Runtime:
 
         Raises:
             InvalidRequest: there is no such commit, nothing is pending at it, or effects would be repeated.
+            CommitPruned: the commit is not there any more.
         """
         return await Forking(self).fork(run_id, at, new_id, repeat_effects=repeat_effects)
 
@@ -358,6 +374,37 @@ class Runtime:
         """
         return await Blobs(self.store).read(blob, limit=limit)
 
+    async def prune(self, run_id: str, keep_from: int, /) -> int:
+        """Forget the commits of a run in front of a checkpoint, and return how many are gone. A checkpoint.
+
+        The cut is in front of the newest checkpoint that is not after `keep_from`. That one and all that follows it
+        stay; so the run goes on, and can be forked, undone and looked at from there on. Checkpoints in front of it
+        that nodes have asked for are forgotten too. Cancelled, it may have happened.
+
+        Raises:
+            UnknownRun: no run has this id.
+            InvalidRequest: the run has no such commit.
+        """
+        return await self._forgetting.truncate(run_id, keep_from)
+
+    async def delete(self, run_id: str, /) -> int:
+        """Forget a run that has ended, and return how many commits it had left. A checkpoint.
+
+        Nothing is left of it, and its id is free: what is submitted under it is a new run. Who still reads its events
+        gets what is in memory, and then `UnknownRun`. Cancelled, it may have happened.
+
+        Raises:
+            UnknownRun: no run has this id.
+            Refused: it has not ended, a run that went on from it has not, or it is the head of a thread.
+        """
+        return await self._forgetting.delete(run_id)
+
+    def _forgotten(self, run_id: str) -> None:
+        """A run was deleted: nobody here may take what comes under its id for it."""
+        self.hub.forget(run_id)
+        self.supervisor.forget(run_id)
+        self._abandoned.drop(run_id)
+
     async def decide(
         self,
         run_id: str,
@@ -388,6 +435,7 @@ class Runtime:
 
         Raises:
             InvalidRequest: there is not so much to undo, or effects of `once` nodes would be repeated.
+            CommitPruned: the commit to go back to is not there any more.
             Refused: the run is at work, or has ended (then `fork` it).
         """
         command = Undo(uuid4().hex, run_id, count, repeat_effects)
@@ -470,6 +518,7 @@ class Runtime:
             sinks=self.feeds.statistics(),
             store=self.store.statistics(),
             restarts=0 if self.tree is None else self.tree.restarts,
+            cleaner=None if self.cleaner is None else self.cleaner.statistics(),
             watchdog=None if self.watchdog is None else self.watchdog.statistics(),
         )
 
@@ -489,6 +538,7 @@ async def open_runtime(
     sinks: Sinks | None = None,
     strict: bool = False,
     max_blob: int = BLOB_BYTES,
+    retention: Retention | None = None,
 ) -> AsyncGenerator["Runtime", None]:
     """Run graphs as long as the `async with` block lasts; afterwards no task, thread or descriptor is left.
 
@@ -520,6 +570,7 @@ async def open_runtime(
             is not deterministic with `NonDeterministicMutation`, and a run whose log does not make what its newest
             snapshot says is not carried on.
         max_blob: largest blob, bytes.
+        retention: what is forgotten of the past; by default nothing is.
 
     Raises:
         GraphError: a graph has mistakes.
@@ -534,6 +585,11 @@ async def open_runtime(
         hub = Hub(opened)
         persistence = Persistence(opened)
         blobs = StoredBlobs(persistence, max_bytes=max_blob)
+        forgetting = Forgetting(opened, persistence)
+        cleaner = None
+        if retention is not None and retention.forgets:
+            cleaner = Cleaner(retention, opened, forgetting, hub.readers, clock)
+            persistence.on_stored = cleaner.note
         supervisor = Supervisor(
             store=opened,
             registry=registry,
@@ -546,7 +602,8 @@ async def open_runtime(
             blobs=blobs,
         )
         persistence.on_change = supervisor.store_changed
-        runtime = Runtime(opened, registry, hub, persistence, supervisor, sinks=sinks)
+        runtime = Runtime(opened, registry, hub, persistence, supervisor, sinks=sinks, forgetting=forgetting)
+        runtime.cleaner = cleaner
         runtime.watchdog = Watchdog() if watchdog else None
         with closing(hub):
             async with _tree(runtime, persistence, supervisor) as nursery:
@@ -577,6 +634,8 @@ async def _tree(
     ]
     if runtime.store.shared:
         services.append(Service("inbox", Inbox(runtime.store, runtime.ask).run))
+    if runtime.cleaner is not None:
+        services.append(Service("cleaner", runtime.cleaner.run))
     tree = ServiceTree(services)
     runtime.tree = tree
     async with trio.open_nursery() as nursery:

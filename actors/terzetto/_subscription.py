@@ -23,7 +23,7 @@ BATCH_ITEMS: Final = 256
 class Stream:
     """One run in the hub: its log, how many read it, and who of them waits."""
 
-    __slots__ = ("idle", "log", "readers", "run_id", "sinks", "waiting")
+    __slots__ = ("forgotten", "idle", "log", "readers", "run_id", "sinks", "waiting")
 
     def __init__(self, run_id: str, log: EventLog) -> None:
         self.run_id, self.log = run_id, log
@@ -32,6 +32,8 @@ class Stream:
         """How many of the readers feed a sink, which nobody need stay for."""
         self.idle = True
         """Whether the run is parked or ended, or has told nothing here yet."""
+        self.forgotten = False
+        """Whether the run was deleted."""
         self.waiting: dict[trio.lowlevel.Task, None] = {}
 
     def wake(self) -> None:

@@ -64,7 +64,7 @@ from ._run import RunActor, RunStatistics, Services
 from ._stored_blobs import StoredBlobs
 from ._stuck import OnStuck, StuckBodies, log_stuck
 from ._timers import Timers
-from .stores._contract import SettlingStore, Store
+from .stores._contract import Store
 
 
 @frozen
@@ -110,7 +110,7 @@ class Supervisor:
         self.clock: Final = clock
         self._persistence = persistence
         self._hub = hub
-        settle = store.settle if isinstance(store, SettlingStore) else None
+        settle = persistence.settler()
         self._stuck = StuckBodies(on_stuck)
         services = Services(self, hub, persistence, clock, settle, tasks, stuck=self._stuck, blobs=blobs)
         self._roster = Roster(store, registry, services)
@@ -436,6 +436,10 @@ class Supervisor:
         waits_for_slot = machine.status in (RunStatus.QUEUED, RunStatus.INTERRUPTED)
         if machine.at_rest and not waits_for_slot and self._roster.holds(actor):
             self._let_go(actor, machine.status)
+
+    def forget(self, run_id: str) -> None:
+        """A run that had ended was deleted. Not a checkpoint."""
+        self._roster.forget(run_id)
 
     # -- timers ----------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What a node may ask and have done while it works: decisions, parts whose results are stored, blobs."""
+"""What a node may ask and have done while it works: decisions, parts whose results are stored, blobs, checkpoints."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, overload
@@ -6,6 +6,7 @@ from typing import Any, TypeVar, overload
 from msgspec import Raw
 
 from .blobs import Blob, BlobData, BlobKeeper, BlobReader
+from .checkpoints import check_label
 from .codec import pack_plain, unpack_plain
 from .decisions import Answering, Exiting, Fail, Reject
 from .errors import InvalidRequest
@@ -25,6 +26,7 @@ class Asking:
     visit: Visit
     port: Port
     asked: dict[str, int] | None
+    labelled: str | None
 
     @property
     def run_id(self) -> str:
@@ -154,6 +156,18 @@ class Asking:
             limit: bytes; more are refused with `InvalidRequest`.
         """
         return self._blobs.read(blob, limit=limit)
+
+    def checkpoint(self, label: str = "", /) -> None:
+        """Make the commit of this visit a checkpoint that stays until `run.truncate` says otherwise.
+
+        It carries a snapshot, a `Retention` leaves it, and its label is shown in the history. It is written at once,
+        also in a run that keeps its commits together. Of several in one visit the last one counts; a visit that fails
+        makes none. Not a checkpoint in the sense of Trio.
+
+        Raises:
+            InvalidRequest: the label is longer than 200 characters.
+        """
+        self.labelled = check_label(label)  # type: ignore[misc]  # a field of every context that asks
 
     @property
     def _blobs(self) -> BlobKeeper:

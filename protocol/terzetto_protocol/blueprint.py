@@ -66,6 +66,7 @@ class Blueprint(Generic[S]):
         self.name: Final = graph.name
         self.version: Final = graph.version
         self.max_steps: Final = graph.max_steps
+        self.checkpoints: Final = graph.checkpoints
         self.state: Final = StateForm(graph.state, graph.restore)
         self.places: Final[dict[str, Place[S]]] = {place.name: self._place(place) for place in graph.places}
         self.changes: Final = Changes(self.state)

@@ -63,6 +63,21 @@ class Resume(Struct, frozen=True, tag="resume", forbid_unknown_fields=True):
     run_id: str
 
 
+class Truncate(Struct, frozen=True, tag="truncate", forbid_unknown_fields=True):
+    """Forget the commits of a run in front of the newest checkpoint that is not after `keep_from`."""
+
+    command_id: str
+    run_id: str
+    keep_from: int
+
+
+class Delete(Struct, frozen=True, tag="delete", forbid_unknown_fields=True):
+    """Forget a run that has ended."""
+
+    command_id: str
+    run_id: str
+
+
 class Submit(Struct, frozen=True, tag="submit", forbid_unknown_fields=True):
     """Start a run of a graph that the owner knows; `state` is JSON, decoded by the graph's own state type.
 
@@ -114,4 +129,4 @@ class Rerun(Struct, frozen=True, tag="rerun", forbid_unknown_fields=True):
 Branching: TypeAlias = Fork | Retry | Rerun
 """Commands that make a run out of a run."""
 
-Command: TypeAlias = Decide | Withdraw | Undo | Cancel | Pause | Resume | Submit | Branching
+Command: TypeAlias = Decide | Withdraw | Undo | Cancel | Pause | Resume | Truncate | Delete | Submit | Branching

@@ -43,6 +43,8 @@ class LeafContext(Struct, Speaking, Generic[S, D], weakref=False):
     """How often each question was asked in this visit."""
     observed: Observed | None = None
     """What was reported so far; read by the runtime when the body has ended."""
+    labelled: str | None = None
+    """What `checkpoint` was given."""
 
     def record(self, mutation: Mutation[S], /) -> None:
         """Add a mutation to this visit's batch, which is applied whole when the node has returned.
@@ -131,6 +133,8 @@ class FlowContext(Struct, Speaking, Asking, Generic[D], weakref=False):
     """How often each question was asked in this visit."""
     observed: Observed | None = None
     """What was reported so far; read by the runtime when the body has ended."""
+    labelled: str | None = None
+    """What `checkpoint` was given."""
 
     def send(self, output: str, value: object, /) -> Awaitable[None]:
         """Send a value; it is durable when this returns, and goes on along its links at once. A checkpoint.

@@ -11,6 +11,7 @@ from attrs import frozen
 from msgspec import Raw
 from typing_extensions import TypeVar
 
+from .checkpoints import CheckpointPolicy
 from .codec import check_json, pack
 from .composites import Lens, Opened, Subgraph
 from .context import FlowContext, LeafContext
@@ -131,6 +132,7 @@ class Dataflow(Declaration[FlowState, D]):
             `"fail"` the run.
         limit: visits that are under way at once; the others wait, in the order in which they became complete.
         migrations: what leads runs of older versions on to this one, oldest first.
+        checkpoints: which commits of its runs carry a snapshot, unless their submit says otherwise.
     """
 
     def __init__(
@@ -143,6 +145,7 @@ class Dataflow(Declaration[FlowState, D]):
         on_node_error: OnNodeError = "continue",
         limit: int | None = FLOW_LIMIT,
         migrations: Sequence[Migration] = (),
+        checkpoints: CheckpointPolicy | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -153,6 +156,7 @@ class Dataflow(Declaration[FlowState, D]):
             max_steps=max_steps,
             restore=None,
             migrations=migrations,
+            checkpoints=checkpoints,
         )
         self.starts.append(INPUTS)
         self.on_node_error: Final = on_node_error

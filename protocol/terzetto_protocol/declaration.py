@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Generic, Self
 from typing_extensions import TypeVar
 
 from .blueprint import Blueprint
+from .checkpoints import CheckpointPolicy, check_policy
 from .errors import GraphError
 from .migrations import Migration
 from .places import Edge, Place
@@ -36,6 +37,7 @@ class Declaration(ABC, Generic[S, D]):
         max_steps: int,
         restore: Callable[[S], None] | None,
         migrations: Sequence[Migration],
+        checkpoints: CheckpointPolicy | None,
     ) -> None:
         self.name: Final = name
         self.version: Final = version
@@ -45,6 +47,7 @@ class Declaration(ABC, Generic[S, D]):
         self.max_steps: Final = max_steps
         self.restore: Final = restore
         self.migrations: Final = tuple(migrations)
+        self.checkpoints: Final = check_policy(checkpoints)
         self.places: Final[list[Place[S]]] = []
         self.edges: Final[list[Edge[S]]] = []
         self.starts: Final[list[str]] = []

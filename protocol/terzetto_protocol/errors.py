@@ -211,6 +211,14 @@ class UnknownBlob(TerzettoError, LookupError):
         super().__init__(f"no {digest} in this store (a blob is kept by the runs whose input or records name it)")
 
 
+class CommitPruned(Refused):
+    """The commit is not there any more: the run's log begins later; `earliest` is where."""
+
+    def __init__(self, run_id: str, seq: int, earliest: int) -> None:
+        self.seq, self.earliest = seq, earliest
+        super().__init__(run_id, f"commit {seq} was pruned: all commits from {earliest} on are left")
+
+
 class RunConflict(Refused):
     """The id (or idempotency key) belongs to a run with another graph or input."""
 

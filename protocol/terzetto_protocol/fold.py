@@ -5,6 +5,7 @@ only does what the record says was decided.
 """
 
 from collections.abc import Iterable, Iterator
+from math import inf
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -187,6 +188,8 @@ class Fold(Frame[S], Generic[S]):
         "opened",
         "owners",
         "retrying",
+        "saved",
+        "saved_at",
         "waiting",
     )
 
@@ -200,6 +203,10 @@ class Fold(Frame[S], Generic[S]):
         """Paths that were called otherwise when visits entered them, and how."""
         self._written = len(base)
         """Bytes of the last snapshot."""
+        self.saved = image.seq
+        """The commit of the last snapshot."""
+        self.saved_at = -inf
+        """When that was, as UNIX time; of one that was read, nobody knows."""
         self.branches: dict[str, Branch[Any]] = {}
         """Every frame but this one, by its path."""
         self.owners: set[int] = {fork.owner for fork in image.forks.values() if not fork.called}
@@ -627,23 +634,24 @@ class Fold(Frame[S], Generic[S]):
         self.waiting, self.retrying, self.asking, self.opened = 0, 0, 0, OpenBarriers()
         self.branches, self.owners, self.pending = {}, set(), 0
 
-    def snapshot(self, state: bytes) -> bytes:
-        """Encode the image with the encoded state, and begin a new tail."""
+    def snapshot(self, state: bytes, at: float = -inf) -> bytes:
+        """Encode the image with the encoded state, and begin a new tail; `at` is the time of the commit."""
         self.rebase(state)
-        return self._pack(state, self._images())
+        return self._pack(state, self._images(), at)
 
     def origin(self) -> "Origin":
         """What a snapshot of this moment will need besides the image; raises `NotStorable`."""
         return self.blueprint.state.pack(self.state), self._images()
 
-    def snapshot_as(self, origin: "Origin") -> bytes:
+    def snapshot_as(self, origin: "Origin", at: float) -> bytes:
         """Encode the image with a state and branches of an earlier moment, since when nothing was committed."""
-        return self._pack(*origin)
+        return self._pack(*origin, at)
 
     def _images(self) -> dict[str, BranchImage]:
         return {path: branch.image() for path, branch in self.branches.items()}
 
-    def _pack(self, state: bytes, branches: dict[str, BranchImage]) -> bytes:
+    def _pack(self, state: bytes, branches: dict[str, BranchImage], at: float) -> bytes:
+        self.saved, self.saved_at = self.image.seq, at
         image = msgspec.structs.replace(self.image, branches=branches) if branches else self.image
         data = pack(Snapshot(image, state), "snapshot", 2 * STATE_BYTES)
         self._written = len(data)

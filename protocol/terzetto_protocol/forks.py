@@ -293,7 +293,7 @@ class Forks(Calls[S], Generic[S]):
         way = after_success(frame.blueprint, entry.place, "", frame.view(), frame.counts.edges)
         ahead = self._next(entry, way, at)
         try:
-            state = self._checkpoint(frame, mutations, ahead.status)
+            state = self._checkpoint(frame, mutations, ahead.status, at)
         except NotStorable as error:
             frame.drop(entries)
             fork, _ = self.fold.fork_of(entry.visit)
@@ -419,7 +419,9 @@ class Forks(Calls[S], Generic[S]):
         self.waits.gate.clear()
         self.commit(Kind.END, at, _R.FAILED, detail=failure)
 
-    def _checkpoint(self, frame: Frame[Any], batch: Sequence[Entry], status: RunStatus) -> bytes | None:
+    def _checkpoint(
+        self, frame: Frame[Any], batch: Sequence[Entry], status: RunStatus, at: float, *, asked: bool = False
+    ) -> bytes | None:
         """The encoded state, if the coming commit is to carry a snapshot; raises `NotStorable`."""
         if not self.logged:
             frame.forget()
@@ -429,8 +431,13 @@ class Forks(Calls[S], Generic[S]):
             weight += len(entry.body)  # type: ignore[union-attr]  # with a log every entry is encoded
         if isinstance(frame, Branch):
             frame.compact(weight)
-        due = self.fold.snapshot_due(weight)
-        return self.blueprint.state.pack(self.fold.state) if due or status in RESTING else None
+        heavy = self.fold.snapshot_due(weight)
+        due = heavy if self.fold.header.checkpoints is None else self.is_due(self.fold.image.seq + 1, at)
+        if due or asked or status in RESTING:
+            return self.blueprint.state.pack(self.fold.state)
+        if heavy:
+            self.fold.rebase(self.blueprint.state.pack(self.fold.state))  # in memory, where the tail would only grow
+        return None
 
 
 def _text(branch: Branch[Any]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, Protocol, cast, get_args, get_origin, ov
 from attrs import frozen
 from typing_extensions import TypeVar
 
+from .checkpoints import CheckpointPolicy
 from .composites import Errors, ForkOptions, Lens, Map, Merge, Parallel, Subgraph
 from .context import ItemContext, LeafContext, NodeContext
 from .decisions import Confirm, Exiting, Fail, Reject
@@ -60,6 +61,8 @@ class Graph(Declaration[S, D]):
         max_steps: visits that a run may make unless its submit says otherwise.
         restore: called with a state that was just decoded, to rebuild its transient fields.
         migrations: what leads runs of older versions on to this one, oldest first.
+        checkpoints: which commits of its runs carry a snapshot, unless their submit says otherwise; a graph inside
+            of another has the outer one's.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Graph(Declaration[S, D]):
         max_steps: int = MAX_STEPS,
         restore: Callable[[S], None] | None = None,
         migrations: Sequence[Migration] = (),
+        checkpoints: CheckpointPolicy | None = None,
     ) -> None:
         super().__init__(
             name,
@@ -83,6 +87,7 @@ class Graph(Declaration[S, D]):
             max_steps=max_steps,
             restore=restore,
             migrations=migrations,
+            checkpoints=checkpoints,
         )
         self.strangers: Final[list[str]] = []
 

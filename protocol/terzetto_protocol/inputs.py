@@ -32,6 +32,8 @@ class NodeFinished(Struct, frozen=True, gc=False):
     pause: bool = False
     observed: Observed | None = None
     """What the body reported and went on."""
+    checkpoint: str | None = None
+    """The label of the checkpoint that it asked for; None where it asked for none."""
 
 
 class BodyAsked(Struct, frozen=True):

@@ -32,6 +32,8 @@ OBSERVED_RUN: Final = 64
 """Errors that a run's result lists, the first ones; further ones are counted."""
 ID_LENGTH: Final = 128
 """Longest run id, characters."""
+LABEL_LENGTH: Final = 200
+"""Longest label of a checkpoint, characters."""
 MAX_STEPS: Final = 10_000
 """Visits that a run may make unless it says otherwise."""
 MAILBOX: Final = 256
@@ -64,6 +66,12 @@ THREAD_QUEUE: Final = 256
 """Runs that wait for their turn on one thread before `submit` raises `QueueFull`."""
 INBOX_POLL: Final = 0.2
 """How often an owner looks for commands of other processes, seconds."""
+CLEANER_INTERVAL: Final = 10.0
+"""How often a runtime with a `Retention` looks for what may be forgotten, seconds."""
+FINISHED_GRACE: Final = 10.0
+"""Time for which a run that has ended is kept whatever a `Retention` says, so that its end can be read, seconds."""
+PRUNE_COMMITS: Final = 1000
+"""Commits that a retention cuts at once, if there is a checkpoint in between."""
 GROUP_COMMITS: Final = 1024
 """Commits that one transaction takes at most."""
 HELD_COMMITS: Final = 256

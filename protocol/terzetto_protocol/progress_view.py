@@ -12,24 +12,41 @@ from typing import Final
 from attrs import Factory, define
 
 from .decisions import Exiting, name_of
-from .fold import LASTING, is_within
+from .fold import LASTING, Pending, Snapshot, is_within, read_snapshot
 from .ids import barrier_id
-from .records import Asked, Attempt, Failure, Forked, Joined, Kind, Record, Resolution, Step, failure_in
+from .records import (
+    Asked,
+    Attempt,
+    Called,
+    Failure,
+    Forked,
+    Joined,
+    Kind,
+    Record,
+    Resolution,
+    Returned,
+    Rewind,
+    Step,
+    failure_in,
+)
 from .shown import Shown
 from .statuses import TERMINAL, RunStatus, VisitStatus
 
 _V = VisitStatus
 
 
-def progress_view(records: Iterable[Record], *, carried: bool) -> dict[str, Shown]:
-    """What a run did at each place that it came to, by name.
+def progress_view(records: Iterable[Record], *, carried: bool, begin: Snapshot | None = None) -> dict[str, Shown]:
+    """What a run did at each place that it came to, by name; of a log that was pruned, what is left of that.
 
     Args:
-        records: its whole log, in order.
+        records: its whole log, in order; with `begin`, what came after that.
+        begin: the run as it was at the first commit that is left; of a fork its log alone does not tell that.
         carried: whether some process carries the run now. The log does not tell when a body begins, so that what is to
             be done next is RUNNING in a run that is carried, and PENDING in any other.
     """
     progress = Progress()
+    if begin is not None:
+        progress.begin(begin)
     for record in records:
         progress.move(record)
     return progress.places(carried=carried)
@@ -51,7 +68,9 @@ class _Visit:
     ended: int = 0
     """Branches, of those it opened."""
     inside: "list[_Visit]" = Factory(list["_Visit"])
-    """All visits of the graph that it opened."""
+    """All visits of the graphs that it opened or ran."""
+    calls: list[str] = Factory(list[str])
+    """Paths of the graphs that it runs."""
 
     def end(self, status: VisitStatus) -> None:
         self.status, self.is_over = status, True
@@ -91,14 +110,40 @@ class Progress:
         self._forks: Final[dict[str, _Visit]] = {}
         """By their paths, those that are over too: their places open nothing else when they are visited again."""
 
+    def begin(self, snapshot: Snapshot) -> None:
+        """Take a run as it was at a commit, instead of the records up to there."""
+        image = snapshot.image
+        self._status = image.status
+        for path, fork in image.forks.items():  # outer ones first
+            owner = self._live.get(fork.owner) or self._begin(_step_of(image.frontier[fork.owner]))
+            self._forks[path] = owner
+            if fork.called:
+                owner.calls.append(path)
+            else:
+                inner = image.branches.get(path)  # a subgraph's, whose path is its own
+                owner.opened, owner.ended = Forked(fork.count, state=b"" if inner is None else inner.base), fork.ended
+        for entry in image.frontier.values():
+            visit = self._live.get(entry.visit) or self._begin(_step_of(entry))
+            visit.status = entry.status if visit.opened is None else _V.RUNNING
+            visit.attempt = max(1, entry.attempt)
+            visit.waits_for = [barrier for barrier, _, _ in entry.open_barriers]
+
     def move(self, record: Record) -> None:
         """Take the next record of the log."""
         self._status = record.status
         if isinstance(record.detail, Forked):
             self._fork(record, record.detail)
         elif isinstance(record.detail, Joined):
-            path = self._live[record.visit].fork
-            self._drop([number for number, visit in self._live.items() if is_within(visit.path, path)])
+            self._drop_within(self._live[record.visit].fork)
+        elif isinstance(record.detail, Called):
+            self._forks[record.detail.path] = self._live[record.visit]
+            self._live[record.visit].calls.append(record.detail.path)
+        elif isinstance(record.detail, Returned):
+            self._drop_within(record.detail.path)
+        elif isinstance(record.detail, Rewind):
+            self._drop(list(self._live))
+            self.begin(read_snapshot(record.detail.snapshot))
+            self._status = record.status
         if record.visit:
             self._go_on(record)
         for step in record.steps:
@@ -123,6 +168,9 @@ class Progress:
             unsure = visit.opened is None and visit.status in (_V.RUNNING, _V.UNKNOWN)
             visit.end(_V.UNKNOWN if unsure else _V.CANCELLED)
 
+    def _drop_within(self, path: str) -> None:
+        self._drop([number for number, visit in self._live.items() if is_within(visit.path, path)])
+
     def _go_on(self, record: Record) -> None:
         visit = self._live[record.visit]
         if isinstance(record.detail, Asked):
@@ -136,6 +184,8 @@ class Progress:
         visit.status, visit.said = record.outcome, _said(record, visit.attempt)
         if record.outcome in LASTING:
             self._live.pop(record.visit).end(record.outcome)
+            for path in visit.calls:
+                self._drop_within(path)
             if record.path and not any(step.path == record.path for step in record.steps):
                 self._fork_of(record.path).ended += 1
 
@@ -156,9 +206,13 @@ class Progress:
         return visit
 
     def _subgraph_around(self, path: str) -> _Visit | None:
-        """The outermost subgraph that a path leads into."""
+        """The outermost visit that opened or runs a graph into which a path leads."""
         forks = map(self._forks.get, accumulate(path.split("/"), _joined))
-        return next((fork for fork in forks if fork and fork.opened and fork.opened.state), None)
+        return next((fork for fork in forks if fork and (fork.opened is None or fork.opened.state)), None)
+
+
+def _step_of(entry: Pending) -> Step:
+    return Step(entry.visit, entry.place, path=entry.path, ticket=entry.ticket)
 
 
 def _joined(path: str, name: str) -> str:

@@ -86,6 +86,22 @@ class Undone(Struct, frozen=True, tag="undone", forbid_unknown_fields=True):
     durable: bool
 
 
+class Truncated(Struct, frozen=True, tag="truncated", forbid_unknown_fields=True):
+    """So many commits of the run are gone; what is left begins with a checkpoint."""
+
+    run_id: str
+    count: int
+    durable: bool
+
+
+class Deleted(Struct, frozen=True, tag="deleted", forbid_unknown_fields=True):
+    """Nothing is left of the run, which had so many commits."""
+
+    run_id: str
+    count: int
+    durable: bool
+
+
 class Denied(Struct, frozen=True, tag="denied", forbid_unknown_fields=True):
     """The command was refused and changed nothing; `reason` says why and what to do."""
 
@@ -103,5 +119,7 @@ Receipt: TypeAlias = (
     | PauseReceipt
     | Resumed
     | Undone
+    | Truncated
+    | Deleted
     | Denied
 )

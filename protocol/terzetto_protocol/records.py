@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Raw, Struct
 
+from .checkpoints import CheckpointPolicy
 from .decisions import Decision, Exiting, Fail, Recorded
 from .statuses import BarrierStatus, RunStatus, VisitStatus
 
@@ -332,6 +333,8 @@ class Record(Struct, frozen=True, array_like=True, gc=False):
     """Whether the run is to be PAUSED as soon as nothing of it is live."""
     observed: Observed | None = None
     """Errors that the visit reported and that did not end it."""
+    checkpoint: str | None = None
+    """The label of the checkpoint that its node asked for, which may be empty; None where it asked for none."""
 
 
 def failure_of(record: Record) -> Failure | None:
@@ -378,6 +381,8 @@ class RunHeader(Struct, frozen=True):
     """Whether it begins with the final state of its thread's head; else with the one that it was given."""
     state_schema: str = ""
     """Hash over the type of its state; given for runs on a thread."""
+    checkpoints: CheckpointPolicy | None = None
+    """Which commits carry a snapshot; None: when the deltas since the last one outweigh it."""
 
 
 class BarrierRow(Struct, frozen=True):
@@ -446,6 +451,8 @@ class RunRow(Struct, frozen=True):
     code: str = ""
     message: str = ""
     timer: float | None = None
+    first: int = 1
+    """The first commit from which all are left; 1 unless the log was pruned."""
 
     @property
     def run_id(self) -> str:

@@ -41,7 +41,7 @@ def write_of(
         state: the encoded state, when a snapshot is to be written with it.
     """
     body = encode_record(record)
-    snapshot, blobs = None if state is None else fold.snapshot(state), named_in(body)
+    snapshot, blobs = None if state is None else fold.snapshot(state, record.at), named_in(body)
     if before is None and snapshot is not None:
         blobs += named_in(snapshot)  # what later ones hold was in the first, or in a commit since
     code, message = outcome_text(record)

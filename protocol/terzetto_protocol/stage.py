@@ -177,6 +177,7 @@ class Stage(Generic[S]):
         create: bool = False,
         parks: bool = False,
         observed: Observed | None = None,
+        checkpoint: str | None = None,
     ) -> None:
         """Make one record, move by it, and queue its write and its events.
 
@@ -206,16 +207,17 @@ class Stage(Generic[S]):
             path="" if entry is None else entry.path,
             parks=parks,
             observed=observed,
+            checkpoint=checkpoint,
         )
         events = told_by(self.run_id, record)
         rows = self._rows(record, entry) if self.logged else ()
         self.fold.move(record)
         self.told = record.event_id + len(events) - 1
         if self.logged:
-            if state is None and status in RESTING:
+            if state is None and (status in RESTING or self._is_checkpoint(record)):
                 state = self.fold.try_pack()
             write = write_of(self.fold, record, events, expect=expect, before=before, rows=rows, state=state)
-            if self._holds(write, steps):
+            if self._holds(write, steps, asked=checkpoint is not None):
                 events = tuple(map(provisional, events))
         if self.settled:
             self.durable = record.seq
@@ -235,13 +237,25 @@ class Stage(Generic[S]):
         fold.move(record)
         self.told = number - 1
         write = write_of(fold, record, (), expect=expect, before=image.status, rows=(), state=None)
-        self.effects.append(replace(write, snapshot=fold.snapshot_as(origin)))
+        self.effects.append(replace(write, snapshot=fold.snapshot_as(origin, at)))
         if self.settled:
             self.durable = record.seq
 
-    def _holds(self, write: Write, steps: Sequence[Step]) -> bool:
+    def is_due(self, seq: int, at: float) -> bool:
+        """Whether the run's policy, if it has one, makes a checkpoint of this commit."""
+        policy, fold = self.fold.header.checkpoints, self.fold
+        return policy is not None and policy.is_due(seq - fold.saved, at - fold.saved_at)
+
+    def _is_checkpoint(self, record: Record) -> bool:
+        policy = self.fold.header.checkpoints
+        if policy is None:
+            return False
+        opens = isinstance(record.detail, Asked) or any(step.opening is not None for step in record.steps)
+        return (policy.barriers and opens) or self.is_due(record.seq, record.at)
+
+    def _holds(self, write: Write, steps: Sequence[Step], *, asked: bool) -> bool:
         """Write a commit, and before it whatever is held; or hold it too, if all before it is durable or held."""
-        if self.durable == write.seq - 1 and self.held.takes(write.kind, write.status, steps):
+        if not asked and self.durable == write.seq - 1 and self.held.takes(write.kind, write.status, steps):
             self.held.writes.append(write)
             self.durable = write.seq
             return True
@@ -378,7 +392,7 @@ class Stage(Generic[S]):
             None,
             entry.path,
         )
-        snapshot = None if state is None else self.fold.snapshot(state)
+        snapshot = None if state is None else self.fold.snapshot(state, msg.at)
         epoch, body = image.epoch, encode_record(record)
         write = Write(
             self.fold.header.run_id, epoch, epoch, image.seq, msg.at, RunStatus.RUNNING, record.event_id, body,

@@ -37,7 +37,6 @@ from .records import (
     Resolution,
     Returned,
     Rewind,
-    RunHeader,
     Step,
     Taken,
     Withdrawn,
@@ -266,9 +265,9 @@ class Upcaster(Generic[S]):
                 return made
 
 
-def upcast_all(blueprint: Blueprint[Any], header: RunHeader, records: Iterable[Record]) -> Iterator[Record]:
-    """A run's whole log as this version of its graph would have written it; raises as `Upcaster`."""
-    caster = blueprint.upcaster(header.version)
+def upcast_all(blueprint: Blueprint[Any], since: str, records: Iterable[Record]) -> Iterator[Record]:
+    """What a run's log has from the version `since` on as this version would have written it; raises as `Upcaster`."""
+    caster = blueprint.upcaster(since)
     for record in records:
         yield record if caster is None else caster.record(record)
         if isinstance(record.detail, Migrated):

@@ -15,7 +15,7 @@ from msgspec.msgpack import Ext
 
 from .codec import readable
 from .events import StreamItem, told_by
-from .fold import read_record, read_snapshot
+from .fold import Snapshot, read_record, read_snapshot
 from .ids import barrier_id
 from .limits import OBSERVED_RUN
 from .records import BarrierRow, Failure, Observed, ObservedError, Record, RunRow, Step, Taken, failure_of
@@ -24,6 +24,7 @@ from .statuses import TERMINAL, BarrierStatus, RunStatus, VisitStatus
 _PENDING_EFFECT: Final = VisitStatus.RUNNING
 """What the log says of a `once` visit whose intent is stored and whose end is not."""
 
+NOTHING_OBSERVED: Final = Observed()
 _pack = msgspec.msgpack.Encoder().encode
 
 
@@ -100,6 +101,8 @@ class CommitView(Struct, frozen=True):
     """What it tells, each with `type` and `id`, as subscribers see it."""
     detail: dict[str, Any] | None
     """A failure, a resolution or a note, as its `type` says."""
+    checkpoint: str | None = None
+    """The label of the checkpoint that its node asked for, which may be empty; None where it asked for none."""
 
 
 class RunView(Struct, frozen=True):
@@ -141,6 +144,8 @@ class RunView(Struct, frozen=True):
     """The head of its thread when it began, empty for none; None while it waits for its turn, and without a thread."""
     migrated: str = ""
     """The version of its graph under which it goes on, if that is not the one that it began under."""
+    first: int = 1
+    """The first commit from which all are left; 1 unless the log was pruned."""
 
 
 def run_line(row: RunRow, barriers: Iterable[BarrierRow] = ()) -> RunLine:
@@ -191,6 +196,7 @@ def commit_view(run_id: str, record: Record) -> CommitView:
         steps=tuple(map(_step_view, record.steps)),
         events=tuple(map(event_view, told_by(run_id, record))),
         detail=None if record.detail is None else plain(readable(_pack(record.detail))),
+        checkpoint=record.checkpoint,
     )
 
 
@@ -201,19 +207,22 @@ def run_view(
     snapshot: tuple[int, bytes] | None = None,
     *,
     last: int | None = None,
+    begin: bytes | None = None,
 ) -> RunView:
     """A run as its whole log tells it; raises `Malformed` for damaged bytes.
 
     Args:
         row: the run's row.
-        bodies: all its encoded commits, in order.
+        bodies: all its encoded commits, in order; those that came after the row are left out.
         barriers: its barriers; only open ones are shown.
         snapshot: the newest one and its seq, if the state is to be shown.
         last: how many commits are shown, counted from the end; None for all.
+        begin: the snapshot of commit `row.first`, for a log that was pruned.
     """
     header = row.header
-    records = [read_record(body) for body in bodies]
-    observed = observed_in(records)
+    records = [record for record in map(read_record, bodies) if record.seq <= row.seq]
+    start, since = _since(begin, row.first, records)
+    observed = observed_in(since, NOTHING_OBSERVED if start is None else start.image.observed)
     shown = records if last is None else records[len(records) - min(last, len(records)) :]
     stored = None if snapshot is None else read_snapshot(snapshot[1])
     return RunView(
@@ -236,7 +245,7 @@ def run_view(
         submitted=header.at,
         updated=row.updated,
         open_barriers=tuple(barrier_view(one) for one in barriers if one.status is BarrierStatus.OPEN),
-        unknown=unknown_visits(records),
+        unknown=unknown_visits(since, start),
         observed=observed.errors,
         unlisted=observed.more,
         commits=tuple(commit_view(row.run_id, record) for record in shown),
@@ -245,6 +254,7 @@ def run_view(
         thread=header.thread,
         base=_base(records, None if stored is None else stored.image.base),
         migrated="" if stored is None else stored.image.version,
+        first=row.first,
     )
 
 
@@ -252,18 +262,22 @@ def _base(records: Iterable[Record], known: str | None) -> str | None:
     return next((one.detail.base for one in records if isinstance(one.detail, Taken)), known)
 
 
-def observed_in(records: Iterable[Record]) -> Observed:
-    """What was reported in all of these commits."""
-    observed = Observed()
+def observed_in(records: Iterable[Record], observed: Observed = NOTHING_OBSERVED) -> Observed:
+    """What was reported in all of these commits, and before them."""
     for record in records:
         if record.observed is not None:
             observed = observed.with_all(record.observed, OBSERVED_RUN)
     return observed
 
 
-def unknown_visits(records: Sequence[Record]) -> tuple[str, ...]:
-    """Visits, as `node@visit`, whose effect nobody knows: asked about, or begun in a run that ended without them."""
-    unsure: dict[int, tuple[str, bool]] = {}
+def unknown_visits(records: Sequence[Record], begin: Snapshot | None = None) -> tuple[str, ...]:
+    """Visits, as `node@visit`, whose effect nobody knows: asked about, or begun in a run that ended without them.
+
+    Args:
+        records: its whole log, or what is left of it.
+        begin: the run as it was just before the first of them, for a log that was pruned.
+    """
+    unsure: dict[int, tuple[str, bool]] = {} if begin is None else _unsure(begin)
     for record in records:
         if record.visit:
             unsure.pop(record.visit, None)
@@ -272,8 +286,26 @@ def unknown_visits(records: Sequence[Record]) -> tuple[str, ...]:
         for step in record.steps:
             if step.opening is not None and step.opening.reconcile:
                 unsure[step.visit] = barrier_id(step.path, step.place, step.visit), True
-    ended = bool(records) and records[-1].status in TERMINAL
+    status = records[-1].status if records else None if begin is None else begin.image.status
+    ended = status in TERMINAL
     return tuple(name for name, asked in unsure.values() if asked or ended)
+
+
+def _since(begin: bytes | None, first: int, records: Sequence[Record]) -> tuple[Snapshot | None, Sequence[Record]]:
+    """The run with which a pruned log begins, and what came after; or no such run, and the whole log."""
+    if begin is None:
+        return None, records
+    return read_snapshot(begin), [record for record in records if record.seq > first]
+
+
+def _unsure(begin: Snapshot) -> dict[int, tuple[str, bool]]:
+    """Of a run as a snapshot has it: each visit with whether somebody was asked about it."""
+    unsure = {-number: (name, False) for number, name in enumerate(begin.image.unknown, 1)}
+    for entry in begin.image.frontier.values():
+        if entry.status in (_PENDING_EFFECT, VisitStatus.UNKNOWN):
+            name = barrier_id(entry.path, entry.place, entry.visit)
+            unsure[entry.visit] = name, entry.status is VisitStatus.UNKNOWN
+    return unsure
 
 
 def _step_view(step: Step) -> StepView:

@@ -71,6 +71,7 @@ class Visits(Forks[S], Generic[S]):
             and image.visits < self.fold.header.max_steps
             and not msg.pause
             and msg.observed is None
+            and msg.checkpoint is None
             and not self.fold.asking
             and not self.held.active
             and not self.is_leaving
@@ -89,7 +90,7 @@ class Visits(Forks[S], Generic[S]):
             fold.drop(msg.batch)
             return None
         try:
-            state = self._checkpoint(fold, msg.batch, _R.RUNNING)
+            state = self._checkpoint(fold, msg.batch, _R.RUNNING, msg.at)
         except NotStorable:
             fold.drop(msg.batch)
             return None
@@ -124,7 +125,7 @@ class Visits(Forks[S], Generic[S]):
             return
         ahead = self._next(entry, way, msg.at, pause=msg.pause)
         try:
-            state = self._checkpoint(frame, msg.batch, ahead.status)
+            state = self._checkpoint(frame, msg.batch, ahead.status, msg.at, asked=msg.checkpoint is not None)
         except NotStorable as error:
             frame.drop(msg.batch)
             failure = self._failure(entry, error)
@@ -137,7 +138,7 @@ class Visits(Forks[S], Generic[S]):
     def _closing(self, flow: Wiring, entry: Pending, msg: NodeFinished) -> NodeFinished:
         """What the end of a dataflow's visit means: the inputs go out, or what it took in is used up."""
         last = flow.begun() if entry.place == INPUTS else flow.over(entry.ticket)
-        return NodeFinished(msg.visit, (*msg.batch, last), msg.at, observed=msg.observed)
+        return NodeFinished(msg.visit, (*msg.batch, last), msg.at, observed=msg.observed, checkpoint=msg.checkpoint)
 
     def _take(self, frame: Frame[Any], entry: Pending, msg: NodeFinished) -> Way[Any] | NoWay | str:
         """Apply a batch and say where the visit leads; raises `MutationFailed`."""
@@ -172,6 +173,7 @@ class Visits(Forks[S], Generic[S]):
             state=state,
             parks=msg.pause and ahead.status not in (_R.PAUSED, *TERMINAL),
             observed=msg.observed,
+            checkpoint=msg.checkpoint,
         )
         self._go_on(entry.path, ahead, msg.at)
 
@@ -303,7 +305,7 @@ class Visits(Forks[S], Generic[S]):
         frame = self.fold.frame(entry.path)
         frame.apply(moves)
         try:
-            state = self._checkpoint(frame, moves, _R.RUNNING)
+            state = self._checkpoint(frame, moves, _R.RUNNING, at)
         except NotStorable:
             frame.drop(moves)
             raise

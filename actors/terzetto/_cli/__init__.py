@@ -105,6 +105,10 @@ def _steering(name: str) -> _Command:
             from . import _commands as commands
 
             return {"cancel": commands.cancel, "pause": commands.pause, "resume": commands.resume}[name]
+        case "truncate" | "delete":
+            from . import _forgetting as forgetting
+
+            return {"truncate": forgetting.truncate, "delete": forgetting.delete}[name]
         case _:
             from . import _branching as new
 

@@ -156,6 +156,17 @@ def _rerun(parser: ArgumentParser) -> None:
     _add_carrying(parser)
 
 
+def _truncate(parser: ArgumentParser) -> None:
+    _add_run(parser)
+    parser.add_argument("seq", type=_positive, metavar="SEQ", help="the first commit that is to stay")
+    _add_wait(parser)
+
+
+def _delete(parser: ArgumentParser) -> None:
+    _add_run(parser)
+    _add_wait(parser)
+
+
 def _graph(parser: ArgumentParser) -> None:
     parser.add_argument("graph", metavar="MODULE:GRAPH")
     form = parser.add_mutually_exclusive_group()
@@ -251,6 +262,8 @@ COMMANDS: Final[Mapping[str, tuple[str, Callable[[ArgumentParser], None]]]] = {
     "fork": ("a new run that goes on from a commit of another", _fork),
     "retry": ("a new run from before the visit with which another failed", _retry),
     "rerun": ("a new run that begins at a place of another's graph", _rerun),
+    "truncate": ("forget the first commits of a run", _truncate),
+    "delete": ("forget a run that has ended", _delete),
     "graph": ("draw a graph, also with what a run has done, or check it", _graph),
     "doctor": ("versions, store health, what waits and what to do", _doctor),
 }

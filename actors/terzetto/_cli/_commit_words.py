@@ -16,7 +16,10 @@ _SHOWN: Final = 3
 def what(commit: CommitView) -> str:
     """What a commit did, without what its status and its mutations tell."""
     say = _SAYINGS.get(commit.kind)
-    return commit.kind if say is None else say(commit)
+    words = commit.kind if say is None else say(commit)
+    if commit.checkpoint is None:
+        return words
+    return f"{words}; checkpoint{f' {commit.checkpoint!r}' if commit.checkpoint else ''}"
 
 
 def names_of(commit: CommitView) -> str:

@@ -6,15 +6,14 @@ from typing import Any
 from msgspec import Struct
 
 from terzetto_protocol.declaration import Declaration
-from terzetto_protocol.fold import read_record
+from terzetto_protocol.fold import Snapshot
 from terzetto_protocol.migrations import chain_from
 from terzetto_protocol.progress_view import progress_view
 from terzetto_protocol.records import Record, RunRow
 from terzetto_protocol.shown import Shown
 from terzetto_protocol.statuses import RunStatus
-from terzetto_protocol.upcasting import upcast_all
 
-from .._loading import reading
+from .._history import left_of, progress_of
 from ._exits import Stop
 from ._graphs import check_graph
 from ._output import Output
@@ -59,10 +58,11 @@ async def _progress(args: Namespace, graph: Declaration[Any, Any], output: Outpu
     async with guest(url) as store:
         row = await find_run(store, args.run)
         check_graph(args.graph, graph, row)
-        bodies = await store.records(row.run_id)
+        begin, records = await left_of(store, row)
     carried = owner_of(url) is not None
     # Commits that came between the two reads are left out, so that title and picture are of one moment.
-    shown = _shown(graph, row, list(map(read_record, bodies[: row.seq])), carried=carried)
+    records = [record for record in records if record.seq <= row.seq]
+    shown = _shown(graph, row, begin, records, carried=carried)
     strangers = shown.keys() - {place.name for place in graph.places}
     if strangers:
         names = ", ".join(sorted(strangers))
@@ -70,11 +70,12 @@ async def _progress(args: Namespace, graph: Declaration[Any, Any], output: Outpu
     return shown, f"{graph.name}: run {row.run_id} {_standing(row, carried=carried)}"
 
 
-def _shown(graph: Declaration[Any, Any], row: RunRow, records: list[Record], *, carried: bool) -> dict[str, Shown]:
-    if not chain_from(graph, row.header.version):
-        return progress_view(records, carried=carried)
-    with reading(row.run_id, graph.build()):
-        return progress_view(upcast_all(graph.build(), row.header, records), carried=carried)
+def _shown(
+    graph: Declaration[Any, Any], row: RunRow, begin: Snapshot, records: list[Record], *, carried: bool
+) -> dict[str, Shown]:
+    if not chain_from(graph, begin.image.version or row.header.version):
+        return progress_view(records, carried=carried, begin=begin)
+    return progress_of(graph.build(), row.header, begin, records, carried=carried)
 
 
 def _standing(row: RunRow, *, carried: bool) -> str:

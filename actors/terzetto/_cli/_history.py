@@ -14,7 +14,7 @@ from ..stores import Store
 from ._commit_words import names_of, what
 from ._exits import Exit
 from ._output import Output
-from ._states import states
+from ._states import state_at, states
 from ._stores import find_run, guest, store_url
 from ._words import STYLES, clock, short, typed
 
@@ -35,13 +35,15 @@ async def history(args: Namespace, output: Output) -> int:
     if made is not None:
         cells = [[*each, short(state)] for each, state in zip(cells, made, strict=True)]
     output.table(_HEAD[: len(cells[0])], cells, {**STYLES})
-    if commits[-1].seq > 1:
+    if commits[-1].seq > 1 and len(commits) == args.limit:
         output.line(f"(older ones: {typed('history', row.run_id, '--before', str(commits[-1].seq))})", "dim")
     return Exit.FINE
 
 
 async def _states(args: Namespace, store: Store, row: RunRow, commits: Sequence[CommitView]) -> Sequence[Any]:
     """The states as of these commits, in their order."""
+    if commits[0].seq - commits[-1].seq >= len(commits):  # some stand alone, for the log was pruned around them
+        return [await state_at(store, row, commit.seq, args.graph) for commit in commits]
     made = await states(store, row, range(commits[-1].seq, commits[0].seq + 1), args.graph)
     return made[::-1]
 

@@ -11,11 +11,13 @@ from terzetto_protocol.receipts import (
     CancelReceipt,
     DecisionTaken,
     DecisionWithdrawn,
+    Deleted,
     Denied,
     PauseReceipt,
     Receipt,
     Resumed,
     Submitted,
+    Truncated,
     Undone,
 )
 from terzetto_protocol.records import RunRow
@@ -116,6 +118,10 @@ def _done(command: Command, receipt: Receipt) -> str:
             return f"run {run_id} goes on"
         case Undone(to=to):
             return f"run {run_id} goes on from commit {to}"
+        case Truncated(count=number):
+            return f"{count(number, 'commit')} of run {run_id} {'is' if number == 1 else 'are'} gone"
+        case Deleted(count=number):
+            return f"run {run_id} is deleted, with {count(number, 'commit')}"
         case Submitted(reused=reused):
             return _begun(command, run_id, "was there before, and" if reused else "")
         case _:

@@ -41,8 +41,9 @@ async def show(args: Namespace, output: Output) -> int:
         bodies = await store.records(row.run_id)
         barriers = await store.barriers(row.run_id)
         snapshot = await store.snapshot(row.run_id)
-    # Commits that came between the two reads are left out, so that the document is of one moment.
-    view = run_view(row, bodies[: row.seq], barriers, snapshot, last=last if last is None or last >= 0 else None)
+        found = None if row.first == 1 else await store.snapshot(row.run_id, at=row.first)
+    begin = found[1] if found is not None else None
+    view = run_view(row, bodies, barriers, snapshot, last=last if last is None or last >= 0 else None, begin=begin)
     output.document(view)
     _head(output, view)
     for barrier in view.open_barriers:
@@ -110,8 +111,10 @@ def _commits(output: Output, view: RunView) -> None:
     if not view.commits:
         return
     output.line()
-    hidden = view.seq - len(view.commits)
-    if hidden:
+    if view.first > 1:
+        output.line(f"... commits before {view.first} were pruned", "dim")
+    hidden = view.seq - view.first + 1 - len(view.commits)
+    if hidden > 0:
         output.line(f"... {count(hidden, 'earlier commit')} (--commits all)", "dim")
     cells = [_cells(commit) for commit in view.commits]
     output.table(("SEQ", "AT", "EPOCH", "COMMIT", "MUTATIONS", "EVENTS"), cells)

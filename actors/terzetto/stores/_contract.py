@@ -1,7 +1,7 @@
 """What every store promises, whoever wrote it; the store kit of `terzetto.testing` holds it to that."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -140,8 +140,12 @@ class Store(BlobStore):
         """The newest snapshot (of a commit not after `at`) and the seq of its commit, or None where there is none."""
 
     @abstractmethod
+    async def checkpoints(self, run_id: str) -> list[int]:
+        """Seqs of the commits that carry a snapshot, rising; what is below the row's `first` stands alone."""
+
+    @abstractmethod
     async def records(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[bytes]:
-        """Encoded commits in order of seq, from the one after `after`; limit 0 means none, None all."""
+        """Encoded commits in order of seq, those that are left after `after`; limit 0 means none, None all."""
 
     @abstractmethod
     async def records_by_event(self, run_id: str, *, after_event: int, limit: int | None = None) -> list[bytes]:
@@ -150,6 +154,41 @@ class Store(BlobStore):
     @abstractmethod
     async def barriers(self, run_id: str | None = None, *, only_open: bool = True) -> list[BarrierRow]:
         """Barriers in order of opening (of the writes that brought them); of every run when `run_id` is None."""
+
+    @abstractmethod
+    async def prune(
+        self, run_id: str, before: int, *, epoch: int, keep: Collection[int] = (), closed_before: float = 0.0
+    ) -> int:
+        """Forget commits in front of a snapshot, in one transaction, and return how many are gone by it.
+
+        The cut is in front of the newest snapshot that is not after `before`; where there is none nothing happens.
+        So the newest snapshot and all that follows it always stay, and whoever reads the run reads what it was.
+
+        Args:
+            before: the first commit that is to stay with all that follow.
+            epoch: the epoch that the run must have.
+            keep: commits in front of the cut that stay, each alone, if they carry a snapshot.
+            closed_before: barriers that were closed before this UNIX time are forgotten with the commits.
+
+        Raises:
+            UnknownRun: no run has this id.
+            StaleEpoch: the run has another epoch; nothing changed.
+            StoreUnavailable: nothing is known about it; prune again (after `reopen()`).
+        """
+
+    @abstractmethod
+    async def delete(self, run_id: str, *, epoch: int) -> int:
+        """Forget a run that has ended, in one transaction, and return how many commits it had left.
+
+        Nothing is left of it: no row, key, commit, snapshot or barrier, no command that was answered, and no claim to a
+        blob. Its id and key are free.
+
+        Raises:
+            UnknownRun: no run has this id.
+            StaleEpoch: the run has another epoch; nothing changed.
+            Refused: it has not ended, or is the head of a thread; nothing changed.
+            StoreUnavailable: nothing is known about it; look whether it is there (after `reopen()`).
+        """
 
     @abstractmethod
     async def post(self, command: Posted) -> None:

@@ -23,7 +23,15 @@ from terzetto_protocol.statuses import BarrierStatus, RunStatus
 
 from ._contract import SettlingStore, StoreHealth
 from ._memory_blobs import MemoryBlobs
-from ._verdict import misnumbered, nameless, unknown, verdict
+from ._verdict import (
+    check_deletable,
+    check_prunable,
+    is_closed,
+    misnumbered,
+    nameless,
+    unknown,
+    verdict,
+)
 
 T = TypeVar("T")
 
@@ -36,12 +44,15 @@ def _kept(write: Write) -> tuple[int, int, float, bytes]:
 
 class _Run:
     # The writes themselves are kept: appending one is all that an everyday commit costs.
-    __slots__ = ("barriers", "blobs", "epoch", "header", "log", "moved", "snapshots")
+    __slots__ = ("alone", "barriers", "before", "blobs", "epoch", "header", "log", "moved", "snapshots")
 
     def __init__(self, header: RunHeader, first: Write) -> None:
         self.header = header
         self.epoch = first.epoch
         self.log = [_kept(first)]
+        self.before = 0
+        """The commits up to here are gone, but those that stand alone."""
+        self.alone: dict[int, tuple[int, int, float, bytes]] = {}
         self.moved = first
         """The last write that said something about the run's row."""
         self.snapshots: list[tuple[int, bytes]] = []
@@ -51,15 +62,34 @@ class _Run:
     def row(self) -> RunRow:
         (_, event_id, at, _), moved = self.log[-1], self.moved
         return RunRow(
-            self.header, moved.status, self.epoch, len(self.log), event_id, at,
-            moved.code, moved.message, moved.timer,
+            self.header, moved.status, self.epoch, self.last, event_id, at,
+            moved.code, moved.message, moved.timer, self.before + 1,
         )  # fmt: skip
 
+    @property
+    def last(self) -> int:
+        return self.before + len(self.log)
+
     def stored(self, seq: int) -> tuple[int, bytes] | None:
-        if not 1 <= seq <= len(self.log):
+        if not self.before < seq <= self.last:
             return None
-        epoch, _, _, body = self.log[seq - 1]
+        epoch, _, _, body = self.log[seq - 1 - self.before]
         return epoch, body
+
+    def after(self, seq: int) -> list[tuple[int, int, float, bytes]]:
+        alone = [kept for number, kept in self.alone.items() if number > seq]
+        return alone + self.log[max(0, seq - self.before) :]
+
+    def left(self) -> int:
+        return len(self.log) + len(self.alone)
+
+    def cut(self, cut: int, keep: Collection[int]) -> None:
+        kept = {seq for seq, _ in self.snapshots if seq >= cut or seq in keep}
+        more = {seq: self.log[seq - 1 - self.before] for seq in sorted(kept) if self.before < seq < cut}
+        self.alone = {seq: each for seq, each in self.alone.items() if seq in kept} | more
+        del self.log[: max(0, cut - 1 - self.before)]
+        self.before = max(self.before, cut - 1)
+        self.snapshots = [each for each in self.snapshots if each[0] in kept]
 
     def age(self) -> tuple[float, str]:
         return self.header.at, self.header.run_id
@@ -104,7 +134,9 @@ class MemoryStore(MemoryBlobs, SettlingStore):
     def settle(self, write: Write) -> Outcome:
         """Apply one write, at once."""
         run = self._runs.get(write.run_id)
-        if run is None or run.epoch != write.expect or len(run.log) + 1 != write.seq or write.header is not None:
+        if run is None or run.epoch != write.expect or write.header is not None:
+            return self._unusual(write, run)
+        if run.before + len(run.log) + 1 != write.seq:
             return self._unusual(write, run)
         if write.blobs:
             if (missing := self._missing_blob(write.blobs)) is not None:
@@ -139,7 +171,7 @@ class MemoryStore(MemoryBlobs, SettlingStore):
         if run is None:
             return unknown(write)
         # A write that could be applied does not come here, so there is always a verdict.
-        return verdict(write, run.epoch, len(run.log), run.stored(write.seq)) or _APPLIED
+        return verdict(write, run.epoch, run.last, run.stored(write.seq)) or _APPLIED
 
     def _create(self, write: Write, header: RunHeader, run: _Run | None) -> Outcome:
         if run is not None and run.header == header and run.stored(write.seq) == (write.epoch, write.body):
@@ -224,19 +256,24 @@ class MemoryStore(MemoryBlobs, SettlingStore):
         snapshots = [] if run is None else run.snapshots
         return next((each for each in reversed(snapshots) if at is None or each[0] <= at), None)
 
+    async def checkpoints(self, run_id: str) -> list[int]:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        run = self._runs.get(run_id)
+        return [] if run is None else [seq for seq, _ in run.snapshots]
+
     async def records(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[bytes]:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
         run = self._runs.get(run_id)
-        return [] if run is None else [body for _, _, _, body in _first(run.log[max(after, 0) :], limit)]
+        return [] if run is None else [body for _, _, _, body in _first(run.after(after), limit)]
 
     async def records_by_event(self, run_id: str, *, after_event: int, limit: int | None = None) -> list[bytes]:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
         run = self._runs.get(run_id)
-        return (
-            [] if run is None else _first([body for _, event_id, _, body in run.log if event_id > after_event], limit)
-        )
+        told = [] if run is None else [body for _, event_id, _, body in run.after(0) if event_id > after_event]
+        return _first(told, limit)
 
     async def barriers(self, run_id: str | None = None, *, only_open: bool = True) -> list[BarrierRow]:
         """As the contract says; a checkpoint."""
@@ -249,6 +286,38 @@ class MemoryStore(MemoryBlobs, SettlingStore):
             return (self._runs[run].barriers[barrier] for run, barrier in self._barriers)
         run = self._runs.get(run_id)
         return iter(() if run is None else run.barriers.values())
+
+    async def prune(
+        self, run_id: str, before: int, *, epoch: int, keep: Collection[int] = (), closed_before: float = 0.0
+    ) -> int:
+        """As the contract says; a checkpoint, before anything happens."""
+        await trio.lowlevel.checkpoint()
+        run = self._runs.get(run_id)
+        check_prunable(run_id, None if run is None else run.epoch, epoch)
+        assert run is not None, "it was checked"
+        cut = max((seq for seq, _ in run.snapshots if seq <= before), default=None)
+        if cut is None:
+            return 0
+        left = run.left()
+        run.cut(cut, keep)
+        for barrier in [row for row in run.barriers.values() if is_closed(row, closed_before)]:
+            del run.barriers[barrier.barrier], self._barriers[run_id, barrier.barrier]
+        return left - run.left()
+
+    async def delete(self, run_id: str, *, epoch: int) -> int:
+        """As the contract says; a checkpoint, before anything happens."""
+        await trio.lowlevel.checkpoint()
+        run = self._runs.get(run_id)
+        thread = next((head.thread for head in self._heads.values() if head.run_id == run_id), None)
+        check_deletable(run_id, None if run is None else (run.epoch, run.moved.status), epoch, thread)
+        assert run is not None, "it was checked"
+        del self._runs[run_id]
+        self._keys.pop(run.header.key, None)
+        for barrier in run.barriers:
+            del self._barriers[run_id, barrier]
+        for command in [each for each in self._inbox.values() if each.run_id == run_id and each.receipt is not None]:
+            del self._inbox[command.command_id]
+        return run.left()
 
     async def post(self, command: Posted) -> None:
         """As the contract says; a checkpoint."""

@@ -5,12 +5,14 @@ from typing import Final, TypeAlias
 
 APPLICATION_ID: Final = 0x74727A74
 """What the file says it is ("trzt"), so that another program's database is never touched."""
-VERSION: Final = 3
+VERSION: Final = 4
 """Version of the tables below; a store with a higher one is refused, one with a lower one is upgraded by its owner."""
 THREADS_SINCE: Final = 2
 """The first version that knows threads."""
 BLOBS_SINCE: Final = 3
 """The first version that knows blobs."""
+PRUNES_SINCE: Final = 4
+"""The first version that knows logs whose beginning was pruned."""
 
 Value: TypeAlias = int | float | str | bytes | None
 """What a column holds."""
@@ -127,6 +129,21 @@ end;
 """
 """The tables of blobs."""
 
+PRUNES: Final = """
+-- Commits that stay when the log in front of them and behind them is pruned; each has its snapshot.
+create table alone (
+    run integer not null,
+    seq integer not null,
+    event integer not null,
+    body blob not null,
+    primary key (run, seq)
+) strict, without rowid;
+-- Whose rows are looked for when a run is deleted.
+create index inbox_run on inbox (run);
+create index threads_run on threads (run);
+"""
+"""What knows logs whose beginning was pruned, and runs that are deleted."""
+
 UPGRADES: Final[Mapping[int, str]] = {
     1: """
         alter table runs add column thread text not null default '';
@@ -136,5 +153,6 @@ UPGRADES: Final[Mapping[int, str]] = {
         ) strict, without rowid;
     """,
     2: BLOBS,
+    3: PRUNES,
 }
 """What makes the tables of one version those of the next."""

@@ -22,9 +22,10 @@ from terzetto_protocol.records import BarrierRow, Head, Outcome, Posted, RunRow,
 from terzetto_protocol.statuses import RunStatus
 
 from ._contract import StoreHealth
-from ._schema import BLOBS_SINCE, THREADS_SINCE, Value
+from ._schema import BLOBS_SINCE, PRUNES_SINCE, THREADS_SINCE, Value
 from ._sqlite_blobs import BlobTable
 from ._sqlite_check import check_file
+from ._sqlite_cut import Cutter
 from ._sqlite_file import OwnerLock, Synchronous, connect, pragma, sentence
 from ._sqlite_log import DATA_ERRORS, HandleLost, LogWriter
 from ._sqlite_reads import Reader
@@ -96,8 +97,10 @@ class SqliteStore(ThreadedStore):
 
     def _use(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        self._writer, self._reader = LogWriter(connection), Reader(connection)
+        self._writer = LogWriter(connection)
+        self._reader = Reader(connection, lambda: self._knows(PRUNES_SINCE))
         self._blobs = BlobTable(connection, self._writer.transaction)
+        self._cutter = Cutter(connection, self._writer.transaction)
         self._broken, self._inbox_seen = "", -1
 
     def do_close(self) -> None:
@@ -148,7 +151,7 @@ class SqliteStore(ThreadedStore):
         return self._do("reading", self._reader.head, thread) if self._knows(THREADS_SINCE) else None
 
     def _knows(self, since: int) -> bool:
-        # A guest may look at a file that no owner has upgraded yet: there are no threads in it, or no blobs.
+        # A guest may look at a file that no owner has upgraded yet: no threads, no blobs, no pruned logs are in it.
         return not self.guest or self._do("reading", self._version) >= since
 
     def do_move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
@@ -164,6 +167,10 @@ class SqliteStore(ThreadedStore):
     def do_snapshot(self, run_id: str, at: int | None) -> tuple[int, bytes] | None:
         """As the contract says."""
         return self._do("reading", self._reader.snapshot, run_id, at)
+
+    def do_checkpoints(self, run_id: str) -> list[int]:
+        """As the contract says."""
+        return self._do("reading", self._reader.checkpoints, run_id)
 
     def do_records(self, run_id: str, after: int, limit: int | None) -> list[bytes]:
         """As the contract says."""
@@ -192,6 +199,14 @@ class SqliteStore(ThreadedStore):
     def do_sweep_blobs(self, before: float, live: Collection[str]) -> bool:
         """One transaction, and none where there is nothing to free; see `BlobTable`."""
         return self._own("sweeping", self._blobs.sweep, before, live)
+
+    def do_prune(self, run_id: str, before: int, epoch: int, keep: Collection[int], closed_before: float) -> int:
+        """One transaction; see `Cutter`."""
+        return self._own("prune", self._cutter.prune, run_id, before, epoch, keep, closed_before)
+
+    def do_delete(self, run_id: str, epoch: int) -> int:
+        """One transaction; see `Cutter`."""
+        return self._own("delete", self._cutter.delete, run_id, epoch)
 
     def do_post(self, command: Posted) -> None:
         """As the contract says; the one thing that a guest writes."""

@@ -8,7 +8,7 @@ import msgspec
 
 from terzetto_protocol.blobs import Hasher
 
-from ._schema import BLOBS_SINCE, THREADS_SINCE
+from ._schema import BLOBS_SINCE, PRUNES_SINCE, THREADS_SINCE
 from ._sqlite_file import pragma
 
 MOST: Final = 100
@@ -24,10 +24,22 @@ _QUESTIONS: Final = (
     (
         """
         select r.id, c.first, c.before from runs r join (
-            select run, first, lag(last, 1, 0) over (partition by run order by last) as before from commits
+            select run, first, lag(last) over (partition by run order by last) as before from commits
         ) c on c.run = r.n where c.first <> c.before + 1
         """,
         "run {0!r}: commit {1} follows {2}",
+    ),
+    (
+        """
+        select r.id, c.first from runs r join commits c on c.run = r.n
+        and c.last = (select min(last) from commits where run = r.n)
+        where c.first <> 1 and not exists (select * from snapshots s where s.run = r.n and s.seq = c.first)
+        """,
+        "run {0!r}: its log begins with commit {1}, which has no snapshot to begin with",
+    ),
+    (
+        "select distinct s.run from snapshots s where not exists (select * from runs r where r.n = s.run)",
+        "snapshots belong to run number {0}, which is not there",
     ),
     (
         "select distinct c.run from commits c where not exists (select * from runs r where r.n = c.run)",
@@ -63,6 +75,24 @@ _KEPT: Final = (
         "{0} is not kept by {1} runs, as its row says",
     ),
 )
+_ALONE: Final = (
+    (
+        """
+        select a.run, a.seq from alone a where not exists (select * from runs r where r.n = a.run)
+        or not exists (select * from snapshots s where s.run = a.run and s.seq = a.seq)
+        or a.seq >= (select min(first) from commits c where c.run = a.run)
+        """,
+        "commit {1} of run number {0} stands alone, and has no snapshot, no run, or the log around it",
+    ),
+    (
+        """
+        select s.run, s.seq from snapshots s join (select run, min(first) as first from commits group by run) c
+        on c.run = s.run where s.seq < c.first
+        and not exists (select * from alone a where a.run = s.run and a.seq = s.seq)
+        """,
+        "the snapshot of commit {1} of run number {0} is there without its commit",
+    ),
+)
 _BLOBS: Final = "select n, name from blobs where whole"
 _CHUNKS: Final = "select body from blob_chunks where blob = ? order by number"
 _SEGMENTS: Final = "select id, first, last, body from commits join runs on runs.n = commits.run where first < last"
@@ -90,6 +120,8 @@ def _problems(connection: apsw.Connection) -> Iterator[str]:
         questions.append(_HEADS)
     if version >= BLOBS_SINCE:
         questions.extend(_KEPT)
+    if version >= PRUNES_SINCE:
+        questions.extend(_ALONE)
     for question, problem in questions:
         for row in connection.execute(question):
             yield problem.format(*row)

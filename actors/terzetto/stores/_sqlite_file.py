@@ -10,7 +10,7 @@ import apsw
 
 from terzetto_protocol.errors import StoreError, StoreInUse, StoreMissing, StoreTooNew, StoreUnavailable
 
-from ._schema import APPLICATION_ID, BLOBS, TABLES, UPGRADES, VERSION
+from ._schema import APPLICATION_ID, BLOBS, PRUNES, TABLES, UPGRADES, VERSION
 
 if sys.platform == "win32":
     import msvcrt
@@ -161,7 +161,7 @@ def _settings(connection: apsw.Connection, path: str, synchronous: Synchronous) 
 def _create(connection: apsw.Connection) -> None:
     # One transaction: a guest, or the next owner after a crash, finds all tables or an empty file.
     with connection:
-        connection.execute(TABLES + BLOBS)
+        connection.execute(TABLES + BLOBS + PRUNES)
         connection.execute(f"pragma application_id={APPLICATION_ID}")
         connection.execute(f"pragma user_version={VERSION}")
 

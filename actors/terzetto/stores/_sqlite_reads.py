@@ -5,7 +5,7 @@ each. So SQLite joins what a query finds into one row: the columns as one JSON t
 one behind the other, as one blob.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import compress, product
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -30,7 +30,7 @@ class _Columns(NamedTuple):
     length: int
 
 
-_RunColumns = tuple[RunStatus, int, int, int, float, str, str, float | None, int]
+_RunColumns = tuple[RunStatus, int, int, int, float, str, str, float | None, int, int]
 _InboxColumns = tuple[str, str, float, int]
 _Entries = list[tuple[int, bytes]]
 
@@ -39,6 +39,7 @@ C = TypeVar("C", bound=tuple[Any, ...])
 _header = msgspec.msgpack.Decoder(RunHeader).decode
 _barrier = msgspec.msgpack.Decoder(BarrierRow).decode
 _decode = msgspec.msgpack.Decoder(_Entries).decode
+_seqs = msgspec.json.Decoder(list[int]).decode
 
 
 class _Join(Generic[C]):
@@ -64,16 +65,23 @@ class _Join(Generic[C]):
 
 
 _N: Final = "(select n from runs where id = ?1)"
-_SEGMENTS: Final = _Join(
-    list[_Columns], "first, last, event", "body",
-    f"select * from commits where run = {_N} and last > ?2 order by last",  # noqa: S608 - as above
-)  # fmt: skip
+_ALONE: Final = f"select seq as first, seq as last, event, body from alone where run = {_N} and seq > ?2 union all "  # noqa: S608
+
+
+def _segments(alone: str) -> _Join[_Columns]:
+    query = f"{alone} select first, last, event, body from commits where run = {_N} and last > ?2 order by last"  # noqa: S608
+    return _Join(list[_Columns], "first, last, event", "body", query)
+
+
+_SEGMENTS: Final = {False: _segments(""), True: _segments(_ALONE)}
+"""By whether commits may stand alone, in front of a log that was pruned."""
 _SEQ_AT: Final = f"select last from commits where run = {_N} and event <= ?2 order by last desc limit 1"  # noqa: S608
 _COMMIT: Final = f"select first, last, epoch, body from commits where run = {_N} and last >= ?2 order by last limit 1"  # noqa: S608
 _SNAPSHOT: Final = (
     f"select seq, body from snapshots where run = {_N} and seq <= ifnull(?2, seq) order by seq desc limit 1"  # noqa: S608
 )
 
+_CHECKPOINTS: Final = f"select json_group_array(seq) from (select seq from snapshots where run = {_N} order by seq)"  # noqa: S608
 _INBOX: Final = _Join(
     list[_InboxColumns], "command, run, at", "body", "select * from inbox where receipt is null order by n"
 )  # fmt: skip
@@ -93,9 +101,10 @@ _BARRIERS: Final = {
 
 def _runs(where: str) -> _Join[_RunColumns]:
     return _Join(
-        list[_RunColumns], "status, epoch, last, event, moment, code, message, timer", "header",
+        list[_RunColumns], "status, epoch, last, event, moment, code, message, timer, begin", "header",
         f"""
-        select r.status, r.epoch, c.last, c.event, c.at as moment, r.code, r.message, r.timer, r.header
+        select r.status, r.epoch, c.last, c.event, c.at as moment, r.code, r.message, r.timer, r.header,
+            (select first from commits where run = r.n order by last limit 1) as begin
         from runs r join commits c on c.run = r.n and c.last = (select max(last) from commits where run = r.n)
         where {where} order by r.at desc, r.id desc
         """,  # noqa: S608
@@ -115,8 +124,8 @@ _HEAD: Final = "select r.id, t.moved from threads t join runs r on r.n = t.run w
 
 
 def _run_row(columns: _RunColumns, header: bytes) -> RunRow:
-    status, epoch, seq, event, updated, code, message, timer, _ = columns
-    return RunRow(_header(header), status, epoch, seq, event, updated, code, message, timer)
+    status, epoch, seq, event, updated, code, message, timer, begin, _ = columns
+    return RunRow(_header(header), status, epoch, seq, event, updated, code, message, timer, begin)
 
 
 def _limit(limit: int | None) -> int:
@@ -124,10 +133,15 @@ def _limit(limit: int | None) -> int:
 
 
 class Reader:
-    """Answers questions on one connection."""
+    """Answers questions on one connection.
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    Args:
+        prunes: whether the file knows logs whose beginning was pruned.
+    """
+
+    def __init__(self, connection: apsw.Connection, prunes: Callable[[], bool] = lambda: True) -> None:
         self._connection = connection
+        self._prunes = prunes
 
     def run(self, run_id: str) -> RunRow | None:
         """See `Store.run`."""
@@ -168,11 +182,17 @@ class Reader:
         if row is None or seq < row[0]:
             return None
         first, last, epoch, body = row
-        return epoch, _entries(first, last, 0, body)[seq - first][1]
+        return epoch, entries_of(first, last, 0, body)[seq - first][1]
 
     def snapshot(self, run_id: str, at: int | None) -> tuple[int, bytes] | None:
         """See `Store.snapshot`."""
         return self._connection.execute(_SNAPSHOT, (run_id, at)).fetchone()
+
+    def checkpoints(self, run_id: str) -> list[int]:
+        """See `Store.checkpoints`."""
+        row = self._connection.execute(_CHECKPOINTS, (run_id,)).fetchone()
+        assert row is not None, "an aggregate has a row"
+        return _seqs(str(row[0]))
 
     def records(self, run_id: str, after: int, limit: int | None) -> list[bytes]:
         """See `Store.records`."""
@@ -185,10 +205,10 @@ class Reader:
         return self._bodies(run_id, 0 if row is None else row[0], after_event, limit)
 
     def _bodies(self, run_id: str, after: int, after_event: int, limit: int | None) -> list[bytes]:
-        found: list[bytes] = []
+        found, segments = list[bytes](), _SEGMENTS[self._prunes()]
         while limit is None or len(found) < limit:
             page = PAGE if limit is None else min(PAGE, limit - len(found))
-            rows = list(_SEGMENTS.read(self._connection, run_id, after, page))
+            rows = list(segments.read(self._connection, run_id, after, page))
             for columns, body in rows:
                 found += _after(columns, body, after, after_event)
             if len(rows) < page:
@@ -213,11 +233,12 @@ class Reader:
         return None if row is None else row[0]
 
 
-def _entries(first: int, last: int, event: int, body: bytes) -> _Entries:
+def entries_of(first: int, last: int, event: int, body: bytes) -> _Entries:
+    """The commits of a segment, each as its last event id and its body."""
     return [(event, body)] if first == last else _decode(body)
 
 
 def _after(columns: _Columns, body: bytes, after: int, after_event: int) -> list[bytes]:
     # The first segment of an answer may begin before it.
     first, last, event, _ = columns
-    return [one for of, one in _entries(first, last, event, body)[max(0, after + 1 - first) :] if of > after_event]
+    return [one for of, one in entries_of(first, last, event, body)[max(0, after + 1 - first) :] if of > after_event]

@@ -1,7 +1,7 @@
 """The store contract over a synchronous driver: subclasses write plain methods, one thread runs them all."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -97,6 +97,10 @@ class ThreadedStore(ThreadedBlobs, Store):
         """As the contract says; a checkpoint."""
         return await self._thread.call("snapshot", self.do_snapshot, run_id, at)
 
+    async def checkpoints(self, run_id: str) -> list[int]:
+        """As the contract says; a checkpoint."""
+        return await self._thread.call("checkpoints", self.do_checkpoints, run_id)
+
     async def records(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[bytes]:
         """As the contract says; a checkpoint."""
         return await self._thread.call("records", self.do_records, run_id, after, limit)
@@ -108,6 +112,16 @@ class ThreadedStore(ThreadedBlobs, Store):
     async def barriers(self, run_id: str | None = None, *, only_open: bool = True) -> list[BarrierRow]:
         """As the contract says; a checkpoint."""
         return await self._thread.call("barriers", self.do_barriers, run_id, only_open)
+
+    async def prune(
+        self, run_id: str, before: int, *, epoch: int, keep: Collection[int] = (), closed_before: float = 0.0
+    ) -> int:
+        """As the contract says; a checkpoint."""
+        return await self._thread.call("prune", self.do_prune, run_id, before, epoch, keep, closed_before)
+
+    async def delete(self, run_id: str, *, epoch: int) -> int:
+        """As the contract says; a checkpoint."""
+        return await self._thread.call("delete", self.do_delete, run_id, epoch)
 
     async def post(self, command: Posted) -> None:
         """As the contract says; a checkpoint."""
@@ -172,6 +186,10 @@ class ThreadedStore(ThreadedBlobs, Store):
         """See `Store.snapshot`."""
 
     @abstractmethod
+    def do_checkpoints(self, run_id: str) -> list[int]:
+        """See `Store.checkpoints`."""
+
+    @abstractmethod
     def do_records(self, run_id: str, after: int, limit: int | None) -> list[bytes]:
         """See `Store.records`."""
 
@@ -182,6 +200,14 @@ class ThreadedStore(ThreadedBlobs, Store):
     @abstractmethod
     def do_barriers(self, run_id: str | None, only_open: bool) -> list[BarrierRow]:  # noqa: FBT001 - as in the contract
         """See `Store.barriers`."""
+
+    @abstractmethod
+    def do_prune(self, run_id: str, before: int, epoch: int, keep: Collection[int], closed_before: float) -> int:
+        """See `Store.prune`."""
+
+    @abstractmethod
+    def do_delete(self, run_id: str, epoch: int) -> int:
+        """See `Store.delete`."""
 
     @abstractmethod
     def do_post(self, command: Posted) -> None:

@@ -1,6 +1,8 @@
 """Why a write is not simply applied: the one decision that every store makes in the same way."""
 
-from terzetto_protocol.records import Applied, Outcome, Rejected, Stale, Write
+from terzetto_protocol.errors import Refused, StaleEpoch, UnknownRun
+from terzetto_protocol.records import Applied, BarrierRow, Outcome, Rejected, Stale, Write
+from terzetto_protocol.statuses import TERMINAL, RunStatus
 
 
 def verdict(write: Write, epoch: int, last: int, stored: tuple[int, bytes] | None) -> Outcome | None:
@@ -38,3 +40,25 @@ def misnumbered(write: Write) -> Outcome | None:
     if write.seq == 1:
         return None
     return Rejected(f"the first commit of run {write.run_id!r} has seq {write.seq} instead of 1")
+
+
+def check_prunable(run_id: str, found: int | None, epoch: int) -> None:
+    """Raise `UnknownRun` for a run that is not there (`found` is None) and `StaleEpoch` for one of another epoch."""
+    if found is None:
+        raise UnknownRun(run_id)
+    if found != epoch:
+        raise StaleEpoch(run_id, epoch, found)
+
+
+def check_deletable(run_id: str, found: tuple[int, RunStatus] | None, epoch: int, thread: str | None) -> None:
+    """The same for a run of this epoch and status, and `Refused` for one that has not ended or heads a thread."""
+    check_prunable(run_id, None if found is None else found[0], epoch)
+    if found is not None and found[1] not in TERMINAL:
+        raise Refused(run_id, f"it is {found[1]}, and only a run that has ended is deleted: cancel it first")
+    if thread is not None:
+        raise Refused(run_id, f"it is the head of thread {thread!r}: its next run begins with what this one came to")
+
+
+def is_closed(barrier: BarrierRow, before: float) -> bool:
+    """Whether a barrier was resolved or dropped before this time."""
+    return barrier.resolved is not None and barrier.resolved < before

@@ -4,12 +4,20 @@ from typing import ClassVar, Final, final
 
 import trio
 
-from . import _store_laws_blobs, _store_laws_inbox, _store_laws_reads, _store_laws_threads, _store_laws_writes
+from . import (
+    _store_laws_blobs,
+    _store_laws_cuts,
+    _store_laws_inbox,
+    _store_laws_reads,
+    _store_laws_threads,
+    _store_laws_writes,
+)
 from ._store_laws import Opener, StoreLaw, name_of
 
 STORE_LAWS: Final[tuple[StoreLaw, ...]] = (
     *_store_laws_writes.BOOK.laws,
     *_store_laws_reads.BOOK.laws,
+    *_store_laws_cuts.BOOK.laws,
     *_store_laws_inbox.BOOK.laws,
     *_store_laws_threads.BOOK.laws,
     *_store_laws_blobs.BOOK.laws,

@@ -9,6 +9,7 @@ import trio
 from terzetto_protocol.blobs import Hasher
 from terzetto_protocol.limits import BLOB_CHUNK, BLOB_SWEEP_CHUNKS
 from terzetto_protocol.records import Applied, Rejected, Stale
+from terzetto_protocol.statuses import RunStatus
 
 from ..stores import Store
 from ._store_laws import LawBook, Opener, applied, barrier, expect, first, follow, started
@@ -111,6 +112,20 @@ async def a_run_keeps_what_was_put_for_it(store: Store) -> None:
     expect(await store.keep_blob(digest, run_id="b", at=5.0), True, "b keeps it too")
     await _sweep(store)
     expect(await _read(store, digest), [b"x"], "it is kept")
+
+
+@BOOK.law
+async def a_run_that_is_deleted_keeps_nothing(store: Store) -> None:
+    """What it kept stays until the last run that keeps it is gone."""
+    for run_id in ("a", "b"):
+        await started(store, run_id)
+        await applied(store, follow(run_id, 3, moved=True, status=RunStatus.SUCCEEDED))
+    digest = await _put(store, b"x", run_id="a")
+    await store.keep_blob(digest, run_id="b", at=0.0)
+    for run_id, left in (("a", [b"x"]), ("b", None)):
+        await store.delete(run_id, epoch=1)
+        await _sweep(store)
+        expect(await _read(store, digest), left, f"the blob when run {run_id!r} is gone")
 
 
 @BOOK.law

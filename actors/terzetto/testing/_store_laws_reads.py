@@ -96,6 +96,7 @@ async def the_newest_snapshot_counts(store: Store) -> None:
     expect(await store.snapshot("r"), (6, b""), "an empty one is one")
 
 
+@BOOK.law
 async def older_snapshots_stay(store: Store) -> None:
     """The newest snapshot that is not after a commit can be read, also when there are newer ones."""
     await started(store)
@@ -191,9 +192,11 @@ async def every_method_is_a_checkpoint(store: Store) -> None:
         lambda: store.run_by_key("k"),
         store.runs,
         lambda: store.snapshot("r"),
+        lambda: store.checkpoints("r"),
         lambda: store.records("r"),
         lambda: store.records_by_event("r", after_event=0),
         store.barriers,
+        lambda: store.prune("r", 1, epoch=0),
         lambda: store.post(posted()),
         store.posted,
         lambda: store.answer("c-1", b"done"),
