@@ -25,6 +25,7 @@ def kind(record) -> bool:
 
 
 def test_values_say_what_runs_next():
+    """5.7: nodes with named inputs and outputs joined by links, compiled onto the same run machine."""
     driver = started(flow(".x>a.v", "a.out>b.v", "b.out>.r"), {"x": 1})
     assert (running(driver), called(driver)) == (["a"], {"v": 1})
     driver.send(2)
@@ -41,6 +42,7 @@ def test_values_say_what_runs_next():
 
 
 def test_each_send_is_a_commit_of_its_own_that_is_told():
+    """5.7: numbered (visit, k), each a commit that flows on at once."""
     driver = started(flow(".x>a.v"))
     driver.send(1)
     driver.send(2, "other")
@@ -95,6 +97,7 @@ def test_a_run_without_anything_to_do_has_succeeded():
 
 
 def test_values_whose_companions_never_came_are_left_over():
+    """5.7: a visit starts when its inputs are complete; values whose companions never came are left over."""
     driver = started(flow(".x>a.v", "a.out>b.x", "a.never>b.y"))
     driver.send(1)
     driver.finish()
@@ -220,6 +223,7 @@ def test_a_value_that_makes_the_state_too_large_is_refused():
 
 
 def test_no_more_visits_are_under_way_than_the_limit_says():
+    """5.7: `limit` visits are under way at once."""
     driver = started(flow(".x>a.v", "a.out>b.v", limit=3))
     for number in range(5):
         driver.send(number, node="a")
@@ -310,6 +314,7 @@ def test_max_visits_of_a_node_is_kept():
 
 
 def test_a_failed_visit_sends_its_error():
+    """5.7: every node has an `error` output: a failed visit commits it."""
     driver = started(flow(".x>a.v", "a.error>b.why", "a.out>c.v", "b.out>.r"))
     driver.send(1)
     driver.fail("ValueError: no", node="a")
@@ -351,6 +356,7 @@ def test_a_long_error_is_cut():
 
 
 def test_without_a_taker_the_run_goes_on_or_fails():
+    """5.7: otherwise the graph's `on_node_error` decides (continue | fail)."""
     for goes_on, status in (("continue", _R.SUCCEEDED), ("fail", _R.FAILED)):
         driver = started(flow(".x>a.v", on_node_error=goes_on))
         driver.fail()
@@ -360,6 +366,7 @@ def test_without_a_taker_the_run_goes_on_or_fails():
 
 
 def test_a_failure_that_somebody_takes_fails_nothing():
+    """5.7: with links leaving it the run goes on."""
     driver = started(flow(".x>a.v", "a.error>.r", on_node_error="fail"))
     driver.fail()
 
@@ -426,7 +433,7 @@ def test_a_halt_does_not_save_a_run_that_fails():
 
 
 def test_an_input_that_does_not_fit_is_the_failure_of_its_visit():
-    """Validation before the node runs: the actor answers with the failure, and the machine sends it on."""
+    """5.7: an invalid visit commits its error. Validation before the node runs: the actor answers with the failure."""
     driver = started(flow(".x>a.v", "a.error>.r"), {"x": "text"})
     driver.fail("InvalidInput: node 'a': input 'v': Expected `int`, got `str`")
 
@@ -476,6 +483,7 @@ def test_the_last_attempt_sends_its_error():
 
 
 def test_another_value_in_the_place_of_one_that_has_gone_on_is_refused():
+    """5.7: another value there is `NonDeterministicOutput`."""
     from terzetto_protocol.errors import NonDeterministicOutput
 
     driver = started(flow(".x>a.v", "a.out>b.v"))
@@ -506,7 +514,7 @@ def test_a_body_that_runs_again_may_send_less():
 
 
 def test_what_is_durable_is_not_sent_again_and_what_is_not_never_was():
-    """7: a crash at every point of a body that sends."""
+    """5.7: a re-run skips the k that are durable. 7: a crash at every point of a body that sends."""
     for stored in range(4):
         driver = started(flow(".x>a.v", "a.out>b.v"), acks="later")
         for number in range(3):

@@ -23,6 +23,8 @@ PROMISES = """
 1    never reused in a run
 1    epoch
 1    refused names
+1    a run on a thread with a head starts from the head's final state
+1    SUCCEEDED moves the head in its terminal transaction
 2    (none) -> QUEUED
 2    there are no other statuses
 2    terminal and immutable
@@ -68,6 +70,9 @@ D7   END is last, exactly once
 D8   cancels its run scope and publishes nothing
 3    no visit with a durable commit runs again
 3    a `once` body is started once, plus once per explicit retry
+3    rollback across a `once` visit needs `repeat_effects=True`
+3    keeps commits in memory until a barrier or the end
+3    events shown before that are marked `durable=False`
 3    says so in every receipt
 3    synchronous=FULL
 3    ?synchronous=normal
@@ -147,6 +152,26 @@ D8   cancels its run scope and publishes nothing
 5.6  resumable from inside
 5.6  a failed subgraph leaves the outer state untouched
 5.6  its success is one outer commit
+5.6  a composite node may run one by `await ctx.run(inner, ...)`
+5.7  nodes with named inputs and outputs joined by links
+5.7  compiled onto the same run machine
+5.7  named, typed inputs and outputs
+5.7  numbered (visit, k), each a commit that flows on at once
+5.7  a re-run skips the k that are durable
+5.7  another value there is `NonDeterministicOutput`
+5.7  async generators are accepted through an adapter
+5.7  a visit starts when its inputs are complete
+5.7  the earliest incomplete visit gets the next value
+5.7  static links keep their last value
+5.7  defaults, then what came in, then the run's masks
+5.7  per-run input masks, also for nested paths
+5.7  validation before the node runs
+5.7  every node has an `error` output
+5.7  an invalid visit commits its error
+5.7  with links leaving it the run goes on
+5.7  `on_node_error` decides (continue | fail)
+5.7  `limit` visits are under way at once
+5.7  the outputs of a dataflow inside come out when it has ended well
 5.8  sync functions run in a worker thread
 5.8  the abandon policy is declared
 5.8  reads a copy of the state
@@ -242,6 +267,8 @@ D8   cancels its run scope and publishes nothing
 9.1  CANCELLED with a note
 9.1  FAILED(stuck_node) where a timeout ended it
 9.1  named with its stack until it returns
+9.2  the head goes back
+9.2  or refuses
 9.3  the caller's own cancellation raises
 9.3  never raises for an outcome
 9.3  raises `RunFailed`

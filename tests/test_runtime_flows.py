@@ -82,6 +82,7 @@ async def test_a_coroutine_sends_while_it_works(autojump_clock, dispatch, store)
 @both
 @stores
 async def test_a_generator_yields_what_it_sends(autojump_clock, dispatch, store):
+    """5.7: async generators are accepted through an adapter."""
     async def count(ctx: Ctx, n: int):
         for number in range(n):
             yield "out", number
@@ -458,6 +459,7 @@ async def test_inputs_have_their_types_and_are_copies(dispatch):
 
 @both
 async def test_what_does_not_fit_is_an_error_before_the_node_runs(dispatch):
+    """5.7: validation before the node runs."""
     called = []
 
     async def take(ctx: Ctx, n: int) -> None:
@@ -475,6 +477,7 @@ async def test_what_does_not_fit_is_an_error_before_the_node_runs(dispatch):
 
 @both
 async def test_masks_go_before_whatever_comes_in(dispatch):
+    """5.7: per-run input masks."""
     async def take(ctx: Ctx, n: int, m: int = 0) -> dict[str, Any]:
         return {"out": [n, m]}
 
@@ -812,6 +815,7 @@ async def test_visits_of_one_inside_run_side_by_side(dispatch, store):
 @both
 @stores
 async def test_its_outputs_come_out_at_its_end(autojump_clock, dispatch, store):
+    """5.7: the outputs of a dataflow inside come out when it has ended well."""
     made = around(squares())
     async with opened(store(), made, dispatch=dispatch) as runtime:
         run = await runtime.submit(made, made.begin({"count": 2}))
@@ -839,6 +843,7 @@ async def test_its_failure_is_the_error_of_its_visit(dispatch, store):
 
 @both
 async def test_masks_for_a_node_inside(dispatch):
+    """5.7: per-run input masks, also for nested paths."""
     made = around(squares())
     async with opened(MemoryStore(), made, dispatch=dispatch) as runtime:
         state = await runtime.run(made, made.begin({"count": 1}, masks={"squares/square": {"plus": 100}}))

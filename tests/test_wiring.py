@@ -83,6 +83,7 @@ def test_what_no_link_takes_goes_nowhere():
 
 
 def test_the_nth_value_of_every_pin_goes_to_the_nth_visit():
+    """5.7: the earliest incomplete visit gets the next value."""
     wiring = wired("a.out>c.x", "b.out>c.y")
     state = sent(wiring, FlowState(), ("a.out", 1), ("a.out", 2), ("a.out", 3))
 
@@ -140,6 +141,7 @@ def test_tickets_rise_and_are_never_used_again():
 
 
 def test_a_static_link_keeps_its_last_value():
+    """5.7: static links keep their last value."""
     wiring = wired("a.out>c.x", "b.out=c.y")
     state = sent(wiring, FlowState(), ("b.out", "old"), ("a.out", 1), ("b.out", "new"), ("a.out", 2), ("a.out", 3))
 
@@ -199,6 +201,7 @@ def test_where_both_lead_into_the_only_pin_each_value_is_a_visit():
     ],
 )
 def test_a_link_takes_the_part_that_its_name_says(output, value, part):
+    """5.7: a link to a part of a value."""
     assert tasks(sent(wired(f"a.{output}>b.x"), FlowState(), ("a.out", value))) == [("b", {"x": part})]
 
 
@@ -277,6 +280,7 @@ class Town:
 
 
 def test_defaults_then_what_came_in_then_masks():
+    """5.7: defaults, then what came in, then the run's masks."""
     spec = Pinned(taking(a=int, b=int, c=int).inputs, {}, defaults={"a": 1, "b": 1, "c": 1})
 
     assert called(spec, {"b": 2, "c": 2}, {"c": 3}) == {"a": 1, "b": 2, "c": 3}
@@ -319,6 +323,7 @@ def test_a_mask_may_reach_into_what_came_in():
 
 
 def test_values_have_their_declared_types():
+    """5.7: named, typed inputs and outputs."""
     spec = taking(a=Town, b=list[Town], c=Annotated[float, "unhashable", []], d=Literal["x"], e=int | None)
     made = called(spec, {"a": {"name": "Bonn"}, "b": [{"name": "Rom", "people": 3}], "c": 1, "d": "x", "e": None})
 
