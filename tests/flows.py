@@ -3,7 +3,7 @@
 from typing import Any
 
 from terzetto_protocol.context import FlowContext
-from terzetto_protocol.dataflow import Dataflow, Output
+from terzetto_protocol.dataflow import Dataflow, FlowNode, Output
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.pins import parse_pin
 from terzetto_protocol.wiring import INPUTS, OUTPUTS, Link
@@ -26,11 +26,6 @@ def linked(*words: str) -> list[Link]:
 
 async def body(ctx: FlowContext[Any], **inputs: Any) -> None:
     """Never run: the driver plays the nodes."""
-
-
-class Taker:
-    def __init__(self, name: str) -> None:
-        self.name = name
 
 
 def flow(*words: str, named: str = "flow", alone: str = "", inside: Any = None, **options: Any) -> Dataflow[Any]:
@@ -59,7 +54,7 @@ def flow(*words: str, named: str = "flow", alone: str = "", inside: Any = None, 
         if link.sink == OUTPUTS:
             made.output(link.pin, source)
         else:
-            made.link(source, Taker(link.sink), link.pin, static=link.static)
+            made.link(source, FlowNode(link.sink, body), link.pin, static=link.static)
     return made
 
 

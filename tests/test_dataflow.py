@@ -149,6 +149,15 @@ def test_a_link_begins_at_an_output(source):
         made.link(node if source == "node" else source, node, "url")  # type: ignore[arg-type]  # the mistake under test
 
 
+@pytest.mark.parametrize("sink", ["n", Output("n", "out"), None])
+def test_a_link_leads_to_a_node(sink):
+    made: Dataflow[Any] = Dataflow("f")
+    node = made.node(name="n")(fetch)
+
+    with pytest.raises(TypeError, match="a link leads to a node, or to what `flow.subflow` gave, not to"):
+        made.link(node.out("out"), sink, "url")
+
+
 def test_an_output_of_the_whole_may_come_from_several_places():
     made = flow()
     made.output("parts", Output("fetch", "page"), str)

@@ -49,15 +49,6 @@ class Output:
     """With the part of a value that the link takes, if it takes a part: `rows_$_0`, `user_#_name`."""
 
 
-class Taker(Protocol):
-    """Where links lead: a node, or a dataflow inside."""
-
-    @property
-    def name(self) -> str:
-        """How it is stored and shown."""
-        ...
-
-
 class FlowNode(Generic[E, P, R]):
     """A declared node: the decorated function, still callable, and its outputs to link from."""
 
@@ -202,6 +193,7 @@ class Dataflow(Declaration[FlowState, D]):
     ) -> "DeclareFlow[D]":
         """Declare a node; its inputs are the function's parameters after the context, with their types and defaults.
 
+        With `**others` it takes inputs of every name (then the context comes first and without one: `ctx, /`).
         An `async def` sends with `await ctx.send(output, value)`; an async generator yields `(output, value)`; a plain
         `def` runs in a thread. Whatever returns a mapping sends what is in it at its end.
 
@@ -248,17 +240,21 @@ class Dataflow(Declaration[FlowState, D]):
         self.nodes.append((name, Pinned(flow.inputs, flow.outputs, defaults=dict(defaults or {}))))
         return place
 
-    def link(self, source: Output, sink: Taker, pin: str, /, *, static: bool = False) -> None:
+    def link(
+        self, source: Output, sink: "FlowNode[Any, ..., Any] | SubFlow", pin: str, /, *, static: bool = False
+    ) -> None:
         """Carry what comes out there to an input of a node.
 
         Args:
             source: an output of a node, or an input of the dataflow.
-            sink: the node.
+            sink: the node, or the dataflow inside.
             pin: its input; a name may reach into a value: `values_#_town` fills one key of the input `values`.
             static: keep the last value for every later visit, and for those that wait, instead of using it once.
         """
         if not isinstance(source, Output):  # a person without a type checker writes link(fetch, ...)
             raise TypeError(f"a link begins at an output, `node.out(name)` or `flow.input(name)`, not at {source!r}")
+        if not isinstance(sink, FlowNode | SubFlow):
+            raise TypeError(f"a link leads to a node, or to what `flow.subflow` gave, not to {sink!r}")
         self._join(source, sink.name, pin, static=static)
 
     def begin(

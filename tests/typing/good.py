@@ -10,7 +10,7 @@ import trio
 from attrs import define, frozen
 
 import terzetto
-from terzetto.testing import context, emissions, recorded
+from terzetto.testing import context, emissions, flow_context, recorded, sent
 
 
 @define
@@ -379,6 +379,72 @@ async def sinks() -> None:
         assert_type(runtime.statistics().sinks, tuple[terzetto.SinkStatistics, ...])
     async with terzetto.open_runtime("memory:", graphs=[plain], sinks=[Tracer(), Gate()]):
         await terzetto.run(plain, Draft(), sinks=[Reporter(), Tracer()])
+
+
+# Dataflows
+
+pages = terzetto.Dataflow("pages", deps=Clients)
+assert_type(pages, terzetto.Dataflow[Clients])
+FlowCtx = terzetto.FlowContext[Clients]
+
+
+@pages.node(outputs={"page": str}, effects="once", run_timeout=5.0)
+async def fetch(ctx: FlowCtx, url: str, depth: int = 1) -> None:
+    """An `async def` sends when it likes."""
+    assert_type(ctx.deps, Clients)
+    assert_type(ctx.key, str)
+    await ctx.send("page", await ctx.deps.complete(url))
+    ctx.emit_text(url)
+
+
+@pages.node(outputs=["part"], name="cut", retry=terzetto.RetryPolicy())
+async def split(ctx: FlowCtx, page: str) -> AsyncIterator[tuple[str, object]]:
+    """A generator yields what it sends."""
+    yield "part", page
+
+
+@pages.node(outputs="size", defaults={"part": ""}, on_cancel="abandon")
+def weigh(ctx: FlowCtx, /, part: str, **others: int) -> dict[str, int]:
+    """A plain function returns it."""
+    return {"size": len(part)}
+
+
+@pages.node(outputs=None)
+async def anything(ctx: terzetto.FlowContext[Any]) -> None:
+    """A node may leave its deps open."""
+    await ctx.send("whatever", await ctx.effect("draw", ctx.deps.complete, result=str))
+
+
+echo: terzetto.Dataflow[None] = terzetto.Dataflow("echo")
+echo.output("line", echo.input("text", str, default="text"), str)
+within = pages.subflow("inside", echo, defaults={"text": ""}, deps=lambda clients: None)
+assert_type(within, terzetto.SubFlow)
+pages.link(pages.input("url", str), fetch, "url")
+pages.link(fetch.out("page"), split, "page")
+pages.link(split.out("part"), weigh, "part", static=True)
+pages.link(split.out("error"), within, "text")
+pages.output("sizes", weigh.out("size"), int)
+pages.output("lines", within.out("line"))
+
+
+async def flows() -> None:
+    """Nodes are functions still; a dataflow is a graph like any other."""
+    ctx = flow_context(deps=Clients())
+    assert_type(ctx, FlowCtx)
+    await fetch(ctx, "a")
+    await fetch(ctx, url="a", depth=2)
+    assert_type(weigh(ctx, "part"), dict[str, int])
+    async for pair in split(ctx, "page"):
+        assert_type(pair, tuple[str, object])
+    assert_type(sent(ctx), list[tuple[str, Any]])
+    state = pages.begin({"url": "a"}, masks={"fetch": {"depth": 3}})
+    assert_type(state, terzetto.FlowState)
+    async with terzetto.open_runtime("memory:", graphs=[terzetto.bind(pages, Clients()), echo]) as runtime:
+        run = await runtime.submit(pages, state)
+        assert_type(run, terzetto.Run[terzetto.FlowState])
+        await run.decide("fetch@2", pages.confirm({"page": ""}, note="seen"))
+        assert_type((await run.result()).state.outputs, dict[str, list[Any]])
+        await terzetto.run(echo, echo.begin())
 
 
 trio.run(main)

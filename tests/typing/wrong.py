@@ -24,7 +24,7 @@ from good import (
 )
 
 import terzetto
-from terzetto.testing import context
+from terzetto.testing import context, flow_context, sent
 
 
 @frozen
@@ -266,3 +266,59 @@ async def stores_what_is_not_bytes(ctx: terzetto.NodeContext[Draft, Clients]) ->
     await ctx.blob(["text"])  # W91 mypy: list-item / pyright: reportArgumentType
     ctx.record(await ctx.blob(b""))  # W92 mypy: arg-type / pyright: reportArgumentType
     return await ctx.blob_bytes(b"")  # W93 mypy: arg-type / pyright: reportArgumentType
+
+
+# Dataflows
+
+pages = terzetto.Dataflow("pages", deps=Clients)
+
+
+@pages.node(outputs=["page"])
+async def fetch(ctx: terzetto.FlowContext[Clients], url: str, depth: int = 1) -> None:
+    ctx.state  # W94 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    ctx.record(Written("hello"))  # W95 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    ctx.end()  # W96 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    ctx.deps.nope  # W97 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    await ctx.send("page")  # W98 mypy: call-arg / pyright: reportCallIssue
+    await ctx.send(url=url)  # W99 mypy: call-arg / pyright: reportCallIssue
+
+
+@pages.node(outputs=["part"])  # W100 mypy: arg-type / pyright: reportArgumentType
+async def of_other_deps(ctx: terzetto.FlowContext[int], page: str) -> None: ...
+
+
+@pages.node(outputs=["part"])  # W101 mypy: arg-type / pyright: reportArgumentType
+async def of_a_graph(ctx: terzetto.NodeContext[Draft, Clients], page: str) -> None: ...
+
+
+@pages.node  # W102 mypy: call-arg / pyright: reportCallIssue
+async def without_a_call(ctx: terzetto.FlowContext[Clients]) -> None: ...
+
+
+pages.node(effects="twice")  # W103 mypy: arg-type / pyright: reportArgumentType
+pages.node(outputs=5)  # W104 mypy: arg-type / pyright: reportArgumentType
+pages.link(fetch, fetch, "url")  # W105 mypy: arg-type / pyright: reportArgumentType
+pages.link(fetch.out("page"), fetch.out("page"), "url")  # W106 mypy: arg-type / pyright: reportArgumentType
+pages.link(fetch.out("page"), "fetch", "url")  # W107 mypy: arg-type / pyright: reportArgumentType
+pages.link(fetch.out("page"), fetch)  # W108 mypy: call-arg / pyright: reportCallIssue
+pages.output("pages", fetch)  # W109 mypy: arg-type / pyright: reportArgumentType
+pages.subflow("sub", graph)  # W110 mypy: arg-type / pyright: reportArgumentType
+pages.begin({"url": "a"}, masks={"fetch": 5})  # W111 mypy: dict-item / pyright: reportArgumentType
+pages.begin(url="a")  # W112 mypy: call-arg / pyright: reportCallIssue
+graph.subgraph("s", pages, get=len, put=put)  # W113 mypy: arg-type / pyright: reportArgumentType
+
+
+async def calls_a_node_wrongly() -> None:
+    ctx = flow_context(deps=Clients())
+    await fetch(ctx)  # W114 mypy: call-arg / pyright: reportCallIssue
+    await fetch(ctx, url=5)  # W115 mypy: arg-type / pyright: reportArgumentType
+    await fetch(flow_context(), "a")  # W116 mypy: arg-type / pyright: reportArgumentType
+    await fetch(context(Draft(), deps=Clients()), "a")  # W117 mypy: arg-type / pyright: reportArgumentType
+    fetch.out(5)  # W118 mypy: arg-type / pyright: reportArgumentType
+    sent(context(Draft()))  # W119 mypy: arg-type / pyright: reportArgumentType
+
+
+async def begins_with_something_else(runtime: terzetto.Runtime) -> None:
+    await runtime.submit(pages, {"url": "a"})  # W120 mypy: misc / pyright: reportArgumentType
+    await runtime.submit(pages, Draft())  # W121 mypy: misc / pyright: reportArgumentType
+    await terzetto.run(pages, pages.begin())  # W122 mypy: arg-type / pyright: reportArgumentType
