@@ -141,6 +141,7 @@ D8   cancels its run scope and publishes nothing
 5.5  never held while waiting for children
 5.5  `map` over items of the state has the same rules
 5.5  the items of a map are stored when it is entered
+5.5  plain `def` branches that run in one turn share one transaction
 5.5  each branch sees its own item
 5.6  through a lens
 5.6  own namespace
