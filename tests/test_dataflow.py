@@ -154,7 +154,7 @@ def test_a_link_leads_to_a_node(sink):
     made: Dataflow[Any] = Dataflow("f")
     node = made.node(name="n")(fetch)
 
-    with pytest.raises(TypeError, match="a link leads to a node, or to what `flow.subflow` gave, not to"):
+    with pytest.raises(TypeError, match=r"a link leads to a node, or to what `flow\.subflow` gave, not to"):
         made.link(node.out("out"), sink, "url")
 
 

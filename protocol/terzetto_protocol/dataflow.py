@@ -193,7 +193,8 @@ class Dataflow(Declaration[FlowState, D]):
     ) -> "DeclareFlow[D]":
         """Declare a node; its inputs are the function's parameters after the context, with their types and defaults.
 
-        With `**others` it takes inputs of every name (then the context comes first and without one: `ctx, /`).
+        One that takes `ctx, /, **others` has inputs of every other name too.
+
         An `async def` sends with `await ctx.send(output, value)`; an async generator yields `(output, value)`; a plain
         `def` runs in a thread. Whatever returns a mapping sends what is in it at its end.
 
