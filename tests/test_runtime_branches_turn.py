@@ -9,7 +9,7 @@ from .stores import FaultyStore
 
 @both
 async def test_what_plain_functions_do_in_one_turn_shares_one_transaction(autojump_clock, dispatch):
-    """5.5: plain `def` branches that run in one turn share one transaction, their join too; a commit stays a visit's."""
+    """5.5: plain `def` branches that run in one turn share one transaction with their join."""
 
     def said(name):
         def body(ctx):
