@@ -3,6 +3,7 @@
 from msgspec import Raw
 
 from terzetto_protocol.decisions import Approve, Confirm, Fail, Recorded
+from terzetto_protocol.questions import AskDecision
 from terzetto_protocol.receipts import AlreadyResolved
 from terzetto_protocol.statuses import FailureCode, RunStatus
 
@@ -147,3 +148,18 @@ def test_a_confirmed_mutation_is_checked_when_it_is_said():
 
     assert driver.state.count == 5
     assert driver.status is _R.SUCCEEDED
+
+
+def test_a_question_in_the_log_that_no_timeout_can_decide_fails_in_time():
+    """6.4: exactly one wins; nobody is there to be told, and a barrier that stays due is looked at without a pause."""
+    driver = Driver(sketch("a")).claim()
+    driver.ask(AskDecision("decision:way", "way", 0, Raw(b"\xc0"), 5.0, exits=("post", "pickup")))
+    driver.now = 6.0
+    driver.fire("way@1")
+
+    assert driver.answers[1, "decision:way"].decision == Fail(
+        "its exits are post, pickup, and 'rejected' is none of them"
+    )
+    assert driver.disk.open_barriers() == []
+    driver.finish()
+    driver.settle()

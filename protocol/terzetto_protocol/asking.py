@@ -71,21 +71,19 @@ class Asking:
 
         Raises:
             DecisionTimeout: nobody decided in time, and `on_timeout` is `Fail()`.
+            InvalidRequest: what it would decide by itself is none of its exits.
         """
-        after = Reject() if on_timeout is None else on_timeout
-        if timeout is not None and not isinstance(after, Fail) and getattr(after, "exit", None) not in exits:
-            raise InvalidRequest(
-                f"decision {name!r}: its exits are {', '.join(exits)}, and {after!r}, which a timeout would decide, is "
-                "none of them: say on_timeout="
-            )
-        number = self._count(f"decision:{name}")
+        number, in_the_end = self._count(f"decision:{name}"), Reject() if on_timeout is None else on_timeout
+        if timeout is not None and not isinstance(in_the_end, Fail) and in_the_end.exit not in exits:
+            text = f"decision {name!r} has the exits {', '.join(exits)}, and in time would leave by {in_the_end.exit!r}"
+            raise InvalidRequest(f"{text}: say which with on_timeout=")
         question = AskDecision(
             key_of("decision", name, number),
             check_name(name),
             number,
             Raw(pack_plain(payload, f"the payload of {name}")),
             check_seconds(timeout, "timeout"),
-            after,
+            in_the_end,
             tuple(exits),
         )
         return self.port.decide(self.visit.visit, question)

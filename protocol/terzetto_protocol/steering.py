@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 from attrs import evolve
 
 from .ahead import ANY, Next
-from .decisions import Approve, Confirm, Decision, Fail, Retry, name_of
+from .decisions import Approve, Confirm, Decision, Exiting, Fail, Retry, name_of
 from .errors import IllegalTransition, MutationFailed, NotStorable, Refused
 from .fold import Pending
 from .forks import Forks
@@ -166,8 +166,10 @@ class Steering(Forks[S], Generic[S]):
     def _time_out(self, entry: Pending, ask: Ask, msg: TimerFired) -> None:
         if ask.opening.deadline is None or ask.opening.deadline > msg.at:
             raise Refused(self.run_id, f"barrier {msg.barrier} is not due")
-        leads_on = isinstance(ask.on_timeout, Fail) or getattr(ask.on_timeout, "exit", None) in ask.exits
-        decision = ask.on_timeout if leads_on else Fail(f"{ask.on_timeout!r} is none of its exits")
+        decision: Exiting | Fail = ask.on_timeout
+        if not isinstance(decision, Fail) and decision.exit not in ask.exits:
+            # Nobody is there to be told, and it would stay due: waiting on would be for ever, without a pause.
+            decision = Fail(f"its exits are {', '.join(ask.exits)}, and {decision.exit!r} is none of them")
         self._decide_ask(entry, Decided(msg.barrier, decision, "timeout", msg.at))
 
     def _decide_ask(self, entry: Pending, msg: Decided, kept: str = "") -> None:

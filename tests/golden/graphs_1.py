@@ -276,9 +276,8 @@ def nested() -> terzetto.Graph[Notes, None]:
     async def asks(ctx: terzetto.NodeContext[Notes]) -> None:
         drawn = await ctx.effect("drawn", _draws)
         ended = await ctx.run(SEARCH, lens=lens)
-        more = terzetto.Choose("more")  # what is decided, too, by whoever reads this log years later
         said = await ctx.decision(
-            "enough", payload={"found": ended.found}, timeout=100, exits=("approved", "more"), on_timeout=more
+            "enough", payload={"found": ended.found}, timeout=100, exits=("approved", "rejected", "more")
         )
         ctx.record(Said(f"{drawn} {type(said).__name__}"))
         await pass_by(ctx, "asks")

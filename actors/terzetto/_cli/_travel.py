@@ -6,7 +6,7 @@ import trio
 from msgspec import Struct
 
 from terzetto_protocol.difference import Change, difference, lines
-from terzetto_protocol.errors import MutationFailed, Refused
+from terzetto_protocol.errors import Refused
 from terzetto_protocol.records import RunRow
 
 from .._history import Past, Replay
@@ -78,8 +78,9 @@ async def _replayed(past: Past, row: RunRow, output: Output) -> Replay:
         nursery.start_soon(shown.run)
         try:
             found = await past.replay(tell)
-        except (MutationFailed, Refused) as error:
-            raise Stop(f"the log of run {row.run_id!r} does not hold: {error}", Exit.FAILED) from error
+        except Refused as error:
+            reason = error.__cause__ or error  # what reading it raised, without how a run is told
+            raise Stop(f"the log of run {row.run_id!r} does not hold: {reason}", Exit.FAILED) from error
         finally:
             shown.finish()
             nursery.cancel_scope.cancel(reason="the log is replayed")
