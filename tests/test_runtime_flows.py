@@ -83,6 +83,7 @@ async def test_a_coroutine_sends_while_it_works(autojump_clock, dispatch, store)
 @stores
 async def test_a_generator_yields_what_it_sends(autojump_clock, dispatch, store):
     """5.7: async generators are accepted through an adapter."""
+
     async def count(ctx: Ctx, n: int):
         for number in range(n):
             yield "out", number
@@ -478,6 +479,7 @@ async def test_what_does_not_fit_is_an_error_before_the_node_runs(dispatch):
 @both
 async def test_masks_go_before_whatever_comes_in(dispatch):
     """5.7: per-run input masks."""
+
     async def take(ctx: Ctx, n: int, m: int = 0) -> dict[str, Any]:
         return {"out": [n, m]}
 
