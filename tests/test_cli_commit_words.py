@@ -109,3 +109,12 @@ def test_many_mutations_are_counted():
     assert "A, B, C and 2 more" == names_of(view(Kind.VISIT, mutations=mutations))
     assert "A, B, C" == names_of(view(Kind.VISIT, mutations=mutations[:3]))
     assert not names_of(view(Kind.VISIT))
+
+
+def test_what_a_dataflow_moves_is_named_by_what_was_sent():
+    record = Record(
+        7, Kind.JOIN, 1, 0.0, _R.RUNNING, 9, 4, "sub", _V.SUCCEEDED, 0, (),
+        (PASSED, PASSED, Recorded("@over", Raw(b"\x03")), Recorded("@begun", Raw(b"\xc0"))), Joined(),
+    )  # fmt: skip
+
+    assert names_of(commit_view("r", record)) == "pay.total, pay.total"

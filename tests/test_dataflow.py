@@ -240,6 +240,39 @@ def test_one_that_runs_itself_is_built_and_drawn_like_any_other(made):
     assert made.analyze().unreachable == ()
 
 
+def test_looking_at_it_freezes_nothing():
+    """Whoever looks before all is declared sees what there is then."""
+    made: Dataflow[Any] = Dataflow("f")
+    node = made.node(name="n")(fetch)
+    assert (made.analyze().unreachable, made.wiring.links, made.begin()) == ((), (), FlowState())
+    made.link(made.input("url"), node, "url")
+
+    assert len(made.wiring.links) == 1
+    assert made.build().flow is made.wiring
+
+
+def test_a_cycle_needs_no_guard():
+    """Nothing goes round that nobody sends."""
+    made = flow()
+    made.link(Output("cut", "part"), made.node(name="back", outputs="url")(fetch), "url")
+    made.link(Output("back", "url"), made.node(name="again")(fetch), "url")
+    made.link(Output("back", "url"), made.places[1], "url")  # type: ignore[arg-type]  # the place of a node
+    found = made.analyze()
+
+    assert [(str(cycle), cycle.guarded) for cycle in found.cycles] == [("fetch -> cut -> back -> fetch", True)]
+    assert found.warnings == ()
+    assert found.unreachable == ()
+
+
+def test_what_nothing_feeds_is_unreachable():
+    made = flow()
+    one, other = made.node(name="one", outputs="x")(fetch), made.node(name="other", outputs="x")(fetch)
+    made.link(one.out("x"), other, "url")
+    made.link(other.out("x"), one, "url")
+
+    assert made.analyze().unreachable == ("one", "other")
+
+
 # -- the hash ---------------------------------------------------------------------------------------------------------
 
 

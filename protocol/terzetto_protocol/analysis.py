@@ -11,6 +11,7 @@ from attrs import frozen
 from .blueprint import Routes
 from .composites import as_composite
 from .cycles import Links, components, reached, shortest_cycles
+from .dataflow import Dataflow
 from .places import Edge, Place, as_barrier, as_node
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Cycle:
 
     nodes: tuple[str, ...]
     guarded: bool
-    """Whether something declared can end it: a predicate, a `max_visits`, or a barrier on the way."""
+    """Whether something can end it: a predicate, a `max_visits`, a barrier; in a dataflow, that no more is sent."""
 
     def __str__(self) -> str:
         return " -> ".join((*self.nodes, self.nodes[0]))
@@ -82,8 +83,13 @@ class _View:
     def starts(self) -> list[str]:
         """Where runs begin: in a dataflow also at every node that waits for nothing."""
         fed = {edge.target for edge in self.graph.edges}
-        free = [name for name in self.places if name not in fed] if self.graph.wiring is not None else []
+        free = [name for name in self.places if name not in fed] if self.is_flow else []
         return [*(name for name in self.graph.starts if name in self.places), *free]
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether it is a dataflow, in which nothing goes round that nobody sends."""
+        return isinstance(self.graph, Dataflow)
 
     def add(self, edge: Edge[Any]) -> None:
         self.routes[edge.origin].add(edge)
@@ -112,7 +118,7 @@ class _View:
 
     def is_guarded(self, nodes: tuple[str, ...]) -> bool:
         """Whether something on this cycle can end it."""
-        if any(map(self.halts, nodes)):
+        if self.is_flow or any(map(self.halts, nodes)):
             return True
         around = zip(nodes, (*nodes[1:], nodes[0]), strict=True)
         return any(self._is_guarded_link(source, target, nodes) for source, target in around)

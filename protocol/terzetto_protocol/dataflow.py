@@ -24,7 +24,7 @@ from .forms import Form
 from .limits import FLOW_LIMIT, MAX_STEPS
 from .migrations import Migration
 from .pins import MISSING, parse_pin
-from .places import Asks, Edge, Effects, Node, NodeOptions, OnCancel
+from .places import Asks, Edge, Effects, Node, NodeOptions, OnCancel, Place
 from .retry import RetryPolicy
 from .signatures import inputs_of
 from .wiring import INPUTS, OUTPUTS, Link, Pin, Pinned, Wiring, as_plain
@@ -254,7 +254,7 @@ class Dataflow(Declaration[FlowState, D]):
         """
         if not isinstance(source, Output):  # a person without a type checker writes link(fetch, ...)
             raise TypeError(f"a link begins at an output, `node.out(name)` or `flow.input(name)`, not at {source!r}")
-        if not isinstance(sink, FlowNode | SubFlow):
+        if not isinstance(sink, FlowNode | Place):
             raise TypeError(f"a link leads to a node, or to what `flow.subflow` gave, not to {sink!r}")
         self._join(source, sink.name, pin, static=static)
 
@@ -321,12 +321,12 @@ class Dataflow(Declaration[FlowState, D]):
 
     @property
     def wiring(self) -> Wiring:
-        """Its links, as runs use them."""
-        if self._wiring is None:
-            self._wiring = Wiring(
-                dict(self.nodes), self.links, goes_on=self.on_node_error == "continue", limit=self.limit
-            )
-        return self._wiring
+        """Its links, as runs use them; made anew while more may be declared."""
+        if self._wiring is not None:
+            return self._wiring
+        made = Wiring(dict(self.nodes), self.links, goes_on=self.on_node_error == "continue", limit=self.limit)
+        self._wiring = made if self._built else None
+        return made
 
     @property
     def inner(self) -> "dict[str, Dataflow[Any]]":

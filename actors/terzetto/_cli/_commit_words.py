@@ -5,9 +5,9 @@ from typing import Any, Final
 
 from terzetto_protocol.records import Kind
 from terzetto_protocol.statuses import RunStatus, VisitStatus
-from terzetto_protocol.views import CommitView
+from terzetto_protocol.views import CommitView, MutationView
 
-from ._words import decided
+from ._words import branches, decided
 
 _SHOWN: Final = 3
 """Mutations that are named."""
@@ -24,9 +24,22 @@ def what(commit: CommitView) -> str:
 
 def names_of(commit: CommitView) -> str:
     """The names of the mutations that a commit carries, where they are many the first ones."""
-    names = ", ".join(mutation.name for mutation in commit.mutations[:_SHOWN])
-    more = len(commit.mutations) - _SHOWN
+    shown = [name for mutation in commit.mutations if (name := _FLOWING.get(mutation.name, _named)(mutation))]
+    names = ", ".join(shown[:_SHOWN])
+    more = len(shown) - _SHOWN
     return f"{names} and {more:,} more" if more > 0 else names
+
+
+def _named(mutation: MutationView) -> str:
+    return mutation.name
+
+
+_FLOWING: Final[Mapping[str, Callable[[MutationView], str]]] = {
+    "@begun": lambda _: "",
+    "@passed": lambda m: f"{m.data[1]}.{m.data[2]}",
+    "@over": lambda _: "",
+}
+"""What the moves of a dataflow's state are called: a value that was sent by its output, and the others not at all."""
 
 
 def place_of(commit: CommitView) -> str:
@@ -56,8 +69,7 @@ def _visit(commit: CommitView) -> str:
 
 
 def _forked(commit: CommitView) -> str:
-    number = _detail(commit)["count"]
-    return f"{place_of(commit)} opened {number:,} {'branch' if number == 1 else 'branches'}"
+    return f"{place_of(commit)} opened {branches(_detail(commit)['count'])}"
 
 
 def _ended(commit: CommitView) -> str:

@@ -115,6 +115,11 @@ def _failed(event: Mapping[str, Any]) -> str:
     return f"{_visit(event)} failed: {event['failure']['message']}"
 
 
+def branches(number: int) -> str:
+    """`1 branch`, `2 branches`."""
+    return f"{number:,} {'branch' if number == 1 else 'branches'}"
+
+
 def decided(event: Mapping[str, Any]) -> str:
     """A decision, and whose it is."""
     decision = dict(event["decision"])
@@ -127,6 +132,7 @@ _NOTES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "BarrierOpened": lambda e: e["barrier"],
     "BarrierResolved": decided,
     "NodeFailed": lambda e: e["failure"]["message"],
+    "OutputSent": lambda e: short(e["value"]),
     "ErrorObserved": lambda e: f"{e['level']}: {e['message']}",
     "CancelRequested": lambda e: e["reason"],
     "RunInterrupted": lambda e: e["reason"],
@@ -140,6 +146,10 @@ _SAYINGS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "NodeFinished": lambda e: f"{_visit(e)} finished, {count(e['mutations'], 'mutation')} (commit {e['seq']})",
     "NodeFailed": _failed,
     "ErrorObserved": lambda e: observed(e["level"], _visit(e), e["message"]),
+    "RetryScheduled": lambda e: f"{_visit(e)} attempt {e['attempt']} failed: {e['failure']['message']}",
+    "OutputSent": lambda e: f"{_visit(e)} sent {e['output']}: {short(e['value'])}",
+    "BranchesStarted": lambda e: f"{_visit(e)} opened {branches(e['count'])}",
+    "BranchDiscarded": lambda e: f"{e['branch']} is dropped",
     "EffectIntended": lambda e: f"{_visit(e)} is about to act, once",
     "BarrierOpened": _opened,
     "BarrierResolved": _resolved,
