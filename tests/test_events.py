@@ -136,6 +136,7 @@ SILENT = [
     Kind.WITHDRAW,
     Kind.REWIND,
     Kind.RETURN,
+    Kind.MIGRATE,
 ]
 
 

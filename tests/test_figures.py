@@ -3,7 +3,7 @@
 from typing import Any
 
 from terzetto_protocol.context import FlowContext
-from terzetto_protocol.dataflow import Dataflow, Output
+from terzetto_protocol.dataflow import Dataflow, FlowNode, Output
 from terzetto_protocol.figures import Line, Shape, arrows_of, figures_of
 
 
@@ -31,6 +31,11 @@ def drawn(flow: Dataflow):
     return [(names[arrow.source], names[arrow.target], arrow.line, arrow.label) for arrow in arrows_of(flow)]
 
 
+def taker(flow, number):
+    place = flow.places[number]
+    return FlowNode(place.name, place.fn)
+
+
 def test_links_say_what_they_carry_and_where_to():
     assert [
         ("start", "inputs", Line.PLAIN, ""),
@@ -45,7 +50,7 @@ def test_links_say_what_they_carry_and_where_to():
 
 def test_links_between_the_same_nodes_are_one_arrow():
     flow = shop()
-    flow.link(Output("fetch", "text"), flow.places[2], "text")
+    flow.link(Output("fetch", "text"), taker(flow, 2), "text")
 
     assert ("fetch", "tell", Line.PLAIN, "page.rows[0] → rows.first, text") in drawn(flow)
 
@@ -80,8 +85,8 @@ def test_the_inputs_are_named_and_a_dataflow_inside_is_a_graph():
 def test_what_was_not_declared_or_is_no_pin_is_drawn_as_far_as_it_can_be():
     """Drawings are of graphs that need not be built: their mistakes are `build`'s."""
     flow = shop()
-    flow.link(Output("nobody", "text"), flow.places[1], "text")
-    flow.link(Output("fetch", "text"), flow.places[2], "rows_$_first")
+    flow.link(Output("nobody", "text"), taker(flow, 1), "text")
+    flow.link(Output("fetch", "text"), taker(flow, 2), "rows_$_first")
 
     assert ("fetch", "tell", Line.PLAIN, "page.rows[0] → rows.first, text → rows_$_first") in drawn(flow)
     assert len(drawn(flow)) == len(drawn(shop()))
@@ -90,7 +95,7 @@ def test_what_was_not_declared_or_is_no_pin_is_drawn_as_far_as_it_can_be():
 def test_drawing_a_dataflow_does_not_freeze_its_links():
     flow = shop()
     flow.mermaid()
-    flow.link(Output("fetch", "text"), flow.places[2], "rows")
+    flow.link(Output("fetch", "text"), taker(flow, 2), "rows")
     flow.build()
 
     assert 5 == len([link for link in flow.wiring.links if link.sink != "outputs"])
