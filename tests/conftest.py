@@ -62,7 +62,7 @@ def told(call):
 
 
 settings.register_profile("quick", max_examples=40, deadline=None)
-settings.register_profile("slow", max_examples=200, deadline=None)
+settings.register_profile("slow", max_examples=100, deadline=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -5,6 +5,7 @@ was killed from here because its time was over. A life is forked while there is 
 fresh `python` would, but for modules that are imported already.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -59,6 +60,8 @@ def live(order: dict[str, Any]) -> None:
         sys.argv, sys.path[0] = [first, *rest], str(Path(first).resolve().parent)
         runpy.run_path(first, run_name="__main__")
 
+
+gc.freeze()  # what lives share is not looked at, and so not copied, by their collectors
 
 if __name__ == "__main__" and (order := serve()) is not None:
     live(order)

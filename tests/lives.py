@@ -37,9 +37,9 @@ class Life:
     """Whether it was killed because its time was over."""
 
     def all(self, kind: str) -> list[Any]:
-        """What it said of one kind, in lines `kind {...}`; a kill may have cut the last one off."""
-        said = [line.split(" ", 1) for line in self.out.splitlines() if line.endswith(("}", "]"))]
-        return [json.loads(text) for name, text in said if name == kind]
+        """What it said of one kind, in lines `kind JSON`; a kill may have cut the last one off."""
+        said = [line.partition(" ") for line in self.out.splitlines(keepends=True) if line.endswith("\n")]
+        return [json.loads(text) for name, _, text in said if name == kind]
 
 
 @define

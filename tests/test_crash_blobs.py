@@ -1,7 +1,5 @@
 """A process that is killed while it puts a blob (SEMANTICS 3, 4.7, 7)."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,8 @@ from terzetto.stores import SqliteStore
 from terzetto_protocol.blobs import Hasher
 from terzetto_protocol.limits import BLOB_CHUNK
 
+from .lives import KILLED, Forks
+
 CHILD = Path(__file__).with_name("blobs_child.py")
 DATA = bytes(range(256)) * (5 * BLOB_CHUNK // 256)
 
@@ -20,11 +20,6 @@ def digest_of(data: bytes) -> str:
     hasher = Hasher()
     hasher.add(data)
     return hasher.digest
-
-
-def start(path: Path, kill: str = "") -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, str(CHILD), str(path), *([kill] if kill else [])]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 async def looked_into(path: Path) -> tuple[bytes | None, int, tuple[str, ...]]:
@@ -38,16 +33,16 @@ async def looked_into(path: Path) -> tuple[bytes | None, int, tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("moment, chunks", [("middle", 3), ("put", 5)])
-def test_a_kill_while_a_blob_is_put(tmp_path: Path, moment: str, chunks: int) -> None:
+def test_a_kill_while_a_blob_is_put(forks: Forks, tmp_path: Path, moment: str, chunks: int) -> None:
     """4.7: half a blob is invisible and swept; a whole one is there, and the node that runs again finds it."""
     path = tmp_path / "runs.db"
-    first = start(path, moment)
-    assert first.returncode == -9, first.stderr
+    first = forks.live(str(CHILD), str(path), moment)
+    assert first.code == KILLED, first.errors
     chunk, stored, problems = trio.run(looked_into, path)
     assert (chunk is not None, stored, problems) == (moment == "put", chunks, ())
 
-    last = start(path)
-    assert (last.returncode, last.stdout.strip()) == (0, digest_of(DATA)), last.stderr
+    last = forks.live(str(CHILD), str(path))
+    assert (last.code, last.out.strip()) == (0, digest_of(DATA)), last.errors
     trio.run(sweep, path)
     assert trio.run(looked_into, path) == (DATA[:BLOB_CHUNK], 5, ())
 

@@ -1,11 +1,6 @@
 """A process that is killed in the middle of a conversation, and where its thread is afterwards (SEMANTICS 3, 10.3)."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
@@ -15,6 +10,8 @@ from terzetto.testing import points
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.threads import in_line
 
+from .lives import KILLED, Forks, Life
+
 CHILD = Path(__file__).with_name("threads_child.py")
 ORDER = ["c", "b", "a"]
 """In which runs are submitted: neither that of their ids nor its reverse."""
@@ -23,14 +20,12 @@ PASSES = 40
 """More than any point is passed in one run of the child."""
 
 
-def start(store: Path, crash_at: str = "") -> tuple[int, list[tuple[str, Any]], str]:
-    """Exit code, what was said, and errors."""
-    environ = os.environ | ({"TERZETTO_FAULTS": "1", "TERZETTO_CRASH_AT": crash_at} if crash_at else {})
-    done = subprocess.run(
-        [sys.executable, str(CHILD), str(store)], env=environ, capture_output=True, text=True, timeout=60, check=False
-    )
-    lines = [line.partition(" ") for line in done.stdout.splitlines()]
-    return done.returncode, [(kind, json.loads(said)) for kind, _, said in lines], done.stderr
+def start(forks: Forks, store: Path, crash_at: str = "") -> Life:
+    """A process that begins or goes on, up to its end or to this point."""
+    environ = {"TERZETTO_FAULTS": "1", "TERZETTO_CRASH_AT": crash_at} if crash_at else {}
+    life = forks.live(str(CHILD), str(store), **environ)
+    assert not life.late, life.errors
+    return life
 
 
 async def look(path: Path) -> tuple[str, list[str], list[str]]:
@@ -41,46 +36,45 @@ async def look(path: Path) -> tuple[str, list[str], list[str]]:
     return "" if head is None else head.run_id, ended, [row.run_id for row in in_line(rows)]
 
 
-def live_twice(path: Path, crash_at: str) -> bool:
+def live_twice(forks: Forks, path: Path, crash_at: str) -> bool:
     """Kill at this point, look, start again, check; False when the point was not passed so often."""
-    code, before, errors = start(path, crash_at)
-    if code != -9:
-        assert code == 0, errors
+    first = start(forks, path, crash_at)
+    if first.code != KILLED:
+        assert first.code == 0, first.errors
         return False
     if path.exists():
-        check_thread(path, before)
-    code, after, errors = start(path)
-    assert code == 0, errors
-    said = [said for kind, said in after if kind == "result"]
-    assert said == [{"run": run, "said": ORDER[: n + 1]} for n, run in enumerate(ORDER)]
+        check_thread(path, first)
+    last = start(forks, path)
+    assert last.code == 0, last.errors
+    assert last.all("result") == [{"run": run, "said": ORDER[: n + 1]} for n, run in enumerate(ORDER)]
     assert trio.run(look, path)[0] == "b", "the rollback is the last word"
     return True
 
 
-def check_thread(path: Path, before: list[tuple[str, Any]]) -> None:
+def check_thread(path: Path, first: Life) -> None:
     """What was said holds; the head is the last one that SUCCEEDED (or the one before, once rolled back)."""
     head, ended, line = trio.run(look, path)
     assert ended == ORDER[: len(ended)], "one after the other, in order of submission"
     assert line == ORDER[len(ended) : len(ended) + len(line)]
-    assert {said for kind, said in before if kind == "receipt"} <= {*ended, *line}, "D1"
-    told = [said["run"] for kind, said in before if kind == "result"]
+    assert set(first.all("receipt")) <= {*ended, *line}, "D1"
+    told = [said["run"] for said in first.all("result")]
     assert set(told) <= set(ended), "D3"
     last = ended[-1] if ended else ""
     assert head == last or (head == "b" and ended == ORDER and told == ORDER)
 
 
 @pytest.mark.parametrize("point, k", MOMENTS)
-def test_a_kill_leaves_the_thread_where_it_was_told_to_be(tmp_path: Path, point: str, k: int) -> None:
+def test_a_kill_leaves_the_thread_where_it_was_told_to_be(forks: Forks, tmp_path: Path, point: str, k: int) -> None:
     """D7, 10.3: the head moves with the end or not at all, and who was enqueued is still in line, in order."""
-    assert live_twice(tmp_path / "runs.db", f"{point}:{k}")
+    assert live_twice(forks, tmp_path / "runs.db", f"{point}:{k}")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("point", points)
-def test_a_kill_at_every_pass(tmp_path: Path, point: str) -> None:
+def test_a_kill_at_every_pass(forks: Forks, tmp_path: Path, point: str) -> None:
     for k in range(1, PASSES):
         folder = tmp_path / str(k)
         folder.mkdir()
-        if not live_twice(folder / "runs.db", f"{point}:{k}"):
+        if not live_twice(forks, folder / "runs.db", f"{point}:{k}"):
             return
     pytest.fail(f"{point} is passed more often than {PASSES} times")

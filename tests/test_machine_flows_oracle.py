@@ -24,7 +24,7 @@ from .flows import Person, called, flow, linked
 from .machines import Died, Driver, ended, label_of
 
 QUICK = settings(max_examples=120, deadline=None, derandomize=True)
-SWEEP = settings(max_examples=2500, deadline=None, database=None)
+SWEEP = settings(max_examples=1000, deadline=None, database=None)
 
 INNER = (".v>i.v", "i.out>j.v", "i.error>.o", "j.two>.o", "j.error>.o")
 

@@ -19,7 +19,7 @@ from .sketches import Add, Tally
 from .witness import state_of
 
 QUICK = settings(max_examples=120, deadline=None, derandomize=True)
-SWEEP = settings(max_examples=2500, deadline=None, database=None)
+SWEEP = settings(max_examples=1000, deadline=None, database=None)
 
 slow_store = st.sampled_from(["now", "later", "later", "settled"])
 scripts = st.lists(st.integers(0, 23), max_size=24)

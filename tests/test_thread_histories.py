@@ -19,7 +19,7 @@ from .talks import Talk, where
 
 THREADS = ("t", "u")
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-SWEEP = settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
+SWEEP = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 
 threads = st.sampled_from(THREADS)
 busies = st.sampled_from(["reject", "enqueue", "enqueue", "interrupt", "rollback"])

@@ -20,7 +20,7 @@ from .machines import ended
 from .test_machine_laws import _goes_on, _reads_the_same
 
 QUICK = settings(max_examples=100, deadline=None, derandomize=True)
-SWEEP = settings(max_examples=1000, deadline=None, database=None)
+SWEEP = settings(max_examples=500, deadline=None, database=None)
 
 slow_store = st.sampled_from(["now", "later", "settled"])
 chosen = st.sets(st.integers(0, 6))
