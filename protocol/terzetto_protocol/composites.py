@@ -200,7 +200,7 @@ class Lens(Generic[S, T]):
 
     def enter(self, outer: S) -> bytes:
         """The inner state to begin with, encoded."""
-        return self.blueprint.state.copy(outer if self.get is None else self.get(outer))[0]
+        return self.graph.first(outer if self.get is None else self.get(outer))[0]
 
     def leave(self, body: Raw) -> "LensExit[S, T]":
         """The mutation that the inner state at its end amounts to."""

@@ -85,7 +85,7 @@ class NodeContext(LeafContext[S, D], Asking, Generic[S, D], weakref=False):
             NotStorable: the state would not come back from the store as it is.
         """
         number, form = self._count(f"run:{graph.name}"), graph.build().state
-        data = form.copy(state)[0] if lens is None else lens.enter(self.state)
+        data = graph.first(state)[0] if lens is None else lens.enter(self.state)
         name = exit_name(call_name(self.visit.node, graph.name))
         question = RunGraph(key_of("run", graph.name, number), graph, number, data, lens)
 

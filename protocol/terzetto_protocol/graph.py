@@ -282,7 +282,7 @@ class Graph(Declaration[S, D]):
     def subgraph(
         self,
         name: str,
-        graph: "Graph[T, Any]",
+        graph: Declaration[T, Any],
         *,
         get: Callable[[S], T] | None = None,
         put: Callable[[S, T], None] | None = None,
@@ -295,7 +295,7 @@ class Graph(Declaration[S, D]):
 
         Args:
             name: how the place is stored and shown; also the first part of the inner paths.
-            graph: the inner graph.
+            graph: the inner graph, or a dataflow.
             get: the inner state, made from the outer one; may be left out where both have one type.
             put: what the inner state at its end does to the outer one; by default it takes its fields.
             deps: what the inner nodes get as `ctx.deps`, made from what the outer ones get; by default the same.
