@@ -200,7 +200,8 @@ class Lens(Generic[S, T]):
 
     def enter(self, outer: S) -> bytes:
         """The inner state to begin with, encoded."""
-        return self.graph.first(outer if self.get is None else self.get(outer))[0]
+        inner: Any = outer if self.get is None else self.get(outer)
+        return self.graph.first(inner)[0]
 
     def leave(self, body: Raw) -> "LensExit[S, T]":
         """The mutation that the inner state at its end amounts to."""
