@@ -1,13 +1,20 @@
 """`terzetto_protocol.machine`: dataflows (SEMANTICS 5.7)."""
 
 import pytest
+from msgspec import Raw
 
+from terzetto_protocol.errors import InvalidRequest, NonDeterministicOutput, NotStorable
 from terzetto_protocol.events import NodeFailed, NodeFinished, OutputSent
-from terzetto_protocol.records import Kind, Sent
+from terzetto_protocol.inputs import Again, BodyAsked, NodeFailed as Ended
+from terzetto_protocol.limits import ERROR_LENGTH
+from terzetto_protocol.questions import AskDecision, Journal, Sending
+from terzetto_protocol.records import Failure, Kind, Sent
+from terzetto_protocol.retry import RetryPolicy
 from terzetto_protocol.statuses import FailureCode, RunStatus
 
 from .flows import called, flow, out, reads_the_same, recover, running, started
 from .machines import Driver, claimed, ended, refused
+from .sketches import sketch
 
 _R = RunStatus
 
@@ -131,10 +138,6 @@ def test_a_cycle_goes_round_as_long_as_it_is_fed():
 
 def test_a_body_may_ask_for_a_part_of_its_work_too():
     """`ctx.effect` and `ctx.decision` are there, and sends do not disturb them."""
-    from msgspec import Raw
-
-    from terzetto_protocol.questions import AskDecision, Journal
-
     driver = started(flow(".x>a.v"))
     driver.send(1)
     driver.ask(Journal("effect:e", b"\xc0"))
@@ -157,8 +160,6 @@ def test_a_body_may_ask_for_a_part_of_its_work_too():
 
 def test_an_output_that_is_not_there_is_refused_and_nothing_has_happened():
     driver = started(flow(".x>a.v", a={"outputs": {"out": int}}))
-    from terzetto_protocol.errors import InvalidRequest, NotStorable
-
     with pytest.raises(InvalidRequest, match="node 'a' has no output 'nope'; it has out"):
         driver.send(1, "nope")
     with pytest.raises(NotStorable, match="what 'a' sends as 'out'"):
@@ -186,17 +187,12 @@ def test_a_body_that_goes_on_after_a_refusal_repeats_nothing_when_it_runs_again(
 
 
 def test_only_nodes_of_dataflows_send():
-    from .sketches import sketch
-
     driver = Driver(sketch("a")).claim()
 
     assert "is no node of a dataflow" in refused(driver.send, 1)
 
 
 def test_who_is_over_sends_nothing_more():
-    from terzetto_protocol.inputs import BodyAsked
-    from terzetto_protocol.questions import Sending
-
     driver = started(flow(".x>a.v", "a.out>b.v", alone="c"))
     visit = driver.start_of("a").visit
     driver.finish(node="a")
@@ -206,8 +202,6 @@ def test_who_is_over_sends_nothing_more():
 
 def test_a_value_that_makes_the_state_too_large_is_refused():
     """4.7: found when the next snapshot is taken; a run whose state cannot be stored cannot succeed."""
-    from terzetto_protocol.errors import NotStorable
-
     driver = started(flow(".x>a.v", "a.out>.r"), watch=False)
     with pytest.raises(NotStorable, match="and the limit is"):
         for _ in range(40):
@@ -330,9 +324,6 @@ def test_a_failed_visit_sends_its_error():
 
 
 def test_the_leaves_of_an_error_are_one_text():
-    from terzetto_protocol.inputs import NodeFailed as Ended
-    from terzetto_protocol.records import Failure
-
     driver = started(flow(".x>a.v", "a.error>.r"))
     visit = driver._end("a")
     driver.feed(Ended(visit, Failure("node_error", "2 errors", ("ValueError: a", "OSError: b")), 0.0))
@@ -342,10 +333,6 @@ def test_the_leaves_of_an_error_are_one_text():
 
 def test_a_long_error_is_cut():
     """Bad input never crashes an actor: an error may have any number of leaves."""
-    from terzetto_protocol.inputs import NodeFailed as Ended
-    from terzetto_protocol.limits import ERROR_LENGTH
-    from terzetto_protocol.records import Failure
-
     driver = started(flow(".x>a.v", "a.error>.r"))
     leaves = tuple("x" * ERROR_LENGTH for _ in range(300))
     driver.feed(Ended(driver._end("a"), Failure("node_error", "300 errors", leaves), 0.0))
@@ -444,14 +431,10 @@ def test_an_input_that_does_not_fit_is_the_failure_of_its_visit():
 
 
 def tried(**options):
-    from terzetto_protocol.retry import RetryPolicy
-
     return flow(".x>a.v", "a.out>b.v", "a.error>.r", a={"retry": RetryPolicy(max_attempts=2, initial=1.0)}, **options)
 
 
 def again(driver: Driver) -> None:
-    from terzetto_protocol.inputs import Again
-
     driver.fail(node="a", again=Again(0.0))
 
 
@@ -484,8 +467,6 @@ def test_the_last_attempt_sends_its_error():
 
 def test_another_value_in_the_place_of_one_that_has_gone_on_is_refused():
     """5.7: another value there is `NonDeterministicOutput`."""
-    from terzetto_protocol.errors import NonDeterministicOutput
-
     driver = started(flow(".x>a.v", "a.out>b.v"))
     driver.send(1)
     driver.send(2)

@@ -15,10 +15,10 @@ from terzetto_protocol.errors import InvalidInput, InvalidRequest, NonDeterminis
 from terzetto_protocol.events import NodeFailed, NodeFinished, OutputSent, TextChunk
 from terzetto_protocol.flow_state import FlowState, Out
 from terzetto_protocol.retry import RetryPolicy
-from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.statuses import RunStatus, VisitStatus
 
 from .runtimes import CANCELLED, FAILED, INTERRUPTED, SUCCEEDED, both, opened, settled, stores, told
-from .stores import trail
+from .stores import FaultyStore, trail
 
 Ctx = terzetto.FlowContext
 
@@ -216,8 +216,6 @@ async def test_a_cancel_scope_inside_of_a_generator_is_the_generators(autojump_c
 @both
 async def test_a_timeout_of_a_generators_own_may_pass_while_it_waits_for_the_store(autojump_clock, dispatch):
     """The wait at a yield is within the scope around it; what was yielded has been sent all the same."""
-    from .stores import FaultyStore
-
     store, seen = FaultyStore(), []
 
     async def work(ctx: Ctx):
@@ -341,8 +339,6 @@ async def test_a_value_sent_is_a_sign_of_life(autojump_clock, dispatch, kind):
 
 async def test_a_store_that_is_slow_with_a_value_does_not_count_against_who_sent_it(autojump_clock):
     """9.7: until it answers, nothing is expected of the node."""
-    from .stores import FaultyStore
-
     store = FaultyStore()
     store.latency = 5
 
@@ -942,8 +938,6 @@ async def test_a_run_is_forked_retried_and_run_again(dispatch, anywhere):
 
 @both
 async def test_progress_of_a_run_is_told_by_place(autojump_clock, dispatch):
-    from terzetto_protocol.statuses import VisitStatus
-
     made = around(squares())
     async with opened(MemoryStore(), made, dispatch=dispatch) as runtime:
         run = await runtime.submit(made, made.begin({"count": 3}))
