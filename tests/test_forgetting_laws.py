@@ -125,6 +125,8 @@ async def _look_at(past: Past, model: Model, driver: Driver, seq: int, was: tupl
 
 def _goes_on(driver: Driver, fold: Fold) -> None:
     """A fork from what is left can be claimed, like any new run."""
+    if fold.try_pack() is None:
+        return  # the log itself can hold it, but no run begins with a state that cannot be stored
     machine, turn = RunMachine.branch_off(driver.blueprint, driver.header, as_was(fold), settled=True)
     assert turn.commit is not None
     machine.feed(Claimed(driver.now))
