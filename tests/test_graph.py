@@ -242,7 +242,7 @@ def test_the_everyday_path_is_a_plain_edge_to_a_plain_node():
         graph.edge(source, target)
 
     everyday = graph.build().everyday
-    assert {name: [node.name for _, node in ways] for name, ways in everyday.items()} == {"a": ["b"]}
+    assert {name: [way.place for way in easy.ways] for name, easy in everyday.items()} == {"a": ["b"]}
 
 
 def test_conditional_ways_are_everyday_and_limited_ones_are_not():
@@ -253,7 +253,9 @@ def test_conditional_ways_are_everyday_and_limited_ones_are_not():
     graph.edge("review", "review", when=lambda draft: False)
 
     everyday = graph.build().everyday
-    assert {name: [node.name for _, node in ways] for name, ways in everyday.items()} == {"review": ["review", "write"]}
+    assert {name: [way.place for way in easy.ways] for name, easy in everyday.items()} == {
+        "review": ["review", "write"]
+    }
 
 
 def test_a_graph_draws_and_analyses_itself_also_before_it_is_built():

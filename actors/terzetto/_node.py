@@ -59,23 +59,24 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
         if start.probe:
             return await _probe(node, start, lent, world.clock)
         ctx = lent.context(node.asks.context, start)
-        if node.runs == "as a block":
+        if node.is_bare:
+            await node.fn(ctx)
+        elif node.runs == "as a block":
             await run_block(node, ctx)
             return _sent(start, ctx, world)
-        if node.runs == "on the loop":
+        elif node.runs == "on the loop":
             call(node.fn, ctx)
         elif node.runs == "in a thread":
             if node.options.on_cancel == "abandon":
                 ctx.state = lent.copy(start)
             await run_in_thread(node, ctx)
-        elif node.options.is_timed:
-            await run_timed(node.fn, node.options, ctx)
         else:
-            await node.fn(ctx)
+            await run_timed(node.fn, node.options, ctx)
         if _faults.hook is not None:
             _pass_points(_faults.hook, ctx)
-        following, pausing = ctx.following, ctx.pausing
-        return NodeFinished(start.visit, ctx.batch, world.clock(), following, pausing, ctx.observed, ctx.labelled)
+        return NodeFinished(
+            start.visit, ctx.batch, world.clock(), ctx.following, ctx.pausing, ctx.observed, ctx.labelled
+        )
     except Exception as error:  # noqa: BLE001 - a node may raise anything, and that is its own failure
         _let_through(error)
         return _failed(node, start, error, world, ctx)
@@ -148,7 +149,8 @@ class Lent:
             return self._flow_context(start)
         wants_item = kind is ItemContext
         if not (path or wants_item):
-            return kind(fold.state, self._deps, self._visit(start), self._own)
+            visit = Visit(fold.header.run_id, start.node, start.visit, start.attempt, "", fold.image.epoch)
+            return kind(fold.state, self._deps, visit, self._own)
         graph = self._graph_of(path)
         parts = fold.frame(path).view(), self.deps_of(graph), self._visit(start), self._port_of(graph)
         if not wants_item:

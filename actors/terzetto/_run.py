@@ -168,7 +168,7 @@ class RunActor:
         return self.machine.run_id
 
     def _port(self, vocabulary: Vocabulary[Any]) -> Port:
-        pack, asks = vocabulary.note if self.machine.logged else vocabulary.keep, self._questions
+        pack, asks = vocabulary.record if self.machine.logged else vocabulary.keep, self._questions
         bodies = self._bodies
         return Port(
             pack, self._emit, self._is_cancelled,
@@ -189,10 +189,11 @@ class RunActor:
             self._mail.append(msg)
             return
         self._busy = True
+        mail = self._mail
         try:
             self._take(msg)
-            while self._mail:
-                self._take(self._mail.pop(0))
+            while mail:
+                self._take(mail.pop(0))
         finally:
             self._busy = False
 
@@ -244,7 +245,9 @@ class RunActor:
             elif not self._do(effect):
                 return
         if turn.start is not None:
-            self._start(turn.start)
+            self._starts.append(turn.start)
+            if self._waiter is not None:
+                self._wake()
 
     def _do(self, effect: Effect) -> bool:
         """Carry out one effect; False when the rest of the turn must not happen."""
@@ -415,28 +418,30 @@ class RunActor:
         """A visit in a task of its own."""
         tasks[start.visit] = trio.lowlevel.current_task(), start
         try:
-            await self._visit(start)
+            if start.visit in self._scopes:
+                await self._visit_apart(start, self._scopes[start.visit])
+            else:
+                await self._visit(start)
         finally:
             del tasks[start.visit]
             self._bodies.ended(start.visit)
 
     async def _visit(self, start: Start) -> None:
-        node = self.machine.fold.frame(start.path).blueprint.node(start.node)
-        assert node is not None
-        scope = self._scopes.get(start.visit)
-        if scope is None:
-            msg = await self._handle(node, start, self.lent, self.services)
-            if start.visit in self.machine.live:  # else nobody waits for it any more
-                self.deliver(msg)
-            return
-        ended: Input | None = None
+        fold = self.machine.fold
+        nodes = fold.frame(start.path).blueprint.nodes if start.path else fold.blueprint.nodes
+        msg = await self._handle(nodes[start.node], start, self.lent, self.services)
+        if start.visit in self.machine.live:  # else nobody waits for it any more
+            self.deliver(msg)
+
+    async def _visit_apart(self, start: Start, scope: trio.CancelScope) -> None:
+        """A visit that can be cancelled alone."""
         try:
             with scope:
-                ended = await self._handle(node, start, self.lent, self.services)
+                await self._visit(start)
         finally:
             del self._scopes[start.visit]
-        if start.visit in self.machine.live:
-            self.deliver(ended or NodeCancelled(start.visit, self.services.clock()))
+        if scope.cancelled_caught and start.visit in self.machine.live:
+            self.deliver(NodeCancelled(start.visit, self.services.clock()))
 
     async def _sleep(self) -> None:
         """Wait until there is something to carry or nothing will ever be; cancelled, it has lost nothing."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from attrs import define, field
+from attrs import define, field, frozen
 from msgspec import Raw
 
 from .changes import CHANGES, Changes
@@ -23,8 +23,25 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 
-EasyWay: TypeAlias = tuple[Callable[[S], bool] | None, Node[S, Any]]
-"""An edge that nothing counts, by its predicate and its target, a node that nothing limits and that is not `once`."""
+
+@frozen
+class EasyWay(Generic[S]):
+    """An edge that nothing counts, to a node that nothing limits and that is not `once`."""
+
+    when: Callable[[S], bool] | None
+    place: str
+    is_pure: bool
+    """Whether the node may run before what led to it is durable."""
+
+
+@frozen
+class Easy(Generic[S]):
+    """A node all of whose ways on are easy."""
+
+    ways: tuple[EasyWay[S], ...]
+    """In the order in which they are tried."""
+    cost: float
+    """What a visit of the node costs."""
 
 
 @define
@@ -82,8 +99,10 @@ class Blueprint(Generic[S]):
         self.start: Final = graph.starts[0]
         self.routes: Final = self._routes([self._edge(edge) for edge in graph.edges] if self.flow is None else ())
         easy = {} if is_strict else self.nodes
-        self.everyday: Final = {name: ways for name in easy if (ways := self._easy_ways(name))}
-        """Nodes all of whose ways on are easy, with these in the order in which they are tried."""
+        self.everyday: Final = {
+            name: Easy(ways, node.options.token_cost) for name, node in easy.items() if (ways := self._easy_ways(name))
+        }
+        """Nodes all of whose ways on are easy."""
         self._upcasters: Final[dict[str, Upcaster[S]]] = {}
 
     def node(self, name: str) -> Node[S, Any] | None:
@@ -186,7 +205,11 @@ class Blueprint(Generic[S]):
     def _easy_ways(self, name: str) -> tuple[EasyWay[S], ...]:
         routes = self.routes_from(name)
         edges = [*routes.conditional, *(edge for edge in (routes.plain, routes.fallback) if edge is not None)]
-        ways = [(edge.when, node) for edge in edges if (node := self._easy(edge)) is not None]
+        ways = [
+            EasyWay(edge.when, node.name, node.options.effects == "pure")
+            for edge in edges
+            if (node := self._easy(edge)) is not None
+        ]
         return tuple(ways) if len(ways) == len(edges) else ()
 
     def _easy(self, edge: Edge[S]) -> Node[S, Any] | None:

@@ -48,6 +48,12 @@ class Recorded(Struct, frozen=True, array_like=True, gc=False):
     body: Raw
 
 
+class Proved(Recorded, frozen=True, array_like=True, gc=False):
+    """As `Recorded`, with the mutation itself, which cannot change and would come back as it is; never stored so."""
+
+    value: Any
+
+
 class Confirm(Struct, frozen=True, tag="confirm", forbid_unknown_fields=True):
     """At a reconcile barrier: the effect did happen; these mutations are what the visit would have recorded."""
 

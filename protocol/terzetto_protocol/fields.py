@@ -167,6 +167,32 @@ def _checker_of_class(cls: Any, outer: tuple[type[Any], ...]) -> Checker | None:
     return _checker_of_fields(cls, (*outer, cls))
 
 
+_EXACT: Final = frozenset({str, int, float, bool, bytes, type(None)})
+
+
+def comes_back(hint: Any) -> bool:
+    """Whether every value that its checker lets pass is decoded as what was encoded, so that nobody need look."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return comes_back(args[0])
+    if origin in (typing.Union, types.UnionType):
+        return len(args) == 2 and type(None) in args and all(map(comes_back, args))
+    if origin is tuple:
+        return all(comes_back(arg) for arg in args if arg is not Ellipsis)
+    if origin is not None or hint is None or hint in _EXACT:
+        return origin is None
+    return has_fields(hint) and _is_taken_as_it_is(hint) and all(map(comes_back, field_types(hint).values()))
+
+
+def _is_taken_as_it_is(cls: type[Any]) -> bool:
+    """Whether nothing about a class makes something else of what its fields are given."""
+    if issubclass(cls, Struct):
+        return not cls.__struct_config__.omit_defaults
+    if attrs.has(cls):
+        return all(field.init and field.converter is None and field.validator is None for field in attrs.fields(cls))
+    return all(field.init for field in dataclasses.fields(cls))
+
+
 def _is_enum(cls: object) -> bool:
     return isinstance(cls, type) and issubclass(cls, enum.Enum)
 

@@ -54,6 +54,7 @@ from .statuses import PARKED, TERMINAL, RunStatus, VisitStatus
 S = TypeVar("S")
 
 _PROGRESS: Final = frozenset({Kind.VISIT, Kind.DECIDE, Kind.FORK, Kind.JOIN, Kind.SEND, Kind.CALL, Kind.RETURN})
+_PENDING: Final = VisitStatus.PENDING
 WAITING: Final = frozenset({VisitStatus.AWAITING_INPUT, VisitStatus.UNKNOWN})
 """Statuses of a visit that waits for a decision."""
 LASTING: Final = frozenset({VisitStatus.SUCCEEDED, VisitStatus.FAILED, VisitStatus.CANCELLED, VisitStatus.SKIPPED})
@@ -489,18 +490,20 @@ class Fold(Frame[S], Generic[S]):
         elif isinstance(record.detail, Migrated):
             self._migrate(record.detail)
 
-    def follow(self, entry: Pending, place: str, event: int) -> None:
+    def follow(self, entry: Pending, place: str, event: int, cost: float) -> None:
         """As `move`, for the everyday commit: the lone visit has ended well, and `place` follows it."""
         image = self.image
         image.seq += 1
-        image.event_id, image.claims = event, 0
+        image.event_id = event
+        image.claims = 0
         image.finished += 1
-        image.cost += self.blueprint.nodes[entry.place].options.token_cost
+        if cost:
+            image.cost += cost
         del image.frontier[entry.visit]
-        image.visits = visit = image.visits + 1
-        entry.visit, entry.place, entry.status = visit, place, VisitStatus.PENDING
-        entry.attempt, entry.opening, entry.asked, entry.due = 0, None, 0, None
-        if entry.journal:
+        entry.visit = image.visits = visit = image.visits + 1
+        entry.place = place
+        if entry.status is not _PENDING or entry.attempt or entry.asked or entry.journal:
+            entry.status, entry.attempt, entry.opening, entry.asked, entry.due = _PENDING, 0, None, 0, None
             entry.journal = {}
         image.frontier[visit] = entry
 

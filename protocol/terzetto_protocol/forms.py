@@ -41,6 +41,11 @@ class Form(Generic[T]):
         else:
             self._decode, self._decode_json, self._plain = _by_cattrs(of)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether msgspec encodes it as it is."""
+        return self._plain is None
+
     def pack(self, value: T, what: str, limit: int = MESSAGE_BYTES) -> bytes:
         """Encode; raises `NotStorable` for what would not come back as it is."""
         return self.copy(value, what, limit)[0]

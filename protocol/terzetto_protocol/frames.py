@@ -15,7 +15,7 @@ from .blueprint import Blueprint
 from .changes import fields_of
 from .decisions import Recorded
 from .records import Failure
-from .state import Entry, StateForm
+from .state import Entry, StateForm, stored
 
 S = TypeVar("S")
 
@@ -188,7 +188,7 @@ class Branch(Frame[S]):
 
     def image(self) -> BranchImage:
         """The frame as a snapshot holds it; never fails."""
-        return BranchImage(b"", tuple(self._tail), self.ended, self.failure, last=self.last)
+        return BranchImage(b"", stored(self._tail), self.ended, self.failure, last=self.last)
 
     def restore(self, image: BranchImage) -> None:
         """Be what a snapshot holds."""
@@ -294,7 +294,7 @@ class InnerFrame(Branch[S]):
 
     def image(self) -> BranchImage:
         """The frame as a snapshot holds it; never fails."""
-        image = BranchImage(self._base, tuple(self._tail), self.ended, self.failure, self.counts)
+        image = BranchImage(self._base, stored(self._tail), self.ended, self.failure, self.counts)
         image.rebased = self._rebased
         return image
 

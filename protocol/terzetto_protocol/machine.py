@@ -122,18 +122,22 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
 
     def feed(self, msg: Input) -> Turn:
         """Decide about one input; raises `Refused` (or its leaf `IllegalTransition`) when it is not acceptable now."""
-        if type(msg) is NodeFinished and msg.next is None and self._is_everyday(msg):
-            entry = self.fold.image.frontier[msg.visit]
-            ways = self.blueprint.everyday.get(entry.place)
-            turn = None if ways is None else self._follow(entry, ways, msg)
+        if type(msg) is NodeFinished:
+            if (entry := self.lone) is not None and entry.visit == msg.visit and msg.visit in self.live:
+                turn = self.follow(entry, msg)
+                if turn is not None:
+                    return turn
+        elif type(msg) is CommitDurable:
+            turn = self.let_go(msg.seq, msg.at)
             if turn is not None:
                 return turn
+        turn = self._feed(msg)
+        self.look_around()
+        return turn
+
+    def _feed(self, msg: Input) -> Turn:
         if self.fenced:
             return self._feed_fenced(msg)
-        if type(msg) is CommitDurable:
-            turn = self.go_everyday(msg.seq, msg.at)
-            if turn is not None:
-                return turn
         seq = self.fold.image.seq
         self.HEARS[type(msg)](self, msg)
         self.work_off(msg.at)

@@ -56,6 +56,8 @@ class Node(Place[S], Generic[S, D, R]):
         self.options: Final = options
         self.asks: Final = asks
         self.runs: Final[Runs] = "as a block" if asks.block else _runs(fn, options)
+        self.is_bare: Final = self.runs == "as a task" and not options.is_timed
+        """Whether its body is awaited as it is."""
         self.__doc__ = fn.__doc__
 
     def __call__(self, ctx: "NodeContext[S, D]", /) -> R:

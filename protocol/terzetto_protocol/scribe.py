@@ -4,16 +4,24 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
-from .blobs import named_in
+from .blobs import MARK, named_in
 from .decisions import name_of
 from .events import DurableEvent
 from .fold import Fold, Pending
 from .ids import barrier_id
-from .records import BarrierRow, Note, Opening, Record, Resolution, Step, Write, failure_of
-from .statuses import PARKED, TERMINAL, BarrierStatus, RunStatus
+from .inputs import NodeFinished
+from .records import BarrierRow, Kind, Note, Opening, Record, Resolution, Step, Write, failure_of
+from .state import stored
+from .statuses import PARKED, TERMINAL, BarrierStatus, RunStatus, VisitStatus
 
 encode_record = msgspec.msgpack.Encoder().encode
+
+RUNNING: Final = RunStatus.RUNNING
+_VISIT: Final = str(Kind.VISIT)
+_RUNNING: Final = str(RUNNING)
+_SUCCEEDED: Final = str(VisitStatus.SUCCEEDED)
 
 RESTING: Final = TERMINAL | PARKED
 """Statuses whose commit always carries a snapshot, so that anybody can read the run without folding its log."""
@@ -66,6 +74,31 @@ def write_of(
         thread=fold.header.thread if record.status is RunStatus.SUCCEEDED else "",
         blobs=blobs,
     )
+
+
+def everyday_write(
+    fold: Fold[Any], entry: Pending, left: tuple[int, str, int], msg: NodeFinished, state: bytes | None
+) -> Write:
+    """As `write_of`, for the everyday commit.
+
+    Args:
+        fold: the run after it.
+        entry: the visit that follows.
+        left: (visit, place, attempt) of the one that has ended.
+        msg: how it ended.
+        state: the encoded state, when a snapshot is to be written with it.
+    """
+    image, (visit, place, attempt) = fold.image, left
+    seq, epoch, event = image.seq, image.epoch, image.event_id
+    step = entry.visit, entry.place, -1, None, "", 0, 0
+    # The array that a `Record` is encoded as, without the object: making one takes longer than encoding it.
+    body = encode_record((
+        seq, _VISIT, epoch, msg.at, _RUNNING, event, visit, place, _SUCCEEDED, attempt, (step,), stored(msg.batch),
+        None, "", False, None, None,
+    ))  # fmt: skip
+    snapshot = None if state is None else fold.snapshot(state, msg.at)
+    write = Write(fold.header.run_id, epoch, epoch, seq, msg.at, RUNNING, event, body, False, snapshot)
+    return replace(write, blobs=named_in(body)) if MARK in body else write
 
 
 def outcome_text(record: Record) -> tuple[str, str]:

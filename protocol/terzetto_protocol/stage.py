@@ -5,14 +5,11 @@ from typing import Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from msgspec.structs import replace
 
-from .blobs import MARK, named_in
 from .blueprint import Blueprint
-from .decisions import Recorded
-from .events import NodeFinished, NodeStarted, told_by
+from .events import NodeStarted, told_by
 from .fold import LASTING, Fold, Origin, Pending, is_within
 from .holding import Held, provisional
 from .ids import event_id
-from .inputs import NodeFinished as VisitEnded
 from .limits import RUN_AHEAD
 from .receipts import AlreadyResolved, Receipt
 from .records import (
@@ -31,8 +28,8 @@ from .records import (
     Step,
     Write,
 )
-from .scribe import RESTING, barrier_row, dropped_rows, encode_record, opened_row, write_of
-from .state import Entry
+from .scribe import RESTING, barrier_row, dropped_rows, opened_row, write_of
+from .state import Entry, stored
 from .statuses import TERMINAL, RunStatus, VisitStatus, check_move
 from .turn import NOTHING, Effect, Finish, Rearm, Reply, Start, Turn
 from .waits import Mode, Waits
@@ -202,7 +199,7 @@ class Stage(Generic[S]):
             outcome=outcome,
             attempt=attempt,
             steps=steps,
-            mutations=_stored(mutations),
+            mutations=stored(mutations),
             detail=detail,
             path="" if entry is None else entry.path,
             parks=parks,
@@ -309,97 +306,6 @@ class Stage(Generic[S]):
         pure = ahead and node is not None and node.options.effects == "pure"
         self.waits.hold(max(image.seq - RUN_AHEAD, self.claimed) if pure else image.seq, visit)
 
-    def go_on_everyday(
-        self, entry: Pending, left: tuple[int, str, int], msg: VisitEnded, state: bytes | None, *, pure: bool
-    ) -> Turn:
-        """Store and tell an everyday commit, and start the visit that follows, now or when it is durable.
-
-        `left` is the (visit, place, attempt) that has ended; `entry` is already the one that follows.
-        """
-        seq, number = self.fold.image.seq, self.told + 1
-        write = self._everyday_write(entry, left, msg, state) if self.logged else None
-        self.told = number
-        if self.settled:
-            self.durable = seq
-        if self.settled and not self.waits.outbox:
-            self.live.add(entry.visit)
-            start = Start(entry.visit, entry.place, 1, entry.path)
-            if not self.tells and write is None:
-                self.told += 1
-                return Turn(start=start)
-            return Turn(write, self._finished(entry, left, msg, number), (self._started(entry, 1, msg.at),), start)
-        # Nothing that waited can go now: no commit has become durable since the last turn let out what could.
-        waits = self.waits
-        waits.outbox.append((seq, self._finished(entry, left, msg, number)))
-        if not pure or waits.gate or seq - RUN_AHEAD > self.durable:
-            waits.gate.append((seq - RUN_AHEAD if pure else seq, entry.visit, "start"))
-            return Turn(write)
-        self.live.add(entry.visit)
-        waits.outbox.append((seq, self._started(entry, 1, msg.at)))
-        return Turn(write, start=Start(entry.visit, entry.place, 1, entry.path))
-
-    def go_everyday(self, seq: int, at: float) -> Turn | None:
-        """Everything up to `seq` is durable: let out what waited for it and start the one visit at the gate.
-
-        None where there is anything else to consider.
-        """
-        gate, outbox = self.waits.gate, self.waits.outbox
-        if len(gate) != 1 or self.is_leaving or self.status is not RunStatus.RUNNING:
-            return None
-        need, visit, mode = gate[0]
-        entry = self.fold.image.frontier[visit]
-        node = None if entry.path else self.blueprint.nodes.get(entry.place)
-        if need > seq or mode != "start" or node is None or node.options.effects == "once":
-            return None
-        event = outbox[0][1] if len(outbox) == 1 and outbox[0][0] <= seq else None
-        if not isinstance(event, NodeFinished):
-            return None
-        self.durable = max(seq, self.durable)
-        gate.clear()
-        self.live.add(visit)
-        outbox.clear()
-        attempt = entry.attempt + 1
-        return Turn(None, event, (self._started(entry, attempt, at),), Start(visit, entry.place, attempt, entry.path))
-
-    def _finished(self, entry: Pending, left: tuple[int, str, int], msg: VisitEnded, number: int) -> NodeFinished:
-        return NodeFinished(
-            id=number,
-            run_id=self.fold.header.run_id,
-            at=msg.at,
-            node=f"{entry.path}/{left[1]}" if entry.path else left[1],
-            visit=left[0],
-            seq=self.fold.image.seq,
-            mutations=len(msg.batch),
-        )
-
-    def _everyday_write(
-        self, entry: Pending, left: tuple[int, str, int], msg: VisitEnded, state: bytes | None
-    ) -> Write:
-        image = self.fold.image
-        record = Record(
-            image.seq,
-            Kind.VISIT,
-            image.epoch,
-            msg.at,
-            RunStatus.RUNNING,
-            self.told + 1,
-            left[0],
-            left[1],
-            VisitStatus.SUCCEEDED,
-            left[2],
-            (Step(entry.visit, entry.place, path=entry.path),),
-            _stored(msg.batch),
-            None,
-            entry.path,
-        )
-        snapshot = None if state is None else self.fold.snapshot(state, msg.at)
-        epoch, body = image.epoch, encode_record(record)
-        write = Write(
-            self.fold.header.run_id, epoch, epoch, image.seq, msg.at, RunStatus.RUNNING, record.event_id, body,
-            False, snapshot,
-        )  # fmt: skip
-        return replace(write, blobs=named_in(body)) if MARK in body else write
-
     def turn(self, at: float) -> Turn:
         """Everything that this input led to."""
         self._release(at)
@@ -466,10 +372,6 @@ class Stage(Generic[S]):
         if self._finishing:
             self.waits.post(image.seq, Finish(image.status))
             self.effects.extend(self.waits.ready(self.durable))
-
-
-def _stored(mutations: Sequence[Entry]) -> tuple[Recorded, ...]:
-    return tuple(mutations)  # type: ignore[arg-type]  # with a log every entry is encoded when it is recorded
 
 
 def make_turn(effects: Sequence[Effect]) -> Turn:

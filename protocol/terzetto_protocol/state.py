@@ -12,14 +12,15 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 import attrs
 from msgspec import Raw
 
-from .codec import check_json
-from .decisions import Recorded
+from .codec import check_json, pack
+from .decisions import Proved, Recorded
 from .errors import InvalidRequest, Malformed, MutationFailed, NotStorable, describe
 from .fields import (
     Checker,
     Transient,
     argument_of,
     checker_of,
+    comes_back,
     field_defaults,
     field_types,
     is_deeply_frozen,
@@ -57,6 +58,13 @@ class Mutation(Protocol[S_contra]):
 
 Entry: TypeAlias = Recorded | Mutation[Any]
 """A recorded mutation: encoded, or as it is where nothing is stored and its type is deeply frozen."""
+
+
+def stored(entries: Iterable[Entry]) -> tuple[Recorded, ...]:
+    """A batch as the log holds it; with a log every entry is encoded when it is recorded."""
+    return tuple(
+        [Recorded(entry.name, entry.body) if type(entry) is Proved else cast("Recorded", entry) for entry in entries]
+    )
 
 
 class StateForm(Generic[S]):
@@ -160,6 +168,9 @@ class Vocabulary(Generic[S]):
         self._others = others or {}
         """What revives mutations that no node records, by their names."""
         self._bare: dict[type[Any], Checker] = {cls: check for cls, check in checks.items() if check is not None}
+        exact = (cls for cls in self._bare if self._forms[cls.__name__].is_plain and comes_back(cls))
+        self._exact: dict[type[Any], Checker] = {cls: self._bare[cls] for cls in exact}
+        """Those that need not be decoded to know what will be."""
 
     def note(self, mutation: Mutation[S]) -> Recorded:
         """Encode a mutation for the log; raises `NotStorable`, also for an unlisted one."""
@@ -170,6 +181,14 @@ class Vocabulary(Generic[S]):
         data, _ = self._forms[name].copy(mutation, f"mutation {name}")
         return Recorded(name, Raw(data))
 
+    def record(self, mutation: Mutation[S]) -> Recorded:
+        """As `note`, for what a node records: it is not decoded where nobody need look at what comes back."""
+        check = self._exact.get(type(mutation))
+        if check is None or not check(mutation):
+            return self.note(mutation)
+        name = self._names[type(mutation)]
+        return Proved(name, Raw(pack(mutation, name)), mutation)
+
     def keep(self, mutation: Mutation[S]) -> Entry:
         """As `note`, for runs without a log: a mutation that cannot change stays what it is, all others are copied."""
         check = self._bare.get(type(mutation))
@@ -177,8 +196,10 @@ class Vocabulary(Generic[S]):
 
     def revive(self, entry: Entry) -> Mutation[S]:
         """The mutation of a stored entry; raises `Malformed` when the graph does not know it or its form."""
-        if type(entry) is not Recorded:
-            return cast("Mutation[S]", entry)
+        if not isinstance(entry, Recorded):
+            return entry
+        if type(entry) is Proved:
+            return cast("Mutation[S]", entry.value)
         form = self._forms.get(entry.name)
         if form is None and entry.name in self._others:
             return self._others[entry.name](entry.body)
@@ -189,7 +210,7 @@ class Vocabulary(Generic[S]):
     def apply(self, entries: Iterable[Entry], state: S) -> None:
         """Apply in order; raises `MutationFailed` (or `Malformed`), after which the state must be rebuilt."""
         for entry in entries:
-            mutation = self.revive(entry)
+            mutation = entry.value if type(entry) is Proved else self.revive(entry)
             try:
                 mutation.apply(state)
             except (Exception, SystemExit, GeneratorExit) as error:  # a user's apply may raise anything

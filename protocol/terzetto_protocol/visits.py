@@ -6,12 +6,11 @@ from typing import Any, ClassVar, Generic, TypeVar
 from msgspec.structs import replace
 
 from .ahead import Next
-from .blueprint import EasyWay
 from .chunks import chunk_of
 from .decisions import Recorded
 from .errors import MutationFailed, NonDeterministicOutput, NotStorable, Refused
+from .everyday import Everyday
 from .fold import Pending, label_of
-from .forks import Forks
 from .frames import Frame, SharedBranch
 from .ids import barrier_id
 from .inputs import (
@@ -26,13 +25,12 @@ from .inputs import (
     Probed,
     RetryDue,
 )
-from .places import Node
 from .questions import AskDecision, Journal, RunGraph, Sending
 from .records import Answer, Ask, Asked, Attempt, Failure, Kind, Noted, Opening, Sent
 from .retry import RetryPolicy
 from .routing import NoWay, Way, after_success
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
-from .turn import Answered, Turn
+from .turn import Answered
 from .wiring import INPUTS, Wiring, digest_of, sent_before
 
 S = TypeVar("S")
@@ -40,66 +38,12 @@ S = TypeVar("S")
 _R, _V = RunStatus, VisitStatus
 
 
-def _choose(ways: tuple[EasyWay[S], ...], state: S) -> Node[S, Any] | None:
-    """Where to go; None where the general path has to say why not."""
-    try:
-        for when, node in ways:
-            if when is None or when(state):
-                return node
-    except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - a predicate may raise anything: it is asked again
-        return None
-    return None
-
-
-class Visits(Forks[S], Generic[S]):
+class Visits(Everyday[S], Generic[S]):
     """The part of a run's machine that nodes speak to."""
 
     __slots__ = ()
 
-    # -- the everyday path -----------------------------------------------------------------------------------
-    #
-    # A lone visit that ends well, with one plain edge on to a node that needs nothing special: the same records,
-    # events and moves as the general path below (a property test runs both on the same inputs), without asking
-    # what cannot be the case. It is most of what a run does, and the general path takes three times as long.
-
-    def _is_everyday(self, msg: NodeFinished) -> bool:
-        image = self.fold.image
-        return (
-            image.status is _R.RUNNING
-            and msg.visit in self.live
-            and len(image.frontier) == 1
-            and image.visits < self.fold.header.max_steps
-            and not msg.pause
-            and msg.observed is None
-            and msg.checkpoint is None
-            and not self.fold.asking
-            and not self.held.active
-            and not self.is_leaving
-            and not self.fenced
-        )
-
-    def _follow(self, entry: Pending, ways: tuple[EasyWay[S], ...], msg: NodeFinished) -> Turn | None:
-        """The everyday turn; None, and nothing moved, when the batch or the way on needs the general path's words."""
-        fold = self.fold
-        try:
-            fold.apply(msg.batch)
-        except MutationFailed:
-            return None
-        successor = _choose(ways, fold.state)
-        if successor is None:
-            fold.drop(msg.batch)
-            return None
-        try:
-            state = self._checkpoint(fold, msg.batch, _R.RUNNING, msg.at)
-        except NotStorable:
-            fold.drop(msg.batch)
-            return None
-        left = (entry.visit, entry.place, entry.attempt)
-        fold.follow(entry, successor.name, self.told + 1)
-        self.live.clear()
-        return self.go_on_everyday(entry, left, msg, state, pure=successor.options.effects == "pure")
-
-    # -- every path ------------------------------------------------------------------------------------------
+    # -- how a visit ends -------------------------------------------------------------------------------------
 
     def _leave(self, visit: int) -> Pending:
         """Take a visit out of the live ones; raises `Refused` when it is not one of them."""
