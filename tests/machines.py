@@ -40,6 +40,7 @@ from terzetto_protocol.port import Text
 from terzetto_protocol.questions import Question, Sending
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Answer, Failure, RunHeader, Write
+from terzetto_protocol.remarks import NO_REMARKS, Remarks
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.turn import Answered, CancelNodes, Effect, Finish, Rearm, Reply, Start, Turn
 
@@ -288,7 +289,8 @@ class Driver:
     ) -> None:
         """A body that runs returns: the first, or that of a node."""
         batch = self.batch(*mutations, at=self.start_of(node).path)
-        self.feed(NodeFinished(self._end(node), batch, self.now, next, pause, observed, checkpoint))
+        said = Remarks(next, pause, observed, checkpoint)
+        self.feed(NodeFinished(self._end(node), batch, self.now, NO_REMARKS if said == NO_REMARKS else said))
 
     def fail(self, message="ValueError: no", *, node: str | int = "", again=None, unknown=False, observed=None) -> None:
         failure = Failure("node_error", message)

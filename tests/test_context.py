@@ -105,16 +105,16 @@ def test_the_last_of_goto_and_end_wins_and_pause_is_independent(ctx):
     """5.1: the last one set wins; `pause` is independent of it. `goto` takes the node object."""
     graph: Graph[Draft] = Graph("g", state=Draft)
     node, gate = graph.node(body), graph.barrier("gate")
-    assert (ctx.following, ctx.pausing) == (None, False)
+    assert (ctx.remarks.next, ctx.remarks.pause) == (None, False)
 
     ctx.end()
     ctx.goto(node)
     ctx.pause()
-    assert (ctx.following, ctx.pausing) == ("body", True)
+    assert (ctx.remarks.next, ctx.remarks.pause) == ("body", True)
     ctx.goto(gate)
-    assert ctx.following == "gate"
+    assert ctx.remarks.next == "gate"
     ctx.end()
-    assert (ctx.following, ctx.pausing) == ("", True)
+    assert (ctx.remarks.next, ctx.remarks.pause) == ("", True)
 
 
 @pytest.mark.parametrize("place", ["body", None, body])
@@ -123,7 +123,7 @@ def test_goto_takes_the_object_and_nothing_else(ctx, place):
     with pytest.raises(TypeError, match="goto takes the node or barrier itself"):
         ctx.goto(place)
 
-    assert ctx.following is None
+    assert ctx.remarks.next is None
 
 
 def test_a_visit_knows_its_key_and_its_fence(ctx):

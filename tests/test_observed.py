@@ -66,7 +66,7 @@ def test_reports_are_bounded():
     for number in range(OBSERVED_VISIT + 5):
         ctx.report(f"{number} " + "x" * OBSERVED_LENGTH)
     assert OBSERVED_VISIT == len(reported(ctx))
-    assert 5 == ctx.observed.more
+    assert 5 == ctx.remarks.observed.more
     assert reported(ctx)[3].message.endswith(f"x... ({OBSERVED_LENGTH + 2} characters)")
     assert OBSERVED_LENGTH + 30 > len(reported(ctx)[3].message)
 

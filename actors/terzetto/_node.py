@@ -74,9 +74,7 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
             await run_timed(node.fn, node.options, ctx)
         if _faults.hook is not None:
             _pass_points(_faults.hook, ctx)
-        return NodeFinished(
-            start.visit, ctx.batch, world.clock(), ctx.following, ctx.pausing, ctx.observed, ctx.labelled
-        )
+        return NodeFinished(start.visit, ctx.batch, world.clock(), ctx.remarks)
     except Exception as error:  # noqa: BLE001 - a node may raise anything, and that is its own failure
         _let_through(error)
         return _failed(node, start, error, world, ctx)
@@ -90,7 +88,7 @@ def _sent(start: Start, ctx: FlowContext[Any], world: World) -> NodeFinished:
     """A node of a dataflow has said all that it has to say while it ran."""
     if _faults.hook is not None:
         _faults.hook("effect_done")
-    return NodeFinished(start.visit, (), world.clock(), observed=ctx.observed, checkpoint=ctx.labelled)
+    return NodeFinished(start.visit, (), world.clock(), ctx.remarks)
 
 
 def _failed(node: Node[Any, Any], start: Start, error: BaseException, world: World, ctx: Any) -> NodeFailed:
@@ -98,7 +96,7 @@ def _failed(node: Node[Any, Any], start: Start, error: BaseException, world: Wor
     if policy is not None and policy.retries(error):
         again = Again(world.chance(), asked_by(error))
     unknown = isinstance(error, NodeTimeout)
-    observed = None if ctx is None else ctx.observed
+    observed = None if ctx is None else ctx.remarks.observed
     return NodeFailed(start.visit, failure_of(label_of(start), error), world.clock(), again, unknown, observed)
 
 
@@ -126,7 +124,7 @@ async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callab
         happened = None
     if happened is not None and not isinstance(happened, bool):
         happened = None
-    return Probed(start.visit, happened, tuple(batch), clock(), None if ctx is None else ctx.observed)
+    return Probed(start.visit, happened, tuple(batch), clock(), None if ctx is None else ctx.remarks.observed)
 
 
 class Lent:

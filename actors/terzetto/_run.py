@@ -7,10 +7,9 @@ kills it is its keeper's nursery; then it says so to its machine, whose last com
 """
 
 import random
-import time
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import trio
 from attrs import frozen
@@ -25,6 +24,9 @@ from terzetto_protocol.inputs import (
     Emitted,
     Input,
     NodeCancelled,
+    NodeFailed,
+    NodeFinished,
+    Probed,
 )
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import next_moment
@@ -41,6 +43,8 @@ from ._node import Lent, handle
 from ._questions import Questions
 from ._stuck import StuckBodies
 from ._watched import WatchedLent, handle_watched
+
+Ended: TypeAlias = NodeFinished | NodeFailed | Probed
 
 YIELD_STEPS: Final = 16
 """Steps after which a run lets every other task run."""
@@ -148,7 +152,7 @@ class RunActor:
         """Bodies that were left behind and have not returned."""
         strict = machine.blueprint.is_strict
         self.lent = WatchedLent(machine.fold, deps, self._port) if strict else Lent(machine.fold, deps, self._port)
-        self._handle: Callable[..., Awaitable[Input]] = handle_watched if strict else handle
+        self._handle: Callable[..., Awaitable[Ended]] = handle_watched if strict else handle
         self.rested = False
         self.carried = False
         """Whether somebody runs `main`."""
@@ -189,11 +193,10 @@ class RunActor:
             self._mail.append(msg)
             return
         self._busy = True
-        mail = self._mail
         try:
             self._take(msg)
-            while mail:
-                self._take(mail.pop(0))
+            while self._mail:
+                self._take(self._mail.pop(0))
         finally:
             self._busy = False
 
@@ -378,19 +381,22 @@ class RunActor:
 
     async def _carry_inline(self) -> None:
         """One visit after another on this task, while there is one at a time."""
-        steps, since, fold = 0, time.perf_counter(), self.machine.fold
-        while not self.rested and len(self._starts) <= 1 and not fold.owners:
-            if not self._starts:
+        starts, fold, clock = self._starts, self.machine.fold, self.services.clock
+        steps, since = 0, clock()
+        while not self.rested and len(starts) <= 1 and not fold.owners:
+            if not starts:
                 await self._sleep()
-                steps, since = 0, time.perf_counter()
+                steps, since = 0, clock()
                 continue
-            await self._visit(self._starts.pop())
-            if not self._starts:
+            start = starts.pop()
+            msg = await self._body(start)
+            self._end(start, msg)
+            if not starts:
                 continue  # what comes next is a checkpoint, and a full one unless a start is there by then
             steps += 1
-            if steps >= YIELD_STEPS or time.perf_counter() - since > YIELD_SECONDS:
+            if steps >= YIELD_STEPS or msg.at - since > YIELD_SECONDS:
                 await trio.lowlevel.checkpoint()
-                steps, since = 0, time.perf_counter()
+                steps, since = 0, clock()
             else:
                 await trio.lowlevel.checkpoint_if_cancelled()
 
@@ -421,23 +427,27 @@ class RunActor:
             if start.visit in self._scopes:
                 await self._visit_apart(start, self._scopes[start.visit])
             else:
-                await self._visit(start)
+                self._end(start, await self._body(start))
         finally:
             del tasks[start.visit]
             self._bodies.ended(start.visit)
 
-    async def _visit(self, start: Start) -> None:
+    def _body(self, start: Start) -> Awaitable[Ended]:
+        """The body of a visit, to be awaited."""
         fold = self.machine.fold
         nodes = fold.frame(start.path).blueprint.nodes if start.path else fold.blueprint.nodes
-        msg = await self._handle(nodes[start.node], start, self.lent, self.services)
-        if start.visit in self.machine.live:  # else nobody waits for it any more
+        return self._handle(nodes[start.node], start, self.lent, self.services)
+
+    def _end(self, start: Start, msg: Ended) -> None:
+        """Tell how a body has ended; nothing, where nobody waits for it any more."""
+        if start.visit in self.machine.live:
             self.deliver(msg)
 
     async def _visit_apart(self, start: Start, scope: trio.CancelScope) -> None:
         """A visit that can be cancelled alone."""
         try:
             with scope:
-                await self._visit(start)
+                self._end(start, await self._body(start))
         finally:
             del self._scopes[start.visit]
         if scope.cancelled_caught and start.visit in self.machine.live:

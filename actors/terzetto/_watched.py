@@ -80,4 +80,5 @@ def _mutated(
         text = f"{own.message}; and {describe(error)}"
         failure = msgspec.structs.replace(own, message=text, errors=(*own.errors, *failure.errors))
     failure = msgspec.structs.replace(failure, final=True)
-    return NodeFailed(start.visit, failure, ended.at, unknown=unknown, observed=ended.observed)
+    observed = ended.remarks.observed if isinstance(ended, NodeFinished) else ended.observed
+    return NodeFailed(start.visit, failure, ended.at, unknown=unknown, observed=observed)

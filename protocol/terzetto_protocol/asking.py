@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar, overload
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from .blobs import Blob, BlobData, BlobKeeper, BlobReader
 from .checkpoints import check_label
@@ -15,6 +16,7 @@ from .ids import check_name, check_seconds, effect_key
 from .limits import BLOB_READ
 from .port import Port, Visit
 from .questions import AskDecision, Part, key_of
+from .remarks import Remarks
 
 T = TypeVar("T")
 
@@ -26,7 +28,7 @@ class Asking:
     visit: Visit
     port: Port
     asked: dict[str, int] | None
-    labelled: str | None
+    remarks: Remarks
 
     @property
     def run_id(self) -> str:
@@ -165,7 +167,8 @@ class Asking:
         Raises:
             InvalidRequest: the label is longer than 200 characters.
         """
-        self.labelled = check_label(label)  # type: ignore[misc]  # a field of every context that asks
+        remarks = replace(self.remarks, checkpoint=check_label(label))
+        self.remarks = remarks  # type: ignore[misc]  # a field of every context that asks
 
     @property
     def _blobs(self) -> BlobKeeper:

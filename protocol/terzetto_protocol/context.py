@@ -4,6 +4,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 from typing_extensions import TypeVar
 
 from .asking import Asking
@@ -12,7 +13,7 @@ from .decisions import Recorded
 from .places import Place
 from .port import Port, Visit
 from .questions import Inner, RunGraph, Sending, key_of
-from .records import Observed
+from .remarks import NO_REMARKS, Remarks
 from .speaking import Speaking
 from .state import Entry, Mutation
 
@@ -36,15 +37,10 @@ class LeafContext(Struct, Speaking, Generic[S, D], weakref=False):
     """The runtime's side of this context."""
     batch: list[Entry] = []
     """What was recorded so far, encoded; read by the runtime when the body has returned."""
-    following: str | None = None
-    """Name of the place that `goto` chose; empty after `end`."""
-    pausing: bool = False
+    remarks: Remarks = NO_REMARKS
+    """What was said so far besides; read by the runtime when the body has ended."""
     asked: dict[str, int] | None = None
     """How often each question was asked in this visit."""
-    observed: Observed | None = None
-    """What was reported so far; read by the runtime when the body has ended."""
-    labelled: str | None = None
-    """What `checkpoint` was given."""
 
     def record(self, mutation: Mutation[S], /) -> None:
         """Add a mutation to this visit's batch, which is applied whole when the node has returned.
@@ -99,15 +95,15 @@ class NodeContext(LeafContext[S, D], Asking, Generic[S, D], weakref=False):
         """Go to this node or barrier next, whether an edge leads there or not; the last of goto and end wins."""
         if not isinstance(place, Place):  # a person without a type checker writes goto("name")
             raise TypeError(f"goto takes the node or barrier itself, not {place!r}")
-        self.following = place.name
+        self.remarks = replace(self.remarks, next=place.name)
 
     def end(self) -> None:
         """End the run after this visit; the last of goto and end wins."""
-        self.following = ""
+        self.remarks = replace(self.remarks, next="")
 
     def pause(self) -> None:
         """Park the run at the commit boundary of this visit, until somebody resumes it; independent of goto and end."""
-        self.pausing = True
+        self.remarks = replace(self.remarks, pause=True)
 
 
 class ItemContext(NodeContext[S, D], Generic[S, T, D], weakref=False, kw_only=True):
@@ -131,10 +127,8 @@ class FlowContext(Struct, Speaking, Asking, Generic[D], weakref=False):
     """The runtime's side of this context."""
     asked: dict[str, int] | None = None
     """How often each question was asked in this visit."""
-    observed: Observed | None = None
-    """What was reported so far; read by the runtime when the body has ended."""
-    labelled: str | None = None
-    """What `checkpoint` was given."""
+    remarks: Remarks = NO_REMARKS
+    """What was said so far besides; read by the runtime when the body has ended."""
 
     def send(self, output: str, value: object, /) -> Awaitable[None]:
         """Send a value; it is durable when this returns, and goes on along its links at once. A checkpoint.

@@ -15,6 +15,7 @@ from .forks import Forks
 from .inputs import NodeFinished
 from .limits import RUN_AHEAD
 from .records import Write
+from .remarks import NO_REMARKS
 from .scribe import everyday_write
 from .statuses import RunStatus
 from .turn import Start, Turn
@@ -46,9 +47,7 @@ class Everyday(Forks[S], Generic[S]):
         """The turn; None, with nothing moved, when the batch or the way on needs the general path's words."""
         fold = self.fold
         easy = self.blueprint.everyday.get(entry.place)
-        if easy is None or fold.image.visits >= fold.header.max_steps:
-            return None
-        if msg.next is not None or msg.pause or msg.observed is not None or msg.checkpoint is not None:
+        if easy is None or msg.remarks is not NO_REMARKS or fold.image.visits >= fold.header.max_steps:
             return None
         try:
             fold.apply(msg.batch)

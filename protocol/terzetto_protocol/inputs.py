@@ -10,6 +10,7 @@ from .fold import Snapshot
 from .port import Emission
 from .questions import Question
 from .records import Failure, Observed, Taken
+from .remarks import NO_REMARKS, Remarks
 from .state import Entry
 
 
@@ -27,13 +28,7 @@ class NodeFinished(Struct, frozen=True, gc=False):
     visit: int
     batch: Sequence[Entry]
     at: float
-    next: str | None = None
-    """None: by the edges; empty: the run ends; else the name of a place."""
-    pause: bool = False
-    observed: Observed | None = None
-    """What the body reported and went on."""
-    checkpoint: str | None = None
-    """The label of the checkpoint that it asked for; None where it asked for none."""
+    remarks: Remarks = NO_REMARKS
 
 
 class BodyAsked(Struct, frozen=True):

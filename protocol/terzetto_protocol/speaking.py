@@ -3,12 +3,14 @@
 from typing import Final, get_args
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from .codec import check_text, pack_plain
 from .errors import InvalidRequest, describe
 from .limits import OBSERVED_LENGTH, OBSERVED_VISIT
 from .port import Custom, Phase, Port, Text, Tool, Visit
 from .records import ErrorLevel, Observed, ObservedError
+from .remarks import Remarks
 
 _PHASES: Final[tuple[str, ...]] = get_args(Phase)
 _LEVELS: Final[tuple[str, ...]] = get_args(ErrorLevel)
@@ -20,7 +22,7 @@ class Speaking:
     __slots__ = ()
     visit: Visit
     port: Port
-    observed: Observed | None
+    remarks: Remarks
 
     def emit_text(self, text: str, /) -> None:
         """Show a piece of text to whoever is listening now; it is not stored. Not a checkpoint."""
@@ -67,7 +69,8 @@ class Speaking:
         visit = self.visit
         node = f"{visit.path}/{visit.node}" if visit.path else visit.node
         reported = ObservedError(level, text, node, visit.visit)
-        self.observed = (self.observed or Observed()).plus(reported, OBSERVED_VISIT)  # type: ignore[misc]  # a field of every context
+        observed = (self.remarks.observed or Observed()).plus(reported, OBSERVED_VISIT)
+        self.remarks = replace(self.remarks, observed=observed)  # type: ignore[misc]  # a field of every context
 
     def heartbeat(self) -> None:
         """Say that this node still works, which is what its `idle_timeout` waits for. Not a checkpoint.

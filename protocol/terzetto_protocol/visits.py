@@ -27,6 +27,7 @@ from .inputs import (
 )
 from .questions import AskDecision, Journal, RunGraph, Sending
 from .records import Answer, Ask, Asked, Attempt, Failure, Kind, Noted, Opening, Sent
+from .remarks import Remarks
 from .retry import RetryPolicy
 from .routing import NoWay, Way, after_success
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
@@ -65,24 +66,24 @@ class Visits(Everyday[S], Generic[S]):
         try:
             way = self._take(frame, entry, msg)
         except MutationFailed as error:
-            self._fail_visit(entry, self._failure(entry, error), msg.at, observed=msg.observed)
+            self._fail_visit(entry, self._failure(entry, error), msg.at, observed=msg.remarks.observed)
             return
-        ahead = self._next(entry, way, msg.at, pause=msg.pause)
+        ahead = self._next(entry, way, msg.at, pause=msg.remarks.pause)
         try:
-            state = self._checkpoint(frame, msg.batch, ahead.status, msg.at, asked=msg.checkpoint is not None)
+            state = self._checkpoint(frame, msg.batch, ahead.status, msg.at, asked=msg.remarks.checkpoint is not None)
         except NotStorable as error:
             frame.drop(msg.batch)
             failure = self._failure(entry, error)
             if frame.blueprint.flow is not None:  # what had been sent before is too large: no way on makes it smaller
                 failure = replace(failure, final=True)
-            self._fail_visit(entry, failure, msg.at, observed=msg.observed)
+            self._fail_visit(entry, failure, msg.at, observed=msg.remarks.observed)
             return
         self._commit_visit(entry, ahead, msg, state)
 
     def _closing(self, flow: Wiring, entry: Pending, msg: NodeFinished) -> NodeFinished:
         """What the end of a dataflow's visit means: the inputs go out, or what it took in is used up."""
         last = flow.begun() if entry.place == INPUTS else flow.over(entry.ticket)
-        return NodeFinished(msg.visit, (*msg.batch, last), msg.at, observed=msg.observed, checkpoint=msg.checkpoint)
+        return NodeFinished(msg.visit, (*msg.batch, last), msg.at, msg.remarks)
 
     def _take(self, frame: Frame[Any], entry: Pending, msg: NodeFinished) -> Way[Any] | NoWay | str:
         """Apply a batch and say where the visit leads; raises `MutationFailed`."""
@@ -91,17 +92,17 @@ class Visits(Everyday[S], Generic[S]):
             frame.note(msg.batch)
             return Way(None)
         frame.apply(msg.batch)
-        if msg.next is None:
+        if msg.remarks.next is None:
             return after_success(blueprint, entry.place, "", frame.view(), frame.counts.edges)
-        if msg.next and msg.next not in blueprint.places:
-            return NoWay(FailureCode.UNROUTED, f"goto: the graph has no node {msg.next!r}")
-        return msg.next or Way(None)
+        if msg.remarks.next and msg.remarks.next not in blueprint.places:
+            return NoWay(FailureCode.UNROUTED, f"goto: the graph has no node {msg.remarks.next!r}")
+        return msg.remarks.next or Way(None)
 
     def _is_last(self, frame: SharedBranch[Any], entry: Pending, msg: NodeFinished) -> bool:
         """Whether nobody will look at the branch's state after this visit: then it need not be made."""
         if self.fold.composite_of(frame.fork).options.merge != "replay":
             return False
-        return msg.next == "" or (msg.next is None and frame.blueprint.routes_from(entry.place).empty)
+        return msg.remarks.next == "" or (msg.remarks.next is None and frame.blueprint.routes_from(entry.place).empty)
 
     def _commit_visit(self, entry: Pending, ahead: Next, msg: NodeFinished, state: bytes | None) -> None:
         self.commit(
@@ -115,9 +116,9 @@ class Visits(Everyday[S], Generic[S]):
             mutations=msg.batch,
             detail=ahead.failure,
             state=state,
-            parks=msg.pause and ahead.status not in (_R.PAUSED, *TERMINAL),
-            observed=msg.observed,
-            checkpoint=msg.checkpoint,
+            parks=msg.remarks.pause and ahead.status not in (_R.PAUSED, *TERMINAL),
+            observed=msg.remarks.observed,
+            checkpoint=msg.remarks.checkpoint,
         )
         self._go_on(entry.path, ahead, msg.at)
 
@@ -183,7 +184,7 @@ class Visits(Everyday[S], Generic[S]):
         entry = self._leave(msg.visit)
         if msg.happened and self.status is _R.RUNNING:
             self.live.add(msg.visit)
-            self._on_finished(NodeFinished(msg.visit, msg.batch, msg.at, observed=msg.observed))
+            self._on_finished(NodeFinished(msg.visit, msg.batch, msg.at, Remarks(observed=msg.observed)))
             return
         self.fold.frame(entry.path).cleanse()
         if self.status is not _R.RUNNING or self.is_moot(entry):

@@ -104,7 +104,7 @@ def recorded(ctx: NodeContext[S, Any]) -> list[Mutation[S]]:
 
 def reported(ctx: LeafContext[Any, Any] | FlowContext[Any]) -> Sequence[ObservedError]:
     """The errors that were reported so far and ended nothing, in order."""
-    return () if ctx.observed is None else ctx.observed.errors
+    return () if ctx.remarks.observed is None else ctx.remarks.observed.errors
 
 
 def emissions(ctx: LeafContext[Any, Any] | FlowContext[Any]) -> Emissions:
