@@ -22,12 +22,16 @@ HEAVY = {"apsw", "asyncio", "cattrs", "hypothesis", "multiprocessing", "rich", "
 PACKAGES = [terzetto, terzetto.stores, terzetto.testing]
 
 
-def re_exports(package):
-    """(module, name, public name) of everything that the package's `__init__` takes from elsewhere, in order."""
+def re_exports_with_levels(package):
+    """(module, name, public name, dots) of everything that the package's `__init__` takes from elsewhere, in order."""
     for statement in ast.walk(ast.parse(inspect.getsource(package))):
         if isinstance(statement, ast.ImportFrom) and (statement.level or statement.module.startswith("terzetto")):
             for alias in statement.names:
-                yield statement.module, alias.name, alias.asname
+                yield statement.module, alias.name, alias.asname, statement.level
+
+
+def re_exports(package):
+    return [found[:3] for found in re_exports_with_levels(package)]
 
 
 def public_names(package):
@@ -108,9 +112,30 @@ def test_everything_public_says_what_it_promises(package):
     assert [] == silent
 
 
-def test_importing_terzetto_loads_nothing_that_it_may_not_need():
-    assert set() == imported_by("import terzetto") & HEAVY
-    assert "terzetto.testing" not in imported_by("import terzetto")
+@pytest.mark.parametrize("package", PACKAGES[:2], ids=lambda package: package.__name__)
+def test_names_are_loaded_from_where_type_checkers_find_them(package):
+    seen = {shown: "." * level + module for module, _, shown, level in re_exports_with_levels(package)}
+
+    assert seen == package._HOMES
+
+
+def test_importing_terzetto_loads_nothing_of_it():
+    loaded = imported_by("import trio, msgspec, importlib; import terzetto")
+
+    assert {"terzetto"} == {name for name in loaded if name.startswith("terzetto")}
+    assert set() == loaded & HEAVY
+
+
+def test_a_first_run_loads_no_store_and_no_runtime():
+    loaded = imported_by("import terzetto; terzetto.Graph, terzetto.run, terzetto.NodeContext")
+
+    assert {"terzetto._run", "terzetto_protocol.machine"} <= loaded
+    assert set() == loaded & (HEAVY | {"terzetto.stores", "terzetto._hub", "terzetto_protocol.dataflow"})
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match=r"module 'terzetto' has no attribute 'grahp'"):
+        terzetto.grahp
 
 
 def test_the_protocol_loads_without_trio():

@@ -6,7 +6,7 @@ step: so nothing that is only half there can be seen. It owns the list of those 
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import uuid4
 
 from terzetto_protocol.blobs import Blob, BlobData, BlobReader, Hasher, check_size
@@ -17,8 +17,9 @@ from terzetto_protocol.limits import BLOB_BYTES, BLOB_READ
 from ._blob_stream import BlobStream
 from ._blob_upload import Upload, digest_of, write_all
 from ._clock import wall_clock
-from .stores import MemoryStore
-from .stores._contract import Store
+
+if TYPE_CHECKING:
+    from .stores._contract import Store
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class Blobs:
         max_bytes: largest blob, bytes.
     """
 
-    def __init__(self, store: Store | None = None, /, *, max_bytes: int = BLOB_BYTES) -> None:
+    def __init__(self, store: "Store | None" = None, /, *, max_bytes: int = BLOB_BYTES) -> None:
         self._store = store
         self._max_bytes: Final = max_bytes
         self.on_their_way: Final[set[str]] = set()
@@ -111,8 +112,10 @@ class Blobs:
         return await work()
 
     @property
-    def store(self) -> Store:
+    def store(self) -> "Store":
         """Where they are; made when it is first needed."""
         if self._store is None:
+            from .stores import MemoryStore
+
             self._store = MemoryStore()
         return self._store

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from uuid import uuid4
 
-import msgspec
 import trio
 
 from terzetto_protocol.blueprint import Blueprint
@@ -15,24 +14,23 @@ from terzetto_protocol.events import BarrierOpened, BarrierResolved, Event
 from terzetto_protocol.graph import Bound, unbind
 from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.inputs import Claimed, Decided
-from terzetto_protocol.limits import SINK_GRACE
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import is_open
 from terzetto_protocol.receipts import Receipt
-from terzetto_protocol.records import Outcome, RunHeader, RunRow, Write
+from terzetto_protocol.records import RunHeader, RunRow, Write
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.turn import Finish
 
 from ._blobs import Blobs
 from ._clock import wall_clock
 from ._deciders import Decider
-from ._feeds import Feeds, LoadAt
-from ._history import Past
-from ._hub import Hub
 from ._results import Result, result_of
 from ._run import RunActor, Services
-from ._sinks import Sink, check_sinks
-from .stores._memory import MemoryStore
+
+if TYPE_CHECKING:
+    from ._hub import Hub
+    from ._inline_sinks import Heard
+    from ._sinks import Sink
 
 S = TypeVar("S")
 
@@ -44,7 +42,7 @@ class _Alone:
         hub: where sinks are fed from, if there are any.
     """
 
-    def __init__(self, hub: Hub | None) -> None:
+    def __init__(self, hub: "Hub | None") -> None:
         self.hub: Final = hub
         self.opened: list[BarrierOpened] = []
         self.changed = trio.Event()
@@ -89,7 +87,7 @@ async def run(
     max_steps: int | None = None,
     auto_approve: bool = False,
     decider: Decider | None = None,
-    sinks: Sequence[Sink] = (),
+    sinks: "Sequence[Sink]" = (),
     strict: bool = False,
     blobs: Blobs | None = None,
 ) -> S:
@@ -136,7 +134,7 @@ async def run_to_end(
     max_steps: int | None,
     auto_approve: bool,
     decider: Decider | None,
-    sinks: Sequence[Sink] = (),
+    sinks: "Sequence[Sink]" = (),
     strict: bool = False,
     blobs: Blobs | None = None,
 ) -> Result[S]:
@@ -159,53 +157,29 @@ async def run_to_end(
         max_steps=blueprint.steps(max_steps),
         auto_approve=auto_approve,
     )
-    log = MemoryStore() if check_sinks(sinks) else None
     machine, first = RunMachine[S].begin(
-        blueprint, header, bound.graph.first(state), logged=log is not None, settled=True, promises=False
+        blueprint, header, bound.graph.first(state), logged=bool(sinks), settled=True, promises=False
     )
-    machine.tells = log is not None
-    alone = _Alone(None if log is None else Hub(log))
-    settle = None if log is None else partial(_settle, log)
-    services = Services(alone, alone, alone, clock, settle, blobs=blobs or Blobs())
-    actor = RunActor(machine, bound.deps, services)
+    machine.tells = bool(sinks)
+    heard = _heard(blueprint, sinks)
+    alone = _Alone(None if heard is None else heard.hub)
+    settle = None if heard is None else heard.settle
+    actor = RunActor(machine, bound.deps, Services(alone, alone, alone, clock, settle, blobs=blobs or Blobs()))
     actor.perform(first)
-    if alone.hub is None or log is None:
+    if heard is None:
         await _live(actor, alone, decider)
     else:
-        await _live_with(actor, alone, decider, Feeds(alone.hub, log, _past(log, blueprint)), sinks)
+        await heard.live(actor.run_id, partial(_live, actor, alone, decider))
     return result_of(machine.fold)
 
 
-def _past(log: MemoryStore, blueprint: Blueprint[Any]) -> LoadAt:
-    async def load(run_id: str, seq: int) -> Any:
-        row = await log.run(run_id)
-        assert row is not None, "it was stored before anybody heard of it"
-        return await Past(log, row, blueprint).state(seq)
+def _heard(blueprint: Blueprint[Any], sinks: "Sequence[Sink]") -> "Heard | None":
+    """What a run needs that has sinks."""
+    if not sinks:
+        return None
+    from ._inline_sinks import Heard
 
-    return load
-
-
-async def _live_with(
-    actor: RunActor, alone: _Alone, decider: Decider | None, feeds: Feeds, sinks: Sequence[Sink]
-) -> None:
-    """As `_live`, with sinks, which are given some time when it is over."""
-    failed: Exception | None = None
-    async with trio.open_nursery() as nursery:
-        await nursery.start(feeds.run)
-        feeds.attach(actor.run_id, sinks)
-        try:
-            await _live(actor, alone, decider)
-        except Exception as error:  # noqa: BLE001 - raised again, without a group around it
-            failed = error
-        await feeds.settle(SINK_GRACE)
-        nursery.cancel_scope.cancel(reason="the run is over")
-    if failed is not None:
-        raise failed
-
-
-def _settle(log: MemoryStore, write: Write) -> Outcome:
-    """Keep a commit, whose blobs are elsewhere."""
-    return log.settle(msgspec.structs.replace(write, blobs=()) if write.blobs else write)
+    return Heard(blueprint, sinks)
 
 
 async def _live(actor: RunActor, alone: _Alone, decider: Decider | None) -> None:

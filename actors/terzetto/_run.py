@@ -42,7 +42,6 @@ from ._bodies import Bodies, Tasks
 from ._node import Lent, handle
 from ._questions import Questions
 from ._stuck import StuckBodies
-from ._watched import WatchedLent, handle_watched
 
 Ended: TypeAlias = NodeFinished | NodeFailed | Probed
 
@@ -150,9 +149,7 @@ class RunActor:
         self._bodies = Bodies(self, services.clock, services.stuck)
         self.stuck: Final = self._bodies.left
         """Bodies that were left behind and have not returned."""
-        strict = machine.blueprint.is_strict
-        self.lent = WatchedLent(machine.fold, deps, self._port) if strict else Lent(machine.fold, deps, self._port)
-        self._handle: Callable[..., Awaitable[Ended]] = handle_watched if strict else handle
+        self.lent, self._handle = self._lender(deps)
         self.rested = False
         self.carried = False
         """Whether somebody runs `main`."""
@@ -170,6 +167,14 @@ class RunActor:
     def run_id(self) -> str:
         """The run's id."""
         return self.machine.run_id
+
+    def _lender(self, deps: Any) -> tuple[Lent, Callable[..., Awaitable[Ended]]]:
+        """What bodies get, and who runs them."""
+        if not self.machine.blueprint.is_strict:
+            return Lent(self.machine.fold, deps, self._port), handle
+        from ._watched import WatchedLent, handle_watched
+
+        return WatchedLent(self.machine.fold, deps, self._port), handle_watched
 
     def _port(self, vocabulary: Vocabulary[Any]) -> Port:
         pack, asks = vocabulary.record if self.machine.logged else vocabulary.keep, self._questions

@@ -1,23 +1,34 @@
 """Stores: where runs are kept. `open_store` finds the one that a URL names."""
 
-from typing import TYPE_CHECKING, Any
-
-from ._contract import Store as Store, StoreHealth as StoreHealth
-from ._memory import MemoryStore as MemoryStore
-from ._threaded import ThreadedStore as ThreadedStore
-from ._url import open_store as open_store
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from ._contract import Store as Store, StoreHealth as StoreHealth
+    from ._memory import MemoryStore as MemoryStore
     from ._sqlite import SqliteStore as SqliteStore
-else:
-
-    def __getattr__(name: str) -> Any:
-        # apsw is a library of 9 MB, which a program without a SQLite store need not load.
-        if name == "SqliteStore":
-            from ._sqlite import SqliteStore
-
-            return SqliteStore
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+    from ._threaded import ThreadedStore as ThreadedStore
+    from ._url import open_store as open_store
 
 __all__ = ["MemoryStore", "SqliteStore", "Store", "StoreHealth", "ThreadedStore", "open_store"]
+
+_HOMES: Final = {
+    "MemoryStore": "._memory",
+    "SqliteStore": "._sqlite",  # it needs apsw, a library of 9 MB
+    "Store": "._contract",
+    "StoreHealth": "._contract",
+    "ThreadedStore": "._threaded",
+    "open_store": "._url",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES[name], __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__
