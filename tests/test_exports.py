@@ -135,7 +135,7 @@ def test_a_first_run_loads_no_store_and_no_runtime():
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match=r"module 'terzetto' has no attribute 'grahp'"):
-        terzetto.grahp
+        _ = terzetto.grahp
 
 
 def test_the_protocol_loads_without_trio():
