@@ -39,7 +39,7 @@ class Easy(Generic[S]):
     """A node all of whose ways on are easy."""
 
     ways: tuple[EasyWay[S], ...]
-    """In the order in which they are tried."""
+    """In the order in which they are tried; none where it leads nowhere."""
     cost: float
     """What a visit of the node costs."""
 
@@ -100,9 +100,11 @@ class Blueprint(Generic[S]):
         self.routes: Final = self._routes([self._edge(edge) for edge in graph.edges] if self.flow is None else ())
         easy = {} if is_strict else self.nodes
         self.everyday: Final = {
-            name: Easy(ways, node.options.token_cost) for name, node in easy.items() if (ways := self._easy_ways(name))
+            name: Easy(ways, node.options.token_cost)
+            for name, node in easy.items()
+            if (ways := self._easy_ways(name)) is not None and not node.options.runs
         }
-        """Nodes all of whose ways on are easy."""
+        """Nodes all of whose ways on are easy, or that lead nowhere."""
         self._upcasters: Final[dict[str, Upcaster[S]]] = {}
 
     def node(self, name: str) -> Node[S, Any] | None:
@@ -202,7 +204,7 @@ class Blueprint(Generic[S]):
             routes.setdefault((edge.source, edge.exit), Routes()).add(edge)
         return routes
 
-    def _easy_ways(self, name: str) -> tuple[EasyWay[S], ...]:
+    def _easy_ways(self, name: str) -> tuple[EasyWay[S], ...] | None:
         routes = self.routes_from(name)
         edges = [*routes.conditional, *(edge for edge in (routes.plain, routes.fallback) if edge is not None)]
         ways = [
@@ -210,7 +212,7 @@ class Blueprint(Generic[S]):
             for edge in edges
             if (node := self._easy(edge)) is not None
         ]
-        return tuple(ways) if len(ways) == len(edges) else ()
+        return tuple(ways) if len(ways) == len(edges) else None
 
     def _easy(self, edge: Edge[S]) -> Node[S, Any] | None:
         node = self.nodes.get(edge.target)

@@ -1,8 +1,8 @@
-"""The everyday turn: a lone visit ends well, and an easy way leads on.
+"""Everyday turns: a lone visit ends well and an easy way leads on, or a branch ends well and others live.
 
 The same records, events and moves as the general path makes of it (a property test runs both on the same inputs),
 without asking what cannot be the case. It is most of what a run does, and the general path takes three times as long.
-What cannot be the case is looked at after every other turn, and stands in `lone`.
+What cannot be the case is looked at after every other turn, and stands in `lone` and `crowded`.
 """
 
 from typing import Final, Generic, TypeVar
@@ -12,42 +12,57 @@ from .errors import MutationFailed, NotStorable
 from .events import NodeFinished as FinishedEvent
 from .fold import Fold, Pending
 from .forks import Forks
+from .frames import SharedBranch
 from .inputs import NodeFinished
 from .limits import RUN_AHEAD
 from .records import Write
 from .remarks import NO_REMARKS
 from .scribe import everyday_write
-from .statuses import RunStatus
+from .statuses import RunStatus, VisitStatus
 from .turn import Start, Turn
 
 S = TypeVar("S")
 
 _RUNNING: Final = RunStatus.RUNNING
+_PENDING: Final = VisitStatus.PENDING
 
 
 class Everyday(Forks[S], Generic[S]):
     """The part of a run's machine that takes everyday turns."""
 
-    __slots__ = ("lone",)
+    __slots__ = ("crowded", "lone")
 
     def __init__(self, fold: Fold[S], *, logged: bool, settled: bool, promises: bool) -> None:
         super().__init__(fold, logged=logged, settled=settled, promises=promises)
         self.lone: Pending | None = None
         """The one visit that is pending, while its end is all that can move the run; None if anything else may."""
+        self.crowded = False
+        """Whether branches live, and nothing but the ends of their visits can move the run."""
 
     def look_around(self) -> None:
         """See whether the next turn may be an everyday one; done after every turn that was none."""
-        image, self.lone = self.fold.image, None
-        if len(image.frontier) == 1 and image.status is _RUNNING and not (self.fold.asking or self.is_leaving):
+        self.lone, self.crowded = None, False
+        fold, image = self.fold, self.fold.image
+        if image.status is not _RUNNING or fold.asking or self.held.active or self.is_leaving or self.fenced:
+            return
+        if len(image.frontier) == 1:
             (entry,) = image.frontier.values()
-            if not (entry.path or self.held.active or self.fenced):
-                self.lone = entry
+            self.lone = None if entry.path else entry
+        elif fold.owners and not (self.failing or fold.waiting):
+            self.crowded = not (fold.header.auto_approve or image.kept)
 
-    def follow(self, entry: Pending, msg: NodeFinished) -> Turn | None:
-        """The turn; None, with nothing moved, when the batch or the way on needs the general path's words."""
+    def take_everyday(self, msg: NodeFinished) -> Turn | None:
+        """The turn for a body that has returned; None, with nothing moved, when it needs the general path's words."""
+        if msg.visit not in self.live or msg.remarks is not NO_REMARKS:
+            return None
+        if (entry := self.lone) is not None and entry.visit == msg.visit:
+            return self._follow(entry, msg)
+        return self._end_branch(msg) if self.crowded and not self.waits.gate else None
+
+    def _follow(self, entry: Pending, msg: NodeFinished) -> Turn | None:
         fold = self.fold
         easy = self.blueprint.everyday.get(entry.place)
-        if easy is None or msg.remarks is not NO_REMARKS or fold.image.visits >= fold.header.max_steps:
+        if easy is None or fold.image.visits >= fold.header.max_steps:
             return None
         try:
             fold.apply(msg.batch)
@@ -62,24 +77,28 @@ class Everyday(Forks[S], Generic[S]):
         except NotStorable:
             fold.drop(msg.batch)
             return None
-        visit, place, attempt = entry.visit, entry.place, entry.attempt
+        left = entry.place, entry.attempt, ""
         event = self.told + 1
         fold.follow(entry, way.place, event, easy.cost)
         self.live.clear()
         if not (self.logged or self.tells):
             return self._go_on_unheard(entry, event)
-        write = everyday_write(fold, entry, (visit, place, attempt), msg, state) if self.logged else None
-        self.told = event
-        finished = FinishedEvent(
-            id=event,
-            run_id=fold.header.run_id,
+        step = entry.visit, way.place, -1, None, "", 0, 0
+        write = everyday_write(fold, left, msg, (step,), state) if self.logged else None
+        return self._go_on_told(entry, write, self._finished(msg, left[0]), ahead=way.is_pure)
+
+    def _finished(self, msg: NodeFinished, node: str) -> FinishedEvent:
+        self.told += 1
+        image = self.fold.image
+        return FinishedEvent(
+            id=self.told,
+            run_id=self.fold.header.run_id,
             at=msg.at,
-            node=place,
-            visit=visit,
-            seq=fold.image.seq,
+            node=node,
+            visit=msg.visit,
+            seq=image.seq,
             mutations=len(msg.batch),
         )
-        return self._go_on_told(entry, write, finished, ahead=way.is_pure)
 
     def _go_on_unheard(self, entry: Pending, event: int) -> Turn:
         """Nothing is stored and nobody listens: events are counted and not made."""
@@ -106,12 +125,51 @@ class Everyday(Forks[S], Generic[S]):
         waits.outbox.append((seq, self._started(entry, 1, finished.at)))
         return Turn(write, start=Start(entry.visit, entry.place, 1))
 
+    def _end_branch(self, msg: NodeFinished) -> Turn | None:
+        fold, frontier = self.fold, self.fold.image.frontier
+        entry = frontier[msg.visit]
+        branch = fold.branches.get(entry.path)
+        if type(branch) is not SharedBranch or branch.pending != 1 or entry.status is not _PENDING:
+            return None
+        fork, easy = fold.image.forks[branch.fork], branch.blueprint.everyday.get(entry.place)
+        if easy is None or easy.ways or fork.begun < fork.count or fork.ended + 1 == fork.count:
+            return None  # it leads on, or another branch begins, or all of them are joined
+        merge = fold.composite_of(branch.fork).options.merge
+        try:
+            (branch.note if merge == "replay" else branch.apply)(msg.batch)
+            state = self._checkpoint(branch, msg.batch, _RUNNING, msg.at)
+        except MutationFailed:
+            return None
+        except NotStorable:
+            branch.drop(msg.batch)
+            return None
+        left = entry.place, entry.attempt, entry.path
+        fold.end_branch(entry, branch, self.told + 1, easy.cost)
+        self.live.discard(msg.visit)
+        write = everyday_write(fold, left, msg, (), state) if self.logged else None
+        if merge == "strict":
+            branch.changed()  # now, while its state is at hand
+        branch.let_go()
+        return self._tell(write, self._finished(msg, f"{entry.path}/{entry.place}"))
+
+    def _tell(self, write: Write | None, finished: FinishedEvent) -> Turn:
+        """Show an event when its commit is durable."""
+        if self.settled:
+            self.durable = finished.seq
+            if not self.waits.outbox:
+                return Turn(write, finished)
+        self.waits.outbox.append((finished.seq, finished))
+        return Turn(write)
+
     def let_go(self, seq: int, at: float) -> Turn | None:
         """Everything up to `seq` is durable: let out what waited for it and start the one visit at the gate.
 
         None where there is anything else to consider.
         """
         gate, outbox, entry = self.waits.gate, self.waits.outbox, self.lone
+        if self.crowded and not gate:
+            self.durable = max(seq, self.durable)
+            return Turn(more=tuple(self.waits.ready(self.durable)))
         if entry is None or len(gate) != 1 or len(outbox) != 1 or outbox[0][0] > seq:
             return None
         need, visit, mode = gate[0]

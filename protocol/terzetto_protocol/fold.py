@@ -507,6 +507,21 @@ class Fold(Frame[S], Generic[S]):
             entry.journal = {}
         image.frontier[visit] = entry
 
+    def end_branch(self, entry: Pending, branch: Branch[Any], event: int, cost: float) -> None:
+        """As `move`, for the everyday commit: the last visit of a branch has ended well, and others live."""
+        image = self.image
+        image.seq += 1
+        image.event_id = event
+        image.claims = 0
+        image.finished += 1
+        if cost:
+            image.cost += cost
+        del image.frontier[entry.visit]
+        branch.pending = 0
+        branch.last = f"{entry.path}/{entry.place}"
+        branch.ended = True
+        image.forks[branch.fork].ended += 1
+
     def _count_claims(self, record: Record) -> None:
         image = self.image
         if record.kind is Kind.CLAIM:

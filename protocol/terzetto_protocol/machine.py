@@ -123,10 +123,9 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
     def feed(self, msg: Input) -> Turn:
         """Decide about one input; raises `Refused` (or its leaf `IllegalTransition`) when it is not acceptable now."""
         if type(msg) is NodeFinished:
-            if (entry := self.lone) is not None and entry.visit == msg.visit and msg.visit in self.live:
-                turn = self.follow(entry, msg)
-                if turn is not None:
-                    return turn
+            turn = self.take_everyday(msg)
+            if turn is not None:
+                return turn
         elif type(msg) is CommitDurable:
             turn = self.let_go(msg.seq, msg.at)
             if turn is not None:

@@ -77,24 +77,27 @@ def write_of(
 
 
 def everyday_write(
-    fold: Fold[Any], entry: Pending, left: tuple[int, str, int], msg: NodeFinished, state: bytes | None
+    fold: Fold[Any],
+    left: tuple[str, int, str],
+    msg: NodeFinished,
+    steps: tuple[tuple[Any, ...], ...],
+    state: bytes | None,
 ) -> Write:
-    """As `write_of`, for the everyday commit.
+    """As `write_of`, for an everyday commit.
 
     Args:
         fold: the run after it.
-        entry: the visit that follows.
-        left: (visit, place, attempt) of the one that has ended.
+        left: (place, attempt, path) of the visit that has ended.
         msg: how it ended.
+        steps: what follows, each as the array that a `Step` is encoded as.
         state: the encoded state, when a snapshot is to be written with it.
     """
-    image, (visit, place, attempt) = fold.image, left
+    image, (place, attempt, path) = fold.image, left
     seq, epoch, event = image.seq, image.epoch, image.event_id
-    step = entry.visit, entry.place, -1, None, "", 0, 0
     # The array that a `Record` is encoded as, without the object: making one takes longer than encoding it.
     body = encode_record((
-        seq, _VISIT, epoch, msg.at, _RUNNING, event, visit, place, _SUCCEEDED, attempt, (step,), stored(msg.batch),
-        None, "", False, None, None,
+        seq, _VISIT, epoch, msg.at, _RUNNING, event, msg.visit, place, _SUCCEEDED, attempt, steps, stored(msg.batch),
+        None, path, False, None, None,
     ))  # fmt: skip
     snapshot = None if state is None else fold.snapshot(state, msg.at)
     write = Write(fold.header.run_id, epoch, epoch, seq, msg.at, RUNNING, event, body, False, snapshot)
