@@ -8,6 +8,7 @@ kills it is its keeper's nursery; then it says so to its machine, whose last com
 
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from math import inf
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -39,6 +40,7 @@ from terzetto_protocol.turn import Answered, CancelNodes, Effect, Finish, Rearm,
 
 from . import _faults
 from ._bodies import Bodies, Tasks
+from ._crowds import Crowds
 from ._node import Lent, handle
 from ._questions import Questions
 from ._stuck import StuckBodies
@@ -126,12 +128,12 @@ class RunActor:
     __slots__ = (
         "_bodies",
         "_busy",
+        "_crowds",
         "_handle",
         "_mail",
         "_overlaps",
         "_questions",
         "_scope",
-        "_scopes",
         "_starts",
         "_waiter",
         "carried",
@@ -156,11 +158,10 @@ class RunActor:
         self._overlaps = services.tasks or machine.blueprint.overlaps
         """Whether every visit has a task of its own."""
         self._busy = False
+        self._crowds: Final = Crowds()
         self._mail: list[Input] = []
         self._starts: list[Start] = []
         self._scope: trio.CancelScope | None = None
-        self._scopes: dict[int, trio.CancelScope] = {}
-        """Of visits that must be cancellable alone."""
         self._waiter: trio.lowlevel.Task | None = None
 
     @property
@@ -313,9 +314,7 @@ class RunActor:
             self._mail.append(NodeCancelled(start.visit, self.services.clock()))
         if visits is None and self._scope is not None:
             self._scope.cancel(reason=f"run {self.run_id} is being cancelled")
-        for visit in visits or ():
-            if visit in self._scopes:
-                self._scopes[visit].cancel(reason=f"a branch beside it failed in run {self.run_id}")
+        self._crowds.cancel(visits or (), f"a branch beside it failed in run {self.run_id}")
         self._bodies.tell_to_leave(meant)
 
     def _emit(self, visit: int, emission: Emission) -> None:
@@ -411,11 +410,9 @@ class RunActor:
         try:
             async with trio.open_nursery() as nursery:
                 while not self.rested and self._needs_tasks(tasks):
-                    while self._starts:
-                        start = self._starts.pop(0)
-                        if start.apart:
-                            self._scopes[start.visit] = trio.CancelScope()  # there before its task has its first turn
-                        nursery.start_soon(self._visit_alone, start, tasks)
+                    starts, self._starts[:] = self._starts[:], []
+                    for start in starts:
+                        self._begin_task(start, nursery, tasks)
                     await self._sleep()
         finally:
             self._bodies.tasks = None
@@ -425,16 +422,22 @@ class RunActor:
         machine = self.machine
         return bool(self._starts or machine.live or self._overlaps or machine.fold.owners or tasks)
 
+    def _begin_task(self, start: Start, nursery: trio.Nursery, tasks: Tasks) -> None:
+        if start.path:
+            fork = self.machine.fold.branches[start.path].fork
+            self._crowds.join(start, fork, nursery).add(partial(self._visit_alone, start, tasks))
+        else:
+            nursery.start_soon(self._visit_alone, start, tasks)
+
     async def _visit_alone(self, start: Start, tasks: Tasks) -> None:
         """A visit in a task of its own."""
         tasks[start.visit] = trio.lowlevel.current_task(), start
         try:
-            if start.visit in self._scopes:
-                await self._visit_apart(start, self._scopes[start.visit])
-            else:
-                self._end(start, await self._body(start))
+            self._end(start, await self._body(start))
         finally:
             del tasks[start.visit]
+            if self._crowds.leave(start.visit) and start.visit in self.machine.live:
+                self.deliver(NodeCancelled(start.visit, self.services.clock()))
             self._bodies.ended(start.visit)
 
     def _body(self, start: Start) -> Awaitable[Ended]:
@@ -447,16 +450,6 @@ class RunActor:
         """Tell how a body has ended; nothing, where nobody waits for it any more."""
         if start.visit in self.machine.live:
             self.deliver(msg)
-
-    async def _visit_apart(self, start: Start, scope: trio.CancelScope) -> None:
-        """A visit that can be cancelled alone."""
-        try:
-            with scope:
-                self._end(start, await self._body(start))
-        finally:
-            del self._scopes[start.visit]
-        if scope.cancelled_caught and start.visit in self.machine.live:
-            self.deliver(NodeCancelled(start.visit, self.services.clock()))
 
     async def _sleep(self) -> None:
         """Wait until there is something to carry or nothing will ever be; cancelled, it has lost nothing."""

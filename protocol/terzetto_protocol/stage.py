@@ -350,8 +350,7 @@ class Stage(Generic[S]):
         attempt = entry.attempt if entry.status is VisitStatus.RUNNING else entry.attempt + 1
         if mode != "probe":
             self.waits.post(self.fold.image.seq, self._started(entry, attempt, at))
-        apart = bool(entry.path)
-        self.effects.append(Start(entry.visit, entry.place, attempt, entry.path, probe=mode == "probe", apart=apart))
+        self.effects.append(Start(entry.visit, entry.place, attempt, entry.path, probe=mode == "probe"))
 
     def _started(self, entry: Pending, attempt: int, at: float) -> NodeStarted:
         self.told += 1  # after its claim a run has told something in this epoch

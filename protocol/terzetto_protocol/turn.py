@@ -18,8 +18,6 @@ class Start(Struct, frozen=True, gc=False):
     attempt: int
     path: str = ""
     probe: bool = False
-    apart: bool = False
-    """Whether it must be possible to cancel it and leave others of the run alone."""
 
 
 class CancelNodes(Struct, frozen=True):
