@@ -31,6 +31,7 @@ from terzetto_protocol.inputs import (
 )
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import next_moment
+from terzetto_protocol.places import Node
 from terzetto_protocol.port import Emission, Port
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Applied, Exists, Outcome, Rejected, RunRow, Stale, Write
@@ -410,9 +411,7 @@ class RunActor:
         try:
             async with trio.open_nursery() as nursery:
                 while not self.rested and self._needs_tasks(tasks):
-                    starts, self._starts[:] = self._starts[:], []
-                    for start in starts:
-                        self._begin_task(start, nursery, tasks)
+                    await self._begin_tasks(nursery, tasks)
                     await self._sleep()
         finally:
             self._bodies.tasks = None
@@ -421,6 +420,20 @@ class RunActor:
         """Whether there is more for tasks to do; one that does not leave keeps the nursery open anyway."""
         machine = self.machine
         return bool(self._starts or machine.live or self._overlaps or machine.fold.owners or tasks)
+
+    async def _begin_tasks(self, nursery: trio.Nursery, tasks: Tasks) -> None:
+        """Give each visit a task; what awaits nothing needs none, and is run here and now."""
+        steps = 0
+        while self._starts:
+            start = self._starts.pop(0)
+            if self._node(start).runs == "on the loop":
+                self._end(start, await self._body(start))
+                steps += 1
+            else:
+                self._begin_task(start, nursery, tasks)
+            if steps >= YIELD_STEPS:
+                steps = 0
+                await trio.lowlevel.checkpoint()
 
     def _begin_task(self, start: Start, nursery: trio.Nursery, tasks: Tasks) -> None:
         if start.path:
@@ -442,9 +455,12 @@ class RunActor:
 
     def _body(self, start: Start) -> Awaitable[Ended]:
         """The body of a visit, to be awaited."""
+        return self._handle(self._node(start), start, self.lent, self.services)
+
+    def _node(self, start: Start) -> Node[Any, Any]:
         fold = self.machine.fold
         nodes = fold.frame(start.path).blueprint.nodes if start.path else fold.blueprint.nodes
-        return self._handle(nodes[start.node], start, self.lent, self.services)
+        return nodes[start.node]
 
     def _end(self, start: Start, msg: Ended) -> None:
         """Tell how a body has ended; nothing, where nobody waits for it any more."""
