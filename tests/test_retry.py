@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, strategies as st
 
-from terzetto_protocol.errors import InvalidRequest, QueueFull, TerzettoError
+from terzetto_protocol.errors import InvalidInput, InvalidRequest, NonDeterministicOutput, QueueFull, TerzettoError
 from terzetto_protocol.retry import LONGEST, PATIENCE, USER_ERRORS, RetryAfter, RetryPolicy, asked_by, retry_after_of
 
 NOW = datetime(1994, 11, 6, 8, 49, 7, tzinfo=UTC).timestamp()
@@ -34,6 +34,15 @@ def test_what_may_pass_is_retried(error):
 def test_user_errors_are_not(error):
     """9.8: user errors (ValueError by default) are not retried."""
     assert not RetryPolicy().retries(error)
+
+
+@pytest.mark.parametrize("error", [NonDeterministicOutput("r", "n", 0, "out"), InvalidInput("n", "pin", "no")])
+def test_what_the_log_holds_is_never_tried_again(error):
+    """5.7: the next attempt would meet the same value, whatever the policy says."""
+    willing = RetryPolicy(never_on=(), retry_on=(Exception, type(error)))
+    for policy in (RetryPolicy(), willing):
+        assert not policy.retries(error)
+        assert not policy.retries(ExceptionGroup("some", [OSError(), error]))
 
 
 @pytest.mark.parametrize(

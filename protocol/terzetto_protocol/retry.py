@@ -8,7 +8,7 @@ from typing import Any, Final, cast
 
 from attrs import frozen
 
-from .errors import RetryAfter
+from .errors import InvalidInput, NonDeterministicOutput, RetryAfter
 
 USER_ERRORS: Final[tuple[type[BaseException], ...]] = (
     ValueError,
@@ -21,6 +21,8 @@ USER_ERRORS: Final[tuple[type[BaseException], ...]] = (
     AssertionError,
 )
 """What the next attempt would raise again: the input or the code is wrong. (A `KeyError` may be the world's doing.)"""
+HOPELESS: Final[tuple[type[BaseException], ...]] = (InvalidInput, NonDeterministicOutput)
+"""What no policy tries again: the next attempt would meet the same durable values."""
 LONGEST: Final = 60.0
 """Seconds that the policy itself lets pass between two attempts at most."""
 PATIENCE: Final = 600.0
@@ -52,7 +54,8 @@ class RetryPolicy:
         """Whether this error may be followed by another attempt; a group only if all of its leaves may.
 
         Of all classes in `retry_on` and `never_on`, the one nearest to the error's own (in the order in which
-        Python looks for methods) decides; where both have it, `never_on` wins. What neither has is not retried.
+        Python looks for methods) decides; where both have it, `never_on` wins. What neither has is not retried, nor
+        is what comes of a value that is durable (`HOPELESS`), whatever they say.
 
         Args:
             error: what the node raised. Cancellation is not an error; nobody asks about it.
@@ -60,6 +63,8 @@ class RetryPolicy:
         if isinstance(error, BaseExceptionGroup):
             group = cast("BaseExceptionGroup[BaseException]", error)
             return all(self.retries(inner) for inner in group.exceptions)
+        if isinstance(error, HOPELESS):
+            return False
         for cls in type(error).__mro__:
             if cls in self.never_on:
                 return False
