@@ -27,6 +27,11 @@ class Town:
 
 
 @attrs.define
+class Hidden:
+    _value: int
+
+
+@attrs.define
 class Private:
     _name: str = ""
 
@@ -300,17 +305,45 @@ def linked(pin: str = "x", output: str = "part", *, static: bool = False) -> Cal
     return lambda made: made.link(Output("cut", output), made.node(name="take")(take), pin, static=static)
 
 
-def typed(kind: Any, default: Any = 0) -> Callable[[Any], Any]:
+def typed(kind: Any, default: Any = 0, **options: Any) -> Callable[[Any], Any]:
     def take(ctx: FlowContext, x: Any = default) -> None: ...
 
     take.__annotations__["x"] = kind
-    return lambda made: made.node(name="take", outputs={"out": int})(take)
+    return lambda made: made.node(name="take", outputs={"out": int}, **options)(take)
+
+
+def defaulting(defaults: dict[str, Any]) -> Callable[[Any], Any]:
+    def take(ctx: FlowContext, **more: Any) -> None: ...
+
+    return lambda made: made.node(name="take", defaults=defaults)(take)
+
+
+def masked(masks: dict[str, dict[str, Any]]) -> Callable[[Any], Any]:
+    def change(made: Dataflow[Any]) -> None:
+        inner: Dataflow[Any] = Dataflow("inner")
+        inner.node(name="inside")(take)
+        made.subflow("sub", inner, masks=masks)
+
+    def take(ctx: FlowContext, x: int = 0) -> None: ...
+
+    return change
 
 
 CHANGES: dict[str, Callable[[Any], Any]] = {
     "as it is": lambda made: None,
     "an input": lambda made: made.input("more", default=1),
     "its type": lambda made: made.input("more", int, default=1),
+    "its default": lambda made: made.input("more", default=2),
+    "a default of an input": defaulting({"x": 1}),
+    "its value": defaulting({"x": 2}),
+    "its order": defaulting({"x": [1, 2]}),
+    "the other order": defaulting({"x": [2, 1]}),
+    "that of a part of it": defaulting({"x_#_k": 1}),
+    "that of another type": defaulting({"x": Town("Bonn")}),
+    "that of a type which only cattrs can do": typed(Hidden, defaults={"x": Hidden(1)}),
+    "its hidden value": typed(Hidden, defaults={"x": Hidden(2)}),
+    "masks inside": masked({"inside": {"x": 1}}),
+    "their values": masked({"inside": {"x": 2}}),
     "an output": lambda made: made.output("page", Output("fetch", "page")),
     "another name": lambda made: made.output("text", Output("fetch", "page")),
     "a node": lambda made: made.node(name="take")(nothing),
@@ -372,7 +405,9 @@ def test_what_no_log_depends_on_does_not_count():
     ]
 
     assert len(set(same)) == 1
-    assert hashed(typed(int, 0)) == hashed(typed(int, 1)), "a default is what a node is called with, as its body is"
+    assert hashed(typed(int, 0)) == hashed(typed(int, 1)), "what a function declares belongs to its body"
+    names = ["these", "are", "in", "any", "order"]
+    assert hashed(defaulting({"x": set(names)})) == hashed(defaulting({"x": set(reversed(names))}))
 
 
 @pytest.mark.parametrize("make", [endless, lambda: mutual()[0], lambda: mutual()[1]])

@@ -567,3 +567,27 @@ def test_no_value_is_used_twice_and_none_is_lost(words, senders):
         ]
         used = [pins[pin] for node, pins in tasks(state) if node == sink]
         assert used + state.waiting.get(sink, {}).get(pin, []) == arrived
+
+
+# -- which links they are ---------------------------------------------------------------------------------------------
+
+
+def test_a_log_says_along_which_links_its_values_went():
+    """Law 1: what a value completes is computed anew from the links, so it must be by the same ones."""
+    wiring = wired(".x>a.v", "a.out>b.v")
+    state = moved(wiring, FlowState({"x": 1}), wiring.begun())
+    assert (state.wiring, wiring.fits(state)) == (wiring.mark, True)
+
+    other = wired(".x>a.v", "a.out=b.v")
+    assert not other.fits(state)
+    for move in (other.passed(1, "a", "out", pack(2, "")), wiring.begun()):
+        with pytest.raises(InvalidRequest, match="not those that the run began with"):
+            moved(other, state, move)
+
+
+def test_a_log_that_does_not_say_so_is_taken_at_its_word():
+    """Logs of an earlier release can be read."""
+    wiring = wired(".x>a.v", "a.out>b.v")
+    state = sent(wiring, moved(wiring, FlowState({"x": 1}), Recorded("@begun", Raw(b"\xc0"))), ("a.out", 1))
+
+    assert (state.wiring, state.issued, wiring.fits(state)) == ("", 2, True)

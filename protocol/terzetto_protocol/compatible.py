@@ -6,6 +6,7 @@ from typing import Any
 from .composites import as_map
 from .errors import NotStorable
 from .fold import Fold, Pending, label_of
+from .wiring import OTHER_LINKS
 
 
 def misfits(fold: Fold[Any], *, anew: bool = False) -> list[str]:
@@ -21,6 +22,7 @@ def misfits(fold: Fold[Any], *, anew: bool = False) -> list[str]:
     pending = fold.image.frontier.values()
     gone = [label_of(entry) for entry in pending if entry.place not in fold.frame(entry.path).blueprint.places]
     found = [f"it has no node {', '.join(gone)} any more"] if gone else []
+    found.extend(_rewired(fold))
     if not gone and not anew:
         found.extend(text for entry in pending for text in _other_kind(fold, entry))
         found.extend(_renamed(fold))
@@ -28,6 +30,14 @@ def misfits(fold: Fold[Any], *, anew: bool = False) -> list[str]:
         _revive(fold)
         found.extend(_unstorable(fold))
     return found
+
+
+def _rewired(fold: Fold[Any]) -> Iterator[str]:
+    """Dataflows whose links have changed: what waits in them was sorted by others."""
+    for frame in (fold, *fold.branches.values()):
+        flow = frame.blueprint.flow
+        if flow is not None and not flow.fits(frame.state):
+            yield f"{frame.path}: {OTHER_LINKS}" if frame.path else OTHER_LINKS
 
 
 def _other_kind(fold: Fold[Any], entry: Pending) -> Iterator[str]:

@@ -10,8 +10,10 @@ import msgspec
 
 from .composites import Map, as_composite
 from .fields import field_types, has_fields
+from .forms import msgspec_can
 from .places import Barrier, Place, as_node
 from .state import StateForm
+from .wiring import as_plain
 
 if TYPE_CHECKING:
     from .dataflow import Dataflow
@@ -24,8 +26,8 @@ def fingerprint(graph: "Declaration[Any, Any]") -> str:
 
     Edges count in their order, which both routing and the log refer to. Not part of it: bodies of nodes
     and predicates, docstrings, transient fields, and what `build` may be told anew without touching a log.
-    Of a dataflow nodes, pins with their types, and links count, there and in every dataflow that it runs;
-    not its limit, its defaults, and what a failed visit means.
+    Of a dataflow nodes, pins with their types, links, declared defaults and masks count, there and in every
+    dataflow that it runs; not its limit, and what a failed visit means.
     """
     structure = {
         "name": graph.name,
@@ -66,10 +68,18 @@ def _flow(graph: "Declaration[Any, Any]") -> dict[str, Any]:
 
 
 def _linked(flow: "Dataflow[Any]", numbers: Mapping[int, int]) -> dict[str, Any]:
-    nodes = [[name, _pins(spec.inputs), _schemas(spec.outputs), spec.is_open] for name, spec in flow.nodes]
+    from .dataflow import SubFlow
+
+    nodes = [
+        [name, _pins(spec.inputs), _schemas(spec.outputs), spec.is_open, _values(spec.inputs, spec.defaults)]
+        for name, spec in flow.nodes
+    ]
+    given = {name: pin.default for name, pin in flow.inputs.items() if not pin.is_needed}
     return {
         "name": flow.name,
         "inputs": _pins(flow.inputs),
+        "defaults": _values(flow.inputs, given),
+        "masks": {place.name: _plain(Any, place.masks) for place in flow.places if isinstance(place, SubFlow)},
         "outputs": _schemas(flow.outputs),
         "places": [_place(place) for place in flow.places],
         "nodes": nodes,
@@ -80,6 +90,18 @@ def _linked(flow: "Dataflow[Any]", numbers: Mapping[int, int]) -> dict[str, Any]
 
 def _pins(pins: "Mapping[str, Pin]") -> dict[str, Any]:
     return _schemas({name: pin.type for name, pin in pins.items()})
+
+
+def _values(pins: "Mapping[str, Pin]", values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is declared for pins, or for parts of them."""
+    return {name: _plain(pins[name].type if name in pins else Any, value) for name, value in values.items()}
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    """A value of this type as it would be stored, with sets in order."""
+    if msgspec_can(kind):
+        return msgspec.to_builtins(value, str_keys=True, order="deterministic")
+    return _settled(as_plain("", "", kind, value))
 
 
 def _schemas(types: Mapping[str, Any]) -> dict[str, Any]:

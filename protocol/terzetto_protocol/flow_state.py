@@ -71,6 +71,8 @@ class FlowState(Struct):
     """What visits have taken in, or will, by their tickets."""
     issued: int = 0
     """The last ticket."""
+    wiring: str = ""
+    """Which links its values have gone along: those of no other declaration are taken for them."""
 
     @property
     def outputs(self) -> dict[str, list[Any]]:

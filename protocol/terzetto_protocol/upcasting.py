@@ -41,6 +41,7 @@ from .records import (
     Taken,
     Withdrawn,
 )
+from .wiring import Wiring, began_with, same_between
 
 S = TypeVar("S")
 
@@ -108,6 +109,8 @@ class Upcaster(Generic[S]):
                 plain = self._call(migration, "the state", migration.state, plain)
             if self.blueprint.flow is not None:
                 plain = self._call(migration, "the state", _flow_renamed, plain, migration.places)
+        if self.blueprint.flow is not None:
+            plain = {**plain, "wiring": self._mark(self.blueprint.flow, plain.get("wiring", ""))}
         form = self.blueprint.state
         try:
             return form.pack(form.unpack(pack(plain, "the state", STATE_BYTES)))
@@ -122,10 +125,27 @@ class Upcaster(Generic[S]):
         if entry.name == CHANGES or not entry.name.startswith("@"):
             return self._mutations(entry)
         if self.blueprint.flow is not None:
-            return [_passed(entry, self.place) if entry.name == "@passed" else entry]
+            return [self._move(self.blueprint.flow, entry)]
         place = self.place(entry.name[1:])  # a graph inside has ended
         inner = self.inside(place)
         return [Recorded(exit_name(place), entry.body if inner is None else Raw(inner.state(bytes(entry.body))))]
+
+    def _move(self, flow: Wiring, entry: Recorded) -> Recorded:
+        """A move of a dataflow's state."""
+        if entry.name == "@passed":
+            return _passed(entry, self.place)
+        mark = began_with(entry) if entry.name == "@begun" else ""
+        return flow.begun(self._mark(flow, mark)) if mark else entry
+
+    def _mark(self, flow: Wiring, mark: str) -> str:
+        """The mark of this version's links, if nothing but names and outputs have changed since; else what it was."""
+        return flow.mark if mark and same_between(mark, flow.mark_as(self._former)) else mark
+
+    def _former(self, place: str) -> str:
+        """What a place was called when it all began."""
+        for migration in reversed(self._chain):
+            place = next((old for old, new in migration.places.items() if new == place), place)
+        return place
 
     def _mutations(self, entry: Recorded) -> list[Recorded]:
         telling = [migration for migration in self._chain if migration.mutation is not None]

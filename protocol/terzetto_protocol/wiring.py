@@ -4,11 +4,13 @@ A visit takes one value from each of its linked pins. The n-th value of a pin go
 link instead keeps its last value, for every visit that is still to come. All links of one value carry it at once,
 so that a visit that it completes has the same value from a static link. A visit whose pins are all filled
 gets a ticket, under which its values wait for it. The log holds what was sent and which tickets were used up;
-what follows from that is computed anew wherever the log is folded.
+what follows from that is computed anew wherever the log is folded. That is why the log names its links: by others
+it is not folded.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final, cast
 
 import msgspec
@@ -30,9 +32,14 @@ OUTPUTS: Final = "outputs"
 """Where links lead whose values come out of the dataflow."""
 ERROR: Final = "error"
 """The output that every node has: what went wrong with a visit."""
+OTHER_LINKS: Final = (
+    "the links of this dataflow are not those that the run began with (give one that links otherwise another version)"
+)
+"""What is said of a dataflow whose links were changed under the same version, or under a migration."""
 _ANYTHING: Final = Form[Any](cast("Any", Any))
 _passed: Final = Form(Passed)
 _ticket: Final = Form(int)
+_mark: Final[Form[str | None]] = Form(cast("Any", str | None))
 
 
 @frozen
@@ -116,11 +123,32 @@ class Wiring:
             for node, spec in self.nodes.items()
         }
 
+    # -- which links they are ----------------------------------------------------------------------------------
+
+    @cached_property
+    def mark(self) -> str:
+        """Stands for all links, in the log and in the state."""
+        return self.mark_as(str)
+
+    def mark_as(self, named: Callable[[str], str]) -> str:
+        """What `mark` is where nodes have these names: its first half is about nodes, its second about outputs."""
+        ways = [
+            [named(link.source), link.output, link.steps, named(link.sink), link.pin, link.static]
+            for link in self.links
+        ]
+        alone = [named(node) for node in self.nodes if node not in self._into]
+        between = [way for way in ways if way[3] != OUTPUTS]
+        return f"{_digest([between, alone])}-{_digest([way for way in ways if way[3] == OUTPUTS])}"
+
+    def fits(self, state: FlowState) -> bool:
+        """Whether these are the links that the values of a run have gone along; so they are where nothing is known."""
+        return state.wiring in ("", self.mark)
+
     # -- what goes into the log --------------------------------------------------------------------------------
 
-    def begun(self) -> Recorded:
-        """The dataflow's inputs go out, and nodes that wait for nothing begin."""
-        return Recorded("@begun", Raw(b"\xc0"))
+    def begun(self, mark: str = "") -> Recorded:
+        """The dataflow's inputs go out, and nodes that wait for nothing begin; `mark` says along other links."""
+        return Recorded("@begun", Raw(pack(mark or self.mark, "links")))
 
     def passed(self, ticket: int, node: str, output: str, value: bytes) -> Recorded:
         """A visit sent a value, which is encoded; raises `NotStorable` for one that is too large."""
@@ -156,21 +184,28 @@ class Wiring:
     def moves(self) -> dict[str, "Callable[[Raw], Move]"]:
         """What revives these from the log, by their names."""
         return {
-            "@begun": lambda _: Move(self._begin),
+            "@begun": lambda body: Move(self._begin, _mark.unpack(body, "links") or ""),
             "@passed": lambda body: Move(self._pass, _passed.unpack(body, "what a visit sent")),
             "@over": lambda body: Move(self._end, _ticket.unpack(body, "the end of a visit")),
         }
 
     # -- what they do ------------------------------------------------------------------------------------------
 
-    def _begin(self, state: FlowState, _: object) -> None:
+    def _begin(self, state: FlowState, mark: str) -> None:
+        state.wiring = mark
+        self._check(state)
         for name, value in state.given.items():
             self._deliver(state, INPUTS, name, value)
         for node in self.nodes:
             if node not in (INPUTS, OUTPUTS) and node not in self._into:
                 _issue(state, Task(node, {}))
 
+    def _check(self, state: FlowState) -> None:
+        if not self.fits(state):
+            raise InvalidRequest(OTHER_LINKS)
+
     def _pass(self, state: FlowState, what: Passed) -> None:
+        self._check(state)
         self._deliver(state, what.node, what.output, what.value)
 
     def _end(self, state: FlowState, ticket: int) -> None:
@@ -308,6 +343,20 @@ def _packed(form: Form[Any], value: Any, name: str) -> bytes:
         data = pack(value, name)
         form.unpack(data, name)
         return data
+
+
+def began_with(entry: Recorded) -> str:
+    """The mark of the links by which a dataflow began; empty in a log that does not say."""
+    return _mark.unpack(entry.body, "links") or ""
+
+
+def same_between(mark: str, other: str) -> bool:
+    """Whether two marks are of the same links between nodes; where they lead out of the dataflow may differ."""
+    return mark.partition("-")[0] == other.partition("-")[0]
+
+
+def _digest(ways: Any) -> str:
+    return hashlib.blake2b(msgspec.msgpack.encode(ways), digest_size=8).hexdigest()
 
 
 DIGEST_BYTES: Final = 16
