@@ -363,3 +363,29 @@ def test_max_visits_of_a_node_holds_also_where_branches_begin(limit):
 
     assert driver.started.count("b") <= 2
     assert driver.failure.code == FailureCode.STEPS_EXCEEDED
+
+
+# -- an error that decides after others -------------------------------------------------------------------------------
+
+
+def test_a_branch_that_cannot_begin_takes_no_words_from_one_that_failed():
+    """5.3, 5.5: a collected failure makes room for a branch that would be one visit too many."""
+    driver = Driver(fan("w x", "w>w2", "w2", errors="collect", limit=1), max_steps=3).claim()
+    driver.finish(node="w")
+    driver.fail("ValueError: two", node="w2")
+
+    assert driver.failure.code == FailureCode.STEPS_EXCEEDED
+    assert driver.failure.message.startswith("ValueError: two; then 3 visits were made")
+
+
+def test_a_branch_that_ends_the_run_takes_no_words_from_those_that_were_collected():
+    """5.5: what was collected before is told before what ended it all."""
+    driver = Driver(fan("w x y", "x>x2", "x2", errors="collect")).claim()
+    driver.fail("ValueError: one", node="w")
+    driver.finish(Burst(), node="x")
+    driver.leave("y")
+
+    assert driver.status is _R.FAILED
+    collected = "1 of 3 branches of 'fan' failed: fan/w: ValueError: one"
+    burst = "node 'fan/x/x': MutationFailed: mutation Burst could not be applied: ArithmeticError: burst"
+    assert driver.failure.message == f"{collected}; then {burst}"

@@ -186,6 +186,16 @@ def test_the_last_attempt_sends_its_error():
     assert (driver.status, out(driver)) == (_R.SUCCEEDED, {"r": ["ValueError: no"]})
 
 
+def test_a_failure_that_leads_to_one_visit_too_many_keeps_its_words():
+    """5.3, 5.7: the steps end the run, and what went wrong before is told with them."""
+    driver = started(flow(".x>a.v", "a.error>b.why", max_steps=2))
+    driver.fail("node 'a': OSError: no", node="a")
+
+    assert (driver.status, driver.failure.code) == (_R.FAILED, FailureCode.STEPS_EXCEEDED)
+    assert driver.failure.message.startswith("node 'a': OSError: no; then 2 visits were made, the limit is 2, and")
+    reads_the_same(driver)
+
+
 def test_another_value_in_the_place_of_one_that_has_gone_on_is_refused():
     """5.7: another value there is `NonDeterministicOutput`."""
     driver = started(flow(".x>a.v", "a.out>b.v"))

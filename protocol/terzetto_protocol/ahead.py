@@ -5,6 +5,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
 from msgspec import Raw
+from msgspec.structs import replace
 
 from .blueprint import Blueprint
 from .codec import pack_plain
@@ -36,6 +37,14 @@ class Next:
     steps: tuple[Step, ...] = ()
     failure: Failure | None = None
     """Why the visit's frame fails, if it does; the frame of the run itself fails with the run."""
+
+
+def besides(failure: Failure, more: Failure | None) -> Failure:
+    """What is told of a failure where a second one decides what follows: neither loses its words."""
+    if more is None or more is failure:
+        return failure
+    errors, trace = (*failure.errors, *more.errors), more.trace or failure.trace
+    return replace(more, message=f"{failure.message}; then {more.message}", errors=errors, trace=trace)
 
 
 class Ahead(Stage[S], Generic[S]):

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import Raw
 
-from .ahead import Next
+from .ahead import Next, besides
 from .calls import Calls
 from .composites import Composite, Opened, Subgraph, exit_name
 from .decisions import Recorded
@@ -109,9 +109,13 @@ class Forks(Calls[S], Generic[S]):
         joined: Joined | None = None,
         mutations: Sequence[Entry] = (),
         *,
+        folded: Sequence[Entry] = (),
         observed: Observed | None = None,
     ) -> None:
-        """Commit a failed visit; an `on_error` edge leads on, unless the failure is final."""
+        """Commit a failed visit; an `on_error` edge leads on, unless the failure is final.
+
+        `mutations` and what branches had `folded` are part of the state by now; a dataflow's visit adds its error.
+        """
         frame = self.fold.frame(entry.path)
         way: Way[Any] | NoWay = Way(None)
         if frame.blueprint.flow is not None:
@@ -124,7 +128,15 @@ class Forks(Calls[S], Generic[S]):
         leads_on = isinstance(way, Way) and way.edge is not None
         stands = failure.final or frame.blueprint.flow is None
         ahead = self._next(entry, way, at) if leads_on else self._end_frame(entry, failure if stands else None)
-        detail = ahead.failure or failure
+        try:
+            state = self._checkpoint(frame, mutations, ahead.status, at, folded=folded) if mutations or folded else None
+        except NotStorable as error:
+            frame.drop([*folded, *mutations])
+            if joined is not None:
+                joined = Joined(discarded=self._discarded(self.fold.fork_of(entry.visit)[0]), unknown=joined.unknown)
+            self._fail_visit(entry, self._unstorable(entry, error), at, joined, observed=observed)
+            return
+        detail = besides(failure, ahead.failure)
         self.commit(
             Kind.VISIT if joined is None else Kind.JOIN,
             at,
@@ -135,6 +147,7 @@ class Forks(Calls[S], Generic[S]):
             steps=ahead.steps,
             mutations=mutations,
             detail=detail if joined is None else msgspec.structs.replace(joined, failure=detail),
+            state=state,
             observed=observed,
         )
         self._go_on(entry.path, ahead, at)
@@ -148,6 +161,11 @@ class Forks(Calls[S], Generic[S]):
     def _failure(self, entry: Pending, error: Exception, node: str = "") -> Failure:
         text = f"node {node or label_of(entry).partition('@')[0]!r}: {describe(error)}"
         return Failure(FailureCode.NODE_ERROR, text, (describe(error),), final=isinstance(error, MutationFailed))
+
+    def _unstorable(self, entry: Pending, error: NotStorable) -> Failure:
+        """The state is too large at a visit's end; in a dataflow by what was sent before, so that no way leads on."""
+        final = self.fold.frame(entry.path).blueprint.flow is not None
+        return msgspec.structs.replace(self._failure(entry, error), final=final)
 
     def _answer(self, entry: Pending, key: str) -> None:
         """Tell a body what is known under this key, once that is durable."""
@@ -235,6 +253,8 @@ class Forks(Calls[S], Generic[S]):
         failure = failed.failure
         if failed.blueprint.flow is not None and failure.code == FailureCode.NODE_ERROR:
             failure = msgspec.structs.replace(failure, final=False)  # it ended the dataflow, and not what is around it
+        if others := [each for each in branches if each.failure is not None and each is not failed]:
+            failure = besides(self._collected(fork, others, len(branches)), failure)
         entry = self.fold.image.frontier[self.fold.image.forks[fork].owner]
         self._fail_visit(entry, failure, at, joined, observed=self._left_within(fork))
 
@@ -252,7 +272,8 @@ class Forks(Calls[S], Generic[S]):
             self._fail_visit(entry, made, at, Joined(discarded=self._discarded(fork)))
             return
         joined, mutations = made
-        entries = [*self.fold.collected(entry.visit, joined), *mutations]
+        collected = self.fold.collected(entry.visit, joined)
+        entries = [*collected, *mutations]
         try:
             frame.apply(entries)
         except MutationFailed as error:
@@ -267,9 +288,9 @@ class Forks(Calls[S], Generic[S]):
             self._fail_visit(entry, self._failure(entry, error), at, Joined(discarded=self._discarded(fork)))
             return
         if joined.failure is not None:
-            self._fail_visit(entry, joined.failure, at, joined, mutations)
+            self._fail_visit(entry, joined.failure, at, joined, mutations, folded=collected)
         else:
-            self._commit_join(entry, frame, joined, (entries, mutations), at)
+            self._commit_join(entry, frame, joined, (collected, mutations), at)
 
     def _discarded(self, fork: str) -> tuple[str, ...]:
         """Branches of a fork, however deep, whose commits will not be part of the state."""
@@ -289,13 +310,13 @@ class Forks(Calls[S], Generic[S]):
     def _commit_join(
         self, entry: Pending, frame: Frame[Any], joined: Joined, made: tuple[list[Entry], Sequence[Entry]], at: float
     ) -> None:
-        entries, mutations = made
+        collected, mutations = made
         way = after_success(frame.blueprint, entry.place, "", frame.view(), frame.counts.edges)
         ahead = self._next(entry, way, at)
         try:
-            state = self._checkpoint(frame, mutations, ahead.status, at)
+            state = self._checkpoint(frame, mutations, ahead.status, at, folded=collected)
         except NotStorable as error:
-            frame.drop(entries)
+            frame.drop([*collected, *mutations])
             fork, _ = self.fold.fork_of(entry.visit)
             self._fail_visit(entry, self._failure(entry, error), at, Joined(discarded=self._discarded(fork)))
             return
@@ -322,14 +343,17 @@ class Forks(Calls[S], Generic[S]):
             return branches[0].failure or self._left(composite, frame, branches[0])
         joined, kept = Joined(folds=True), [branch for branch in branches if branch.failure is None]
         if failed:
-            error = BranchesFailed(fork, [(branch.path, _text(branch)) for branch in failed], len(branches))
-            leaves = tuple(leaf for branch in failed if branch.failure for leaf in branch.failure.errors)
             discarded = tuple(branch.path for branch in failed if branch.has_committed)
-            failure = Failure(FailureCode.NODE_ERROR, str(error), leaves)
+            failure = self._collected(fork, failed, len(branches))
             joined = Joined(True, tuple(branch.index for branch in failed), discarded, failure=failure)
         if callable(composite.options.merge) and kept:
             return self._custom(fork, composite.options.merge, frame, kept, joined)
         return self._folded(fork, composite, kept, joined)
+
+    def _collected(self, fork: str, failed: Sequence[Branch[Any]], count: int) -> Failure:
+        error = BranchesFailed(fork, [(branch.path, _text(branch)) for branch in failed], count)
+        leaves = tuple(leaf for branch in failed if branch.failure for leaf in branch.failure.errors)
+        return Failure(FailureCode.NODE_ERROR, str(error), leaves)
 
     def _folded(
         self, fork: str, composite: Composite[Any], kept: Sequence[Branch[Any]], joined: Joined
@@ -420,24 +444,34 @@ class Forks(Calls[S], Generic[S]):
         self.commit(Kind.END, at, _R.FAILED, detail=failure)
 
     def _checkpoint(
-        self, frame: Frame[Any], batch: Sequence[Entry], status: RunStatus, at: float, *, asked: bool = False
+        self,
+        frame: Frame[Any],
+        batch: Sequence[Entry],
+        status: RunStatus,
+        at: float,
+        *,
+        asked: bool = False,
+        folded: Sequence[Entry] = (),
     ) -> bytes | None:
-        """The encoded state, if the coming commit is to carry a snapshot; raises `NotStorable`."""
+        """The encoded state, if the coming commit is to carry a snapshot; raises `NotStorable`.
+
+        `folded` is what branches recorded in commits of their own, and this one makes part of the frame.
+        """
         if not self.logged:
             frame.forget()
             return None
-        weight = 0
+        weight, state = 0, None
         for entry in batch:
             weight += len(entry.body)  # type: ignore[union-attr]  # with a log every entry is encoded
-        if isinstance(frame, Branch):
-            frame.compact(weight)
         heavy = self.fold.snapshot_due(weight)
         due = heavy if self.fold.header.checkpoints is None else self.is_due(self.fold.image.seq + 1, at)
         if due or asked or status in RESTING:
-            return self.blueprint.state.pack(self.fold.state)
-        if heavy:
+            state = self.blueprint.state.pack(self.fold.state)
+        elif heavy:
             self.fold.rebase(self.blueprint.state.pack(self.fold.state))  # in memory, where the tail would only grow
-        return None
+        if isinstance(frame, Branch):  # last, for whoever drops the batch has to find it in the tail
+            frame.compact(weight + sum(len(entry.body) for entry in folded))  # type: ignore[union-attr]  # as above
+        return state
 
 
 def _text(branch: Branch[Any]) -> str:

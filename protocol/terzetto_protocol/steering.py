@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Final, Generic, TypeVar
 
 from attrs import evolve
 
-from .ahead import ANY, Next
+from .ahead import ANY, Next, besides
 from .decisions import Approve, Confirm, Decision, Exiting, Fail, Retry, name_of
 from .errors import IllegalTransition, MutationFailed, NotStorable, Refused
 from .fold import Pending
@@ -208,7 +208,7 @@ class Steering(Forks[S], Generic[S]):
             ahead = Next(self.status, ahead.steps, ahead.failure)
         elif ahead.status is _R.RUNNING and not msg.slot and self.status is _R.AWAITING_INPUT:
             ahead = Next(_R.QUEUED, ahead.steps, ahead.failure)
-        failure = ahead.failure or failure
+        failure = ahead.failure if failure is None else besides(failure, ahead.failure)
         resolution = Resolution(entry.barrier, msg.decision, msg.source, msg.command_id, failure, kept)
         self.resolved[entry.barrier] = AlreadyResolved(self.run_id, entry.barrier, name_of(msg.decision), msg.source)
         self.commit(

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from msgspec.structs import replace
-
 from .ahead import Next
 from .chunks import chunk_of
 from .decisions import Recorded
@@ -73,10 +71,7 @@ class Visits(Everyday[S], Generic[S]):
             state = self._checkpoint(frame, msg.batch, ahead.status, msg.at, asked=msg.remarks.checkpoint is not None)
         except NotStorable as error:
             frame.drop(msg.batch)
-            failure = self._failure(entry, error)
-            if frame.blueprint.flow is not None:  # what had been sent before is too large: no way on makes it smaller
-                failure = replace(failure, final=True)
-            self._fail_visit(entry, failure, msg.at, observed=msg.remarks.observed)
+            self._fail_visit(entry, self._unstorable(entry, error), msg.at, observed=msg.remarks.observed)
             return
         self._commit_visit(entry, ahead, msg, state)
 
