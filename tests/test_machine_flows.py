@@ -211,6 +211,16 @@ def test_a_value_that_makes_the_state_too_large_is_refused():
     assert "state FlowState cannot be stored" in driver.failure.message
 
 
+def test_a_line_of_visits_that_holds_too_much_says_so():
+    """12: who sends faster than others take is told by the size of a state, and what to do about it."""
+    driver = started(flow(".x>a.v", "a.out>b.v", limit=2), watch=False)
+    with pytest.raises(
+        NotStorable, match=r"and the limit is .*; \d+ visits wait for their turn .*: let more of them run"
+    ):
+        for _ in range(40):
+            driver.send("x" * 1_000_000, node="a")
+
+
 # -- limits -----------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import trio
 
 import terzetto
 from terzetto.stores import MemoryStore
@@ -93,7 +94,28 @@ def paired() -> Dataflow[Any]:
     return made
 
 
-SHAPES: list[Callable[[], Dataflow[Any]]] = [chain, alone, failing, inside, paired]
+def backlog() -> Dataflow[Any]:
+    """The second node takes its first value when all have been sent: the others wait in line."""
+    made: Dataflow[Any] = Dataflow("backlog", max_steps=10**6, limit=2)
+    all_sent = trio.Event()
+
+    async def fast(ctx: Ctx, n: int) -> None:
+        for number in range(n):
+            await ctx.send("n", number)
+        all_sent.set()
+
+    async def slow(ctx: Ctx, n: int) -> dict[str, int]:
+        await all_sent.wait()
+        return {"n": n}
+
+    source, sink = made.node(outputs="n")(fast), made.node(outputs="n")(slow)
+    made.link(made.input("n", int), source, "n")
+    made.link(source.out("n"), sink, "n")
+    made.output("n", sink.out("n"))
+    return made
+
+
+SHAPES: list[Callable[[], Dataflow[Any]]] = [chain, alone, failing, inside, paired, backlog]
 
 
 @pytest.fixture
@@ -143,7 +165,7 @@ async def test_every_value_arrives(shape):
     assert (result.state.tasks, result.state.waiting) == ({}, {})
     if shape is not failing:
         assert sorted(came) == sorted(
-            [{chain: n + 3, alone: n, inside: n + 1, paired: True}[shape] for n in range(300)]
+            [{chain: n + 3, alone: n, inside: n + 1, paired: True, backlog: n}[shape] for n in range(300)]
         )
 
 
@@ -157,6 +179,14 @@ async def test_what_is_done_with_is_let_go(autojump_clock):
         state = (await run.result()).state
         assert (state.sent, state.tasks, state.waiting, state.lasting) == ([], {}, {}, {})
         assert state.issued == 1501
+
+
+@pytest.mark.slow
+async def test_ten_thousand_values_that_wait_in_line():
+    """12: a producer is not held up; what waits costs its size, in memory and in snapshots, and nothing else."""
+    result = await work(backlog(), 10_000)
+
+    assert sorted(result.state.outputs["n"]) == list(range(10_000))
 
 
 @pytest.mark.slow

@@ -246,9 +246,9 @@ class Visits(Everyday[S], Generic[S]):
         frame.apply(moves)
         try:
             state = self._checkpoint(frame, moves, _R.RUNNING, at)
-        except NotStorable:
+        except NotStorable as error:
             frame.drop(moves)
-            raise
+            raise self._too_much(frame, error) from error
         made = self.completed(frame, left=0)
         steps = () if isinstance(made, Failure) else made  # too many visits: the end of this one says so
         self.commit(
@@ -263,6 +263,16 @@ class Visits(Everyday[S], Generic[S]):
             state=state,
         )
         self.plan("enter", [step.visit for step in steps])
+
+    def _too_much(self, frame: Frame[Any], error: NotStorable) -> NotStorable:
+        """Why a value was one too many, where it is the line of visits that have not begun that holds so much."""
+        count = frame.view().issued - frame.counts.ticket
+        if not count:
+            return error
+        advice = "let more of them run at once (limit=), or send several in one value"
+        return NotStorable(
+            error.what, f"{error.reason}; {count} visits wait for their turn with what they take: {advice}"
+        )
 
     def _open_ask(self, entry: Pending, question: AskDecision, at: float) -> None:
         node = self.blueprint_of(entry).node(entry.place)
