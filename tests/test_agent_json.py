@@ -269,6 +269,22 @@ def test_sub_agents_that_are_missing():
     ]
 
 
+def test_what_an_executor_gives_to_its_agent_has_to_be_tables():
+    """Bad input is told, with its path."""
+
+    def gives(**what: Any) -> AgentNode:
+        return node("n", AGENT_EXECUTOR, graph_id="root", graph_version=1, **what)
+
+    nodes = gives(inputs=[1]), gives(nodes_input_masks="x"), gives(inputs={}, nodes_input_masks={"a": 5, "b": {}})
+    fine = gives(inputs=None, nodes_input_masks=None), gives(nodes_input_masks={"a": None})
+
+    assert faults(agent_of(*nodes, *fine, id="root"), BLOCKS)[1:] == [
+        "nodes[0].input_default.inputs: it is [1], and no object",
+        "nodes[1].input_default.nodes_input_masks: it is 'x', and no object",
+        "nodes[2].input_default.nodes_input_masks.a: it is 5, and no object",
+    ]
+
+
 def test_links_may_go_round_and_agents_may_run_themselves():
     again = node("b", AGENT_EXECUTOR, graph_id="root", graph_version=1)
     links = link("a.output", "b.value"), link("b.output", "a.value"), link("a.output", "a.other")

@@ -218,3 +218,14 @@ async def test_an_agent_may_run_itself(autojump_clock):
     }
     loaded = terzetto.load_agent(msgspec.json.encode(exported), blocks)
     assert {"end": ["done"]} == await outputs_of(loaded, "direct", loaded.begin({"n": 5}))
+
+
+def test_an_exported_mask_for_a_node_that_is_not_there_is_told():
+    plain = msgspec.json.decode((FOLDER / "sub_agent.json").read_bytes())
+    executor = next(node for node in plain["nodes"] if "graph_id" in node["input_default"])
+    executor["input_default"]["nodes_input_masks"] = {"nowhere": {"prompt": "?"}}
+
+    with pytest.raises(
+        GraphError, match=r"masks: node 'nowhere': a mask is for a node, and dataflow .* has none of this"
+    ):
+        terzetto.load_agent(msgspec.json.encode(plain), stand_ins())

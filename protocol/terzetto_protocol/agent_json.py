@@ -6,7 +6,7 @@ ignored on purpose. What a node says about its links is among it: the graph's `l
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from msgspec import Struct, field
 
@@ -158,6 +158,7 @@ def _missing_agents(graphs: list[_Placed]) -> Iterator[str]:
         for number, node in enumerate(graph.nodes):
             if node.block_id == AGENT_EXECUTOR:
                 yield from _missing_agent(f"{path}nodes[{number}].input_default", node, versions)
+                yield from _tables(f"{path}nodes[{number}].input_default", node)
 
 
 def _missing_agent(path: str, node: AgentNode, versions: Mapping[str, list[int]]) -> Iterator[str]:
@@ -167,3 +168,14 @@ def _missing_agent(path: str, node: AgentNode, versions: Mapping[str, list[int]]
     elif version not in versions[id_]:
         there = ", ".join(map(str, versions[id_]))
         yield f"{path}.graph_version: sub-agent {id_!r} is in this file as version {there}, not {version!r:.80}"
+
+
+def _tables(path: str, node: AgentNode) -> Iterator[str]:
+    """What an executor gives to its agent and to the nodes of that, where it is no table."""
+    masks = node.input_default.get("nodes_input_masks")
+    given = {"inputs": node.input_default.get("inputs"), "nodes_input_masks": masks}
+    if isinstance(masks, dict):
+        given |= {f"nodes_input_masks.{inner}": pins for inner, pins in cast("dict[str, Any]", masks).items()}
+    for name, value in given.items():
+        if not isinstance(value, dict | None):
+            yield f"{path}.{name}: it is {value!r:.80}, and no object"

@@ -215,12 +215,12 @@ class _Loader:
             inner = self.load(self.graphs[default["graph_id"], default["graph_version"]])
             given: dict[str, Any] = default.get("inputs") or {}
             agent.inner[node.id] = inner
-            masks: dict[str, dict[str, Any]] = default.get("nodes_input_masks") or {}
+            masks: dict[str, dict[str, Any] | None] = default.get("nodes_input_masks") or {}
             return flow.subflow(
                 name,
                 inner.flow,
                 defaults={key: value for key, value in given.items() if key in inner.flow.inputs},
-                masks={inner.path_of(inner_node): pins for inner_node, pins in masks.items()},
+                masks={_masked(inner, inner_node): pins or {} for inner_node, pins in masks.items()},
             )
         block = self.blocks.known[node.block_id]
         inputs, is_open, _ = inputs_of(block.fn)
@@ -239,6 +239,13 @@ class _Loader:
 
 def _link(flow: Dataflow[Any], takers: Mapping[str, Any], link: AgentLink) -> None:
     flow.link(takers[link.source_id].out(link.source_name), takers[link.sink_id], link.sink_name, static=link.is_static)
+
+
+def _masked(agent: Agent, node: str) -> str:
+    try:
+        return agent.path_of(node)
+    except InvalidInput:
+        return node  # a mistake, which `build` tells
 
 
 _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
