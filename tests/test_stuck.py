@@ -8,10 +8,11 @@ import trio.testing
 
 import terzetto
 from terzetto.stores import MemoryStore
-from terzetto_protocol.errors import StuckNode
+from terzetto_protocol.errors import Refused, StuckNode
 from terzetto_protocol.events import NodeFinished, TextChunk
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.limits import CANCEL_GRACE
+from terzetto_protocol.records import Stale
 from terzetto_protocol.retry import RetryPolicy
 
 from .blocking import HARD, Blocking, jumping, limited, single
@@ -493,6 +494,69 @@ async def test_a_run_that_has_ended_does_not_keep_a_shutdown_waiting(autojump_cl
         await run.cancel()
         await run.result()
     assert [20] == at
+
+
+@both
+@pytest.mark.parametrize("stops_at", [2, 10])
+async def test_a_run_that_was_lost_does_not_keep_a_shutdown_waiting(autojump_clock, dispatch, stops_at):
+    """9.6, 3 (D8): a body of a run that is another owner's now has no commit to reach; its cleanup is waited for."""
+    store, body, ears = FaultyStore(), Stubborn(), Ears()
+    graph = chain(body)
+    async with opened(store, graph, dispatch=dispatch, limit=200, on_stuck=ears) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        await body.begun.wait()
+        store.verdict = lambda write: Stale(write.expect + 1)
+        with pytest.raises(Refused):
+            await run.pause()
+        await trio.sleep(stops_at)
+        await runtime.supervisor.drain(100)
+        assert (max(stops_at, CANCEL_GRACE), [CANCEL_GRACE]) == (trio.current_time(), ears.at)
+
+
+@both
+async def test_a_shutdown_does_not_wait_for_what_a_node_gave_up(autojump_clock, dispatch):
+    """9.6, 5.6: its run has ended at the very moment at which its grace was over."""
+    body = Stubborn()
+    inner = Graph("inner", state=Tally, mutations=MUTATIONS)
+    inner.start(inner.node(name="stubborn")(function(body)))
+
+    async def gives_up(ctx):
+        with trio.move_on_after(1):
+            await ctx.run(inner, Tally())
+
+    graph = Graph("outer", state=Tally, mutations=MUTATIONS)
+    graph.start(graph.node(runs=[inner])(gives_up))
+    async with opened(MemoryStore(), graph, dispatch=dispatch, limit=200) as runtime:
+        assert SUCCEEDED is (await (await runtime.submit(graph, Tally())).result()).status
+        await runtime.supervisor.drain(100)
+        assert (1 + CANCEL_GRACE, 1) == (trio.current_time(), len(runtime.statistics().supervisor.stuck))
+
+
+@both
+async def test_what_stays_of_a_lost_run_does_not_speak_for_its_next_owner(autojump_clock, dispatch):
+    """9.6: the run is carried here again, and a shutdown lets it reach its commit, whatever the first body does."""
+    store, begun = FaultyStore(), [trio.Event(), trio.Event()]
+
+    async def stays(ctx):
+        first = not begun[0].is_set()
+        begun[0 if first else 1].set()
+        with trio.CancelScope(shield=first):
+            await trio.sleep(LONG if first else 8)
+        ctx.record(Say("said"))
+
+    graph = chain(stays, "ask")
+    async with opened(store, graph, dispatch=dispatch, limit=200) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        await begun[0].wait()
+        store.verdict = lambda write: Stale(write.expect + 1)
+        with pytest.raises(Refused):
+            await run.pause()
+        store.verdict = lambda write: None
+        runtime.supervisor.store_changed()
+        await begun[1].wait()
+        await trio.sleep(1)
+        await runtime.supervisor.drain(100)
+        assert (8, ["said"]) == (trio.current_time(), (await run.state()).trail)
 
 
 @both

@@ -55,6 +55,9 @@ class _Alone:
     def rested(self, actor: RunActor, finish: Finish) -> None:
         """Nothing to do: the caller looks at the machine."""
 
+    def left_behind(self, actor: RunActor) -> None:
+        """Nobody is: the caller's scope waits for every body."""
+
     def reply(self, command_id: str, receipt: Receipt) -> None:
         """Nobody asks by command."""
 

@@ -96,8 +96,9 @@ class Pool:
             self._nursery.start_soon(self._main, actor, name=f"run {actor.run_id}")
 
     def leave_behind(self, actor: RunActor) -> None:
-        """Count a run that rests as one without a task, though a body of it has not returned. Not a checkpoint."""
-        self._carried.discard(actor.run_id)
+        """Count a run that rests as one without a task, though a body of it may not have returned. Not a checkpoint."""
+        if self._roster.live.get(actor.run_id) in (actor, None):  # else another one carries the run by now
+            self._carried.discard(actor.run_id)
         if not self._carried:
             self._quiet.set()
 
@@ -106,10 +107,7 @@ class Pool:
             await actor.main()
         finally:
             actor.carried = False
-            if self._roster.live.get(actor.run_id) in (actor, None):
-                self._carried.discard(actor.run_id)
-            if not self._carried:
-                self._quiet.set()
+            self.leave_behind(actor)
 
     async def until_quiet(self) -> None:
         """Wait until no run has a task. A checkpoint, where one has."""

@@ -60,6 +60,9 @@ class Keeper(Protocol):
     def rested(self, actor: "RunActor", finish: Finish) -> None:
         """The run needs no task any more, and that is durable."""
 
+    def left_behind(self, actor: "RunActor") -> None:
+        """Nothing of a run that rests has to be waited for any more, though a body of it has not returned."""
+
     def reply(self, command_id: str, receipt: Receipt) -> None:
         """A receipt that may be sent."""
 
@@ -369,7 +372,10 @@ class RunActor:
         """Go on or end without bodies that do not leave; when to look again, by Trio's clock. Not a checkpoint."""
         if not self.rested:
             self._pass_deadline()  # a body that stays keeps the run's own task from saying so
-        return self._bodies.leave_behind()
+        again = self._bodies.leave_behind()
+        if self.rested and again == inf:
+            self.services.keeper.left_behind(self)
+        return again
 
     def _end_live(self) -> None:
         """Tell the machine about every visit that the scope took with it: the log says what that means."""

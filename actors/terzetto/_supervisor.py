@@ -324,7 +324,7 @@ class Supervisor:
     def rested(self, actor: RunActor, finish: Finish) -> None:
         """A run came to rest: queue it, or let it go from memory."""
         if actor.stuck:
-            self._pool.leave_behind(actor)
+            self.left_behind(actor)
         if finish.fenced:
             self._fenced(actor, finish)
         elif finish.status is RunStatus.QUEUED:
@@ -333,6 +333,10 @@ class Supervisor:
             self._ended += finish.status in TERMINAL
             self._let_go(actor, finish.status)
         self._pool.fill()
+
+    def left_behind(self, actor: RunActor) -> None:
+        """Bodies of a run that rests do not leave: nobody waits for them."""
+        self._pool.leave_behind(actor)
 
     def _queued(self, actor: RunActor) -> None:
         arrival = self._roster.arrived(actor)
