@@ -13,7 +13,22 @@ from terzetto_protocol.errors import Refused, RunFailed
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.retry import RetryPolicy
 
-from .runtimes import FAILED, MUTATIONS, SUCCEEDED, Say, Step, Tally, both, chain, counts, opened, parked, says, stores
+from .runtimes import (
+    FAILED,
+    MUTATIONS,
+    SUCCEEDED,
+    Say,
+    Step,
+    Tally,
+    both,
+    chain,
+    counts,
+    once,
+    opened,
+    parked,
+    says,
+    stores,
+)
 
 _numbers = itertools.count(1)
 
@@ -72,6 +87,35 @@ async def test_a_node_that_fails_as_well_is_not_tried_again():
         await terzetto.run(graph, Tally(), strict=True)
 
     assert "node_error" == caught.value.code
+
+
+async def hangs(ctx):
+    await trio.sleep_forever()
+
+
+@pytest.mark.parametrize("says", [True, False, None])
+async def test_a_probe_that_mutates_its_input_is_named(autojump_clock, says):
+    """4.5: it reads, as a node does; whatever it says, nobody is asked and nothing begins again."""
+
+    async def probe(ctx):
+        ctx.state.trail.append("probed")
+        return says
+
+    result = await outcome(MemoryStore, chain(once(hangs, run_timeout=1, probe=probe)))
+    assert (FAILED, []) == (result.status, result.state.trail)
+    assert "the probe of node 'hangs' in run 'r' changed the state that it was lent, in trail (" in result.message
+
+
+async def test_a_once_node_that_is_cut_off_is_named_too(autojump_clock):
+    """4.5: before anybody is asked what became of it."""
+
+    async def scribbles(ctx):
+        ctx.state.trail.append("scribbled")
+        await trio.sleep_forever()
+
+    result = await outcome(MemoryStore, chain(once(scribbles, run_timeout=1)))
+    assert (FAILED, True) == (result.status, "NodeTimeout: its run_timeout of 1 s has passed" in result.message)
+    assert "and InputMutated: node 'scribbles' in run 'r' changed the state" in result.message
 
 
 async def test_of_two_branches_the_one_that_did_it_is_named():

@@ -1,4 +1,4 @@
-"""The node actor of strict runs: what a body was lent is looked at when it has ended, however it has.
+"""The node actor of strict runs: what a body (or a probe) was lent is looked at when it has ended, however it has.
 
 It lends the run's own state, as every node actor does, for a body may keep what is transient in it; but a copy of what
 branches and nodes of a dataflow share, so that none is blamed for another.
@@ -59,10 +59,10 @@ class WatchedLent(Lent):
 async def handle_watched(
     node: Node[Any, Any], start: Start, lent: WatchedLent, world: World
 ) -> NodeFinished | NodeFailed | Probed:
-    """As `handle`; a body that has changed what it was lent has failed, whatever else it did. A checkpoint as that."""
+    """As `handle`; what has changed what it was lent has failed, whatever else it did. A checkpoint as that."""
     try:
         ended = await handle(node, start, lent, world)
-        fields = () if isinstance(ended, Probed) else lent.changed(start)
+        fields = lent.changed(start)
     finally:
         lent.forget(start)
     return _mutated(start, ended, fields, lent) if fields else ended
@@ -71,14 +71,15 @@ async def handle_watched(
 def _mutated(
     start: Start, ended: NodeFinished | NodeFailed | Probed, fields: tuple[str, ...], lent: Lent
 ) -> NodeFailed:
-    """A failure after which neither an attempt nor an edge follows."""
+    """A failure after which neither an attempt nor an edge follows, and nobody is asked about an effect."""
     label = label_of(start)
-    error = InputMutated(f"node {label!r}", fields, lent.fold.header.run_id)
-    failure, unknown = failure_of(label, error), False
+    who = f"the probe of node {label!r}" if start.probe else f"node {label!r}"
+    error = InputMutated(who, fields, lent.fold.header.run_id)
+    failure = failure_of(label, error)
     if isinstance(ended, NodeFailed):
-        own, unknown = ended.failure, ended.unknown
+        own = ended.failure
         text = f"{own.message}; and {describe(error)}"
         failure = msgspec.structs.replace(own, message=text, errors=(*own.errors, *failure.errors))
     failure = msgspec.structs.replace(failure, final=True)
     observed = ended.remarks.observed if isinstance(ended, NodeFinished) else ended.observed
-    return NodeFailed(start.visit, failure, ended.at, unknown=unknown, observed=observed)
+    return NodeFailed(start.visit, failure, ended.at, observed=observed)
