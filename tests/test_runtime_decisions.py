@@ -11,7 +11,21 @@ from terzetto_protocol.events import BarrierResolved
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.receipts import AlreadyResolved, DecisionKept, DecisionTaken, DecisionWithdrawn
 
-from .runtimes import AWAITING, MUTATIONS, SUCCEEDED, Say, Tally, opened, parked, says, settled, stores, told
+from .runtimes import (
+    AWAITING,
+    MUTATIONS,
+    SUCCEEDED,
+    Held,
+    Say,
+    Tally,
+    chain,
+    opened,
+    parked,
+    says,
+    settled,
+    stores,
+    told,
+)
 
 
 def approval():
@@ -57,6 +71,18 @@ async def test_a_change_is_checked_when_it_is_decided(autojump_clock, changes, w
         with pytest.raises(Exception, match=words):
             await run.decide("", Modify(changes))
         assert (AWAITING, 1) == (await run.status(), len(await run.barriers()))
+
+
+async def test_what_becomes_of_a_decision_afterwards_changes_nothing(autojump_clock):
+    """4.5: whoever decides may go on with the object that he decided with."""
+    graph = chain(held := Held(), "gate")
+    async with opened(MemoryStore(), graph) as runtime:
+        run = await runtime.submit(graph, Tally())
+        changes = {"trail": ["decided"]}
+        await run.decide("gate", Modify(changes), keep="once")
+        changes["trail"].append("afterwards")
+        held.go.set()
+        assert ["decided"] == (await run.result()).state.trail
 
 
 # -- Reroute -------------------------------------------------------------------------------------------------

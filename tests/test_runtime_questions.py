@@ -6,14 +6,14 @@ import trio.testing
 
 import terzetto
 from terzetto.stores import MemoryStore
-from terzetto_protocol.decisions import Approve, Choose, Fail, Reject
+from terzetto_protocol.decisions import Approve, Choose, Fail, Modify, Reject
 from terzetto_protocol.errors import InvalidRequest, Refused
 from terzetto_protocol.events import BarrierOpened, BarrierResolved
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.receipts import AlreadyResolved, DecisionTaken
 from terzetto_protocol.statuses import BarrierStatus, RunStatus
 
-from .runtimes import FAILED, MUTATIONS, RUNNING, SUCCEEDED, Say, Tally, both, opened, says, settled, stores, told
+from .runtimes import FAILED, MUTATIONS, RUNNING, SUCCEEDED, Held, Say, Tally, both, opened, says, settled, stores, told
 
 
 def graph_of(body, **options):
@@ -142,6 +142,97 @@ async def test_exits_of_its_own(autojump_clock):
             await run.decide("way", Approve())
         await run.decide("way", Choose("pickup"))
         assert ["pickup"] == (await run.result()).state.trail
+
+
+@both
+async def test_what_was_shown_may_be_changed(autojump_clock, dispatch):
+    """6.3: Modify is checked when it is decided, here against what the body asked about; it keeps waiting."""
+
+    async def asks_to_send(ctx):
+        mail = {"to": "ann", "copies": 1, "cost": 1.5, "tags": [], "note": None}
+        answer = await ctx.decision("send", payload=mail)
+        ctx.record(Say(repr(mail | answer.changes)))
+
+    graph = graph_of(asks_to_send)
+    async with opened(MemoryStore(), graph, dispatch=dispatch) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        await settled()
+        for changes, said in (
+            ({"too": "bob"}, r"run 'r': send@1 keeps waiting: it showed no 'too' \(did you mean 'to'\?\)"),
+            ({"x": 1}, r"it showed no 'x' \(what may be changed: to, copies, cost, tags, note\)"),
+            ({"to": "bob", "copies": "two"}, "copies is malformed: Expected `int`, got `str`"),
+            ({"copies": True}, "copies is malformed: Expected `int`, got `bool`"),
+            ({"to": None}, "to is malformed: Expected `str`, got `null`"),
+            ({"tags": {}}, "tags is malformed: Expected `array`, got `object`"),
+        ):
+            with pytest.raises(Refused, match=said):
+                await run.decide("send", Modify(changes))
+        assert ["send@1"] == [row.barrier for row in await run.barriers()]
+        await run.decide("send", Modify({"cost": 2, "note": "urgent"}))
+        assert [repr({"to": "ann", "copies": 1, "cost": 2, "tags": [], "note": "urgent"})] == (
+            await run.result()
+        ).state.trail
+
+
+@pytest.mark.parametrize("shown", [None, "a text", ["a", "list"], {}])
+async def test_what_showed_no_parts_has_none_to_change(autojump_clock, shown):
+    """6.3: it may be approved all the same, and so by a `Modify` that changes nothing."""
+
+    async def asks_about(ctx):
+        ctx.record(Say(repr(await ctx.decision("go", payload=shown))))
+
+    graph = graph_of(asks_about)
+    async with opened(MemoryStore(), graph) as runtime:
+        run = await runtime.submit(graph, Tally())
+        await settled()
+        with pytest.raises(Refused, match=r"it showed no 'x' \(what may be changed: nothing\)"):
+            await run.decide("go", Modify({"x": 1}))
+        await run.decide("go", Modify({}, "as it is"))
+        assert ["Modify(changes={}, note='as it is')"] == (await run.result()).state.trail
+
+
+async def test_a_kept_change_that_does_not_fit_decides_nothing(autojump_clock):
+    """6.5, 6.3: nobody could know before what would be asked; the question waits for somebody else."""
+    held = Held()
+
+    async def asks_about(ctx):
+        await held.go.wait()
+        ctx.record(Say(repr(await ctx.decision("go", payload={"x": 1}))))
+
+    graph = graph_of(asks_about)
+    async with opened(MemoryStore(), graph) as runtime:
+        run = await runtime.submit(graph, Tally())
+        await run.decide("go", Modify({"y": 1}), keep="once")
+        held.go.set()
+        await settled()
+        assert ["go@1"] == [row.barrier for row in await run.barriers()]
+        await run.decide("go@1", Modify({"x": 2}))
+        assert ["Modify(changes={'x': 2}, note='')"] == (await run.result()).state.trail
+
+
+@both
+async def test_what_a_body_does_to_its_answer_changes_nothing(autojump_clock, dispatch):
+    """4.5: a checkpoint holds what was decided, and so does whoever asks again."""
+    seen = []
+
+    async def scribbles(ctx):
+        answer = await ctx.decision("go", payload={"x": []})
+        seen.append(repr(answer.changes))
+        answer.changes["x"].append("scribbled")
+        await ctx.decision("more")
+
+    graph, store = graph_of(scribbles), MemoryStore()
+    async with opened(store, graph, dispatch=dispatch) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        await settled()
+        await run.decide("go", Modify({"x": [1]}))
+        await settled()
+        await run.pause()
+        await settled()
+        await run.resume()
+        await run.decide("more", Approve())
+        assert SUCCEEDED is (await run.result()).status
+    assert ["{'x': [1]}", "{'x': [1]}"] == seen
 
 
 async def test_a_once_node_asks_nobody(autojump_clock):

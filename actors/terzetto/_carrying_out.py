@@ -43,7 +43,7 @@ class CarryingOut:
 
     async def carry_out(self, command: Command) -> Receipt:
         """Do what a command says, or tell what came of it before. A checkpoint."""
-        COMMANDS.pack(command)
+        command = COMMANDS.copy(command)
         return await self._answered(command) or await self._do(command)
 
     async def _answered(self, command: Command) -> Receipt | None:

@@ -6,6 +6,7 @@ run's turns. A body that is cancelled takes its slot along; what it asked is ans
 
 from collections.abc import Callable
 from contextlib import suppress
+from copy import deepcopy
 from math import inf
 from typing import Any, Final, Protocol
 
@@ -56,7 +57,9 @@ class Questions:
     async def decide(self, visit: int, question: AskDecision) -> Answering:
         """Wait for a decision. A checkpoint; raises `DecisionTimeout`."""
         answer = await self._ask(visit, question)
-        if isinstance(answer.decision, Approve | Reject | Choose | Modify):
+        if isinstance(answer.decision, Modify):
+            return deepcopy(answer.decision)  # what the run keeps may not change with what the body does to its own
+        if isinstance(answer.decision, Approve | Reject | Choose):
             return answer.decision
         raise DecisionTimeout(question.name, answer.decision.reason if isinstance(answer.decision, Fail) else "")
 

@@ -418,8 +418,7 @@ class Runtime:
     ) -> Receipt:
         """Resolve a barrier; see `Run.decide`. A checkpoint."""
         command = Decide(command_id or uuid4().hex, run_id, barrier, decision, source, keep)
-        COMMANDS.pack(command)  # refuses what would not come back from the log
-        return await self.supervisor.decide(command)
+        return await self.supervisor.decide(COMMANDS.copy(command))  # as it will come back from the log
 
     async def withdraw(self, run_id: str, barrier: str) -> Receipt:
         """Forget decisions that are kept; see `Run.withdraw`. A checkpoint."""

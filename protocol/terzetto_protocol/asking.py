@@ -66,10 +66,11 @@ class Asking:
 
         Args:
             name: how it is shown and decided; the second question of a name in one visit is another one.
-            payload: what the person is shown: plain data.
+            payload: what the person is shown: plain data. Of a dict, `Modify` may answer with other values of the same
+                kind, for the body to take up.
             timeout: seconds until it decides by itself.
             on_timeout: what it decides then (`Reject()` unless said otherwise), or `Fail()`, which raises.
-            exits: what may be decided: `Approve()`, `Reject()`, or `Choose(name)`.
+            exits: what may be decided: `Approve()` (or `Modify`), `Reject()`, or `Choose(name)`.
 
         Raises:
             DecisionTimeout: nobody decided in time, and `on_timeout` is `Fail()`.

@@ -167,6 +167,10 @@ class Codec(Generic[T]):
         except _UNDECODABLE as error:
             raise Malformed(self._what, str(error)) from error
 
+    def copy(self, message: T) -> T:
+        """The message as it would come back, which shares nothing with anybody; raises `NotStorable`."""
+        return self.unpack(self.pack(message))
+
     def to_json(self, message: T) -> bytes:
         """Encode as JSON; raises `NotStorable`, also for what only msgpack can carry."""
         plain = readable(self.pack(message))  # refuses what JSON would silently turn into null

@@ -26,10 +26,13 @@ class Choose(Struct, frozen=True, tag="choose", forbid_unknown_fields=True):
 
 
 class Modify(Struct, frozen=True, tag="modify", forbid_unknown_fields=True):
-    """Change fields of the state, checked against its type, and leave through the exit `approved`."""
+    """Change fields of the state, checked against its type, and leave through the exit `approved`.
+
+    Where a body asks, change parts of what it showed, each to a value of the same kind: the body is given them.
+    """
 
     changes: dict[str, Any]
-    """New values by field, as plain data."""
+    """New values by field (or part), as plain data."""
     note: str = ""
     exit: ClassVar[str] = "approved"
 

@@ -33,7 +33,7 @@ from .records import Ask, Failure, Kept, Kind, Note, Resolution, Withdrawn
 from .routing import NoWay, Way, after_failure, after_success
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
 from .turn import CancelNodes
-from .verdict import Verdict, judge
+from .verdict import Verdict, check_answer, judge
 
 S = TypeVar("S")
 
@@ -176,11 +176,8 @@ class Steering(Forks[S], Generic[S]):
         """Somebody decides what a body waits for: the body is told, or a later one that asks again."""
         key = entry.asked_as(msg.barrier)
         assert key is not None, "the caller looked"
-        exits = entry.asks[key].exits
-        ends = isinstance(msg.decision, Fail) and msg.source == "timeout"
-        if not ends and getattr(msg.decision, "exit", None) not in exits:
-            text = f"{msg.barrier} does not take {msg.decision!r}: its exits are {', '.join(exits)}"
-            raise Refused(self.run_id, text)
+        if not (isinstance(msg.decision, Fail) and msg.source == "timeout"):
+            check_answer(self.run_id, entry.asks[key], msg.decision)
         self._note_loss(msg.at)
         resolution = Resolution(msg.barrier, msg.decision, msg.source, msg.command_id, kept=kept)
         self.resolved[msg.barrier] = AlreadyResolved(self.run_id, msg.barrier, name_of(msg.decision), msg.source)

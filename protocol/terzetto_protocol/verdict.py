@@ -1,11 +1,14 @@
 """What a decision means at a barrier: checked against the graph before anything moves."""
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from difflib import get_close_matches
+from typing import Any, TypeVar, cast
 
+import msgspec
 from attrs import frozen
 
 from .blueprint import Blueprint
+from .codec import unpack_plain
 from .decisions import (
     Approve,
     Choose,
@@ -22,6 +25,7 @@ from .decisions import (
 from .errors import InvalidRequest, Malformed, NotStorable, Refused, describe
 from .fold import Pending
 from .places import Barrier
+from .records import Ask
 from .statuses import VisitStatus
 
 S = TypeVar("S")
@@ -57,6 +61,31 @@ def judge(run_id: str, blueprint: Blueprint[S], entry: Pending, decision: Decisi
     changes = _changes(run_id, blueprint, entry, decision) if isinstance(decision, Modify) else ()
     said = Approve() if isinstance(decision, Modify) else decision
     return Verdict(VisitStatus.SUCCEEDED, decision.exit, changes + _mutations(run_id, blueprint, barrier, said))
+
+
+def check_answer(run_id: str, ask: Ask, decision: Decision) -> None:
+    """Raise `Refused` for what a body did not ask for: another exit, or changes of what it did not show."""
+    if getattr(decision, "exit", None) not in ask.exits:
+        raise Refused(run_id, f"{ask.barrier} does not take {decision!r}: its exits are {', '.join(ask.exits)}")
+    if isinstance(decision, Modify):
+        shown = unpack_plain(ask.opening.payload)
+        for name, value in decision.changes.items():
+            if reason := _misfit(shown, name, value):
+                raise Refused(run_id, f"{ask.barrier} keeps waiting: {reason}")
+
+
+def _misfit(shown: Any, name: str, value: object) -> str:
+    """Why this is no new value for a part of what was shown; empty if it is one."""
+    parts = cast("dict[str, Any]", shown) if isinstance(shown, dict) else {}
+    if name not in parts:
+        close = get_close_matches(name, parts, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"what may be changed: {', '.join(parts) or 'nothing'}"
+        return f"it showed no {name!r} ({hint})"
+    try:
+        msgspec.convert(value, Any if parts[name] is None else type(parts[name]))
+    except msgspec.ValidationError as error:
+        return f"{name} is malformed: {error}"
+    return ""
 
 
 def _changes(run_id: str, blueprint: Blueprint[Any], entry: Pending, decision: Modify) -> tuple[Recorded, ...]:
