@@ -13,12 +13,12 @@ from .runtimes import MUTATIONS, Say, Tally, settled
 class Talk:
     """A graph with one node, whose runs do what they are told."""
 
-    def __init__(self, name: str = "talk", *, effects: str = "repeatable", state: type = Tally, mutations=MUTATIONS):
+    def __init__(self, name="talk", *, effects="repeatable", state: type = Tally, mutations=MUTATIONS, **options):
         self.begun: list[str] = []
         """Runs whose body has begun, in order."""
         self.fails: set[str] = set()
         self.go: defaultdict[str, trio.Event] = defaultdict(trio.Event)
-        self.graph = Graph(name, state=state, mutations=mutations)
+        self.graph = Graph(name, state=state, mutations=mutations, **options)
         self.graph.start(self.graph.node(name="speak", effects=effects)(self.speak))
 
     async def speak(self, ctx):

@@ -27,6 +27,18 @@ def test_a_thread_is_continued_shown_and_rolled_back(shop, call, told):
     assert {"item": "tea", "amount": 3, "paid": 6} == told("show", "c")["state"], "from the end of a, as b did"
 
 
+def test_what_is_new_is_recorded(shop, call, told):
+    """10.3: onto what it begins with, and only what the graph lists."""
+    new = '[{"name": "Paid", "data": {"sum": 4}}]'
+    assert 0 == call("run", "shop:good", "--run-id", "a", "--thread", "tea", "--input", "{}", "--record", new)[0]
+    before = told("show", "a")["state"]["paid"]
+    assert 0 == call("run", "shop:good", "--run-id", "b", "--thread", "tea", "--record", new)[0]
+    assert 2 * before == told("show", "b")["state"]["paid"]
+    for wrong, said in (("[1]", "--record takes a list like"), ('[{"name": "Shot", "data": {}}]', "does not list it")):
+        code, _, errors = call("run", "shop:good", "--thread", "tea", "--record", wrong)
+        assert (2, True) == (code, said in errors)
+
+
 def test_a_busy_thread_says_so_at_once(shop, call, told):
     """10.3: reject, enqueue and interrupt; a rollback that the owner answers."""
     call("run", "shop:good", "--run-id", "a", "--thread", "t", "--input", "{}")

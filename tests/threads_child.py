@@ -45,7 +45,8 @@ async def main() -> None:
         runs = [await runtime.submit(graph, Talk(), run_id="c", thread="t", busy="enqueue")]
         say("receipt", "c")
         for run_id in ("b", "a"):
-            runs.append(await runtime.submit(graph, run_id=run_id, thread="t", busy="enqueue"))
+            new = [Said(f"to {run_id}")]
+            runs.append(await runtime.submit(graph, run_id=run_id, thread="t", busy="enqueue", record=new))
             say("receipt", run_id)
         for run in runs:
             say("result", {"run": run.run_id, "said": (await run.result()).state.said})

@@ -92,6 +92,7 @@ class CarryingOut:
             raise InvalidRequest(f"graph {command.graph!r} {command.version!r} is not known here")
         graph = (known or registry.latest(command.graph)).graph
         state = graph.from_json(command.state) if command.state else None
+        vocabulary = graph.build().vocabulary
         return await self._runtime.submit(
             graph,
             state,
@@ -100,6 +101,7 @@ class CarryingOut:
             auto_approve=command.auto_approve,
             thread=command.thread or None,
             busy=command.busy,
+            record=[vocabulary.revive(each) for each in command.record],
         )
 
     async def _branch(self, command: Branching) -> "Run[object]":

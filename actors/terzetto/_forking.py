@@ -134,6 +134,7 @@ class Forking:
             thread="",
             line=0,
             from_head=False,
+            recorded=(),
         )
 
     async def _parent(self, run_id: str) -> "tuple[RunRow, Bound[Any]]":

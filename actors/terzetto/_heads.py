@@ -13,7 +13,16 @@ from attrs import define, field
 
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.commands import Cancel
-from terzetto_protocol.errors import HeadMissing, InvalidRequest, Malformed, MigrationFailed, Refused, UnknownRun
+from terzetto_protocol.errors import (
+    HeadMissing,
+    InvalidRequest,
+    Malformed,
+    MigrationFailed,
+    MutationFailed,
+    NotStorable,
+    Refused,
+    UnknownRun,
+)
 from terzetto_protocol.fold import Image, Snapshot, read_record, read_snapshot
 from terzetto_protocol.inputs import CancelRequested
 from terzetto_protocol.migrations import chain_from
@@ -28,6 +37,9 @@ from ._run import RunActor
 from .stores._contract import Store
 
 S = TypeVar("S")
+
+_VAIN: Final = (HeadMissing, Refused, Malformed, MigrationFailed, MutationFailed, NotStorable)
+"""Why a run whose turn has come cannot begin."""
 
 
 @define(eq=False)
@@ -95,13 +107,24 @@ class Heads:
 
     # -- from where a run starts -----------------------------------------------------------------------------
 
-    async def final_state(self, mine: RunHeader, blueprint: Blueprint[S]) -> tuple[bytes, S]:
-        """The state with which the thread's head ended, encoded and as a copy. A checkpoint.
+    async def beginning(self, mine: RunHeader, blueprint: Blueprint[S]) -> tuple[bytes, S]:
+        """What a run begins with whose turn has come, encoded and as a copy. A checkpoint.
+
+        It is the state with which the thread's head ended, and what was recorded with the submit is applied to it.
 
         Raises:
             HeadMissing: the thread has none.
             Refused: it is a state of another type.
+            MutationFailed: what was recorded cannot be applied to it.
+            NotStorable: what that makes would not come back from the store.
         """
+        data, state = await self._final_state(mine, blueprint)
+        if not mine.recorded:
+            return data, state
+        caster = blueprint.upcaster(mine.version)
+        return blueprint.applied(mine.recorded if caster is None else caster.entries(mine.recorded), state)
+
+    async def _final_state(self, mine: RunHeader, blueprint: Blueprint[S]) -> tuple[bytes, S]:
         head = await self.of(mine.thread)
         if not head:
             raise HeadMissing(mine.thread)
@@ -114,10 +137,10 @@ class Heads:
 
         Of a predecessor whose beginning was pruned it is the newest state instead: it only stands in.
 
-        A checkpoint; raises as `final_state`.
+        A checkpoint; raises `HeadMissing` and `Refused`.
         """
         try:
-            return await self.final_state(mine, blueprint)
+            return await self._final_state(mine, blueprint)
         except HeadMissing:
             if busy != "enqueue" or not line:
                 raise
@@ -140,8 +163,8 @@ class Heads:
         fold = actor.machine.fold
         try:
             base = await self.of(fold.header.thread)
-            state = (await self.final_state(fold.header, fold.blueprint))[0] if fold.header.from_head else b""
-        except (HeadMissing, Refused, Malformed, MigrationFailed) as error:
+            state = (await self.beginning(fold.header, fold.blueprint))[0] if fold.header.from_head else b""
+        except _VAIN as error:
             actor.deliver(CancelRequested(str(error), self._clock()))
             return None
         return Taken(base, state)

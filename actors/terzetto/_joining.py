@@ -38,7 +38,11 @@ class Joining:
                 same_run(header, known.header)
                 return Run(self._runtime, known.run_id, reused=True)
             place = place_in(line, header.thread, busy)
-            state = given or await self._heads.stand_in(header, blueprint, line, busy)
+            state = given or await (
+                self._heads.stand_in(header, blueprint, line, busy)
+                if place
+                else self._heads.beginning(header, blueprint)
+            )
             self._runtime.supervisor.admission.check_room()
             await self._make_room(header, line, busy)
             base = None if place else await self._heads.of(header.thread)

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
-from typing import Any, Final, Literal, Required, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, Final, Generic, Literal, Required, TypedDict, TypeVar, Unpack, cast, overload
 from uuid import uuid4
 
 import trio
@@ -13,9 +13,9 @@ from terzetto_protocol.admission import Admission
 from terzetto_protocol.blobs import Blob, BlobData, BlobReader
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.checkpoints import CheckpointPolicy, check_policy
-from terzetto_protocol.codec import check_text
+from terzetto_protocol.codec import check_text, pack
 from terzetto_protocol.commands import Cancel, Command, Decide, Pause, Resume, Undo, Withdraw
-from terzetto_protocol.decisions import Decision
+from terzetto_protocol.decisions import Decision, Recorded
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import InvalidRequest, StoreUnavailable, TerzettoError, UnknownRun
 from terzetto_protocol.graph import Bound
@@ -28,6 +28,7 @@ from terzetto_protocol.receipts import CancelReceipt, PauseReceipt, Receipt
 from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.registry import Registry
 from terzetto_protocol.retention import Retention
+from terzetto_protocol.state import Mutation
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.threads import BUSY, Busy
 from terzetto_protocol.turn import Turn
@@ -81,7 +82,7 @@ class RuntimeStatistics:
     """How often the event loop was blocked; None where nobody watches it."""
 
 
-class RunOptions(TypedDict, total=False):
+class RunOptions(TypedDict, Generic[S], total=False):
     """The options of a run, whether or not it is on a thread."""
 
     run_id: str | None
@@ -94,16 +95,17 @@ class RunOptions(TypedDict, total=False):
     durability: Durability
     checkpoints: CheckpointPolicy | None
     busy: Busy
+    record: Sequence[Mutation[S]]
     sinks: Sequence[Sink]
 
 
-class SubmitOptions(RunOptions, total=False):
+class SubmitOptions(RunOptions[S], Generic[S], total=False):
     """The options of `Runtime.submit`, which `Runtime.run` takes too."""
 
     thread: str | None
 
 
-class ThreadOptions(RunOptions, total=False):
+class ThreadOptions(RunOptions[S], Generic[S], total=False):
     """The same where the thread says what the run begins with."""
 
     thread: Required[str]
@@ -143,9 +145,9 @@ class Runtime:
         self.feeds: Final = Feeds(hub, store, lambda run_id, seq: self.state(run_id, at=seq), sinks)
 
     @overload
-    async def submit(self, graph: Declaration[S, Any], state: S, /, **options: Unpack[SubmitOptions]) -> Run[S]: ...
+    async def submit(self, graph: Declaration[S, Any], state: S, /, **options: Unpack[SubmitOptions[S]]) -> Run[S]: ...
     @overload
-    async def submit(self, graph: Declaration[S, Any], /, **options: Unpack[ThreadOptions]) -> Run[S]: ...
+    async def submit(self, graph: Declaration[S, Any], /, **options: Unpack[ThreadOptions[S]]) -> Run[S]: ...
     async def submit(
         self,
         graph: Declaration[S, Any],
@@ -163,6 +165,7 @@ class Runtime:
         checkpoints: CheckpointPolicy | None = None,
         thread: str | None = None,
         busy: Busy = "reject",
+        record: Sequence[Mutation[S]] = (),
         sinks: Sequence[Sink] = (),
     ) -> Run[S]:
         """Start a run; once this has returned the run, its input and its graph version are durable. A checkpoint.
@@ -187,6 +190,8 @@ class Runtime:
             busy: while a run is under way on the thread, the new one is refused (`"reject"`), waits for its turn
                 (`"enqueue"`), or takes the place of all that are under way, which are cancelled (`"interrupt"`), unless
                 that would forget effects of `once` nodes (`"rollback"`).
+            record: what is new: mutations that are stored with the submit, and applied to what the run begins with;
+                on a thread that is the head's state, as it is when the run's turn has come.
             sinks: who hears of this run, from its beginning; a slow or failing one is counted, and harms nobody.
                 They are forgotten with this runtime: those of `open_runtime` hear of runs that are recovered, too.
 
@@ -195,9 +200,10 @@ class Runtime:
             ThreadBusy: a run is under way on the thread.
             HeadMissing: the thread has no state to begin with.
             Refused: the thread's head has another type of state.
+            MutationFailed: what is recorded cannot be applied to the state.
             RunConflict: the id or key belongs to a run with another graph or input.
             InvalidRequest: the id, state or metadata is not acceptable.
-            NotStorable: the state would not come back from the store as it is.
+            NotStorable: the state, or what is recorded, would not come back from the store as it is.
             StoreUnavailable: the store is gone for now.
         """
         bound = self.registry.of(graph)
@@ -210,13 +216,16 @@ class Runtime:
         check_text(key, "the idempotency key")
         check_choice(busy, BUSY, "busy")
         on = "" if thread is None else f"thread:{check_run_id(thread, 'thread id')}"
+        recorded = tuple(map(blueprint.vocabulary.note, record))
+        if given is not None and recorded:
+            given, recorded = blueprint.applied(recorded, given[1]), ()
         sinks = check_sinks(sinks)
         header = RunHeader(
             run_id=check_run_id(run_id if run_id is not None else new_run_id()),
             graph=blueprint.name,
             version=blueprint.version,
             fingerprint=blueprint.fingerprint,
-            input_digest=digest_of(blueprint.name, blueprint.version, given[0] if given else b"", on),
+            input_digest=digest_of(blueprint.name, blueprint.version, given[0] if given else _packed(recorded), on),
             at=self.supervisor.clock(),
             key=key,
             max_steps=blueprint.steps(max_steps),
@@ -228,6 +237,7 @@ class Runtime:
             thread=thread or "",
             state_schema=blueprint.state_schema if thread else "",
             checkpoints=blueprint.checkpoints if checkpoints is None else check_policy(checkpoints),
+            recorded=recorded,
         )
         if given is None or thread:
             run = await Joining(self).join(header, blueprint, given, bound.deps, busy)
@@ -292,9 +302,9 @@ class Runtime:
         return await Forking(self).rerun(run_id, place, state, new_id, repeat_effects=repeat_effects)
 
     @overload
-    async def run(self, graph: Declaration[S, Any], state: S, /, **options: Unpack[SubmitOptions]) -> S: ...
+    async def run(self, graph: Declaration[S, Any], state: S, /, **options: Unpack[SubmitOptions[S]]) -> S: ...
     @overload
-    async def run(self, graph: Declaration[S, Any], /, **options: Unpack[ThreadOptions]) -> S: ...
+    async def run(self, graph: Declaration[S, Any], /, **options: Unpack[ThreadOptions[S]]) -> S: ...
     async def run(self, graph: Declaration[S, Any], state: S | None = None, /, **options: Any) -> S:
         """Submit, wait for the end, and return the final state. A checkpoint.
 
@@ -418,7 +428,9 @@ class Runtime:
     ) -> Receipt:
         """Resolve a barrier; see `Run.decide`. A checkpoint."""
         command = Decide(command_id or uuid4().hex, run_id, barrier, decision, source, keep)
-        return await self.supervisor.decide(COMMANDS.copy(command))  # as it will come back from the log
+        copy = COMMANDS.copy(command)  # as it will come back from the log
+        assert isinstance(copy, Decide)
+        return await self.supervisor.decide(copy)
 
     async def withdraw(self, run_id: str, barrier: str) -> Receipt:
         """Forget decisions that are kept; see `Run.withdraw`. A checkpoint."""
@@ -520,6 +532,11 @@ class Runtime:
             cleaner=None if self.cleaner is None else self.cleaner.statistics(),
             watchdog=None if self.watchdog is None else self.watchdog.statistics(),
         )
+
+
+def _packed(recorded: tuple[Recorded, ...]) -> bytes:
+    """What is recorded with a submit as a part of its input; raises `NotStorable` where it is too much."""
+    return pack(recorded, "what is recorded with a submit") if recorded else b""
 
 
 @asynccontextmanager

@@ -1,6 +1,6 @@
 """A graph as runs use it: frozen, with every lookup of the hot path made beforehand."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -14,7 +14,7 @@ from .fingerprint import fingerprint, state_schema
 from .merging import Fields
 from .migrations import chain_from
 from .places import Barrier, Edge, Node, Place, as_barrier, as_node
-from .state import Mutation, StateForm, Vocabulary
+from .state import Entry, Mutation, StateForm, Vocabulary
 from .strict import StrictVocabulary, watching
 
 if TYPE_CHECKING:
@@ -106,6 +106,14 @@ class Blueprint(Generic[S]):
         }
         """Nodes all of whose ways on are easy, or that lead nowhere."""
         self._upcasters: Final[dict[str, Upcaster[S]]] = {}
+
+    def applied(self, entries: Iterable[Entry], state: S) -> tuple[bytes, S]:
+        """A state, encoded and as it is, to which these have been applied in place.
+
+        Raises `MutationFailed`, and `NotStorable` for what would not come back from the store.
+        """
+        self.vocabulary.apply(entries, state)
+        return self.state.pack(state), state
 
     def node(self, name: str) -> Node[S, Any] | None:
         """The node of this name, or None for a barrier or an unknown name."""

@@ -4,7 +4,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
-from .decisions import Decision
+from .decisions import Decision, Recorded
 from .threads import Busy
 
 
@@ -81,7 +81,7 @@ class Delete(Struct, frozen=True, tag="delete", forbid_unknown_fields=True):
 class Submit(Struct, frozen=True, tag="submit", forbid_unknown_fields=True):
     """Start a run of a graph that the owner knows; `state` is JSON, decoded by the graph's own state type.
 
-    An empty `state` begins with the final state of the thread's head.
+    An empty `state` begins with the final state of the thread's head. What is to be recorded is applied to either.
     """
 
     command_id: str
@@ -93,6 +93,7 @@ class Submit(Struct, frozen=True, tag="submit", forbid_unknown_fields=True):
     auto_approve: bool = False
     thread: str = ""
     busy: Busy = "reject"
+    record: tuple[Recorded, ...] = ()
 
 
 class Fork(Struct, frozen=True, tag="fork", forbid_unknown_fields=True):

@@ -383,6 +383,8 @@ class RunHeader(Struct, frozen=True):
     """Hash over the type of its state; given for runs on a thread."""
     checkpoints: CheckpointPolicy | None = None
     """Which commits carry a snapshot; None: when the deltas since the last one outweigh it."""
+    recorded: tuple[Recorded, ...] = ()
+    """What is applied to the state of its thread's head when it begins with that."""
 
 
 class BarrierRow(Struct, frozen=True):

@@ -52,6 +52,7 @@ def write_of(
     snapshot, blobs = None if state is None else fold.snapshot(state, record.at), named_in(body)
     if before is None and snapshot is not None:
         blobs += named_in(snapshot)  # what later ones hold was in the first, or in a commit since
+        blobs += named_in(msgspec.msgpack.encode(fold.header.recorded))  # it may have to wait for longer than they stay
     code, message = outcome_text(record)
     moved = before is not record.status or expect != record.epoch or bool(rows)
     return Write(

@@ -264,9 +264,11 @@ async def keys(m: Maker) -> None:
 async def threads(m: Maker) -> None:
     async with m.open() as runtime:
         first = await m.begin(runtime, "review", "talk-1", thread="talk")
-        second = await runtime.submit(m.graph("review"), run_id="talk-2", thread="talk", busy="enqueue")
-        await decided(first, terzetto.Approve())
-        await decided(second, terzetto.Approve())
+        options = {"thread": "talk", "busy": "enqueue"}
+        second = await runtime.submit(m.graph("review"), run_id="talk-2", **options)
+        third = await runtime.submit(m.graph("review"), run_id="talk-3", record=[of.Said("new")], **options)
+        for run in (first, second, third):
+            await decided(run, terzetto.Approve())
         await m.take_all()
 
 

@@ -305,6 +305,8 @@ async def main() -> None:
         assert_type(await runtime.submit(graph, Draft(), thread="t"), terzetto.Run[Draft])
         assert_type(await runtime.submit(graph, thread="t", busy="enqueue"), terzetto.Run[Draft])
         assert_type(await runtime.run(graph, thread="t", key="k"), Draft)
+        assert_type(await runtime.submit(graph, thread="t", record=[Written("new")]), terzetto.Run[Draft])
+        assert_type(await runtime.run(graph, Draft(), record=[Written("new")]), Draft)
         assert_type(await runtime.thread("t").head(), terzetto.RunRow | None)
         assert_type(await run.cancel(mode="rollback", repeat_effects=True), terzetto.CancelReceipt)
         assert_type(run, terzetto.Run[Draft])

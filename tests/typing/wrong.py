@@ -322,3 +322,8 @@ async def begins_with_something_else(runtime: terzetto.Runtime) -> None:
     await runtime.submit(pages, {"url": "a"})  # W120 mypy: misc / pyright: reportArgumentType
     await runtime.submit(pages, Draft())  # W121 mypy: misc / pyright: reportArgumentType
     await terzetto.run(pages, pages.begin())  # W122 mypy: arg-type / pyright: reportArgumentType
+
+
+async def brings_along_what_is_of_another_state(runtime: terzetto.Runtime) -> None:
+    await runtime.submit(library, thread="t", record=[Written("a")])  # W123 mypy: misc / pyright: reportArgumentType
+    await runtime.run(graph, thread="t", record=["a"])  # W124 mypy: list-item / pyright: reportArgumentType

@@ -32,6 +32,8 @@ def _run(parser: ArgumentParser) -> None:
     parser.add_argument("--thread", metavar="THREAD", help="the conversation that it continues")
     text = "while a run is under way on the thread (default: reject)"
     parser.add_argument("--busy", choices=BUSY, default="reject", help=text)
+    text = "what is new: applied to the state that it begins with; as `show --json` has them"
+    parser.add_argument("--record", default="", metavar="MUTATIONS", help=text)
     _add_stay(parser)
 
 

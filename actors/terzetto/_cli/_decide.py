@@ -1,20 +1,16 @@
 """`terzetto decide` and `withdraw`: what is said to the barriers of a run."""
 
 from argparse import Namespace
-from typing import Any
 
-import msgspec
-from msgspec import Raw, Struct
-
-from terzetto_protocol.codec import check_json, pack
 from terzetto_protocol.commands import Decide, Withdraw
-from terzetto_protocol.decisions import Approve, Choose, Confirm, Decision, Fail, Recorded, Reject, Retry
+from terzetto_protocol.decisions import Approve, Choose, Confirm, Decision, Fail, Reject, Retry
 from terzetto_protocol.receipts import AlreadyResolved
 from terzetto_protocol.records import BarrierRow, RunRow
 from terzetto_protocol.statuses import TERMINAL, BarrierStatus
 
 from ._desk import person
 from ._exits import Stop
+from ._mutations import mutations_of
 from ._output import Output
 from ._saying import Answered, say, told
 from ._stores import find_run, guest, new_command_id, store_url
@@ -50,29 +46,13 @@ def decision_of(args: Namespace) -> Decision:
         *([Approve()] if args.approve else []),
         *([Reject(args.reject)] if args.reject is not None else []),
         *([Choose(args.choose)] if args.choose is not None else []),
-        *([_confirm(args.confirm)] if args.confirm is not None else []),
+        *([Confirm(mutations_of(args.confirm, "--confirm"))] if args.confirm is not None else []),
         *([Retry()] if args.retry else []),
         *([Fail(args.fail)] if args.fail is not None else []),
     ]
     if len(made) != 1:
         raise Stop("decide takes one of --approve, --reject, --choose EXIT, --confirm, --retry, --fail")
     return made[0]
-
-
-class _Mutation(Struct, forbid_unknown_fields=True):
-    name: str
-    data: Any
-
-
-def _confirm(given: str) -> Confirm:
-    """`[{"name": "Published", "data": {}}]`, as `show --json` has them; empty for none."""
-    text = (given or "[]").encode("utf-8", "surrogateescape")
-    check_json(text, "--confirm")
-    try:
-        mutations = msgspec.json.decode(text, type=list[_Mutation])
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Stop(f'--confirm takes a list like [{{"name": "Published", "data": {{}}}}]: {error}') from error
-    return Confirm(tuple(Recorded(each.name, Raw(pack(each.data, each.name))) for each in mutations))
 
 
 def _meant(row: RunRow, barriers: list[BarrierRow], asked: str) -> str:

@@ -28,6 +28,7 @@ from ._desk import Desk, present_payload
 from ._exits import Exit, exit_of
 from ._follow import EventPrinter, Follower
 from ._graphs import Found, find_graph
+from ._mutations import mutations_of
 from ._output import Output
 from ._owner import owning
 from ._stores import absolute, store_url
@@ -59,6 +60,7 @@ async def run(args: Namespace, output: Output) -> int:
         check_run_id(args.run_id)
     given = "{}" if args.input is None and args.thread is None else args.input
     state = None if given is None else graph.from_json(read_input(given))
+    record = [graph.build().vocabulary.revive(each) for each in mutations_of(args.record, "--record")]
     run_id = args.run_id or (None if args.key else f"{graph.name}-{uuid4().hex[:8]}")
 
     async def begin(runtime: Runtime) -> tuple[Run[Any], int | None]:
@@ -72,6 +74,7 @@ async def run(args: Namespace, output: Output) -> int:
             auto_approve=args.auto_approve,
             thread=args.thread,
             busy=args.busy,
+            record=record,
         )
         row = await runtime.row(run.run_id)
         if run.reused:
