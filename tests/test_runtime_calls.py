@@ -405,6 +405,29 @@ async def test_a_timeout_of_the_node_ends_it(autojump_clock, dispatch):
 
 
 @both
+async def test_a_node_that_waits_for_a_graph_is_not_idle(autojump_clock, dispatch):
+    """9.7: its silence is counted from its own last sign of life, not while the graph is at work or asks people."""
+    at = []
+
+    async def slow(ctx):
+        await trio.sleep(10)
+
+    async def waits(ctx):
+        await ctx.run(inner, Search("t"))
+        at.append(trio.current_time())
+        await trio.sleep(100)
+
+    inner = search_graph(slow, finds("a"), barrier=True)
+    graph = outer_graph(inner, waits, idle_timeout=4)
+    async with opened(MemoryStore(), graph, dispatch=dispatch, limit=200) as runtime:
+        run = await runtime.submit(graph, Tally())
+        await trio.sleep(30)
+        await run.decide("", Approve())
+        result = await run.result()
+        assert (FAILED, True, 30, 34) == (result.status, "idle_timeout" in result.message, *at, trio.current_time())
+
+
+@both
 async def test_a_pause_from_inside(autojump_clock, dispatch):
     """9: a run that is paused inside goes on inside."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 
 import trio
 from attrs import define
@@ -14,8 +14,10 @@ from terzetto_protocol.decisions import Answering
 from terzetto_protocol.errors import NodeTimeout
 from terzetto_protocol.places import NodeOptions
 from terzetto_protocol.port import Emission, Port
-from terzetto_protocol.questions import AskDecision, Sending
+from terzetto_protocol.questions import AskDecision, Inner, Sending
 from terzetto_protocol.state import Entry
+
+T = TypeVar("T")
 
 
 @define(eq=False)
@@ -32,8 +34,8 @@ class _Pulse:
     """Seconds of the attempt that were left when it began to wait for people."""
     asked: int = 0
     """Decisions that it waits for."""
-    sending: int = 0
-    """Values that it has sent, and that are not durable yet."""
+    waiting: int = 0
+    """What it waits for that others have to do: values that it has sent, until they are durable, and graphs."""
     missed: float = inf
     """The first deadline that a sign of life came after: too late, unless the loop was blocked meanwhile."""
 
@@ -44,7 +46,7 @@ class _Pulse:
 
     def beat(self) -> None:
         """A record, a chunk, a heartbeat, a value sent."""
-        if not (self.asked or self.sending):
+        if not (self.asked or self.waiting):
             self._note_missed()
             self.inner.deadline = trio.current_time() + self.idle
 
@@ -85,13 +87,21 @@ class _Pulse:
 
     async def send(self, visit: int, sending: Sending) -> None:
         """Send a value; the wait for the store is not the body's."""
+        await self._wait(self.port.send(visit, sending))
+
+    async def run(self, visit: int, inner: Inner) -> Any:
+        """Run a graph; while that is at work, the body is not idle."""
+        return await self._wait(self.port.run(visit, inner))
+
+    async def _wait(self, done: Awaitable[T]) -> T:
+        """Wait with the idle deadline stopped."""
         self.beat()
-        self.sending += 1
+        self.waiting += 1
         self.inner.deadline = inf
         try:
-            await self.port.send(visit, sending)
+            return await done
         finally:
-            self.sending -= 1
+            self.waiting -= 1
             self.beat()
             self.port.limit(self.visit, self.limit)
 
@@ -120,7 +130,9 @@ def timed(options: NodeOptions[Any, Any], ctx: AnyContext) -> Generator[Callable
             if options.is_timed:
                 ctx.port = replace(ctx.port, decide=pulse.decide)
             if idle is not None:
-                ctx.port = replace(ctx.port, pack=pulse.pack, emit=pulse.emit, beat=pulse.beat, send=pulse.send)
+                ctx.port = replace(
+                    ctx.port, pack=pulse.pack, emit=pulse.emit, beat=pulse.beat, send=pulse.send, run=pulse.run
+                )
             try:
                 yield pulse.begin
             finally:
