@@ -583,10 +583,10 @@ async def test_a_restart_of_the_actors_does_not_wait_for_it(autojump_clock, disp
 
 @both
 async def test_a_restart_runs_again_what_stays_from_before(autojump_clock, dispatch):
-    """9.5, 7: as after the death of a process; what the first body still says is refused."""
-    store, body = FaultyStore(), Stubborn()
+    """9.5, 7: as after the death of a process; what the first body still says is refused, and 9.1: it is named."""
+    store, body, ears = FaultyStore(), Stubborn(), Ears()
     graph, other = chain(body, says("after")), chain(says("other"), name="other")
-    async with opened(store, graph, other, dispatch=dispatch, limit=200) as runtime:
+    async with opened(store, graph, other, dispatch=dispatch, limit=200, on_stuck=ears) as runtime:
         run = await runtime.submit(graph, Tally(), run_id="r")
         await body.begun.wait()
         store.faults = [ZeroDivisionError("a bug in the store")]
@@ -596,9 +596,33 @@ async def test_a_restart_runs_again_what_stays_from_before(autojump_clock, dispa
         await body.begun.wait()
         assert LONG > trio.current_time()
         result = await run.result()
+        assert [("r", "stubborn", 1)] == [(error.run_id, error.node, error.visit) for error in ears.heard]
+        assert () == runtime.statistics().supervisor.stuck
         assert (SUCCEEDED, ["early", "late", "after"]) == (result.status, result.state.trail)
         assert 2 == len(body.said)
         assert SUCCEEDED is (await (await runtime.submit(other, Tally())).result()).status
+
+
+@both
+async def test_what_stays_from_before_a_restart_answers_nobody(autojump_clock, dispatch):
+    """9.5, D8: its last write is refused, and whoever asks the run of today is not told so."""
+    store, body = FaultyStore(), Stubborn()
+    graph, other = chain(body), chain(says("other"), name="other")
+    async with opened(store, graph, other, dispatch=dispatch, limit=200) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        await body.begun.wait()
+        store.faults = [ZeroDivisionError("a bug in the store")]
+        with pytest.raises(terzetto.TerzettoError):
+            await runtime.submit(other, Tally(), run_id="lost")
+        body.begun = trio.Event()
+        await body.begun.wait()
+        store.hold()
+        await trio.sleep(CANCEL_GRACE + 1)  # the first body is left behind, and its run's last write is on its way
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run.pause)
+            await settled()
+            store.release()
+        await run.cancel()
 
 
 # -- who is told ---------------------------------------------------------------------------------------------

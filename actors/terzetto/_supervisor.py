@@ -149,10 +149,10 @@ class Supervisor:
     def _forget(self) -> None:
         """Answer everybody who waits, and know nothing: the next incarnation reads the store."""
         self._answers.stopped()
-        self._roster.close()
+        self._stuck.forget()
+        self._roster.close()  # what does not leave now is looked for by the next incarnation
         self._pool.close()
         self._timers.clear()
-        self._stuck.forget()
 
     def store_changed(self) -> None:
         """The store went away or came back: look for runs that were left behind meanwhile. Not a checkpoint."""
@@ -382,7 +382,7 @@ class Supervisor:
             self._roster.drop(actor)
             self.admission.leave(run_id)
             self._hub.idle(run_id)
-        self._answers.fail_commands(run_id, lambda: self._refusal(run_id, finish))
+            self._answers.fail_commands(run_id, lambda: self._refusal(run_id, finish))
         failure = actor.machine.fold.image.failure
         if (arrival := self._roster.arrived(actor)) is not None:
             self.admission.keep_promise()
