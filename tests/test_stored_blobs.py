@@ -148,6 +148,19 @@ async def test_an_upload_that_was_given_up_is_swept(autojump_clock, store):
         assert 1 == len(blobs.on_their_way)
 
 
+async def test_a_slow_upload_outlives_every_sweep(autojump_clock, store):
+    """4.7: stored once by digest, in chunks: all of them are there, however long the last one has taken."""
+
+    async def slow():
+        for number in range(10):
+            yield bytes([number]) * BLOB_CHUNK
+            await trio.sleep(BLOB_SWEEP / 3)
+
+    async with opened_blobs(store) as (blobs, _, _):
+        blob = await blobs.put(slow())
+        assert b"".join(bytes([number]) * BLOB_CHUNK for number in range(10)) == await blobs.read(blob)
+
+
 async def test_a_blob_that_nobody_names_is_kept_for_a_while(autojump_clock, store):
     """4.7: long enough to submit a run that names it."""
     async with opened_blobs(store) as (blobs, _, _):
