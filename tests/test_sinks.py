@@ -455,6 +455,21 @@ async def test_sinks_of_a_runtime_hear_of_every_run(autojump_clock, dispatch, st
             assert await told(runtime.get(run_id)) == [event for event in ear.events if event.run_id == run_id]
 
 
+@pytest.mark.parametrize("made", [None, 5, [object()], [Ear]], ids=["None", "number", "object", "class"])
+async def test_what_is_made_and_is_no_sink_is_counted(autojump_clock, made):
+    """8.7: the run has no sinks then, and nobody else is harmed."""
+
+    def forgetful(run_id):
+        return made
+
+    graph = chain(says("a"))
+    async with opened(MemoryStore(), graph, sinks=forgetful) as runtime:
+        assert SUCCEEDED is (await (await runtime.submit(graph, Tally())).result()).status
+        await settled()
+        (made_by,) = runtime.statistics().sinks
+        assert (True, 1, 0) == (made_by.name.endswith("forgetful"), made_by.failed, made_by.fed)
+
+
 async def test_they_may_be_made_for_each_run(autojump_clock, caplog):
     made: dict[str, Ear] = {}
 

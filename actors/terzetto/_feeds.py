@@ -22,7 +22,7 @@ from terzetto_protocol.limits import HEARTBEAT, SINK_DEADLINE
 from terzetto_protocol.views import commit_view
 
 from ._hub import REPLAY_COMMITS, Hub
-from ._sinks import BarrierSink, CheckpointSink, Sink, Sinks, StreamSink, TraceSink, checkpoint_of
+from ._sinks import BarrierSink, CheckpointSink, Sink, Sinks, StreamSink, TraceSink, check_sinks, checkpoint_of
 from .stores._contract import Store
 
 NAPPING: Final = 10_000
@@ -287,8 +287,8 @@ class Feeds:
         if self._sinks is None or not callable(self._sinks):
             return self._sinks or ()
         try:
-            return self._sinks(run_id)
-        except Exception as error:  # noqa: BLE001 - whoever makes sinks may raise anything, and runs go on
+            return check_sinks(self._sinks(run_id))
+        except Exception as error:  # noqa: BLE001 - whoever makes sinks may raise or return anything, and runs go on
             counts = self._counts.setdefault(name := getattr(self._sinks, "__qualname__", "sinks"), _Counts(name))
             counts.fail(run_id, describe(error))
             return ()
