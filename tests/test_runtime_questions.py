@@ -381,6 +381,25 @@ async def test_a_journalled_effect_is_not_done_again(autojump_clock, dispatch, s
     assert 2 == len(set(keys))
 
 
+@pytest.mark.parametrize("name", ["pay.1", "", "two words", 5, "\ud800"])
+async def test_the_name_of_an_effect_stands_for_no_other(autojump_clock, name):
+    """7: what is stored of one part is never told as what came of another (`pay.1` is the second `pay`)."""
+    done = []
+
+    async def pays(ctx):
+        async def charge(key):
+            done.append(key)
+
+        await ctx.effect("pay", charge)
+        await ctx.effect("pay", charge)
+        await ctx.effect(name, charge)
+
+    graph = graph_of(pays)
+    async with opened(MemoryStore(), graph) as runtime:
+        result = await (await runtime.submit(graph, Tally())).result()
+    assert (FAILED, True, 2) == (result.status, "is not a name: use 1 to 64" in result.message, len(done))
+
+
 async def test_a_retried_attempt_finds_what_the_one_before_has_done(autojump_clock):
     """9.8 beside 7: the journal belongs to the visit, not to the attempt."""
     done = []

@@ -108,9 +108,10 @@ class Asking:
             result: the type of what it returns, if that is more than plain data.
 
         Raises:
+            InvalidRequest: the name is none: 1 to 64 letters, digits, _ and -, no digit first.
             NotStorable: the result would not come back from the store as it is.
         """
-        key = key_of("effect", name, self._count(f"effect:{name}"))
+        key = key_of("effect", check_name(name), self._count(f"effect:{name}"))  # a name has no dot: no two are one
         what, form = f"the result of {key}", None if result is None else Form[Any](result)
         part = Part(
             key,
