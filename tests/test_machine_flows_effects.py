@@ -281,10 +281,12 @@ def test_what_was_sent_stays_sent_also_after_several_undos():
     driver = middle()
     for _ in range(3):
         undo(driver)
+        driver.send(10, node="b")
+        driver.finish(node="b")
         driver.halt(hard=True)
         for name in running(driver):
             driver.leave(name)
-    driver.claim()
+    undo(driver)
     to_its_end(driver)
 
     assert sorted(out(driver)["r"]) == [10, 20, 30]

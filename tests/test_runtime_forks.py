@@ -6,7 +6,7 @@ from msgspec import Struct
 
 import terzetto
 from terzetto.stores import MemoryStore, SqliteStore
-from terzetto_protocol.decisions import Approve, Reject
+from terzetto_protocol.decisions import Approve, Choose, Reject
 from terzetto_protocol.errors import InvalidRequest, Refused, RunConflict
 from terzetto_protocol.graph import Graph
 
@@ -222,6 +222,34 @@ async def test_an_undo_is_a_new_head_of_the_same_run(store):
         trails = {tuple((await run.state(at=c.seq)).trail) for c in await run.history()}
         assert ("first", "no") in trails, "what was undone can still be looked at"
         assert [] == await run.barriers()
+
+
+async def test_what_was_undone_is_not_undone_again(store):
+    """1 beside undo: each undo takes back what is left of the run's past, and never brings back what was undone."""
+    graph = Graph("round", state=Tally, mutations=MUTATIONS)
+    graph.start(gate := graph.barrier("gate", exits=list("abc")))
+    for name in "abc":
+        graph.edge(gate.exit(name), graph.node(name=name)(says(name)))
+        graph.edge(name, gate)
+    steps, trails = iter(["a", "b", "c", 2, 2, "b", "c", 4]), []  # ways, each of two steps, and how many are undone
+    async with opened(store, graph) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        async with run.events() as events:
+            async for event in events:
+                if not isinstance(event, terzetto.BarrierOpened):
+                    continue
+                trails.append("".join((await run.state()).trail))
+                step = next(steps, None)
+                if isinstance(step, int):
+                    await run.undo(step)
+                elif step:
+                    await run.decide("", Choose(step))
+                else:
+                    break
+        assert ["", "a", "ab", "abc", "ab", "a", "ab", "abc", "a"] == trails
+        with pytest.raises(InvalidRequest, match="no 3 visits"):
+            await run.undo(3)
+        assert (await run.replay()).holds
 
 
 async def test_what_can_not_be_undone(autojump_clock):

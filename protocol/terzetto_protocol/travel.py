@@ -1,5 +1,6 @@
 """Going back: an image of a run as it was, made ready to go on from there, in another run or as a new head."""
 
+from bisect import bisect_right
 from typing import Any, Final
 
 from msgspec import msgpack
@@ -7,7 +8,7 @@ from msgspec.structs import replace
 
 from .fold import Fold, Image, Pending, Snapshot, label_of, read_snapshot, upcast
 from .frames import Counts, Fork
-from .records import Kind, Observed, Record
+from .records import Kind, Observed, Record, Rewind
 from .statuses import RunStatus, VisitStatus
 from .strict import Comparison
 
@@ -88,9 +89,14 @@ def _plain(image: Image) -> Any:
 def undone(records: list[Record], count: int) -> int | None:
     """The commit that a run goes back to when its last `count` visits, decisions and joins are undone.
 
-    None when there are not so many.
+    What was undone before is not counted again. None when there are not so many.
     """
-    heads = [record.seq for record in records if record.kind in _HEADS]
+    heads = list[int]()
+    for record in records:
+        if isinstance(record.detail, Rewind):
+            del heads[bisect_right(heads, record.detail.to) :]
+        elif record.kind in _HEADS:
+            heads.append(record.seq)
     return heads[-count] - 1 if 0 < count <= len(heads) else None
 
 
