@@ -2,7 +2,7 @@
 
 import pytest
 from hypothesis import given, strategies as st
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from terzetto_protocol.errors import IllegalTransition, Refused
 from terzetto_protocol.event_log import KEPT_EVENTS, EventLog, Resume, distance
@@ -167,6 +167,28 @@ def test_a_skipped_epoch_was_somebody_elses():
 
     log.append(done(event_id(4, 1)))
     assert (ids(log), log.floor) == ([event_id(4, 1)], event_id(4, 0))
+
+
+def test_an_epoch_that_told_nothing_is_no_hole():
+    """SEMANTICS 8.2: a Gap is what is missing; a run that came to rest in an epoch tells nothing more in that."""
+    log = fill(EventLog(), done(event_id(1, 1)))
+    log.rest(2)
+    log.rest(3)
+    log.append(done(event_id(4, 1)))
+    assert (len(log), log.floor) == (2, event_id(1, 0))
+
+    log.rest(6)  # somebody else had the fifth
+    log.append(done(event_id(7, 1)))
+    assert (len(log), log.floor) == (1, event_id(7, 0))
+
+
+def test_a_row_knows_of_epochs_that_told_nothing():
+    log = EventLog()
+    log.begin_after(structs.replace(row(event_id(1, 9), RunStatus.AWAITING_INPUT), epoch=3))
+    for epoch in (3, 4):
+        log.append(done(event_id(epoch, 1)))
+
+    assert (len(log), log.floor) == (2, event_id(1, 9))
 
 
 def test_a_log_that_begins_in_the_middle_says_so():

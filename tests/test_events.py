@@ -45,6 +45,7 @@ from terzetto_protocol.records import (
     Opening,
     Record,
     Resolution,
+    Rewind,
     Sent,
     Step,
 )
@@ -75,6 +76,7 @@ def head(number: int = 100) -> dict[str, Any]:
 MAIN = [
     (commit(Kind.SUBMIT, RunStatus.QUEUED), RunQueued(**head())),
     (commit(Kind.QUEUE, RunStatus.QUEUED, detail=NOTE), RunQueued(**head(), reason="somebody wanted it")),
+    (commit(Kind.REWIND, RunStatus.QUEUED, detail=Rewind(3, b"")), RunQueued(**head(), reason="undone")),
     (commit(Kind.CLAIM), RunStarted(**head(), epoch=2)),
     (commit(Kind.INTENT, visit=3, place="pay", attempt=2), EffectIntended(**head(), node="pay", visit=3, attempt=2)),
     (
@@ -134,7 +136,6 @@ SILENT = [
     Kind.NOTE,
     Kind.KEEP,
     Kind.WITHDRAW,
-    Kind.REWIND,
     Kind.RETURN,
     Kind.MIGRATE,
 ]

@@ -252,6 +252,24 @@ async def test_what_was_undone_is_not_undone_again(store):
         assert (await run.replay()).holds
 
 
+async def test_who_reads_along_hears_of_an_undo_and_misses_nothing(autojump_clock):
+    """8.2 beside undo: nothing is a Gap that tells nothing, as a decision that is kept."""
+    graph = approval()
+    async with opened(MemoryStore(), graph) as runtime:
+        run = await parked(runtime, graph, "r")
+        async with run.events() as events:
+            await run.decide("other", Approve(), keep="once")
+            await run.withdraw("other")
+            await run.undo()
+            await settled()
+            await run.decide("", Approve())
+            await run.result()
+            told = [f"{type(event).__name__} {getattr(event, 'reason', '')}".rstrip() async for event in events]
+        again = ["RunStarted", "NodeStarted", "NodeFinished", "BarrierOpened"]
+        end = ["BarrierResolved", "NodeStarted", "NodeFinished", "RunEnded"]
+        assert ["Cursor", "RunQueued", *again, "RunQueued undone", *again, *end] == told
+
+
 async def test_what_can_not_be_undone(autojump_clock):
     """3: undo across a `once` visit needs `repeat_effects=True`; 2: terminal is immutable."""
     done = []

@@ -141,10 +141,14 @@ class Hub:
         stream = self._streams.get(run_id)
         return 0 if stream is None else stream.readers - stream.sinks
 
-    def idle(self, run_id: str) -> None:
-        """Say that a run has parked or ended, after its last event: its log may go when nobody reads it."""
+    def idle(self, run_id: str, epoch: int = 0) -> None:
+        """Say that a run has parked or ended, after its last event: its log may go when nobody reads it.
+
+        `epoch` is the one in which it did, if that is known.
+        """
         stream = self._streams.get(run_id)
         if stream is not None:
+            stream.log.rest(epoch)
             stream.idle = True
             self._settle(stream)
 

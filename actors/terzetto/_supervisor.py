@@ -356,7 +356,7 @@ class Supervisor:
         run_id = actor.run_id
         self._roster.drop(actor)
         self.admission.leave(run_id)
-        self._hub.idle(run_id)
+        self._hub.idle(run_id, actor.machine.fold.image.epoch)
         self._timers.set(run_id, actor.machine.fold.deadline)
         if status in TERMINAL:
             self._answers.ended(run_id, result_of(actor.machine.fold))

@@ -64,8 +64,8 @@ class EventLog:
     has the durable ones; without, they move into a list of their own, so that no flood of chunks drops them.
 
     An id that does not follow the last one is a hole. Inside an epoch only chunks can be lost (a run bounds
-    those that wait for a commit), so readers get a Gap there. An epoch that was skipped was somebody else's:
-    the window begins anew after it, and readers take the way over the store.
+    those that wait for a commit), so readers get a Gap there. An epoch that was skipped was somebody else's, unless
+    it is known to be over: the window begins anew after it, and readers take the way over the store.
     """
 
     __slots__ = (
@@ -73,6 +73,7 @@ class EventLog:
         "_events",
         "_kept",
         "_next",
+        "_over",
         "_room",
         "_unsettled",
         "_window",
@@ -93,6 +94,7 @@ class EventLog:
         self._events: list[Event] = []
         self._bytes = 0
         self._next: int | None = None
+        self._over = 0  # the last epoch of which it is known that all it tells was told
         self._unsettled = True  # whether chunks may have been told after the floor before this log began
         self.floor = 0
         self.evicted = 0
@@ -105,10 +107,15 @@ class EventLog:
 
     def begin_after(self, row: RunRow) -> None:
         """Stand in for a run that has told nothing here yet: everything up to its row is in the store."""
-        self.floor = row.event_id
+        self.floor, self._over = row.event_id, row.epoch
         self._unsettled = row.status in _MAYBE_RUNNING
         if row.status in TERMINAL:
             self.terminal, self.status = row.event_id, STREAM_END[row.status]
+
+    def rest(self, epoch: int) -> None:
+        """Hear that the run has come to rest in an epoch: it tells nothing more in that, and may have told nothing."""
+        if epoch == self._last_epoch + 1:
+            self._over = epoch
 
     def __len__(self) -> int:
         return len(self._events)
@@ -167,10 +174,16 @@ class EventLog:
         self.floor, self._bytes = floor, 0
 
     def _follows(self, number: int) -> bool:
-        epoch, tail_epoch = split_event_id(number)[0], split_event_id(self.tail)[0]
+        epoch = split_event_id(number)[0]
         if self._events:
-            return epoch <= tail_epoch + 1
-        return number == self.floor + 1 or (epoch == tail_epoch + 1 and not self._unsettled)
+            return epoch <= self._last_epoch + 1
+        begins = split_event_id(self.floor)[0] < epoch <= self._last_epoch + 1
+        return number == self.floor + 1 or (begins and not self._unsettled)
+
+    @property
+    def _last_epoch(self) -> int:
+        """The last epoch of which something is known here."""
+        return max(split_event_id(self.tail)[0], self._over)
 
     def _end(self, event: RunEnded) -> None:
         self.terminal, self.status = event.id, STREAM_END[event.status]

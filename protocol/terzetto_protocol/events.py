@@ -45,7 +45,7 @@ class _Told(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag=T
 
 
 class RunQueued(_Told, frozen=True):
-    """The run is durable and waits for a slot: new, decided, or resumed."""
+    """The run is durable and waits for a slot: new, decided, resumed, or undone."""
 
     reason: str = ""
 
@@ -440,6 +440,7 @@ def _text(record: Record) -> str:
 _TELLERS: Mapping[Kind, Callable[[int, str, Record], DurableEvent]] = {
     Kind.SUBMIT: lambda n, run, r: RunQueued(id=n, run_id=run, at=r.at),
     Kind.QUEUE: lambda n, run, r: RunQueued(id=n, run_id=run, at=r.at, reason=_text(r)),
+    Kind.REWIND: lambda n, run, r: RunQueued(id=n, run_id=run, at=r.at, reason="undone"),
     Kind.CLAIM: lambda n, run, r: RunStarted(id=n, run_id=run, at=r.at, epoch=r.epoch),
     Kind.INTENT: lambda n, run, r: EffectIntended(
         id=n, run_id=run, at=r.at, node=_node(r), visit=r.visit, attempt=r.attempt
