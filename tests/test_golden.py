@@ -13,8 +13,9 @@ from terzetto._history import Past
 from terzetto.stores import SqliteStore
 from terzetto_protocol.decisions import Decision
 from terzetto_protocol.events import DurableEvent, Event, told_by
-from terzetto_protocol.fold import Fold, read_snapshot
-from terzetto_protocol.records import Detail, Kind, Resolution, RunRow
+from terzetto_protocol.fold import Fold, Image, Pending, read_snapshot
+from terzetto_protocol.frames import BranchImage, Fork
+from terzetto_protocol.records import BarrierRow, Detail, Kind, Record, Resolution, RunHeader, RunRow
 from terzetto_protocol.registry import Registry
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 
@@ -150,6 +151,35 @@ def test_the_newest_logs_have_everything_that_can_be_stored():
     assert set(get_args(Decision)) == decided
     assert set(get_args(DurableEvent)) == told
     assert set(RunStatus) == {record.status for record in records}
+
+
+def test_the_newest_logs_have_every_field():
+    """Each with something else than its default, somewhere in a header, a commit, a snapshot, a barrier or an event."""
+    found: dict[type, set[str]] = {}
+    for golden in logs.read(max(GRAPHS)):
+        snapshots = [snapshot for _, snapshot in golden.commits if snapshot is not None]
+        stored = [golden.run, golden.records, [read_snapshot(each) for each in (*snapshots, golden.final)]]
+        stored += [msgspec.msgpack.decode(row, type=BarrierRow) for row in golden.barriers]
+        _note_fields(found, [*stored, *(msgspec.msgpack.decode(event, type=Event) for event in golden.events)])
+
+    assert {kind.__name__: set(kind.__struct_fields__) - fields for kind, fields in found.items()} == {
+        kind.__name__: set() for kind in found
+    }
+    assert {RunHeader, Record, Image, Pending, Fork, BranchImage, BarrierRow} <= set(found)
+
+
+def _note_fields(found: dict[type, set[str]], value: Any) -> None:
+    if isinstance(value, msgspec.Struct):
+        inner = {field.name: (getattr(value, field.name), _default(field)) for field in msgspec.structs.fields(value)}
+        found.setdefault(type(value), set()).update(name for name, (one, default) in inner.items() if one != default)
+        _note_fields(found, [one for one, _ in inner.values()])
+    elif isinstance(value, dict | list | tuple):
+        for one in value.values() if isinstance(value, dict) else value:
+            _note_fields(found, one)
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
 
 
 def test_the_newest_logs_are_those_of_today():

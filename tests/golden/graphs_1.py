@@ -287,6 +287,40 @@ def nested() -> terzetto.Graph[Notes, None]:
     return graph
 
 
+def paying() -> terzetto.Graph[Search, None]:
+    """Something long, and then an effect."""
+    graph = terzetto.Graph("paying", state=Search, mutations=[Found])
+
+    @graph.node
+    async def fills(ctx: terzetto.NodeContext[Search]) -> None:
+        ctx.record(Found("x" * 50_000))
+
+    @graph.node(effects="once")
+    async def pays(ctx: terzetto.NodeContext[Search]) -> None:
+        await pass_by(ctx, "pays")
+
+    graph.start(fills)
+    graph.edge(fills, pays)
+    return graph
+
+
+def hasty() -> terzetto.Graph[Notes, None]:
+    """A body that does not wait for the end of a graph that it runs, and says a lot."""
+    graph = notes("hasty")
+    lens = terzetto.Lens[Notes, Search](paying(), get=lambda state: Search())
+
+    @graph.node(runs=[lens])
+    async def asks(ctx: terzetto.NodeContext[Notes]) -> None:
+        with trio.move_on_after(1):
+            await ctx.run(lens.graph, lens=lens)
+        for number in range(20):
+            ctx.report(f"warning {number}")
+        await pass_by(ctx, "asks")
+
+    graph.start(asks)
+    return graph
+
+
 async def _draws(key: str) -> int:
     return 4
 
@@ -332,6 +366,80 @@ def flow() -> terzetto.Dataflow[None]:
     flow.output("loud", loud.out("loud"))
     flow.output("errors", say.out("error"))
     return flow
+
+
+def cut_off() -> terzetto.Dataflow[None]:
+    """Where one node fails for good when another has sent something, and still runs."""
+    flow = terzetto.Dataflow("cut-off", on_node_error="fail")
+    text = flow.input("text", str)
+
+    @flow.node(outputs={"word": str})
+    async def goes_on(ctx: terzetto.FlowContext, text: str) -> None:
+        await ctx.send("word", text)
+        await pass_by(ctx, "goes-on")
+
+    @flow.node(outputs={"word": str})
+    async def breaks(ctx: terzetto.FlowContext, text: str) -> None:
+        await pass_by(ctx, "breaks")
+
+    for node in (goes_on, breaks):
+        flow.link(text, node, "text")
+    flow.output("word", goes_on.out("word"))
+    return flow
+
+
+# -- blobs and checkpoints -----------------------------------------------------------------------------------------
+
+
+@define
+class Album:
+    cover: terzetto.Blob | None = None
+    pages: list[terzetto.Blob] = field(factory=list)
+
+
+@frozen
+class Covered:
+    by: terzetto.Blob
+
+    def apply(self, album: Album) -> None:
+        album.cover = self.by
+
+
+@frozen
+class Bound:
+    page: terzetto.Blob
+
+    def apply(self, album: Album) -> None:
+        album.pages.append(self.page)
+
+
+def album() -> terzetto.Graph[Album, None]:
+    """Blobs in the state, checkpoints by a policy and by a node, and a map in a map."""
+    policy = terzetto.CheckpointPolicy(every=3, seconds=3600.0, barriers=True)
+    graph = terzetto.Graph("album", state=Album, mutations=[Covered, Bound], checkpoints=policy)
+
+    @graph.node
+    async def cover(ctx: terzetto.NodeContext[Album]) -> None:
+        ctx.record(Covered(await ctx.blob(b"cover", media_type="image/png", name="cover.png")))
+        ctx.checkpoint("covered")
+
+    @graph.node
+    async def paint(ctx: terzetto.ItemContext[Album, str]) -> None:
+        ctx.record(Bound(await ctx.blob(ctx.item.encode())))
+        await pass_by(ctx, f"paint{ctx.item}")
+
+    inner = graph.map("pages", paint, over=lambda album: ["1", "2"], merge="replay")
+    fan = graph.parallel("parts", [inner, "end"], merge="replay", limit=1)
+    gate = graph.barrier("good")
+
+    @graph.node
+    async def end(ctx: terzetto.NodeContext[Album]) -> None:
+        ctx.checkpoint()
+
+    graph.start(cover)
+    graph.edge(cover, fan)
+    graph.edge(fan, gate)
+    return graph
 
 
 # -- keys, threads, versions ---------------------------------------------------------------------------------------
@@ -400,7 +508,10 @@ def graphs() -> Iterable[Any]:
         broken("collect"),
         twice(),
         nested(),
+        hasty(),
         flow(),
+        cut_off(),
+        album(),
         keyed(),
         moved("2"),
     ]

@@ -108,7 +108,7 @@ async def ended(m: Maker) -> None:
         await run.result()
         await (await m.begin(runtime, "chain", "late", deadline=5.0)).result()
         run = await m.begin(runtime, "review", "cancelled", deadline=900.0, deadline_parked=True)
-        await run.cancel()
+        await run.cancel("nobody wants it")
         await m.take_all()
 
 
@@ -123,7 +123,7 @@ async def reviewed(m: Maker) -> None:
         )
         changes = {"count": 40, "trail": ["by hand"], "price": "1.50", "since": "2026-05-01T12:00:00Z"}
         await decided(await m.begin(runtime, "review", "modified"), terzetto.Modify(changes, "better"))
-        await decided(await m.begin(runtime, "review", "rerouted"), terzetto.Reroute("archive"))
+        await decided(await m.begin(runtime, "review", "rerouted"), terzetto.Reroute("archive", "too old"))
         await (await m.begin(runtime, "review", "by-itself", auto_approve=True)).result()
         await m.begin(runtime, "review", "waiting")
         await m.take_all()
@@ -178,13 +178,16 @@ async def paused(m: Maker) -> None:
 
 
 async def effects(m: Maker) -> None:
-    runs = ["confirmed", "repeated", "given-up", "unknown"]
+    runs = ["confirmed", "repeated", "given-up", "unknown", "asked-again"]
     of.HOLD.update({*((run_id, "charge") for run_id in runs), ("probed", "ship")})
     async with m.open() as runtime:
         for run_id in (*runs, "probed"):
             await m.begin(runtime, "effects", run_id)
         await m.take("confirmed", "acting")
     await m.take("confirmed", "interrupted-acting")
+    async with m.open() as runtime:
+        await trio.testing.wait_all_tasks_blocked()
+        await decided(runtime.get("asked-again"), terzetto.Retry("the power came back"))
     of.HOLD.clear()
     async with m.open() as runtime:
         await trio.testing.wait_all_tasks_blocked()
@@ -240,6 +243,40 @@ async def inside(m: Maker) -> None:
         await m.take("nested", "nested-asking")
         await decided(run, terzetto.Choose("more"))
         await m.take("nested", "nested")
+
+
+# -- blobs and checkpoints -------------------------------------------------------------------------------------------
+
+
+async def albums(m: Maker) -> None:
+    of.HOLD.add(("album-held", "paint2"))
+    async with m.open() as runtime:
+        await m.begin(runtime, "album", "album-held", of.Album())
+        await m.take("album-held", "album-running")
+        await decided(await m.begin(runtime, "album", "album", of.Album()), terzetto.Approve())
+        await m.take_all()
+
+
+async def every_commit(m: Maker) -> None:
+    """Snapshots of everything that goes on."""
+    every = terzetto.CheckpointPolicy(every=1)
+    of.HOLD.update({("nested-every", "asks"), ("cut-off", "goes-on"), ("collected-every", "pays")})
+    of.FAIL.update({("collected-every", "bad"): 1, ("cut-off", "breaks"): 1})
+    async with m.open() as runtime:
+        run = await m.begin(runtime, "nested", "nested-every", checkpoints=every)
+        await decided(run, terzetto.Approve())
+        of.FAIL["nested-every", "again"] = 1
+        await decided(run, terzetto.Approve())
+        await run.result()
+        run = await m.begin(runtime, "nested", "nested-asked", checkpoints=every)
+        await decided(run, terzetto.Approve(), terzetto.Approve(), terzetto.Choose("more"))
+        await m.begin(runtime, "broken-collect", "collected-every", checkpoints=every)
+        await trio.sleep(2)  # the one that fails has done so
+        of.HOLD.add(("hasty", "pays"))
+        await (await m.begin(runtime, "hasty", "hasty", checkpoints=every)).result()
+        flow = m.graph("cut-off")
+        await (await m.begin(runtime, "cut-off", "cut-off", flow.begin({"text": "a"}), checkpoints=every)).result()
+        await m.take_all()
 
 
 # -- dataflows, keys, threads, versions ------------------------------------------------------------------------------
@@ -298,6 +335,8 @@ SCENES: Sequence[Callable[[Maker], Awaitable[None]]] = [
     skipped,
     branches,
     inside,
+    albums,
+    every_commit,
     flows,
     keys,
     threads,
