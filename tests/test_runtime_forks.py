@@ -112,6 +112,8 @@ async def test_a_failed_run_is_tried_again_from_before_its_failure(autojump_cloc
         result = await again.result()
         assert (SUCCEEDED, ["first", "at last"]) == (result.status, result.state.trail)
         assert FAILED is await run.status()
+        with pytest.raises(InvalidRequest, match="has SUCCEEDED: there is nothing to try again"):
+            await again.retry()
 
 
 async def test_effects_are_not_repeated_by_accident(autojump_clock):

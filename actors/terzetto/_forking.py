@@ -12,7 +12,7 @@ from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.places import Place
 from terzetto_protocol.records import Record, RunHeader, RunRow
-from terzetto_protocol.statuses import TERMINAL
+from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.travel import as_was
 
 from ._history import check_effects
@@ -71,6 +71,8 @@ class Forking:
         row, bound = await self._parent(run_id)
         if row.status not in TERMINAL:
             raise InvalidRequest(f"run {run_id!r} is {row.status}: only one that has ended is tried again")
+        if row.status is RunStatus.SUCCEEDED:
+            raise InvalidRequest(f"run {run_id!r} has SUCCEEDED: there is nothing to try again (fork or rerun it)")
         seq = row.seq - 1
         while seq > 1 and not _may_go_on((await self._fold(row, bound, seq)).image):
             seq -= 1

@@ -281,7 +281,7 @@ class Runtime:
     async def retry(self, run_id: str, /, *, new_id: str | None = None, repeat_effects: bool = False) -> Run[Any]:
         """A new run that goes on from before the visit with which another FAILED or was CANCELLED. A checkpoint.
 
-        Takes and raises what `fork` does.
+        Takes and raises what `fork` does; `InvalidRequest` for a run that has not ended, or has SUCCEEDED.
         """
         return await Forking(self).retry(run_id, new_id, repeat_effects=repeat_effects)
 

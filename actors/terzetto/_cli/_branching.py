@@ -12,7 +12,7 @@ from terzetto_protocol.commands import Command, Fork, Rerun, Retry, Undo
 from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.limits import ID_LENGTH
 from terzetto_protocol.records import RunRow
-from terzetto_protocol.statuses import TERMINAL
+from terzetto_protocol.statuses import TERMINAL, RunStatus
 
 from .._handles import Run
 from .._runtime import Runtime
@@ -57,6 +57,8 @@ async def retry(args: Namespace, output: Output) -> int:
     def command(row: RunRow) -> Command:
         if row.status not in TERMINAL:
             raise Stop(f"run {row.run_id!r} is {row.status}: only one that has ended is tried again")
+        if row.status is RunStatus.SUCCEEDED:
+            raise Stop(f"run {row.run_id!r} has SUCCEEDED: there is nothing to try again (fork or rerun it)")
         return Retry(new_command_id(), row.run_id, _new_id(args, row), args.repeat_effects)
 
     return await _steer(args, output, command)
