@@ -141,9 +141,12 @@ def test_what_is_left_of_a_pruned_run_is_shown(shop, call, told):
     assert [(3, 1), (1, 0)] == [(each["seq"], each["state"]["paid"]) for each in states]
     assert "older" not in call("history", "a")[1]
     assert 0 == told("show", "a", "--at", "1")["state"]["paid"]
-    code, _, errors = call("show", "a", "--at", "2", "--graph", "shop:asking")
-    assert 0 != code
-    assert "commit 2 was pruned: all commits from 3 on are left" in errors
+    for words in (["--graph", "shop:asking"], []):
+        code, _, errors = call("show", "a", "--at", "2", *words)
+        assert 2 == code
+        assert "commit 2 was pruned: all commits from 3 on are left" in errors
     assert told("replay", "a", "--graph", "shop:asking")["holds"]
     assert 0 == call("decide", "a", "--approve")[0]
     assert 0 == call("resume", "a", "shop:asking")[0]
+    assert "commits before 3 were pruned, and what they told with them" in call("watch", "a")[2]
+    assert "pruned" not in call("watch", "a", "--from", str(told("show", "a")["event_id"] - 1))[2]

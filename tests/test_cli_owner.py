@@ -60,6 +60,8 @@ def test_watch_follows_a_run_until_it_ends(shop, call):
 
     code, output, _ = call("watch", "s", "--from", str(seen[-1]["id"]), "--json")
     assert (0, rest) == (code, output)
+    for seen_before in (events(rest)[-1]["id"], 10**15):
+        assert (0, "", "") == call("watch", "s", "--from", str(seen_before))
 
 
 def test_watch_that_is_interrupted_says_how_to_go_on(shop):

@@ -10,6 +10,8 @@ RECEIPT_WAIT: Final = 10.0
 """How long a command waits for the owner's receipt, seconds."""
 _LISTED: Final = 20
 """Runs that `runs` lists, and commits that `history` does."""
+_DIGITS: Final = 18
+"""Digits of a number that every store can hold."""
 
 
 def _demo(parser: ArgumentParser) -> None:
@@ -224,16 +226,18 @@ def _commits(text: str) -> int:
     return -1 if text == "all" else _number(text)
 
 
-def _number(text: str) -> int:
+def _number(text: str, least: int = 0) -> int:
     if not (text.isascii() and text.isdecimal()):
-        raise ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+        raise ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+    if len(text) > _DIGITS:
+        raise ArgumentTypeError(f"{text:.20}... is larger than anything that is counted here")
+    if int(text) < least:
+        raise ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
     return int(text)
 
 
 def _positive(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and int(text)):
-        raise ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
+    return _number(text, 1)
 
 
 def _seconds(text: str) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from terzetto_protocol.codec import readable
+from terzetto_protocol.errors import CommitPruned
 from terzetto_protocol.fold import read_snapshot
 from terzetto_protocol.graph import unbind
 from terzetto_protocol.records import RunRow
@@ -33,8 +34,11 @@ def check_seq(row: RunRow, seq: int) -> int:
 async def state_at(store: Store, row: RunRow, seq: int, spec: str) -> Any:
     """The state as of a commit, as plain data; where it is stored its code is not asked. A checkpoint."""
     found = await store.snapshot(row.run_id, at=check_seq(row, seq))
-    if not spec and found is not None and found[0] == seq:
+    is_stored = found is not None and found[0] == seq
+    if not spec and found is not None and is_stored:
         return plain(readable(read_snapshot(found[1]).state))
+    if seq < row.first and not is_stored:  # whose code would not help
+        raise CommitPruned(row.run_id, seq, row.first)
     (state,) = await states(store, row, range(seq, seq + 1), spec)
     return state
 

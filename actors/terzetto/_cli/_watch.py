@@ -8,10 +8,12 @@ import trio
 
 from terzetto_protocol.events import DurableEvent, RunEnded, told_by
 from terzetto_protocol.fold import read_record
+from terzetto_protocol.records import RunRow
+from terzetto_protocol.statuses import TERMINAL
 from terzetto_protocol.views import event_view
 
 from ..stores import Store
-from ._exits import Exit, exit_of
+from ._exits import Exit, Stop, exit_of
 from ._follow import stamped
 from ._output import Output
 from ._stores import find_run, guest, store_url
@@ -30,6 +32,8 @@ async def watch(args: Namespace, output: Output) -> int:
     """
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
+        if row.first > 1 and args.from_event < await _first_left(store, row):
+            output.note(f"commits before {row.first} were pruned, and what they told with them")
         watcher = _Watcher(store, row.run_id, min(args.from_event, row.event_id), output)
         # A KeyboardInterrupt may come anywhere, also in the middle of a call of the store; a signal that is
         # received comes to a task, which cancels the others where that is safe.
@@ -42,6 +46,12 @@ async def watch(args: Namespace, output: Output) -> int:
         return watcher.code
     output.note(f"stopped watching; from here on: {typed('watch', row.run_id, '--from', str(watcher.last))}")
     return Exit.INTERRUPTED
+
+
+async def _first_left(store: Store, row: RunRow) -> int:
+    """The first event that is left, but for commits that stand alone. A checkpoint."""
+    left = [read_record(body) for body in await store.records(row.run_id, after=row.first - 1, limit=1)]
+    return left[0].event_id if left else 0
 
 
 async def _leave(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
@@ -68,7 +78,17 @@ class _Watcher:
                 if isinstance(event, RunEnded):
                     self.code = exit_of(event.status)
             if not events:
-                await trio.sleep(POLL)
+                await self._look()
+                if self.code is None:
+                    await trio.sleep(POLL)
+
+    async def _look(self) -> None:
+        """Find out whether no event will come; raises `Stop` when the run was deleted. A checkpoint."""
+        row = await self._store.run(self._run_id)
+        if row is None:
+            raise Stop(f"run {self._run_id!r} was deleted meanwhile")
+        if row.status in TERMINAL and row.event_id <= self.last:  # its end was seen before
+            self.code = exit_of(row.status)
 
 
 async def _after(store: Store, run_id: str, last: int) -> Sequence[DurableEvent]:

@@ -21,6 +21,9 @@ from ._schema import Value
 PAGE: Final = 512
 """Segments that are joined into one row at most: with the largest messages they stay below SQLite's 1 GB."""
 
+_MOST: Final = 2**63 - 1
+"""The largest number that SQLite knows."""
+
 
 class _Columns(NamedTuple):
     # Of one segment. Every such tuple ends with the length of its blob.
@@ -129,7 +132,7 @@ def _run_row(columns: _RunColumns, header: bytes) -> RunRow:
 
 
 def _limit(limit: int | None) -> int:
-    return -1 if limit is None else max(limit, 0)
+    return -1 if limit is None else min(max(limit, 0), _MOST)
 
 
 class Reader:

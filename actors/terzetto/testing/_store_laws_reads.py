@@ -51,7 +51,7 @@ async def runs_are_listed_newest_first(store: Store) -> None:
 async def runs_are_limited(store: Store) -> None:
     """0 means none, None all, and 100 is what a caller gets who says nothing."""
     await applied(store, *(_submitted(f"run-{n:03}", n) for n in range(120)))
-    for limit, wanted in ((0, 0), (1, 1), (7, 7), (None, 120), (1000, 120)):
+    for limit, wanted in ((0, 0), (1, 1), (7, 7), (None, 120), (1000, 120), (2**70, 120)):
         expect(len(await store.runs(limit=limit)), wanted, f"limit {limit}")
     expect(len(await store.runs()), 100, "no limit given")
 
