@@ -2,6 +2,8 @@
 
 import re
 
+import apsw
+import pytest
 import trio
 
 from terzetto.stores import open_store
@@ -103,6 +105,29 @@ def test_doctor_says_what_waits_and_what_to_do(shop, call, told, monkeypatch):
     assert "nobody owns the store" in advice["s"][0]
     assert "resume s MODULE:GRAPH" in advice["s"][1]
     assert "integrity: checked, and whole" in call("doctor", "--deep")[1]
+
+
+@pytest.mark.parametrize(
+    "damage, problem",
+    [
+        ("update commits set body = x'c1' where last = 3", "run 'a', behind commit 2: commit is malformed"),
+        ("update snapshots set body = x'c1' where seq = 3", "run 'a', at commit 3: snapshot is malformed"),
+        (
+            "update commits set body = (select body from commits where last = 1) where last = 3",
+            "run 'a': commit 1 comes after commit 2",
+        ),
+    ],
+)
+def test_doctor_reads_all_that_is_stored(shop, call, damage, problem):
+    """What SQLite cannot know: each commit and snapshot can be decoded."""
+    call("run", "shop:asking", "--run-id", "a")
+    connection = apsw.Connection("terzetto.db")
+    connection.execute(damage)
+    connection.close()
+
+    assert 0 == call("doctor")[0]
+    code, output, _ = call("doctor", "--deep")
+    assert (5, True) == (code, f"problem: {problem}" in output)
 
 
 def test_doctor_of_a_file_that_is_no_store_says_so_and_ends_with_5(shop, call):

@@ -10,7 +10,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from terzetto_protocol.errors import Refused, StoreError
+from terzetto_protocol.errors import Malformed, Refused, StoreError
+from terzetto_protocol.fold import read_record, read_snapshot
 from terzetto_protocol.graph import Bound
 from terzetto_protocol.records import Posted, RunRow
 from terzetto_protocol.registry import Registry
@@ -27,6 +28,8 @@ from ._words import count, span, typed
 
 STUCK: Final = 300.0
 """Seconds without a commit after which a running run is worth a look."""
+_PAGE: Final = 256
+"""Commits that are read at once."""
 _PACKAGES: Final = ("trio", "msgspec", "attrs", "cattrs", "apsw", "rich")
 
 
@@ -71,6 +74,7 @@ async def _examine(url: str, graphs: Sequence[str], *, deep: bool) -> Report:
             health = await store.health(deep=deep)
             rows, barriers = await store.runs(limit=None), await store.barriers()
             posted = await store.posted(limit=1000)
+            damaged = [found for row in rows if deep and (found := await _damage(store, row))]
             stuck = await _left_behind(store, rows, graphs, absolute(url))
     except StoreError as error:
         return Report(versions(), absolute(url), (str(error),), {}, owner_of(url), {}, ())
@@ -81,12 +85,30 @@ async def _examine(url: str, graphs: Sequence[str], *, deep: bool) -> Report:
     return Report(
         versions=versions(),
         store=absolute(url),
-        problems=health.problems,
+        problems=(*health.problems, *damaged),
         details={name: value for name, value in health.details if name != "owner"} | {"schema": str(health.version)},
         owner=owner,
         runs=dict(Counter(line.status for line in lines)),
         findings=tuple(findings),
     )
+
+
+async def _damage(store: Store, row: RunRow) -> str:
+    """Why a commit or a snapshot of a run cannot be read, if one cannot. A checkpoint."""
+    after, where = 0, "at its beginning"
+    try:
+        while bodies := await store.records(row.run_id, after=after, limit=_PAGE):
+            for record in map(read_record, bodies):
+                if record.seq <= after:
+                    return f"run {row.run_id!r}: commit {record.seq} comes after commit {after}"
+                after, where = record.seq, f"behind commit {record.seq}"
+        for seq in await store.checkpoints(row.run_id):
+            where, found = f"at commit {seq}", await store.snapshot(row.run_id, at=seq)
+            if found is not None:  # else it was pruned meanwhile
+                read_snapshot(found[1])
+    except Malformed as error:
+        return f"run {row.run_id!r}, {where}: {error}"
+    return ""
 
 
 async def _left_behind(store: Store, rows: Iterable[RunRow], graphs: Sequence[str], url: str) -> list[Finding]:
