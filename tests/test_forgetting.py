@@ -3,6 +3,7 @@
 import pytest
 
 import terzetto
+from terzetto._loading import load_fold
 from terzetto.stores import MemoryStore, SqliteStore
 from terzetto_protocol.checkpoints import CheckpointPolicy
 from terzetto_protocol.decisions import Approve
@@ -75,6 +76,36 @@ async def test_a_run_is_cut_while_it_runs(store):
         held.go.set()
         assert ["a", "b", "held", "c"] == (await run.result()).state.trail
         assert (4, True) == ((await run.replay()).first, (await run.replay()).holds)
+
+
+class CutMeanwhile(MemoryStore):
+    """Is cut in front of `cut`, as by another process, when somebody has read the snapshot that was the newest then."""
+
+    cut = newest = 0
+
+    async def snapshot(self, run_id, *, at=None):
+        cut, self.cut = self.cut, 0
+        if not cut:
+            return await super().snapshot(run_id, at=at)
+        found = await super().snapshot(run_id, at=self.newest)
+        await self.prune(run_id, cut, epoch=1)
+        return found
+
+
+@pytest.mark.parametrize("newest, cut, at", [(3, 5, None), (3, 7, None), (5, 7, 6), (3, 5, 6)])
+async def test_who_reads_while_a_log_is_cut_reads_what_is_left(newest, cut, at):
+    """3.2: never a run with a hole in it, and nothing that is left is missed."""
+    graph, store = walk(checkpoints=EVERY), CutMeanwhile()
+    async with opened(store, graph) as runtime:
+        await at_gate(runtime, graph)
+        row, blueprint = await runtime.row("r"), graph.build()
+        store.newest, store.cut = newest, cut
+        if at is not None and at < cut:
+            with pytest.raises(CommitPruned, match="commit 6 was pruned: all commits from 7 on are left"):
+                await load_fold(store, row, blueprint, at=at)
+        else:
+            fold = await load_fold(store, row, blueprint, at=at)
+            assert (at or 7, f"to {(at or 7) - 2}") == (fold.image.seq, fold.state.trail[-1])
 
 
 async def test_a_fork_needs_nothing_of_what_it_came_from(store):

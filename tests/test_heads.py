@@ -215,6 +215,21 @@ async def test_forks_are_on_no_thread(autojump_clock):
         await again.cancel()
 
 
+async def test_what_waits_for_its_input_is_not_forked(autojump_clock):
+    """1: it learns with its first claim what it begins with; from then on it can be."""
+    store, talk = MemoryStore(), Talk()
+    async with opened(store, talk.graph) as runtime:
+        await runtime.submit(talk.graph, Tally(), run_id="a", thread="t")
+        late = await runtime.submit(talk.graph, run_id="b", thread="t", busy="enqueue")
+        for at in (1, None):
+            with pytest.raises(InvalidRequest, match="had not begun at commit 1: it waited for its input"):
+                await late.fork(at=at)
+        talk.free("a", "b")
+        await late.result()
+        talk.free("f")
+        assert ["a", "f"] == (await (await late.fork(at=2, new_id="f")).result()).state.trail
+
+
 async def test_the_log_tells_what_a_run_began_with(autojump_clock):
     """Law 1: the first snapshot or the first claim has it, whatever the head is by now."""
     store, talk = MemoryStore(), Talk()

@@ -9,7 +9,7 @@ from terzetto_protocol.receipts import PauseReceipt
 from terzetto_protocol.records import Kind
 from terzetto_protocol.retry import RetryPolicy
 from terzetto_protocol.statuses import RunStatus
-from terzetto_protocol.travel import as_new, as_was
+from terzetto_protocol.travel import as_was
 
 from .branches import fan, recover, running
 from .machines import Driver, claimed, refused
@@ -270,4 +270,4 @@ def test_a_fork_of_a_run_that_is_to_be_paused_goes_on():
     snapshot = as_was(driver.machine.fold)
 
     assert driver.machine.parking
-    assert not as_new(snapshot).image.parking
+    assert not snapshot.image.parking

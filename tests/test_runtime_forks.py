@@ -196,6 +196,21 @@ async def test_a_running_run_is_forked_too(autojump_clock):
         assert ["first", "slow"] == (await other.result()).state.trail == (await run.result()).state.trail
 
 
+async def test_a_fork_has_no_key_and_no_kept_decision(autojump_clock):
+    """10: a key is one run's; 6.5: so is a decision that waits."""
+    graph = approval()
+    async with opened(MemoryStore(), graph) as runtime:
+        run = await runtime.submit(graph, Tally(), key="k")
+        await settled()
+        fork = await run.fork()
+        assert (run.run_id, True) == ((again := await runtime.submit(graph, Tally(), key="k")).run_id, again.reused)
+        await run.decide("gate@9", Approve(), keep="once")
+        await (other := await run.fork()).withdraw("gate@9")
+        assert {AWAITING} == {await each.status() for each in (run, fork, other)}
+        assert 0 == (await other.withdraw("gate@9")).count
+        assert 1 == (await run.withdraw("gate@9")).count
+
+
 # -- undo ----------------------------------------------------------------------------------------------------
 
 

@@ -37,7 +37,7 @@ from .records import Failure, Kind, Note, Rewind, RunHeader, Step
 from .scribe import RESTING
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
 from .steering import Steering
-from .travel import as_head, as_new
+from .travel import as_head
 from .turn import NOTHING, CancelNodes, Finish, Turn
 from .visits import Visits
 
@@ -108,7 +108,7 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
         command_id: str = "",
     ) -> tuple["RunMachine[S]", Turn]:
         """A new run in QUEUED that goes on from a snapshot of another, and the turn that makes it durable."""
-        fold = Fold[S].load(blueprint, header, pack(as_new(snapshot), "snapshot", 2 * STATE_BYTES), ())
+        fold = Fold[S].load(blueprint, header, pack(snapshot, "snapshot", 2 * STATE_BYTES), ())
         machine = cls(fold, settled=settled, promises=promises)
         machine.owned = True  # as in begin
         detail = Note(f"goes on from {header.parent}", command_id)

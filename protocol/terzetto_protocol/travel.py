@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from .fold import Fold, Image, Pending, Snapshot, label_of, read_snapshot, upcast
 from .frames import Counts, Fork
-from .records import Kind, Observed, Record, Rewind
-from .statuses import RunStatus, VisitStatus
+from .records import Kind, Record, Rewind
+from .statuses import VisitStatus
 from .strict import Comparison
 
 _HEADS: Final = frozenset({Kind.VISIT, Kind.DECIDE, Kind.JOIN})
@@ -17,42 +17,23 @@ _HEADS: Final = frozenset({Kind.VISIT, Kind.DECIDE, Kind.JOIN})
 
 
 def as_was(fold: Fold[Any]) -> Snapshot:
-    """A run as it was, to go on from there: what waited, ran or rested is pending again."""
+    """A run as it was, for who goes on from there: what waited, ran or rested is pending again.
+
+    Nothing else is taken along: not what it has done and told, and no decision that was kept.
+    """
     stored = read_snapshot(fold.snapshot(fold.blueprint.state.pack(fold.state)))
-    frontier = {visit: _fresh(entry) for visit, entry in stored.image.frontier.items()}
-    return Snapshot(
-        replace(stored.image, frontier=frontier, failure=None, note="", unknown=(), kept=(), doomed=None), stored.state
-    )
+    was = stored.image
+    frontier = {visit: _fresh(entry) for visit, entry in was.frontier.items()}
+    image = Image(frontier=frontier, visits=was.visits, counts=was.counts, forks=was.forks, branches=was.branches)
+    return Snapshot(image, stored.state)
 
 
 def _fresh(entry: Pending) -> Pending:
     return Pending(entry.visit, entry.place, entry.path, journal=entry.journal, ticket=entry.ticket, sent=entry.sent)
 
 
-def as_new(snapshot: Snapshot) -> Snapshot:
-    """The same for a run of its own, which has done and told nothing yet."""
-    image = replace(
-        snapshot.image,
-        status=RunStatus.QUEUED,
-        epoch=0,
-        seq=0,
-        event_id=0,
-        claims=0,
-        finished=0,
-        cost=0.0,
-        parking=False,
-        parked=0.0,
-        rested=0.0,
-        base=None,
-        intents=0,
-        observed=Observed(),
-        version="",
-    )
-    return Snapshot(image, snapshot.state)
-
-
 def as_head(snapshot: Snapshot, visits: int) -> Snapshot:
-    """The same for the run itself, after so many visits: their numbers go on, and none is used again."""
+    """The same for the run itself, after so many visits: numbers go on, and none is used again."""
     numbers = {visit: visits + place for place, visit in enumerate(snapshot.image.frontier, 1)}
     entries = [replace(entry, visit=numbers[visit]) for visit, entry in snapshot.image.frontier.items()]
     frontier = {entry.visit: entry for entry in entries}

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from terzetto_protocol.errors import CommitPruned
 from terzetto_protocol.statuses import TERMINAL
 from terzetto_protocol.views import BarrierView, CommitView, RunView, run_view
 
@@ -60,7 +61,10 @@ async def _show_at(args: Namespace, output: Output) -> int:
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
         state = await state_at(store, row, args.at, args.graph)
-        (commit,) = await commits_of(store, row, limit=1, before=args.at + 1)
+        commits = await commits_of(store, row, limit=1, before=args.at + 1)
+        if not commits or commits[0].seq != args.at:  # it was pruned at this very moment
+            raise CommitPruned(row.run_id, args.at, (await find_run(store, row.run_id)).first)
+    commit = commits[0]
     output.document(At(row.run_id, args.at, commit, state))
     output.line(f"run {row.run_id} as of commit {args.at}: {commit.status}", STYLES[commit.status])
     output.line(f"{clock(commit.at)}  {what(commit)}{f' ({names_of(commit)})' if commit.mutations else ''}")
