@@ -138,9 +138,13 @@ def test_versions_of_graphs_inside_need_migrations_of_their_own():
 
 
 def test_a_dataflow_takes_migrations_and_has_no_mutations():
-    flow = Dataflow("flow", version="2", migrations=[Migration("1", mutation=lambda name, plain: None)])
+    migration = Migration("1", mutation=lambda name, plain: None, item=lambda place, plain: plain)
+    flow = Dataflow("flow", version="2", migrations=[migration])
 
-    assert ["migrations[0].mutation: nobody records mutations in a dataflow"] == flow.mistakes()
+    assert [
+        "migrations[0].mutation: nobody records mutations in a dataflow",
+        "migrations[0].item: there is no map in a dataflow",
+    ] == flow.mistakes()
 
 
 def test_migrations_are_no_part_of_the_hash():

@@ -6,6 +6,7 @@ import pytest
 import trio
 from attrs import define, field, frozen
 
+from terzetto import ItemContext
 from terzetto.stores import MemoryStore
 from terzetto_protocol.dataflow import Dataflow
 from terzetto_protocol.decisions import Approve
@@ -102,20 +103,24 @@ async def test_branches_that_have_ended_may_be_called_otherwise(autojump_clock):
         assert set(names) == set(await run.progress())
 
 
-@pytest.mark.parametrize("item, reason", [(int, None), (list[int], r"an item of each is malformed: Expected `array`")])
-async def test_items_that_branches_work_on_are_still_theirs(autojump_clock, item, reason):
-    """2: its schemas decode, those of what is decoded later too."""
+def mapped(body, of, name="each", **options) -> Graph[Tally]:
+    graph = Graph("mapped", state=Tally, mutations=MUTATIONS, **options)
+    graph.node(name="body")(body)
+    graph.start(graph.map(name, "body", over=lambda tally: [1, 2], item=of, merge="replay"))
+    return graph
 
-    def mapped(body, of, **options) -> Graph[Tally]:
-        graph = Graph("mapped", state=Tally, mutations=MUTATIONS, **options)
-        graph.node(name="body")(body)
-        graph.start(graph.map("each", "body", over=lambda tally: [1, 2], item=of, merge="replay"))
-        return graph
 
-    store = MemoryStore()
+async def left_mapped(store) -> None:
     async with opened(store, old := mapped(hold, int), shutdown_deadline=0) as runtime:
         await runtime.submit(old, Tally(), run_id="r")
         await settled()
+
+
+@pytest.mark.parametrize("item, reason", [(int, None), (list[int], r"an item of each is malformed: Expected `array`")])
+async def test_items_that_branches_work_on_are_still_theirs(autojump_clock, item, reason):
+    """2: its schemas decode, those of what is decoded later too."""
+    store = MemoryStore()
+    await left_mapped(store)
     new = mapped(says("x"), item, version="2", migrations=[Migration("1")])
     async with opened(store, new) as runtime:
         if reason is None:
@@ -123,6 +128,51 @@ async def test_items_that_branches_work_on_are_still_theirs(autojump_clock, item
         else:
             with pytest.raises(Refused, match=reason):
                 await runtime.get("r").result()
+
+
+async def says_item(ctx: ItemContext[Tally, Any]) -> None:
+    ctx.record(Say(f"{ctx.item}"))
+
+
+@stores
+async def test_items_are_led_on_too(autojump_clock, store):
+    """2: otherwise a declared migration; what the log has and what a snapshot has."""
+    shelf = store()
+    await left_mapped(shelf)
+    chain = [
+        Migration("1", item=lambda place, item: [place, item]),
+        Migration("2", places={"each": "all"}),
+        Migration("3", item=lambda place, item: [place, *item]),
+    ]
+    new = mapped(says_item, list[str | int], "each", version="2", migrations=chain[:1])
+    async with opened(shelf, new) as runtime:
+        run = runtime.get("r")
+        assert ["['each', 1]", "['each', 2]"] == (await run.result()).state.trail
+        assert (await run.replay()).holds
+    other = store()
+    await left_mapped(other)
+    async with opened(other, mapped(says_item, list[str | int], "all", version="4", migrations=chain)) as runtime:
+        fork = await runtime.get("r").fork(new_id="f")
+        assert ["['all', 'each', 1]", "['all', 'each', 2]"] == (await fork.result()).state.trail
+
+
+@pytest.mark.parametrize(
+    "item, reason",
+    [
+        (lambda place, item: item.name, r"item.*each.*AttributeError"),
+        (lambda place, item: object(), r"an item of each"),
+        (lambda place, item: "no number", r"an item of each is malformed: Expected `int`"),
+    ],
+)
+async def test_items_that_do_not_become_those_of_the_new_version(autojump_clock, item, reason):
+    """2: stays as it is with a reason."""
+    store = MemoryStore()
+    await left_mapped(store)
+    before = await store.run("r")
+    async with opened(store, mapped(says("x"), int, version="2", migrations=[Migration("1", item=item)])) as runtime:
+        with pytest.raises(Refused, match=reason):
+            await runtime.get("r").result()
+    assert before == await store.run("r")
 
 
 # -- graphs inside -------------------------------------------------------------------------------------------------

@@ -184,6 +184,26 @@ def test_the_end_of_a_graph_inside_is_recorded_under_the_new_name_of_its_place()
     assert ("@part", state(101)) == (entry.name, bytes(entry.body))
 
 
+def test_items_are_led_on_under_the_name_that_their_map_had():
+    """2: from version to version; in a commit, in a snapshot, and in branches of other branches."""
+    chain = [
+        Migration("1", item=lambda place, item: f"{item} {place}", places={"each": "every"}),
+        Migration("2", item=lambda place, item: f"{item} {place}", places={"every": "all"}),
+    ]
+    made = Graph("mapped", state=Tally, mutations=MUTATIONS, version="3", migrations=chain)
+    made.node(name="a")(body)
+    made.start(made.parallel("both", [made.map("all", "a", over=lambda tally: ["x"], item=str)]))
+    upcaster = made.build().upcaster("1")
+    assert upcaster is not None
+    old, new = [(Raw(msgspec.msgpack.encode(text)),) for text in ("x", "x each every")]
+
+    commit = record(Forked(1, old), path="both/each", place="each")
+    assert (Forked(1, new), "all") == ((now := upcaster.record(commit)).detail, now.place)
+    forks = {"both": Fork(1, 1), "both/each/each": Fork(2, 1, items=old)}
+    image = upcaster.snapshot(Snapshot(Image(forks=forks), state(1))).image
+    assert {"both": Fork(1, 1), "both/all/all": Fork(2, 1, items=new)} == image.forks
+
+
 def test_a_version_that_nothing_leads_on_from():
     """2: stays as it is with a reason."""
     blueprint = graph().build()

@@ -40,6 +40,8 @@ class Migration:
         places: new names of nodes, barriers and places that open branches, by their old ones.
         inner: versions of the graphs inside, for those that have changed too: what each was, by the name of its place
             as of `since` (`"node.graph"` for one that a body runs). Its own migrations lead on from there.
+        item: an item of a map whose branches are open, by the name of the map's place as of `since`, as the next
+            version stores it. None: as they are.
     """
 
     since: str
@@ -47,6 +49,7 @@ class Migration:
     mutation: Callable[[str, Plain], Moved] | None = None
     places: Mapping[str, str] = {}
     inner: Mapping[str, str] = {}
+    item: Callable[[str, Any], Any] | None = None
 
 
 def chain_from(graph: "Declaration[Any, Any]", version: str) -> tuple[Migration, ...] | None:
@@ -94,13 +97,16 @@ def migration_mistakes(graph: "Declaration[Any, Any]") -> Iterator[str]:
 def _functions(graph: "Declaration[Any, Any]", migration: Migration, path: str) -> Iterator[str]:
     if migration.state is not None:
         yield from function_mistakes(migration.state, f"{path}.state", "it", "one argument, the stored state")
-    if migration.mutation is None:
-        return
-    if graph.wiring is not None:
-        yield f"{path}.mutation: nobody records mutations in a dataflow"
-    yield from function_mistakes(
-        migration.mutation, f"{path}.mutation", "it", "two arguments, a name and its fields", 2
-    )
+    if migration.mutation is not None:
+        if graph.wiring is not None:
+            yield f"{path}.mutation: nobody records mutations in a dataflow"
+        yield from function_mistakes(
+            migration.mutation, f"{path}.mutation", "it", "two arguments, a name and its fields", 2
+        )
+    if migration.item is not None:
+        if graph.wiring is not None:
+            yield f"{path}.item: there is no map in a dataflow"
+        yield from function_mistakes(migration.item, f"{path}.item", "it", "two arguments, a map's name and an item", 2)
 
 
 def _targets(graph: "Declaration[Any, Any]", number: int, path: str) -> Iterator[str]:

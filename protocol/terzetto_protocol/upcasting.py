@@ -20,7 +20,7 @@ from .decisions import Recorded
 from .errors import MigrationFailed, NotStorable, describe
 from .flow_state import Packed
 from .fold import Pending, Snapshot, read_snapshot
-from .frames import BranchImage, Counts
+from .frames import BranchImage, Counts, Fork
 from .ids import barrier_id
 from .limits import MESSAGE_BYTES, STATE_BYTES
 from .migrations import Migration, inner_versions, renamed
@@ -154,7 +154,7 @@ class Upcaster(Generic[S]):
         stored = [(entry.name, readable(bytes(entry.body)))]
         for migration in telling:
             stored = [made for name, plain in stored for made in self._moved(migration, name, plain)]
-        return [Recorded(name, self._packed(telling[-1], name, plain)) for name, plain in stored]
+        return [Recorded(name, self._packed(telling[-1], f"mutation {name}", plain)) for name, plain in stored]
 
     def _moved(self, migration: Migration, name: str, plain: Any) -> list[tuple[str, Any]]:
         assert migration.mutation is not None, "the caller looked"
@@ -165,11 +165,24 @@ class Upcaster(Generic[S]):
                 raise self._failed(migration, f"mutation {name}", f"it returned {each!r:.80}, and not (name, fields)")
         return cast("list[tuple[str, Any]]", several)
 
-    def _packed(self, migration: Migration, name: str, plain: Any) -> Raw:
+    def _packed(self, migration: Migration, what: str, plain: Any) -> Raw:
         try:
-            return Raw(pack(plain, f"mutation {name}"))
+            return Raw(pack(plain, what))
         except NotStorable as error:
-            raise self._failed(migration, f"mutation {name}", error.reason) from error
+            raise self._failed(migration, what, error.reason) from error
+
+    def items(self, place: str, stored: tuple[Raw, ...]) -> tuple[Raw, ...]:
+        """The items of a map, which is named as it was then."""
+        telling = [migration for migration in self._chain if migration.item is not None]
+        return tuple(self._item(place, each) for each in stored) if telling else stored
+
+    def _item(self, place: str, stored: Raw) -> Raw:
+        plain, what = readable(bytes(stored)), f"an item of {place}"
+        for migration in self._chain:
+            if migration.item is not None:
+                plain = self._call(migration, what, migration.item, place, plain)
+            place = migration.places.get(place, place)
+        return self._packed(self._chain[-1], what, plain)
 
     def _call(self, migration: Migration, what: str, fn: Callable[..., Any], *args: Any) -> Any:
         try:
@@ -189,7 +202,7 @@ class Upcaster(Generic[S]):
             image,
             frontier={visit: self._pending(entry) for visit, entry in image.frontier.items()},
             counts=self.counts(image.counts),
-            forks={self.at(path)[0]: fork for path, fork in image.forks.items()},
+            forks=dict(self._fork(path, fork) for path, fork in image.forks.items()),
             branches=dict(self._branch(path, branch) for path, branch in image.branches.items()),
             kept=tuple(replace(each, barrier=self._barrier(each.barrier)) for each in image.kept),
             unknown=tuple(map(self._label, image.unknown)),
@@ -220,6 +233,11 @@ class Upcaster(Generic[S]):
             places[self.place(name)] = places.get(self.place(name), 0) + count
         return replace(counts, edges={}, places=places)
 
+    def _fork(self, path: str, fork: Fork) -> tuple[str, Fork]:
+        around, _, place = path.rpartition("/")
+        caster = self.at(around)[1] if fork.items else None
+        return self.at(path)[0], fork if caster is None else replace(fork, items=caster.items(place, fork.items))
+
     def _branch(self, path: str, branch: BranchImage) -> tuple[str, BranchImage]:
         path, caster = self.at(path)
         last = self._label(branch.last) if branch.last else ""
@@ -244,7 +262,7 @@ class Upcaster(Generic[S]):
             place=place,
             steps=tuple(map(self._step, record.steps)),
             mutations=record.mutations if caster is None else caster.entries(record.mutations),
-            detail=self._detail(record.detail, place, caster),
+            detail=self._detail(record, place, caster),
         )
 
     def _step(self, step: Step) -> Step:
@@ -254,12 +272,14 @@ class Upcaster(Generic[S]):
             opening = _known(opening, barrier_id(step.path, step.place, step.visit, step.k))
         return replace(step, path=path, place=place, opening=opening, edge=step.edge if caster is None else -1)
 
-    def _detail(self, made: Detail | None, place: str, caster: Anyone) -> Detail | None:
-        """What a commit is about; `caster` is in charge where it happened."""
-        match made:
+    def _detail(self, record: Record, place: str, caster: Anyone) -> Detail | None:
+        """What a commit is about; `caster` is in charge where it happened, and calls it `place`."""
+        match made := record.detail:
             case Forked(state=state) if state:
                 inner = None if caster is None else caster.inside(place)
                 return made if inner is None else replace(made, state=inner.state(state))
+            case Forked(items=items) if items:
+                return made if caster is None else replace(made, items=caster.items(record.place, items))
             case Joined():
                 discarded = tuple(self.at(each)[0] for each in made.discarded)
                 return replace(made, discarded=discarded, unknown=tuple(map(self._label, made.unknown)))
