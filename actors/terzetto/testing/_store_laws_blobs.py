@@ -116,16 +116,31 @@ async def a_run_keeps_what_was_put_for_it(store: Store) -> None:
 
 @BOOK.law
 async def a_run_that_is_deleted_keeps_nothing(store: Store) -> None:
-    """What it kept stays until the last run that keeps it is gone."""
-    for run_id in ("a", "b"):
+    """What it kept, put for it or named by its commits, stays until the last run that keeps it is gone."""
+    shared, named, alone = [await _put(store, data, at=0.0) for data in (b"shared", b"named", b"alone")]
+    for run_id, blobs in (("a", (named, alone)), ("b", (named,))):
         await started(store, run_id)
-        await applied(store, follow(run_id, 3, moved=True, status=RunStatus.SUCCEEDED))
-    digest = await _put(store, b"x", run_id="a")
-    await store.keep_blob(digest, run_id="b", at=0.0)
-    for run_id, left in (("a", [b"x"]), ("b", None)):
-        await store.delete(run_id, epoch=1)
+        await applied(store, follow(run_id, 3, moved=True, status=RunStatus.SUCCEEDED, blobs=blobs))
+        await store.keep_blob(shared, run_id=run_id, at=0.0)
+    for run_id, left in (("", [True, True, True]), ("a", [True, True, False]), ("b", [False, False, False])):
+        if run_id:
+            await store.delete(run_id, epoch=1)
         await _sweep(store)
-        expect(await _read(store, digest), left, f"the blob when run {run_id!r} is gone")
+        found = [await _read(store, digest) is not None for digest in (shared, named, alone)]
+        expect(found, left, f"the blobs when run {run_id!r} is gone")
+    await started(store, "a")
+    expect(await store.keep_blob(named, run_id="a", at=0.0), False, "a new run of that id has none of it")
+
+
+@BOOK.law
+async def a_prune_lets_no_blob_go(store: Store) -> None:
+    """What pruned commits have named may stand in every state since."""
+    digest = await _put(store, b"x")
+    await started(store)
+    await applied(store, follow(seq=3, blobs=(digest,)), follow(seq=4, snapshot=b"4"))
+    expect(await store.prune("r", 4, epoch=1), 3, "commits that are gone")
+    await _sweep(store)
+    expect(await _read(store, digest), [b"x"], "it is kept")
 
 
 @BOOK.law
