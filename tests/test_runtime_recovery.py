@@ -16,7 +16,7 @@ from terzetto_protocol.limits import CLAIMS
 from terzetto_protocol.receipts import DecisionTaken
 from terzetto_protocol.statuses import RunStatus
 
-from .runtimes import MUTATIONS, Add, Held, Say, Tally, both, chain, once, opened, says, told
+from .runtimes import MUTATIONS, Add, Held, Say, Tally, both, chain, once, opened, parked, says, told
 from .stores import FaultyStore, claim_elsewhere, trail
 
 AWAITING, INTERRUPTED, SUCCEEDED = RunStatus.AWAITING_INPUT, RunStatus.INTERRUPTED, RunStatus.SUCCEEDED
@@ -294,3 +294,22 @@ async def test_a_graph_in_an_incompatible_shape(autojump_clock, store, change):
             assert ["first"] == (await runtime.get("r").state()).trail
         assert 0 == runtime.statistics().restarts
     assert before == await shelf.run("r")
+
+
+async def test_a_run_is_loaded_with_one_look_at_its_newest_snapshot(autojump_clock):
+    """It says under which version of its graph the run goes on, and is where folding begins."""
+
+    class Counting(MemoryStore):
+        looks = 0
+
+        async def snapshot(self, run_id, *, at=None):
+            self.looks += 1
+            return await super().snapshot(run_id, at=at)
+
+    store, graph = Counting(), chain(says("a"), "gate", says("b"))
+    async with opened(store, graph, strict=False) as runtime:
+        run = await parked(runtime, graph, "r")
+        store.looks = 0
+        await run.decide("", Approve())
+        assert 1 == store.looks
+        assert SUCCEEDED is (await run.result()).status

@@ -7,11 +7,11 @@ from uuid import uuid4
 import msgspec
 
 from terzetto_protocol.errors import InvalidRequest
-from terzetto_protocol.fold import Fold, Image, Snapshot, read_record
+from terzetto_protocol.fold import Fold, Image, Snapshot
 from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.places import Place
-from terzetto_protocol.records import Record, RunHeader, RunRow
+from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.travel import as_was
 
@@ -145,9 +145,6 @@ class Forking:
 
     async def _fold(self, row: RunRow, bound: "Bound[Any]", at: int) -> Fold[Any]:
         return await load_fold(self._runtime.store, row, bound.graph.build(), at=at)
-
-    async def _records(self, run_id: str, after: int) -> list[Record]:
-        return [read_record(body) for body in await self._runtime.store.records(run_id, after=after)]
 
     @property
     def _settled(self) -> bool:

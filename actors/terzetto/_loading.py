@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.compatible import misfits
@@ -28,21 +28,29 @@ from terzetto_protocol.travel import holds
 from .stores._contract import Store
 
 S = TypeVar("S")
+Stored: TypeAlias = tuple[int, bytes]
+"""A snapshot, behind the seq of its commit."""
 
 
 async def load_fold(
-    store: Store, row: RunRow, blueprint: Blueprint[S], *, at: int | None = None, before: int | None = None
+    store: Store,
+    row: RunRow,
+    blueprint: Blueprint[S],
+    *,
+    at: int | None = None,
+    before: int | None = None,
+    newest: Stored | None = None,
 ) -> Fold[S]:
     """A run as its stored log makes it, up to the commit `at` if one is named. A checkpoint.
 
-    It begins with the newest snapshot by then, or by the commit `before`. What an older version of the graph wrote is
-    upcast by its migrations.
+    It begins with the newest snapshot by then, or by the commit `before`; `newest` is the newest of all, if the caller
+    has read that. What an older version of the graph wrote is upcast by its migrations.
 
     Raises:
         CommitPruned: the log was cut behind that commit.
         Refused: the graph cannot read this log.
     """
-    snapshot, bodies = await _read(store, row, at, at if before is None else before)
+    snapshot, bodies = await _read(store, row, at, at if before is None else before, newest)
     with reading(row.run_id, blueprint):
         return Fold[S].load(blueprint, row.header, snapshot, bodies)
 
@@ -74,18 +82,21 @@ async def carrier_of(store: Store, registry: Registry, row: RunRow) -> Bound[Any
 
     A checkpoint. Raises `Refused` where nothing here carries it on.
     """
-    version = await version_of(store, row)
+    return _carrier(registry, row, await store.snapshot(row.run_id))
+
+
+def _carrier(registry: Registry, row: RunRow, newest: Stored | None) -> Bound[Any]:
+    version = _version(row, newest)
     bound = registry.carrier(row.header.graph, version)
     if bound is None:
         raise Refused(row.run_id, registry.why_not(row.header.graph, version))
     return bound
 
 
-async def version_of(store: Store, row: RunRow) -> str:
-    """The version of its graph under which a run goes on. A checkpoint; raises `Refused` for a damaged log."""
-    found = await store.snapshot(row.run_id)
+def _version(row: RunRow, newest: Stored | None) -> str:
+    """The version of its graph under which a run goes on; raises `Refused` for a damaged snapshot."""
     try:
-        version = "" if found is None else read_snapshot(found[1]).image.version
+        version = "" if newest is None else read_snapshot(newest[1]).image.version
     except Malformed as error:
         raise Refused(row.run_id, f"{error} (see `terzetto doctor`); it stays as it is") from error
     return version or row.header.version
@@ -97,19 +108,22 @@ async def load_carried(store: Store, registry: Registry, row: RunRow) -> tuple[F
     Raises:
         Refused: no graph here can carry it; it stays as it is.
     """
-    bound = await carrier_of(store, registry, row)
+    newest = await store.snapshot(row.run_id)
+    bound = _carrier(registry, row, newest)
     blueprint = registry.blueprint(bound)
-    if blueprint.is_strict:
-        await _verify(store, row, blueprint)
-    fold = await load_fold(store, row, blueprint)
+    if blueprint.is_strict and newest is not None:
+        await _verify(store, row, blueprint, newest)
+    fold = await load_fold(store, row, blueprint, newest=newest)
     if fold.image.status not in TERMINAL:
         check_fits(fold)
     return fold, bound
 
 
-async def _read(store: Store, row: RunRow, at: int | None, begin: int | None) -> tuple[bytes, list[bytes]]:
+async def _read(
+    store: Store, row: RunRow, at: int | None, begin: int | None, newest: Stored | None
+) -> tuple[bytes, list[bytes]]:
     """The newest snapshot by `begin`, and the commits from there up to `at`, none of which is missing."""
-    found = await store.snapshot(row.run_id, at=begin)
+    found = newest or await store.snapshot(row.run_id, at=begin)
     while found is not None:
         seq, snapshot = found
         bodies = await store.records(row.run_id, after=seq, limit=None if at is None else at - seq)
@@ -143,21 +157,17 @@ async def load_machine(store: Store, registry: Registry, run_id: str, *, settled
     return machine, bound.deps
 
 
-async def _verify(store: Store, row: RunRow, blueprint: Blueprint[Any]) -> None:
+async def _verify(store: Store, row: RunRow, blueprint: Blueprint[Any], newest: Stored) -> None:
     """Compare a run's newest snapshot with what its log made of the one before, where both are kept. A checkpoint.
 
     Raises:
         Refused: they differ.
     """
-    newest = await store.snapshot(row.run_id)
-    if newest is None or await store.snapshot(row.run_id, at=newest[0] - 1) is None:
-        return
+    seq, snapshot = newest
     try:
-        fold = await load_fold(store, row, blueprint, at=newest[0], before=newest[0] - 1)
+        fold = await load_fold(store, row, blueprint, at=seq, before=seq - 1)
     except CommitPruned:
-        return  # what lies between is gone
-    if not holds(fold, newest[1]):
-        text = (
-            f"folding its log does not make the snapshot of commit {newest[0]}: a node changed its input, or a mutation"
-        )
+        return  # what lies between is gone, or there was nothing before
+    if not holds(fold, snapshot):
+        text = f"folding its log does not make the snapshot of commit {seq}: a node changed its input, or a mutation"
         raise Refused(row.run_id, f"{text} is not deterministic or was changed since; it stays as it is")
