@@ -8,6 +8,11 @@ import sys
 
 import pytest
 
+from terzetto._cli._exits import Stop
+from terzetto._cli._output import Output
+from terzetto._cli._watch import _Watcher
+from terzetto.stores import MemoryStore
+
 from .commands import LIMIT, events, started
 
 
@@ -107,3 +112,10 @@ def test_a_command_that_hangs_on_its_way_out_leaves_anyway(shop):
 
     assert 130 == done.returncode
     assert "leaving without it" in done.stderr
+
+
+async def test_a_watch_of_a_run_that_was_deleted_says_so():
+    """3.5: nothing of it is left that could end."""
+    async with MemoryStore() as store:
+        with pytest.raises(Stop, match="run 'gone' was deleted meanwhile"):
+            await _Watcher(store, "gone", 0, Output()).follow()
