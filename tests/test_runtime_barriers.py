@@ -119,14 +119,15 @@ async def test_fifty_deciders_and_one_winner(autojump_clock, store):
 
 
 @stores
-async def test_the_second_is_told_the_winner_wherever_the_run_is_by_then(autojump_clock, store):
+@pytest.mark.parametrize("source", ["ann", ""], ids=["ann", "nobody"])
+async def test_the_second_is_told_the_winner_wherever_the_run_is_by_then(autojump_clock, store, source):
     """6.4: while it goes on, parked at the next barrier, thawed for that one, and in another process."""
     shelf, held = store(), Held()
     graph = chain("first", "second", held)
-    late = AlreadyResolved("r", "first@1", "approve", "ann")
+    late = AlreadyResolved("r", "first@1", "approve", source)
     async with opened(shelf, graph) as runtime:
         run = await parked(runtime, graph, "r")
-        await run.decide("first", Approve(), source="ann")
+        await run.decide("first", Approve(), source=source)
         assert late == await run.decide("first@1", Approve(), source="bob")
         await trio.testing.wait_all_tasks_blocked()
         assert late == await run.decide("first", Approve(), source="bob")

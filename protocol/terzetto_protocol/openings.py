@@ -66,4 +66,6 @@ def already_resolved(row: BarrierRow) -> AlreadyResolved | None:
     """What the second decider of a barrier hears; None while it is open."""
     if row.status is BarrierStatus.OPEN:
         return None
-    return AlreadyResolved(row.run_id, row.barrier, row.decision or "none", row.source or "it was dropped")
+    if not row.decision:
+        return AlreadyResolved(row.run_id, row.barrier, "none", "it was dropped")
+    return AlreadyResolved(row.run_id, row.barrier, row.decision, row.source)

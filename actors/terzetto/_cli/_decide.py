@@ -76,4 +76,6 @@ def _winner(barriers: list[BarrierRow], asked: str) -> AlreadyResolved | None:
     if not meant or any(each.status is BarrierStatus.OPEN for each in meant):
         return None
     last = meant[-1]
-    return AlreadyResolved(last.run_id, last.barrier, last.decision or "none", last.source or "the end of the run")
+    if not last.decision:
+        return AlreadyResolved(last.run_id, last.barrier, "none", "the end of the run")
+    return AlreadyResolved(last.run_id, last.barrier, last.decision, last.source)

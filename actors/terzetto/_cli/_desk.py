@@ -18,6 +18,7 @@ from terzetto_protocol.views import BarrierView
 
 from .._handles import Run
 from ._output import Output
+from ._saying import winner
 from ._words import clock, short, typed
 
 _LINE: Final = 4096
@@ -106,7 +107,7 @@ class Desk:
             self.output.line(str(error), "red")
             return False
         if isinstance(receipt, AlreadyResolved):
-            self.output.line(f"{receipt.barrier} was decided already: {receipt.decision} by {receipt.source}")
+            self.output.line(f"{receipt.barrier} was decided already: {winner(receipt)}")
         return True
 
     async def _ask(self, question: str) -> str | None:

@@ -72,7 +72,7 @@ def told(output: Output, command: Command, receipt: Receipt) -> int:
     if isinstance(receipt, Denied):
         raise Stop(receipt.reason)
     if isinstance(receipt, AlreadyResolved):
-        said = f"{receipt.barrier} of run {receipt.run_id} was decided already: {_winner(receipt)}"
+        said = f"{receipt.barrier} of run {receipt.run_id} was decided already: {winner(receipt)}"
         if isinstance(command, Decide) and name_of(command.decision) != receipt.decision:
             raise Stop(said)
         output.line(said)
@@ -83,7 +83,8 @@ def told(output: Output, command: Command, receipt: Receipt) -> int:
     return Exit.FINE
 
 
-def _winner(receipt: AlreadyResolved) -> str:
+def winner(receipt: AlreadyResolved) -> str:
+    """What was decided, and by whom."""
     return f"{receipt.decision} by {receipt.source or 'somebody'}"
 
 
