@@ -176,6 +176,34 @@ async def test_auto_approve_approves_every_barrier():
     assert ["one", "two", "three"] == (await terzetto.run(graph, Tally(), auto_approve=True)).trail
 
 
+@pytest.mark.parametrize(("approves", "exits"), [(False, ("approved", "rejected")), (True, ("left", "right"))])
+async def test_a_question_that_nobody_could_answer_is_refused(autojump_clock, approves, exits):
+    """6.7, law 5: nobody waits for ever unknowingly, so the node that asks is told."""
+
+    async def ask(ctx):
+        await ctx.decision("way", exits=exits)
+
+    with trio.fail_after(5), pytest.raises(RunFailed, match=r"'ask': Refused.*'way' \(exits: .*\): pass decider="):
+        await terzetto.run(chain(ask), Tally(), auto_approve=approves)
+
+
+async def test_a_question_that_has_an_answer_needs_nobody(autojump_clock):
+    """6.7: the run approves, a timeout decides, or the decider does."""
+
+    async def ask(ctx):
+        ctx.record(Say((await ctx.decision("fine")).exit))
+
+    async def in_time(ctx):
+        ctx.record(Say((await ctx.decision("way", exits=["on"], timeout=3, on_timeout=Choose("on"))).exit))
+
+    async def decide(event):
+        return Reject()
+
+    assert ["approved"] == (await terzetto.run(chain(ask), Tally(), auto_approve=True)).trail
+    assert ["rejected"] == (await terzetto.run(chain(ask), Tally(), decider=decide)).trail
+    assert ["on"] == (await terzetto.run(chain(in_time), Tally())).trail
+
+
 def reviewed() -> Graph[Tally]:
     graph = Graph("reviewed", state=Tally, mutations=MUTATIONS)
     write = graph.node(name="write")(says("write"))

@@ -167,7 +167,8 @@ async def run_to_end(
     heard = _heard(blueprint, sinks)
     alone = _Alone(None if heard is None else heard.hub)
     settle = None if heard is None else heard.settle
-    actor = RunActor(machine, bound.deps, Services(alone, alone, alone, clock, settle, blobs=blobs or Blobs()))
+    services = Services(alone, alone, alone, clock, settle, blobs=blobs or Blobs(), answers=decider is not None)
+    actor = RunActor(machine, bound.deps, services)
     actor.perform(first)
     if heard is None:
         await _live(actor, alone, decider)

@@ -39,12 +39,19 @@ class Teller(Protocol):
 
 
 class Questions:
-    """The questions of one run's bodies, and its timers while somebody waits."""
+    """The questions of one run's bodies, and its timers while somebody waits.
 
-    __slots__ = ("_actor", "_clock", "_slots")
+    Args:
+        actor: the run.
+        clock: UNIX time, seconds.
+        answers: whether somebody may decide; else only a timeout does, and the run's own approval.
+    """
 
-    def __init__(self, actor: Teller, clock: Callable[[], float]) -> None:
+    __slots__ = ("_actor", "_answers", "_clock", "_slots")
+
+    def __init__(self, actor: Teller, clock: Callable[[], float], *, answers: bool) -> None:
         self._actor: Final = actor
+        self._answers: Final = answers
         self._clock: Final = clock
         self._slots: Final[dict[tuple[int, str], Slot[Answer]]] = {}
 
@@ -55,13 +62,19 @@ class Questions:
             slot.answer(answered.answer)
 
     async def decide(self, visit: int, question: AskDecision) -> Answering:
-        """Wait for a decision. A checkpoint; raises `DecisionTimeout`."""
+        """Wait for a decision. A checkpoint; raises `DecisionTimeout`, and `Refused` where there can be none."""
+        if not (self._answers or question.timeout is not None or self._approves(question)):
+            text = f"nobody is there to decide {question.name!r} (exits: {', '.join(question.exits)}): pass decider="
+            raise Refused(self._actor.machine.run_id, f"{text}, give it a timeout, or use a runtime")
         answer = await self._ask(visit, question)
         if isinstance(answer.decision, Modify):
             return deepcopy(answer.decision)  # what the run keeps may not change with what the body does to its own
         if isinstance(answer.decision, Approve | Reject | Choose):
             return answer.decision
         raise DecisionTimeout(question.name, answer.decision.reason if isinstance(answer.decision, Fail) else "")
+
+    def _approves(self, question: AskDecision) -> bool:
+        return self._actor.machine.fold.header.auto_approve and Approve.exit in question.exits
 
     async def do(self, visit: int, part: Part) -> Any:
         """Do a part of a visit's work, unless its result is known. A checkpoint."""

@@ -124,6 +124,8 @@ class Services:
     """Who looks after bodies that do not leave; nobody, where a run could not end without them anyway."""
     blobs: BlobKeeper | None = None
     """Where nodes put and read blobs."""
+    answers: bool = True
+    """Whether somebody may decide what bodies ask."""
 
 
 class RunActor:
@@ -151,7 +153,7 @@ class RunActor:
     def __init__(self, machine: RunMachine[Any], deps: Any, services: Services) -> None:
         self.machine = machine
         self.services = services
-        self._questions = Questions(self, services.clock)
+        self._questions = Questions(self, services.clock, answers=services.answers)
         self._bodies = Bodies(self, services.clock, services.stuck)
         self.stuck: Final = self._bodies.left
         """Bodies that were left behind and have not returned."""

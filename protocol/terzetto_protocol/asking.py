@@ -74,6 +74,7 @@ class Asking:
 
         Raises:
             DecisionTimeout: nobody decided in time, and `on_timeout` is `Fail()`.
+            Refused: nobody could decide: in `terzetto.run` without a `decider=`.
             InvalidRequest: what it would decide by itself is none of its exits.
         """
         number, in_the_end = self._count(f"decision:{name}"), Reject() if on_timeout is None else on_timeout
