@@ -176,7 +176,7 @@ async def test_auto_approve_approves_every_barrier():
     assert ["one", "two", "three"] == (await terzetto.run(graph, Tally(), auto_approve=True)).trail
 
 
-@pytest.mark.parametrize(("approves", "exits"), [(False, ("approved", "rejected")), (True, ("left", "right"))])
+@pytest.mark.parametrize("approves, exits", [(False, ("approved", "rejected")), (True, ("left", "right"))])
 async def test_a_question_that_nobody_could_answer_is_refused(autojump_clock, approves, exits):
     """6.7, law 5: nobody waits for ever unknowingly, so the node that asks is told."""
 
@@ -202,6 +202,32 @@ async def test_a_question_that_has_an_answer_needs_nobody(autojump_clock):
     assert ["approved"] == (await terzetto.run(chain(ask), Tally(), auto_approve=True)).trail
     assert ["rejected"] == (await terzetto.run(chain(ask), Tally(), decider=decide)).trail
     assert ["on"] == (await terzetto.run(chain(in_time), Tally())).trail
+
+
+@pytest.mark.parametrize(
+    "options, why",
+    [
+        ({"decided": lambda decision: 1 // 0}, "its `decided` raised ZeroDivisionError"),
+        ({"exits": ["left"]}, r"its exits are left"),
+    ],
+    ids=["decided", "exits"],
+)
+async def test_what_cannot_be_approved_says_why(options, why):
+    """6.7, 1: refused names the barrier, and what is wrong with it."""
+    graph = Graph("gate", state=Tally, mutations=MUTATIONS)
+    graph.start(graph.barrier("gate", **options))
+    with pytest.raises(Refused, match=rf"gate@1 cannot be approved: pass decider= \(barrier gate.*{why}"):
+        await terzetto.run(graph, Tally(), auto_approve=True)
+
+
+async def test_a_once_node_in_doubt_says_what_it_takes(autojump_clock):
+    """6.7, 7: nobody is there to say what became of its effect."""
+
+    async def wait(ctx):
+        await trio.sleep_forever()
+
+    with pytest.raises(Refused, match=r"@1 cannot be approved: pass decider= \(nobody knows .* confirm, retry or fail"):
+        await terzetto.run(chain(once(wait, run_timeout=1)), Tally())
 
 
 def reviewed() -> Graph[Tally]:

@@ -8,6 +8,7 @@ from uuid import uuid4
 import trio
 
 from terzetto_protocol.blueprint import Blueprint
+from terzetto_protocol.decisions import Approve
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import InvalidRequest, Refused
 from terzetto_protocol.events import BarrierOpened, BarrierResolved, Event
@@ -20,6 +21,7 @@ from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import RunHeader, RunRow, Write
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.turn import Finish
+from terzetto_protocol.verdict import judge
 
 from ._blobs import Blobs
 from ._clock import wall_clock
@@ -199,12 +201,22 @@ async def _live(actor: RunActor, alone: _Alone, decider: Decider | None) -> None
         if alone.error is not None:
             raise alone.error
     if machine.status is RunStatus.AWAITING_INPUT:
-        raise Refused(machine.run_id, f"{alone.opened[0].barrier} cannot be approved: pass decider=")
+        raise Refused(machine.run_id, _unapproved(machine, alone.opened[0].barrier))
     if machine.status is RunStatus.PAUSED:
         raise Refused(machine.run_id, "it paused, and without a runtime nobody can resume it")
     if machine.status not in TERMINAL:  # interrupted: the scope around us is gone
         await trio.lowlevel.checkpoint()
         raise Refused(machine.run_id, f"it stopped in {machine.status}")
+
+
+def _unapproved(machine: RunMachine[Any], barrier: str) -> str:
+    """What keeps a run from going on by itself."""
+    entry = machine.fold.opened.by_id[barrier][0]
+    try:
+        judge(machine.run_id, machine.blueprint_of(entry), entry, Approve(), timeout=False)
+    except Refused as error:
+        return f"{barrier} cannot be approved: pass decider= ({str(error).partition(': ')[2]})"
+    return f"nobody decides {barrier}: pass decider="
 
 
 async def _carry(actor: RunActor, alone: _Alone) -> None:
