@@ -54,6 +54,27 @@ async def test_what_a_node_raises_is_its_failure(kind):
     assert "explode" in result.message
 
 
+@pytest.mark.parametrize("options", [{}, {"run_timeout": 5}], ids=["untimed", "timed"])
+@pytest.mark.parametrize("kind", ["task", "thread", "loop"])
+async def test_a_node_that_returns_something_has_failed(kind, options):
+    """4.2: nodes record what they change; who returns it, as elsewhere, would lose it without a word."""
+
+    def returns(ctx):
+        ctx.record(Say("recorded"))
+        return {"trail": ["returned"]}
+
+    async def returns_later(ctx):
+        return returns(ctx)
+
+    graph = Graph("returns", state=Tally, mutations=[Say])
+    if kind == "loop":
+        options = {"thread": False}
+    graph.start(graph.node(name="a", **options)(returns_later if kind == "task" else returns))
+    result = await outcome_of(graph)
+    assert (RunStatus.FAILED, []) == (result.status, result.state.trail)
+    assert "node 'a': TypeError: it returned a value (dict), and a node returns nothing" in result.message
+
+
 async def test_a_failure_says_where_and_shows_no_values():
     async def explode(ctx):
         secret = "do not show"

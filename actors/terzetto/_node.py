@@ -26,7 +26,7 @@ from terzetto_protocol.turn import Start
 
 from . import _faults
 from ._blocks import run_block
-from ._threads import call, run_in_thread
+from ._threads import call, refuse_returned, run_in_thread
 from ._timeouts import run_timed
 
 _FRAMES: Final = 12
@@ -60,7 +60,8 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
             return await _probe(node, start, lent, world.clock)
         ctx = lent.context(node.asks.context, start)
         if node.is_bare:
-            await node.fn(ctx)
+            if (returned := await node.fn(ctx)) is not None:
+                refuse_returned(returned)
         elif node.runs == "as a block":
             await run_block(node, ctx)
             return _sent(start, ctx, world)
@@ -70,8 +71,8 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
             if node.options.on_cancel == "abandon":
                 ctx.state = lent.copy(start)
             await run_in_thread(node, ctx)
-        else:
-            await run_timed(node.fn, node.options, ctx)
+        elif (returned := await run_timed(node.fn, node.options, ctx)) is not None:
+            refuse_returned(returned)
         if _faults.hook is not None:
             _pass_points(_faults.hook, ctx)
         return NodeFinished(start.visit, ctx.batch, world.clock(), ctx.remarks)

@@ -29,12 +29,22 @@ _threads: Final = trio.lowlevel.RunVar[trio.CapacityLimiter]("threads of nodes")
 
 
 def call(fn: Callable[[Any], object], ctx: AnyContext) -> None:
-    """Call a node's plain function; raises `TypeError` where that has only made something to await."""
+    """Call a node's plain function; raises `TypeError` where it returns something."""
     made = fn(ctx)
-    if made is not None and inspect.isawaitable(made):
+    if made is not None:
+        refuse_returned(made)
+
+
+def refuse_returned(made: object) -> NoReturn:
+    """Raise `TypeError`: what a node returns goes nowhere, and who returns a change means that it is made."""
+    if inspect.isawaitable(made):
         if inspect.iscoroutine(made):
             made.close()
         raise TypeError("it returned something to await: make its function an `async def`")
+    raise TypeError(
+        f"it returned a value ({type(made).__name__}), and a node returns nothing: "
+        "what it changes it records, with ctx.record(...)"
+    )
 
 
 async def run_in_thread(node: Node[Any, Any], ctx: AnyContext) -> None:

@@ -106,14 +106,14 @@ class _Pulse:
             self.port.limit(self.visit, self.limit)
 
 
-async def run_timed(fn: Callable[[Any], Awaitable[object]], options: NodeOptions[Any, Any], ctx: AnyContext) -> None:
-    """Run a body within its `run_timeout` and `idle_timeout`. A checkpoint if the body is one.
+async def run_timed(fn: Callable[[Any], Awaitable[object]], options: NodeOptions[Any, Any], ctx: AnyContext) -> object:
+    """Run a body within its `run_timeout` and `idle_timeout`, and return what it did. A checkpoint if the body is one.
 
     Raises `NodeTimeout` when a timeout has cut it off; the body has had its cleanup by then.
     """
     with timed(options, ctx) as begin:
         begin()
-        await fn(ctx)
+        return await fn(ctx)
 
 
 @contextmanager
