@@ -174,9 +174,11 @@ async def test_nothing_runs_before_it_is_durable(autojump_clock):
 async def test_pure_nodes_run_ahead_of_the_disk(autojump_clock):
     """3 D3: nodes declared pure may run ahead while their predecessors' commits are in flight; nobody sees them."""
     store, record = FaultyStore(), []
+    store.latency = 1.0
 
     async def step(ctx):
-        record.append(ctx.visit.visit)
+        row = await store.inner.run("r")
+        record.append((ctx.visit.visit, row.seq, trio.current_time()))
 
     graph = Graph("ahead", state=Tally, mutations=MUTATIONS)
     nodes = [graph.node(name=f"n{number}", effects="pure")(step) for number in range(5)]
@@ -184,13 +186,13 @@ async def test_pure_nodes_run_ahead_of_the_disk(autojump_clock):
     for source, target in pairwise(nodes):
         graph.edge(source, target)
     async with opened(store, graph) as runtime:
-        await runtime.submit(graph, Tally(), run_id="r")
-        await trio.testing.wait_all_tasks_blocked()
-        store.meanwhile = lambda writes: record.append(f"{len(writes)} writes")
-        run = await runtime.submit(graph, Tally(), run_id="r2")
-        await run.result()
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        async with run.events() as events:
+            seen = [(event.visit, trio.current_time()) async for event in events if isinstance(event, NodeFinished)]
 
-    assert [1, 2, 3, 4, 5, "1 writes", "1 writes", 1, 2, 3, 4, 5, "5 writes"] == record
+    assert [(visit, 2, 2.0) for visit in range(1, 6)] == record  # the claim is on the disk, and none of them
+    assert [1, 2, 3, 4, 5] == [visit for visit, _ in seen]
+    assert all(at >= 3.0 for _, at in seen)
 
 
 # -- the same run --------------------------------------------------------------------------------------------
