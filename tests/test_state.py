@@ -180,12 +180,20 @@ class Rewritten(Written):
 
 
 @pytest.mark.parametrize("record", [words.note, words.keep])
-@pytest.mark.parametrize("stranger", [Rewritten("a"), "text", None, Written])
-def test_an_unlisted_mutation_is_refused_with_the_fix(record, stranger):
+@pytest.mark.parametrize(
+    "stranger, fix",
+    [
+        (Rewritten("a"), r"mutation Rewritten .* say Graph\(..., mutations=\[Rewritten\]\)"),
+        ("text", "a str cannot be stored: it is no mutation: those of this graph are Written, "),
+        ({"text": "a"}, "a dict cannot be stored: it is no mutation: those of this graph are Written, "),
+        (None, "a NoneType cannot be stored: it is no mutation"),
+        (Written, r"the class Written cannot be stored: record one of it: Written\(...\)"),
+    ],
+    ids=["subclass", "text", "dict", "nothing", "class"],
+)
+def test_an_unlisted_mutation_is_refused_with_the_fix(record, stranger, fix):
     """4.1: an unlisted one is refused with the fix in the message."""
-    name = type(stranger).__name__
-
-    with pytest.raises(NotStorable, match=rf"mutation {name} .* say Graph\(..., mutations=\[{name}\]\)"):
+    with pytest.raises(NotStorable, match=fix):
         record(stranger)
 
 
@@ -248,6 +256,24 @@ def test_a_state_that_would_not_come_back_is_no_checkpoint():
             form.pack(broken)
         with pytest.raises(NotStorable):
             form.copy(broken)
+
+
+class Renamed(Struct, rename="camel", tag="note"):
+    first_line: str = ""
+
+
+@pytest.mark.parametrize("of", [AttrsDraft, DataDraft, StructDraft], ids=["attrs", "dataclass", "struct"])
+def test_a_field_that_is_not_there_is_refused(of):
+    """12, 6.3: who mistypes a name hears of it, and no run begins without what it was to begin with."""
+    with pytest.raises(Malformed, match=rf"^input is malformed: {of.__name__} has no field 'txt' .did you mean 'text'"):
+        StateForm(of).from_json(b'{"txt": "a"}')
+    assert of("a") == StateForm(of).from_json(b'{"text": "a"}')
+
+
+def test_a_struct_that_renames_its_fields_is_known_by_those_names():
+    assert Renamed("a") == StateForm(Renamed).from_json(b'{"type": "note", "firstLine": "a"}')
+    with pytest.raises(Malformed, match="Renamed has no field 'first_line'"):
+        StateForm(Renamed).from_json(b'{"first_line": "a"}')
 
 
 @pytest.mark.parametrize("draft", DRAFTS)

@@ -1,7 +1,6 @@
 """Changes of a state field by field, as a person makes them: checked against the declared types."""
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
@@ -10,7 +9,7 @@ from msgspec import Raw, msgpack
 from .codec import pack_plain
 from .decisions import Recorded
 from .errors import InvalidRequest
-from .fields import field_types
+from .fields import field_types, no_field
 from .forms import Form
 from .state import StateForm
 
@@ -69,7 +68,5 @@ class Changes(Generic[S]):
 
     def _form(self, name: str) -> Form[Any]:
         if name not in self._forms:
-            close = get_close_matches(name, self._forms, n=1)
-            hint = f" (did you mean {close[0]!r}?)" if close else f" (it has {', '.join(self._forms)})"
-            raise InvalidRequest(f"{self._state} has no field {name!r}{hint}")
+            raise InvalidRequest(f"{self._state} {no_field(name, self._forms)}")
         return self._forms[name]

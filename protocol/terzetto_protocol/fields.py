@@ -8,9 +8,10 @@ import enum
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeGuard, cast, get_args, get_origin
 from uuid import UUID
 
@@ -50,6 +51,21 @@ def field_names(of: type[Any]) -> list[str]:
     if attrs.has(of):
         return [field.name for field in attrs.fields(of)]
     return [field.name for field in dataclasses.fields(of)]
+
+
+def stored_names(of: type[Any]) -> set[str]:
+    """Names under which the fields are stored: their own, unless a Struct renames them; and its tag."""
+    if not issubclass(of, Struct):
+        return set(field_names(of))
+    tag = of.__struct_config__.tag_field
+    return {*of.__struct_encode_fields__, *([] if tag is None else [tag])}
+
+
+def no_field(name: str, names: Collection[str]) -> str:
+    """What to say of a name that is no field's."""
+    close = get_close_matches(name, names, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(names) or 'none'}"
+    return f"has no field {name!r} ({hint})"
 
 
 def field_types(of: type[Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
+import msgspec
 from msgspec import Raw
 
 from .codec import check_json, pack
@@ -25,6 +26,8 @@ from .fields import (
     field_types,
     is_deeply_frozen,
     is_frozen,
+    no_field,
+    stored_names,
     transient,
     transient_fields,
 )
@@ -112,8 +115,15 @@ class StateForm(Generic[S]):
         return data, back
 
     def from_json(self, data: bytes) -> S:
-        """Decode JSON from outside; raises `Malformed` with the path of the mistake."""
+        """Decode JSON from outside; raises `Malformed` with the path of the mistake, also for a field that is not there.
+
+        (What a store has may have more fields than the class of today.)
+        """
         check_json(data, "input", STATE_BYTES)
+        known = stored_names(self.stored)
+        for name in _keys(data):
+            if name not in known:
+                raise Malformed("input", f"{self.type.__name__} {no_field(name, self._kept)}")
         return self._rebuild(self._form.from_json(data, "input"))
 
     def _project(self, state: S) -> Any:
@@ -129,6 +139,14 @@ class StateForm(Generic[S]):
         except Exception as error:  # the hook and the constructor are a user's, and may raise anything
             raise Malformed(self._what, f"it could not be restored: {describe(error)}") from error
         return state
+
+
+def _keys(data: bytes) -> Iterable[str]:
+    """What a JSON object has; nothing, where it is none: whoever decodes it says so."""
+    try:
+        return msgspec.json.decode(data, type=dict[str, Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ()
 
 
 def projection(of: type[Any], left_out: Iterable[str]) -> type[Any]:
@@ -223,4 +241,9 @@ class Vocabulary(Generic[S]):
 
     def _unlisted(self, mutation: object) -> NotStorable:
         name = type(mutation).__name__
+        if isinstance(mutation, type):
+            return NotStorable(f"the class {mutation.__name__}", f"record one of it: {mutation.__name__}(...)")
+        if not hasattr(mutation, "apply"):
+            known = ", ".join(self.types) or "none yet"
+            return NotStorable(f"a {name}", f"it is no mutation: those of this graph are {known}")
         return NotStorable(f"mutation {name}", f"it is not listed: say Graph(..., mutations=[{name}])")
