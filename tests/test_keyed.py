@@ -1,5 +1,6 @@
 """A state for people who want a dict: keys with reducers, the two mutations that change them, and a run of them."""
 
+import operator
 from itertools import pairwise
 from typing import Annotated, Any
 
@@ -363,6 +364,7 @@ class Odd(KeyedState, frozen=True):
     apply: int = 0
     count: Annotated[str, reducers.add] = ""
     log: Annotated[dict[str, int] | None, reducers.append] = None
+    lines: Annotated[list[str], operator.concat] = []
 
 
 def test_what_is_wrong_with_the_keys_is_told_at_once():
@@ -374,6 +376,7 @@ def test_what_is_wrong_with_the_keys_is_told_at_once():
         "state.apply: a KeyedState needs this name for itself; call the key otherwise",
         "state.count: add combines only int or float or Decimal or timedelta",
         "state.log: append combines only list or tuple",
+        'state.lines: concat is no reducer: say one of terzetto.reducers, or Reducer("concat", concat)',
     ] == list(key_mistakes(Odd))
 
 

@@ -23,7 +23,7 @@ from msgspec.structs import FieldInfo
 from .errors import InvalidRequest
 from .fields import field_names, field_types, transient_fields
 from .forms import Form
-from .reducers import Reducer, reducer_of
+from .reducers import Reducer, bare_functions, reducer_of
 from .state import Mutation
 
 K = TypeVar("K", bound="KeyedState")
@@ -132,6 +132,9 @@ def key_mistakes(of: type[KeyedState]) -> Iterator[str]:
         reducer = reducer_of(hint)
         if name in _TAKEN:
             yield f"state.{name}: a KeyedState needs this name for itself; call the key otherwise"
+        for function in bare_functions(hint):
+            said = function.__name__
+            yield f'state.{name}: {said} is no reducer: say one of terzetto.reducers, or Reducer("{said}", {said})'
         if not reducer.suits(hint):
             yield f"state.{name}: {reducer.name} combines only {' or '.join(cls.__name__ for cls in reducer.types)}"
 

@@ -4,6 +4,7 @@ A mark belongs to the annotation, outside of everything else: `Annotated[list[st
 annotations are nested, the outermost reducer counts.
 """
 
+import inspect
 import operator
 import types
 from collections.abc import Callable
@@ -87,6 +88,11 @@ def reducer_of(hint: Any) -> Reducer:
     """The outermost reducer of a declared type; `error` when there is none."""
     found = [mark for mark in _marks(hint) if isinstance(mark, Reducer)]
     return found[-1] if found else error
+
+
+def bare_functions(hint: Any) -> list[Callable[..., Any]]:
+    """Functions among the marks of a declared type, which mark nothing: elsewhere they would be reducers."""
+    return [mark for mark in _marks(hint) if inspect.isroutine(mark)]
 
 
 def mergeable_fields(of: type[Any]) -> frozenset[str]:
