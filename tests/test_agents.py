@@ -1,5 +1,6 @@
 """`terzetto_protocol.agents`: agents as AutoGPT's builder exports them load and run (SEMANTICS 5.7)."""
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -7,7 +8,6 @@ import pytest
 
 import terzetto
 from terzetto.stores import MemoryStore
-from terzetto_protocol.agent_json import read_agent
 from terzetto_protocol.errors import GraphError, InvalidInput
 
 from .runtimes import SUCCEEDED, both, opened
@@ -184,10 +184,18 @@ def test_unknown_blocks_are_listed_at_once():
 
 
 def test_a_link_to_a_pin_that_the_block_has_not():
-    graph = read_agent((FOLDER / "linear.json").read_bytes())
-    wrong = msgspec.structs.replace(graph.links[0], sink_name="nowhere")
+    graph = json.loads((FOLDER / "linear.json").read_bytes())
+    graph["links"][0]["sink_name"] = "nowhere"
     with pytest.raises(GraphError, match="has no input 'nowhere'"):
-        terzetto.load_agent(msgspec.structs.replace(graph, links=(wrong, *graph.links[1:])), stand_ins())
+        terzetto.load_agent(json.dumps(graph).encode(), stand_ins())
+
+
+def test_what_is_given_in_another_way_is_said():
+    """5.7: an agent comes as the bytes of its file, and a block under its id."""
+    with pytest.raises(TypeError, match=r"takes the bytes of the exported JSON, not 'linear.json'"):
+        terzetto.load_agent("linear.json", stand_ins())
+    with pytest.raises(TypeError, match="say for which block id"):
+        terzetto.Blocks().add(terzetto.load_agent)
 
 
 async def test_an_agent_may_run_itself(autojump_clock):

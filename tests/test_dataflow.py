@@ -152,6 +152,8 @@ def test_a_link_begins_at_an_output(source):
 
     with pytest.raises(TypeError, match=r"a link begins at an output, `node.out\(name\)`"):
         made.link(node if source == "node" else source, node, "url")  # type: ignore[arg-type]  # the mistake under test
+    with pytest.raises(TypeError, match=r"a link begins at an output, `node.out\(name\)`"):
+        made.output("url", node if source == "node" else source)  # type: ignore[arg-type]  # the mistake under test
 
 
 @pytest.mark.parametrize("sink", ["n", Output("n", "out"), None])

@@ -223,7 +223,7 @@ def late(before, branches):
         (late, "SystemExit: 3"),
         (lambda before, branches: [Stranger()], "it is not listed: say Graph(..., mutations=[Stranger])"),
         (lambda before, branches: [Say("\ud800")], "mutation Say cannot be stored"),
-        (lambda before, branches: 5, "TypeError: 'int' object is not iterable"),
+        (lambda before, branches: 5, "TypeError: its function returns mutations to record, and not a int"),
     ],
     ids=["raises", "exits", "unlisted", "surrogate", "no sequence"],
 )

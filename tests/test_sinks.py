@@ -186,6 +186,20 @@ async def test_what_a_run_keeps_to_itself_is_told_when_it_is_stored(autojump_clo
     assert [1, 2, 3, 4, 5] == trace.seqs
 
 
+async def test_a_sink_that_is_not_async_is_told_so(autojump_clock):
+    class Plain:
+        def emit(self, event):
+            pass
+
+    graph = chain(says("a"))
+    async with opened(MemoryStore(), graph) as runtime:
+        plain: Any = Plain()
+        await (await runtime.submit(graph, Tally(), sinks=[plain])).result()
+        await settled()
+        (counts,) = runtime.statistics().sinks
+    assert (0, "TypeError: this method of a sink has to be an `async def`") == (counts.delivered, counts.error)
+
+
 @pytest.mark.parametrize("sink", [object(), Stream, None, [Stream()]])
 async def test_what_is_no_sink_is_refused(sink):
     graph = chain(says("a"))

@@ -14,9 +14,13 @@ _OFFSET: Final = trio.lowlevel.RunVar[float]("_OFFSET")
 def wall_clock() -> Callable[[], float]:
     """A function that gives UNIX time in seconds; under a virtual clock it moves only as that clock moves.
 
-    Must be called inside `trio.run`.
+    Must be called inside `trio.run`; raises `RuntimeError` elsewhere.
     """
-    if type(trio.lowlevel.current_clock()).__name__ == _SYSTEM_CLOCK:
+    try:
+        clock = trio.lowlevel.current_clock()
+    except RuntimeError:
+        raise RuntimeError("Terzetto runs on Trio: begin with trio.run(main), not with asyncio.run(main())") from None
+    if type(clock).__name__ == _SYSTEM_CLOCK:
         return time.time
     offset = _OFFSET.get(time.time() - trio.current_time())
     _OFFSET.set(offset)  # every runtime of this trio.run tells the same time, also one that is opened later

@@ -5,6 +5,7 @@ the store behind it, and nobody waits for it. It owns how far its sink has been 
 has missed. What kills it is the end of the runtime; whatever its sink does is only counted.
 """
 
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -169,7 +170,9 @@ class _Feed:
         with trio.move_on_after(SINK_DEADLINE) as scope:
             await trio.lowlevel.checkpoint()
             try:
-                await fn(*args)
+                if not inspect.isawaitable(called := fn(*args)):
+                    raise TypeError("this method of a sink has to be an `async def`")
+                await called
             except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a sink may raise anything
                 failed = describe(error)
         if scope.cancelled_caught:

@@ -1,5 +1,6 @@
 """`terzetto.run`: a graph in the caller's own scope, without a runtime and without a store."""
 
+import inspect
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -8,7 +9,7 @@ from uuid import uuid4
 import trio
 
 from terzetto_protocol.blueprint import Blueprint
-from terzetto_protocol.decisions import Approve
+from terzetto_protocol.decisions import Approve, Decision
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import InvalidRequest, Refused
 from terzetto_protocol.events import BarrierOpened, BarrierResolved, Event
@@ -247,9 +248,15 @@ async def _decide(actor: RunActor, alone: _Alone, decider: Decider) -> None:
             return
 
 
+async def _decided(decider: Decider, opened: BarrierOpened) -> Decision:
+    if not inspect.isawaitable(deciding := decider(opened)):
+        raise TypeError("the decider has to be an `async def`")
+    return await deciding
+
+
 async def _ask(actor: RunActor, alone: _Alone, decider: Decider, opened: BarrierOpened) -> None:
     await trio.lowlevel.checkpoint()  # what begins at this very moment may make the question pointless
-    decision = await decider(opened) if is_open(actor.machine, opened.barrier) else None
+    decision = await _decided(decider, opened) if is_open(actor.machine, opened.barrier) else None
     if decision is None or not is_open(actor.machine, opened.barrier):  # it was dropped, or decided by something else
         alone.opened = [each for each in alone.opened if each is not opened]
         return

@@ -14,8 +14,8 @@ from terzetto_protocol.blobs import Blob, BlobData, BlobReader
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.checkpoints import CheckpointPolicy, check_policy
 from terzetto_protocol.codec import check_text, pack
-from terzetto_protocol.commands import Cancel, Command, Decide, Pause, Resume, Undo, Withdraw
-from terzetto_protocol.decisions import Decision, Recorded
+from terzetto_protocol.commands import CANCEL_MODES, KEEP, Cancel, Command, Decide, Pause, Resume, Undo, Withdraw
+from terzetto_protocol.decisions import Decision, Recorded, check_decision
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import InvalidRequest, StoreUnavailable, TerzettoError, UnknownRun
 from terzetto_protocol.graph import Bound
@@ -215,6 +215,8 @@ class Runtime:
         check_metadata(metadata or {})
         check_text(key, "the idempotency key")
         check_choice(busy, BUSY, "busy")
+        if thread is None and busy != "reject":
+            raise InvalidRequest(f"busy={busy!r} says what happens while a thread is busy, and none is given: thread=")
         on = "" if thread is None else f"thread:{check_run_id(thread, 'thread id')}"
         recorded = tuple(map(blueprint.vocabulary.note, record))
         if given is not None and recorded:
@@ -427,6 +429,8 @@ class Runtime:
         command_id: str | None = None,
     ) -> Receipt:
         """Resolve a barrier; see `Run.decide`. A checkpoint."""
+        check_decision(decision)
+        check_choice(keep, KEEP, "keep")
         command = Decide(command_id or uuid4().hex, run_id, barrier, decision, source, keep)
         copy = COMMANDS.copy(command)  # as it will come back from the log
         assert isinstance(copy, Decide)
@@ -461,6 +465,7 @@ class Runtime:
         repeat_effects: bool = False,
     ) -> CancelReceipt:
         """End a run, or roll its thread back; see `Run.cancel`. A checkpoint."""
+        check_choice(mode, CANCEL_MODES, "mode")
         command = Cancel(uuid4().hex, run_id, reason, mode, repeat_effects)
         COMMANDS.pack(command)
         return await self.supervisor.cancel(command)
@@ -592,12 +597,14 @@ async def open_runtime(
         GraphError: a graph has mistakes.
         StoreInUse, StoreTooNew, StoreUnavailable: the store cannot be opened; the message says what to do.
     """
+    clock = wall_clock()
     _faults.install_from_environment()
     sinks = sinks if sinks is None or callable(sinks) else check_sinks(sinks)
+    if not isinstance(cast("object", retention), Retention | None):
+        raise InvalidRequest(f"retention={retention!r:.80}: say terzetto.Retention(history=..., finished=...)")
     registry = Registry(graphs, strict=strict)
     opened = open_store(store) if isinstance(store, str) else store
     async with opened:
-        clock = wall_clock()
         hub = Hub(opened)
         persistence = Persistence(opened)
         blobs = StoredBlobs(persistence, max_bytes=max_blob)

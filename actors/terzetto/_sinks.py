@@ -1,6 +1,6 @@
 """Sinks: who hears of runs while they go on, without being asked for and without ever being waited for."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from attrs import field, frozen
@@ -102,6 +102,8 @@ _KINDS = (StreamSink, CheckpointSink, BarrierSink, TraceSink)
 
 def check_sinks(sinks: Sequence[Sink]) -> tuple[Sink, ...]:
     """Return the sinks; raises `InvalidRequest` for what is none."""
+    if not isinstance(sinks, Iterable):
+        raise InvalidRequest(f"sinks= takes a list, also of one sink, and not a {type(sinks).__name__}")
     for sink in sinks:
         if isinstance(sink, type) or not isinstance(sink, _KINDS):
             names = "emit, on_checkpoint, on_commits, or on_barrier_opened and on_barrier_resolved"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Concatenate, Final, Literal, ParamSpec, TypeAlias, TypeVar, cast
 
 from attrs import field, frozen
 
@@ -67,6 +67,8 @@ class Blocks:
                 `name` that their node has among its inputs; a `"note"` is only there to be read.
             effects, retry, run_timeout, idle_timeout, token_cost: as for `Graph.node`.
         """
+        if not isinstance(cast("object", block_id), str):
+            raise TypeError(f"say for which block id: @blocks.add('1f292d4a-...'), not {block_id!r:.80}")
         options = {
             "effects": effects,
             "retry": retry,
@@ -124,12 +126,12 @@ class Agent:
 
 
 def load_agent(
-    data: bytes | AgentGraph, blocks: Blocks, *, deps: type[Any] | None = None, on_node_error: OnNodeError = "continue"
+    data: bytes, blocks: Blocks, *, deps: type[Any] | None = None, on_node_error: OnNodeError = "continue"
 ) -> Agent:
     """Make a dataflow of an agent as AutoGPT's builder exports it.
 
     Args:
-        data: the JSON, or what `read_agent` made of it.
+        data: the JSON, as the file has it.
         blocks: every block that it uses.
         deps: type of what blocks get as `ctx.deps`; see `terzetto.bind`.
         on_node_error: as for `Dataflow`; AutoGPT goes on.
@@ -138,7 +140,9 @@ def load_agent(
         Malformed: it is no agent; size and depth are checked before anything is read.
         GraphError: it cannot run here; all reasons at once, unknown blocks with the nodes that use them.
     """
-    graph = read_agent(data) if isinstance(data, bytes) else data
+    if not isinstance(cast("object", data), bytes):
+        raise TypeError(f"load_agent takes the bytes of the exported JSON, not {data!r:.80}: Path(file).read_bytes()")
+    graph = read_agent(data)
     wrong = faults(graph, [*blocks.known, AGENT_EXECUTOR])
     if wrong:
         raise GraphError(graph.name, wrong)

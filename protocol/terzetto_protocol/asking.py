@@ -1,7 +1,7 @@
 """What a node may ask and have done while it works: decisions, parts whose results are stored, blobs, checkpoints."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -78,6 +78,8 @@ class Asking:
             InvalidRequest: what it would decide by itself is none of its exits.
         """
         number, in_the_end = self._count(f"decision:{name}"), Reject() if on_timeout is None else on_timeout
+        if not isinstance(cast("object", in_the_end), Exiting | Fail):
+            raise InvalidRequest(f"decision {name!r}: on_timeout={on_timeout!r:.80} is neither a way out nor Fail()")
         if timeout is not None and not isinstance(in_the_end, Fail) and in_the_end.exit not in exits:
             text = f"decision {name!r} has the exits {', '.join(exits)}, and in time would leave by {in_the_end.exit!r}"
             raise InvalidRequest(f"{text}: say which with on_timeout=")

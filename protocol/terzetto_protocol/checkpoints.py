@@ -3,6 +3,8 @@
 Whatever the policy says, a run's first commit, every commit with which it comes to rest, and its end are checkpoints.
 """
 
+from typing import cast
+
 from msgspec import Struct
 
 from .codec import check_text
@@ -36,6 +38,8 @@ class CheckpointPolicy(Struct, frozen=True, kw_only=True):
 def check_policy(policy: CheckpointPolicy | None) -> CheckpointPolicy | None:
     """Return the policy, or raise `InvalidRequest` for one that no commit could keep to."""
     if policy is not None:
+        if not isinstance(cast("object", policy), CheckpointPolicy):
+            raise InvalidRequest(f"checkpoints={policy!r:.80}: say terzetto.CheckpointPolicy(...)")
         if policy.every is not None and (isinstance(policy.every, bool) or policy.every < 1):
             raise InvalidRequest(f"a checkpoint every {policy.every!r} commits is not possible: say 1 or more")
         check_seconds(policy.seconds, "seconds between checkpoints")

@@ -1,11 +1,14 @@
 """What clients say to a run, the same in memory, in the inbox of a shared store and on the wire."""
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
 from .decisions import Decision, Recorded
 from .threads import Busy
+
+KEEP: Final = ("", "once", "always")
+CANCEL_MODES: Final = ("stop", "rollback")
 
 
 class Decide(Struct, frozen=True, tag="decide", forbid_unknown_fields=True):

@@ -252,8 +252,6 @@ class Dataflow(Declaration[FlowState, D]):
             pin: its input; a name may reach into a value: `values_#_town` fills one key of the input `values`.
             static: keep the last value for every later visit, and for those that wait, instead of using it once.
         """
-        if not isinstance(source, Output):  # a person without a type checker writes link(fetch, ...)
-            raise TypeError(f"a link begins at an output, `node.out(name)` or `flow.input(name)`, not at {source!r}")
         if not isinstance(sink, FlowNode | Place):
             raise TypeError(f"a link leads to a node, or to what `flow.subflow` gave, not to {sink!r}")
         self._join(source, sink.name, pin, static=static)
@@ -379,6 +377,8 @@ class Dataflow(Declaration[FlowState, D]):
         self.nodes.append((name, Pinned(inputs, types, is_open, outputs is None, dict(defaults))))
 
     def _join(self, source: Output, sink: str, pin: str, *, static: bool) -> None:
+        if not isinstance(source, Output):  # a person without a type checker writes link(fetch, ...)
+            raise TypeError(f"a link begins at an output, `node.out(name)` or `flow.input(name)`, not at {source!r}")
         try:
             output, steps = parse_pin(source.name)
         except Malformed as error:

@@ -1,8 +1,10 @@
 """What a person (or a timeout, or a program) can say at a barrier."""
 
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, cast, get_args
 
 from msgspec import Raw, Struct
+
+from .errors import InvalidRequest
 
 
 class Approve(Struct, frozen=True, tag="approve", forbid_unknown_fields=True):
@@ -80,6 +82,17 @@ Decision: TypeAlias = Approve | Reject | Choose | Modify | Reroute | Confirm | R
 Exiting: TypeAlias = Approve | Reject | Choose
 Answering: TypeAlias = Approve | Reject | Choose | Modify
 Reconciling: TypeAlias = Confirm | Retry | Fail
+
+
+def check_decision(decision: object) -> None:
+    """Raise `InvalidRequest` for what is no decision, or one that nobody could carry out."""
+    if not isinstance(decision, Decision):
+        known = ", ".join(cls.__name__ for cls in get_args(Decision))
+        raise InvalidRequest(f"{decision!r:.80} is no decision: they are {known}")
+    if isinstance(decision, Reroute) and not isinstance(cast("object", decision.target), str):
+        raise InvalidRequest(
+            f"a Reroute names its target, as Reroute(node.name) does, and {decision.target!r:.80} is no name"
+        )
 
 
 def name_of(decision: Decision) -> str:

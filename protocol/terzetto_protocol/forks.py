@@ -1,6 +1,6 @@
 """Going on: visits that begin, forks that open and join, and how a run unwinds."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -377,6 +377,8 @@ class Forks(Calls[S], Generic[S]):
         try:
             states = [branch.final() for branch in kept if isinstance(branch, SharedBranch)]
             made = merge(frame.blueprint.state.unpack(frame.pack()), states)
+            if not isinstance(made, Iterable):
+                raise TypeError(f"its function returns mutations to record, and not a {type(made).__name__}")
             mutations = [self._note(frame, mutation) for mutation in made]
         except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's function may raise anything
             text = f"the branches of {fork!r} could not be merged: {describe(error)}"

@@ -55,9 +55,14 @@ def check_choice(value: T, choices: Sequence[T], what: str) -> T:
     return value
 
 
+def is_time(seconds: object) -> bool:
+    """Whether this is a number of seconds that one can wait."""
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < math.inf
+
+
 def check_seconds(seconds: float | None, what: str) -> float | None:
     """Return the number of seconds, or raise `InvalidRequest` for one that is no time to wait."""
-    if seconds is not None and not 0 < seconds < math.inf:
+    if seconds is not None and not is_time(seconds):
         raise InvalidRequest(f"{what}: {seconds!r} is not a number of seconds above 0")
     return seconds
 

@@ -1,21 +1,22 @@
 """Everything that is wrong with a declared graph, with the path of each mistake and a suggestion."""
 
 import inspect
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from .branch_mistakes import branch_mistakes
-from .decisions import Fail, Reject
+from .decisions import Exiting, Fail, Reject
 from .declared import Declared, function_mistakes, unknown_place
 from .fields import field_defaults, field_types, has_fields, is_frozen, transient_fields
 from .forms import Form
+from .ids import is_time
 from .keyed import KeyedState, key_mistakes
 from .migrations import migration_mistakes
 from .places import EFFECTS, Barrier, Edge, Node, Place, as_barrier, as_node
 from .plain_mistakes import plain_mistakes
+from .retry import RetryPolicy
 from .state import projection
 
 if TYPE_CHECKING:
@@ -161,14 +162,16 @@ def attempt_mistakes(node: Node[Any, Any], path: str) -> Iterator[str]:
     """What is wrong with how often, how long and after what a node may run."""
     options = node.options
     yield from _limit(options.max_visits, path)
-    if options.retry is not None:
+    if not isinstance(cast("object", options.retry), RetryPolicy | None):
+        yield f"{path}.retry: {options.retry!r:.80} is no policy: say terzetto.RetryPolicy(max_attempts=...)"
+    elif options.retry is not None:
         yield from options.retry.mistakes(f"{path}.retry")
         if options.effects == "once":
             yield f"{path}.retry: a once node is never run again by itself; leave the retry out, or say repeatable"
     for name in ("run_timeout", "idle_timeout"):
         seconds = getattr(options, name)
-        if seconds is not None and not 0 < seconds < math.inf:
-            yield f"{path}.{name}: {seconds} is not a number of seconds above 0"
+        if seconds is not None and not is_time(seconds):
+            yield f"{path}.{name}: {seconds!r} is not a number of seconds above 0"
 
 
 def _probe(node: Node[Any, Any], path: str) -> Iterator[str]:
@@ -196,9 +199,11 @@ def _timeout(barrier: Barrier[Any], path: str) -> Iterator[str]:
         if decision != Reject():
             yield f"{path}.on_timeout: it never happens without a timeout"
         return
-    if not 0 < timeout < math.inf:
-        yield f"{path}.timeout: {timeout} is not a number of seconds above 0"
-    if not isinstance(decision, Fail) and not barrier.takes(decision):
+    if not is_time(timeout):
+        yield f"{path}.timeout: {timeout!r} is not a number of seconds above 0"
+    if not isinstance(cast("object", decision), Exiting | Fail):
+        yield f"{path}.on_timeout: {decision!r:.80} is neither a way out of it, as Reject(), nor Fail()"
+    elif not isinstance(decision, Fail) and not barrier.takes(decision):
         declared = ", ".join(barrier.exits)
         yield f"{path}.on_timeout: it has no exit {decision.exit!r} (it has {declared})"
 

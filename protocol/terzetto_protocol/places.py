@@ -215,5 +215,7 @@ def key_of(source: "Source[Any]") -> tuple[str, str]:
         return source.barrier.name, source.name
     if isinstance(source, Place):
         return source.name, ""
+    if not isinstance(cast("object", source), str):
+        raise TypeError(f"a node, a barrier's exit or a name is wanted, not {source!r:.80} (is it a @graph.node?)")
     place, _, exit_name = source.partition(".")
     return place, exit_name

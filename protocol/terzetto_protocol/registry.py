@@ -19,6 +19,8 @@ class Registry:
         self.strict: Final = strict
         """Whether its runs are strict."""
         self._bound: Final[dict[tuple[str, str], Bound[Any]]] = {}
+        if isinstance(graphs, Declaration | Bound):
+            raise InvalidRequest("graphs= takes a list, also of one graph: graphs=[graph]")
         for bound in map(unbind, graphs):
             key = bound.graph.name, bound.graph.version
             bound.graph.build()

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Final
+from typing import Final, cast
 
 from attrs import field, frozen
 
@@ -52,7 +52,10 @@ class Retention:
     """Which runs that have ended are kept, counted and aged by their end; `Keep(latest=0)` keeps none."""
 
     def __attrs_post_init__(self) -> None:
-        """Raise `InvalidRequest` for a history of nothing."""
+        """Raise `InvalidRequest` for a history of nothing, and for what is no `Keep`."""
+        for name, keep in (("history", self.history), ("finished", self.finished)):
+            if not isinstance(cast("object", keep), Keep):
+                raise InvalidRequest(f"{name}={keep!r:.80}: say terzetto.Keep(latest=..., max_age=...)")
         if self.history.latest == 0:
             raise InvalidRequest("history=Keep(latest=0): at least one checkpoint stays, or no run could go on")
 

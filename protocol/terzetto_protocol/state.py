@@ -115,7 +115,7 @@ class StateForm(Generic[S]):
         return data, back
 
     def from_json(self, data: bytes) -> S:
-        """Decode JSON from outside; raises `Malformed` with the path of the mistake, also for a field that is not there.
+        """Decode JSON from outside; raises `Malformed` with the path of the mistake, and for a name that is no field's.
 
         (What a store has may have more fields than the class of today.)
         """
