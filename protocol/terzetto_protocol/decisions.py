@@ -90,9 +90,7 @@ def check_decision(decision: object) -> None:
         known = ", ".join(cls.__name__ for cls in get_args(Decision))
         raise InvalidRequest(f"{decision!r:.80} is no decision: they are {known}")
     if isinstance(decision, Reroute) and not isinstance(cast("object", decision.target), str):
-        raise InvalidRequest(
-            f"a Reroute names its target, as Reroute(node.name) does, and {decision.target!r:.80} is no name"
-        )
+        raise InvalidRequest(f"a Reroute names its target, as Reroute(node.name) does, not {decision.target!r:.80}")
 
 
 def name_of(decision: Decision) -> str:
