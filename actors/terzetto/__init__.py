@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from terzetto_protocol.agent_json import AgentGraph as AgentGraph
     from terzetto_protocol.agents import Agent as Agent, Blocks as Blocks, load_agent as load_agent
     from terzetto_protocol.blobs import Blob as Blob, BlobReader as BlobReader
     from terzetto_protocol.checkpoints import CheckpointPolicy as CheckpointPolicy
@@ -129,7 +130,11 @@ if TYPE_CHECKING:
     )
     from terzetto_protocol.reducers import replayed as replayed
     from terzetto_protocol.retention import Keep as Keep, Retention as Retention
-    from terzetto_protocol.retry import RetryPolicy as RetryPolicy, retry_after_of as retry_after_of
+    from terzetto_protocol.retry import (
+        USER_ERRORS as USER_ERRORS,
+        RetryPolicy as RetryPolicy,
+        retry_after_of as retry_after_of,
+    )
     from terzetto_protocol.shown import Shown as Shown
     from terzetto_protocol.state import Mutation as Mutation, transient as transient
     from terzetto_protocol.statuses import (
@@ -167,6 +172,7 @@ __version__ = "0.1.0"
 
 # What a program does not name, it does not load: most need a fraction of this.
 _NAMES: Final = {
+    "terzetto_protocol.agent_json": "AgentGraph",
     "terzetto_protocol.agents": "Agent Blocks load_agent",
     "terzetto_protocol.blobs": "Blob BlobReader",
     "terzetto_protocol.checkpoints": "CheckpointPolicy",
@@ -201,7 +207,7 @@ _NAMES: Final = {
     "terzetto_protocol.records": "BarrierRow ErrorLevel Failure ObservedError RunRow",
     "terzetto_protocol.reducers": "replayed",
     "terzetto_protocol.retention": "Keep Retention",
-    "terzetto_protocol.retry": "RetryPolicy retry_after_of",
+    "terzetto_protocol.retry": "USER_ERRORS RetryPolicy retry_after_of",
     "terzetto_protocol.shown": "Shown",
     "terzetto_protocol.state": "Mutation transient",
     "terzetto_protocol.statuses": "FailureCode RunStatus VisitStatus",

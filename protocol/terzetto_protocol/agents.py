@@ -89,6 +89,7 @@ class Agent:
     """An exported agent, ready to run: `await runtime.submit(agent.flow, agent.begin({"Guest": "Ann"}))`."""
 
     graph: AgentGraph
+    """What the export says of itself."""
     flow: Dataflow[Any]
     names: Mapping[str, str]
     """Names of its own nodes by their ids."""
