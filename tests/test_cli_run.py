@@ -140,3 +140,19 @@ def test_what_a_killed_once_node_did_is_asked_and_answered(shop, call, told):
         assert (1 if paid == 0 else 0) == call("resume", name, "shop:once")[0]
         assert paid == told("show", name)["state"]["paid"]
         assert [] == told("show", name)["unknown"]
+
+
+def test_a_command_to_copy_is_one_line_on_a_narrow_terminal(shop, call, monkeypatch):
+    """A terminal breaks it at its edge, where it is still one line."""
+    from rich.console import Console
+
+    monkeypatch.setattr(
+        "terzetto._cli._output.rich_console", lambda file: Console(file=file, width=40, force_terminal=False)
+    )
+    for words in (["run", "shop:choosing", "--run-id", "c"], ["decide", "c", "--choose", "post"]):
+        output = call(*words)[1]
+        (command,) = (line for line in output.splitlines() if "terzetto resume" in line)
+        assert f"--store sqlite:{shop}/terzetto.db" in command
+    for number in range(2):
+        call("run", "shop:good", "--run-id", f"run-with-a-long-name-{number}")
+    assert "(older ones: terzetto runs --before run-with-a-long-name-1)" in call("runs", "--limit", "1")[1].splitlines()

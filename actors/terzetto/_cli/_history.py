@@ -36,7 +36,9 @@ async def history(args: Namespace, output: Output) -> int:
         cells = [[*each, short(state)] for each, state in zip(cells, made, strict=True)]
     output.table(_HEAD[: len(cells[0])], cells, {**STYLES})
     if commits[-1].seq > 1 and len(commits) == args.limit:
-        output.line(f"(older ones: {typed('history', row.run_id, '--before', str(commits[-1].seq))})", "dim")
+        output.line(
+            f"(older ones: {typed('history', row.run_id, '--before', str(commits[-1].seq))})", "dim", copied=True
+        )
     return Exit.FINE
 
 

@@ -33,7 +33,7 @@ async def runs(args: Namespace, output: Output) -> int:
     output.table(head, cells, {**STYLES})
     if args.limit is not None and len(lines) == args.limit:
         same = [] if args.thread is None else ["--thread", args.thread]
-        output.line(f"(older ones: {typed('runs', *same, '--before', lines[-1].run_id)})", "dim")
+        output.line(f"(older ones: {typed('runs', *same, '--before', lines[-1].run_id)})", "dim", copied=True)
     return Exit.FINE
 
 

@@ -131,7 +131,7 @@ async def carry(args: Namespace, output: Output, spec: str, found: Found, begin:
         return Exit.INTERRUPTED
     if rest not in TERMINAL:
         waits = "is paused; go on" if rest is RunStatus.PAUSED else "waits; once it is decided, go on"
-        output.line(f"run {run_id} {waits}: {again}", STYLES[rest])
+        output.line(f"run {run_id} {waits}: {again}", STYLES[rest], copied=True)
     return exit_of(rest)
 
 
@@ -159,7 +159,11 @@ def _tell_end(output: Output, graph: Declaration[Any, Any], result: Result[Any])
         output.line(f"  nobody knows whether the effect of {visit} happened", "yellow")
     if result.observed:
         number = len(result.observed) + result.unlisted
-        output.line(f"  {count(number, 'error')} on the way ended nothing: {typed('show', result.run_id)}", "yellow")
+        output.line(
+            f"  {count(number, 'error')} on the way ended nothing: {typed('show', result.run_id)}",
+            "yellow",
+            copied=True,
+        )
     output.line(f"state {short(state)}")
 
 

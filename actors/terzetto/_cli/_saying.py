@@ -52,7 +52,7 @@ async def say(args: Namespace, output: Output, store: Store, row: RunRow, comman
         return told(output, command, receipt)
     if owner is None:
         then = f": run {new} begins then" if new else _next(args, row)
-        output.line(f"recorded: no process owns the store now, and the next one carries it out{then}")
+        output.line(f"recorded: no process owns the store now, and the next one carries it out{then}", copied=True)
     else:
         output.line(
             f"recorded: process {owner} owns the store and did not answer in {args.wait:g} s; it will carry it out"
