@@ -81,8 +81,9 @@ def _misfit(shown: Any, name: str, value: object) -> str:
         close = get_close_matches(name, parts, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"what may be changed: {', '.join(parts) or 'nothing'}"
         return f"it showed no {name!r} ({hint})"
+    like: object = parts[name]
     try:
-        msgspec.convert(value, Any if parts[name] is None else type(parts[name]))
+        msgspec.convert(value, Any if like is None else type(like))
     except msgspec.ValidationError as error:
         return f"{name} is malformed: {error}"
     return ""
