@@ -197,7 +197,7 @@ async def test_a_running_run_is_forked_too(autojump_clock):
 
 
 async def test_a_fork_has_no_key_and_no_kept_decision(autojump_clock):
-    """10: a key is one run's; 6.5: so is a decision that waits."""
+    """2.10: a key is one run's; 6.5: so is a decision that waits."""
     graph = approval()
     async with opened(MemoryStore(), graph) as runtime:
         run = await runtime.submit(graph, Tally(), key="k")
@@ -242,7 +242,7 @@ async def test_an_undo_is_a_new_head_of_the_same_run(store):
 
 
 async def test_what_was_undone_is_not_undone_again(store):
-    """1 beside undo: each undo takes back what is left of the run's past, and never brings back what was undone."""
+    """2.10: each undo takes back what is left of the run's past, and never brings back what was undone."""
     graph = Graph("round", state=Tally, mutations=MUTATIONS)
     graph.start(gate := graph.barrier("gate", exits=list("abc")))
     for name in "abc":
@@ -270,7 +270,7 @@ async def test_what_was_undone_is_not_undone_again(store):
 
 
 async def test_who_reads_along_hears_of_an_undo_and_misses_nothing(autojump_clock):
-    """8.2 beside undo: nothing is a Gap that tells nothing, as a decision that is kept."""
+    """2.10; 8.2: nothing is a Gap that tells nothing, as a decision that is kept."""
     graph = approval()
     async with opened(MemoryStore(), graph) as runtime:
         run = await parked(runtime, graph, "r")

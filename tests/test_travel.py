@@ -39,14 +39,14 @@ LOG = [commit(1, Kind.SUBMIT), commit(2, Kind.CLAIM), commit(3), commit(4, Kind.
     ],
 )
 def test_an_undo_counts_what_is_left_of_the_way(more, to):
-    """Visits, decisions and joins that led to where the run is; what was undone did not."""
+    """2.10: visits, decisions and joins that led to where the run is; what was undone did not."""
     records = [*LOG, *more]
     assert to == [undone(records, count) for count in range(1, len(to) + 1)]
     assert [None, None] == [undone(records, 0), undone(records, len(to) + 1)]
 
 
 def test_who_goes_on_takes_along_what_is_pending_and_nothing_else():
-    """2: a fork is a new run. What it did not do, tell, wait or hear itself is not its own: a kept decision neither."""
+    """2.10: a fork is a new run. What it did not do, tell, wait or hear itself is not its own: a kept decision neither."""
     driver = Driver(sketch("a b", "a>b")).claim()
     driver.finish()
     fold, no = driver.machine.fold, Failure("node_error", "no")
