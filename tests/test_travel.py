@@ -46,7 +46,7 @@ def test_an_undo_counts_what_is_left_of_the_way(more, to):
 
 
 def test_who_goes_on_takes_along_what_is_pending_and_nothing_else():
-    """2.10: a fork is a new run. What it did not do, tell, wait or hear itself is not its own: a kept decision neither."""
+    """2.10: a fork is a new run. What it did not do, tell, wait or hear itself is not its own."""
     driver = Driver(sketch("a b", "a>b")).claim()
     driver.finish()
     fold, no = driver.machine.fold, Failure("node_error", "no")

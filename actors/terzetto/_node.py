@@ -60,19 +60,14 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
             return await _probe(node, start, lent, world.clock)
         ctx = lent.context(node.asks.context, start)
         if node.is_bare:
-            if (returned := await node.fn(ctx)) is not None:
+            returned: object = await node.fn(ctx)  # type: ignore[func-returns-value]  # whoever has no type checker
+            if returned is not None:
                 refuse_returned(returned)
         elif node.runs == "as a block":
             await run_block(node, ctx)
             return _sent(start, ctx, world)
-        elif node.runs == "on the loop":
-            call(node.fn, ctx)
-        elif node.runs == "in a thread":
-            if node.options.on_cancel == "abandon":
-                ctx.state = lent.copy(start)
-            await run_in_thread(node, ctx)
-        elif (returned := await run_timed(node.fn, node.options, ctx)) is not None:
-            refuse_returned(returned)
+        else:
+            await _run_otherwise(node, start, lent, ctx)
         if _faults.hook is not None:
             _pass_points(_faults.hook, ctx)
         return NodeFinished(start.visit, ctx.batch, world.clock(), ctx.remarks)
@@ -83,6 +78,20 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
         return _failed(node, start, error, world, ctx)
     except BaseExceptionGroup as error:
         return _failed(node, start, _let_through(error), world, ctx)
+
+
+async def _run_otherwise(node: Node[Any, Any], start: Start, lent: "Lent", ctx: Any) -> None:
+    """Run a body that is not simply awaited."""
+    if node.runs == "on the loop":
+        call(node.fn, ctx)
+    elif node.runs == "in a thread":
+        if node.options.on_cancel == "abandon":
+            ctx.state = lent.copy(start)
+        await run_in_thread(node, ctx)
+    else:
+        returned: object = await run_timed(node.fn, node.options, ctx)
+        if returned is not None:
+            refuse_returned(returned)
 
 
 def _sent(start: Start, ctx: FlowContext[Any], world: World) -> NodeFinished:

@@ -472,7 +472,7 @@ class Forks(Calls[S], Generic[S]):
         elif heavy:
             self.fold.rebase(self.blueprint.state.pack(self.fold.state))  # in memory, where the tail would only grow
         if isinstance(frame, Branch):  # last, for whoever drops the batch has to find it in the tail
-            frame.compact(weight + sum(len(entry.body) for entry in folded))  # type: ignore[union-attr]  # as above
+            frame.compact(weight + sum(len(entry.body) for entry in folded))  # type: ignore[union-attr, misc]  # as above
         return state
 
 
