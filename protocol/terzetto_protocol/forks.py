@@ -462,9 +462,7 @@ class Forks(Calls[S], Generic[S]):
         if not self.logged:
             frame.forget()
             return None
-        weight, state = 0, None
-        for entry in batch:
-            weight += len(entry.body)  # type: ignore[union-attr]  # with a log every entry is encoded
+        weight, state = _weight(batch), None
         heavy = self.fold.snapshot_due(weight)
         due = heavy if self.fold.header.checkpoints is None else self.is_due(self.fold.image.seq + 1, at)
         if due or asked or status in RESTING:
@@ -472,8 +470,15 @@ class Forks(Calls[S], Generic[S]):
         elif heavy:
             self.fold.rebase(self.blueprint.state.pack(self.fold.state))  # in memory, where the tail would only grow
         if isinstance(frame, Branch):  # last, for whoever drops the batch has to find it in the tail
-            frame.compact(weight + sum(len(entry.body) for entry in folded))  # type: ignore[union-attr, misc]  # as above
+            frame.compact(weight + _weight(folded))
         return state
+
+
+def _weight(entries: Sequence[Entry]) -> int:
+    weight = 0
+    for entry in entries:
+        weight += len(entry.body)  # type: ignore[union-attr]  # with a log every entry is encoded
+    return weight
 
 
 def _text(branch: Branch[Any]) -> str:
