@@ -66,6 +66,8 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
         elif node.runs == "as a block":
             await run_block(node, ctx)
             return _sent(start, ctx, world)
+        elif node.runs == "on the loop":
+            call(node.fn, ctx)  # right here: what leaves another coroutine as StopIteration comes out as something else
         else:
             await _run_otherwise(node, start, lent, ctx)
         if _faults.hook is not None:
@@ -81,10 +83,8 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
 
 
 async def _run_otherwise(node: Node[Any, Any], start: Start, lent: "Lent", ctx: Any) -> None:
-    """Run a body that is not simply awaited."""
-    if node.runs == "on the loop":
-        call(node.fn, ctx)
-    elif node.runs == "in a thread":
+    """Run a body in a thread, or within its timeouts."""
+    if node.runs == "in a thread":
         if node.options.on_cancel == "abandon":
             ctx.state = lent.copy(start)
         await run_in_thread(node, ctx)
