@@ -1,1 +1,1 @@
-"""Terzetto beside the raw Trio and raw SQLite loops that do the same work; `python -m benchmarks`."""
+"""Terzetto beside its peers and the raw loops that do the same work; `python -m benchmarks`."""

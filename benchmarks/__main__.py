@@ -4,38 +4,66 @@ import argparse
 import platform
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import apsw
 import trio
 
-from . import _cancel, _chain, _fan, _history, _import, _paused, _sqlite
+from . import (
+    _cancel,
+    _cancel_runs,
+    _chain,
+    _durable,
+    _fan,
+    _history,
+    _import,
+    _large,
+    _many,
+    _memory,
+    _peers_venv,
+    _resume,
+    _stream,
+)
 from ._contest import Contest
 from ._disk import sync_milliseconds
+from ._plot import picture
 from ._rounds import play
-from ._sizes import FULL, QUICK, Sizes
+from ._setting import Setting
+from ._sizes import FULL, QUICK
 from ._table import json_lines, table
+from .peers import load_peers
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line, measure, print."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line, measure, print; the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = _parser()
     options = parser.parse_args(arguments)
-    contests = all_contests(QUICK if options.quick else FULL, options.dir)
+    sizes = QUICK if options.quick else FULL
     try:
-        chosen = choose(contests, options.only)
+        choose(all_contests(Setting(sizes, options.dir)), options.only)
     except KeyError as error:
-        parser.error(f"there is no benchmark {error}; there are {', '.join(c.name for c in contests)}")
+        parser.error(_unknown(error))
+    if options.peers and not _peers_venv.is_inside():
+        return _peers_venv.again(arguments, _note)
+    peers = load_peers(_note) if options.peers else ()
+    chosen = choose(all_contests(Setting(sizes, options.dir, peers)), options.only)
     _note(_machine(options.dir))
     rows = play(chosen, options.rounds or (1 if options.quick else 5), _note)
     print(json_lines(rows) if options.json else table(rows))
+    if options.plot is not None:
+        options.plot.write_text(picture(rows), encoding="utf-8")
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, one round: shows that it runs, not how fast")
     parser.add_argument("--json", action="store_true", help="one object per line instead of a table")
+    parser.add_argument("--peers", action="store_true", help="beside other libraries, too: in .bench-venv, made if missing")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the goals as SVG into this file")
     parser.add_argument("--rounds", type=_positive, help="rounds after the warm-up (default: 5)")
-    parser.add_argument("--only", type=lambda names: names.split(","), help="NAME,...: these, or families of them")
+    parser.add_argument("--only", type=lambda names: names.split(","), help="G1,G5,chain,...: these goals, or names")
     parser.add_argument("--dir", help="folder on the disk to measure (default: the one for temporary files)")
     return parser
 
@@ -47,21 +75,31 @@ def _positive(text: str) -> int:
     return number
 
 
-def all_contests(sizes: Sizes, folder: str | None) -> list[Contest]:
-    """Every contest, in the order of the table."""
-    return [
-        *_chain.contests(sizes),
-        *_sqlite.contests(sizes, folder),
-        *_fan.contests(sizes, folder),
-        *_history.contests(sizes),
-        *_cancel.contests(sizes),
-        *_paused.contests(sizes, folder),
-        *_import.contests(sizes),
-    ]
+def all_contests(setting: Setting) -> list[Contest]:
+    """Every contest, in the order of the table of goals; what has no goal stands beside its family."""
+    groups = (
+        _chain,
+        _durable,
+        _large,
+        _history,
+        _fan,
+        _many,
+        _memory,
+        _resume,
+        _stream,
+        _cancel,
+        _cancel_runs,
+        _import,
+    )
+    return [contest for group in groups for contest in group.contests(setting)]
 
 
 def choose(contests: Sequence[Contest], names: Sequence[str] | None) -> list[Contest]:
-    """The contests of these names; a name without a contest stands for all that begin with it, such as `paused`."""
+    """The contests of these names.
+
+    A name is that of a contest (`fan_def`), of a family (`fan`: it and all that begin with `fan_`), of a goal (`G5a`),
+    or of a family of goals (`G5`).
+    """
     if names is None:
         return list(contests)
     wanted = {contest.name for name in names for contest in _called(contests, name)}
@@ -69,11 +107,23 @@ def choose(contests: Sequence[Contest], names: Sequence[str] | None) -> list[Con
 
 
 def _called(contests: Sequence[Contest], name: str) -> list[Contest]:
-    exact = [contest for contest in contests if contest.name == name]
-    found = exact or [contest for contest in contests if contest.name.startswith(f"{name}_")]
+    goal, family = name.upper(), f"{name}_"
+    found = [
+        contest
+        for contest in contests
+        if contest.name == name
+        or contest.name.startswith(family)
+        or (contest.goal and goal in (contest.goal, contest.goal[:-1]))
+    ]
     if not found:
         raise KeyError(name)
     return found
+
+
+def _unknown(error: KeyError) -> str:
+    contests = all_contests(Setting(QUICK))
+    goals = dict.fromkeys(contest.goal for contest in contests if contest.goal)
+    return f"there is no benchmark {error}; there are {', '.join([*goals, *(c.name for c in contests)])}"
 
 
 def _machine(folder: str | None) -> str:
@@ -86,4 +136,4 @@ def _note(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,18 +1,22 @@
-"""The end of a thousand that sleep: run by run, and the whole tree of a runtime at once."""
+"""The end of a thousand nodes of one run: three maps deep, beside nurseries of the same nesting."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from time import perf_counter
 
 import trio
-from attrs import define, frozen
+from attrs import define
 
 import terzetto
 
-from ._contest import Contest
-from ._sizes import Sizes
+from ._arrivals import Arrivals, arrivals
+from ._contest import Bar, Contest, Opponent
+from ._setting import Setting
 
-_RAW_EACH = "Trio tasks in scopes of their own: cancel each, until every one has said that it ended"
-_RAW_ALL = "a nursery of sleeping Trio tasks: cancel its scope, until it is gone"
 MILLISECONDS = 1e3
+DEPTH = 3
+"""Maps in maps."""
+_RAW = "nurseries in nurseries of the same nesting: cancel the outermost scope, until it is left"
 
 
 @define
@@ -20,135 +24,94 @@ class Nothing:
     """A state without content."""
 
 
-@frozen
-class Arrivals:
-    """Tells when everybody has come."""
-
-    expected: int
-    here: list[int]
-    all_here: trio.Event
-
-    def arrive(self) -> None:
-        self.here[0] += 1
-        if self.here[0] == self.expected:
-            self.all_here.set()
+Nest = terzetto.Graph[Nothing, Arrivals]
+Ctx = terzetto.ItemContext[Nothing, int, Arrivals]
 
 
-def contests(sizes: Sizes) -> list[Contest]:
-    """`cancel` and `cancel_tree`."""
-    count = sizes.sleepers
+def contests(setting: Setting) -> list[Contest]:
+    """`cancel` and `cancel_scope` (G7)."""
+    width = setting.sizes.width
+    work = f"{width**DEPTH:,} nodes of one run in sleep_forever, maps of {width} in maps of {width}, {DEPTH} deep"
+    opponents = [
+        Opponent("raw Trio", lambda: trio.run(_raw, width), _RAW, Bar(1.5, 1.2)),
+        *setting.peers_at("cancel", LangGraph=Bar(0.6)),
+    ]
     return [
         Contest(
+            goal="G7",
             name="cancel",
-            work=f"{count} runs in sleep_forever: cancel each, until every receipt and result is there",
+            work=f"{work}, on memory: run.cancel(), until the result is here",
             unit="ms",
-            ours=lambda: trio.run(_each, count),
-            raw=lambda: trio.run(_raw_each, count),
-            against=_RAW_EACH,
+            ours=lambda: trio.run(_run, width),
+            opponents=opponents,
             better="less",
-            turns=3,
+            turns=2,
         ),
         Contest(
-            name="cancel_tree",
-            work=f"the same {count} runs: cancel the scope around their runtime, until it is gone",
+            goal="G7",
+            name="cancel_scope",
+            work=f"{work}, by terzetto.run, no store: cancel the scope around it, until it is left",
             unit="ms",
-            ours=lambda: trio.run(_tree, count),
-            raw=lambda: trio.run(_raw_all, count),
-            against=_RAW_ALL,
+            ours=lambda: trio.run(_scope, width),
+            opponents=opponents,
             better="less",
-            turns=3,
+            turns=2,
         ),
     ]
 
 
-def _graph() -> terzetto.Graph[Nothing, Arrivals]:
-    graph = terzetto.Graph("sleep", state=Nothing, deps=Arrivals)
+def _nest(width: int, depth: int = DEPTH) -> Nest:
+    graph = terzetto.Graph(f"nest-{depth}", state=Nothing, deps=Arrivals)
+    if depth == 1:
 
-    @graph.node
-    async def sleep(ctx: terzetto.NodeContext[Nothing, Arrivals]) -> None:
-        ctx.deps.arrive()
-        await trio.sleep_forever()
+        @graph.node
+        async def sleep(ctx: Ctx) -> None:
+            await ctx.deps.sleep()
 
-    graph.start(sleep)
+        fan = graph.map("fan", sleep, over=lambda _: range(width))
+    else:
+        inner = graph.subgraph("inner", _nest(width, depth - 1))
+        fan = graph.map("fan", inner, over=lambda _: range(width), item=int)
+    graph.start(fan)
     return graph
 
 
-def _arrivals(count: int) -> Arrivals:
-    return Arrivals(count, [0], trio.Event())
-
-
-async def _submit_all(
-    runtime: terzetto.Runtime, graph: terzetto.Graph[Nothing, Arrivals], arrivals: Arrivals
-) -> list[terzetto.Run[Nothing]]:
-    runs = [await runtime.submit(graph, Nothing()) for _ in range(arrivals.expected)]
-    await arrivals.all_here.wait()
-    return runs
-
-
-async def _each(count: int) -> float:
-    graph, arrivals = _graph(), _arrivals(count)
-    async with terzetto.open_runtime("memory:", [terzetto.bind(graph, arrivals)], pool_size=count) as runtime:
-        runs = await _submit_all(runtime, graph, arrivals)
+async def _run(width: int) -> float:
+    graph, here = _nest(width), arrivals(width**DEPTH)
+    async with terzetto.open_runtime("memory:", [terzetto.bind(graph, here)]) as runtime:
+        run = await runtime.submit(graph, Nothing())
+        await here.all_here.wait()
         began = perf_counter()
-        async with trio.open_nursery() as nursery:
-            for run in runs:
-                nursery.start_soon(_cancel, run)
-        return (perf_counter() - began) * MILLISECONDS
-
-
-async def _cancel(run: terzetto.Run[Nothing]) -> None:
-    await run.cancel()
-    result = await run.result()
+        await run.cancel()
+        result = await run.result()
+        took = perf_counter() - began
     assert result.status is terzetto.RunStatus.CANCELLED
+    return took * MILLISECONDS
 
 
-async def _tree(count: int) -> float:
-    graph, arrivals, began = _graph(), _arrivals(count), 0.0
-    with trio.CancelScope() as scope:
-        async with terzetto.open_runtime("memory:", [terzetto.bind(graph, arrivals)], pool_size=count) as runtime:
-            await _submit_all(runtime, graph, arrivals)
-            began = perf_counter()
-            scope.cancel()
-            await trio.lowlevel.checkpoint()
-    return (perf_counter() - began) * MILLISECONDS
+async def _scope(width: int) -> float:
+    here = arrivals(width**DEPTH)
+    bound = terzetto.bind(_nest(width), here)
+    return await _cancelled(here, partial(terzetto.run, bound, Nothing()))
 
 
-async def _raw_all(count: int) -> float:
-    arrivals, began = _arrivals(count), 0.0
+async def _raw(width: int) -> float:
+    here = arrivals(width**DEPTH)
+    return await _cancelled(here, partial(_raw_nest, here, width, DEPTH))
+
+
+async def _cancelled(here: Arrivals, work: Callable[[], Awaitable[object]]) -> float:
     async with trio.open_nursery() as nursery:
-        for _ in range(count):
-            nursery.start_soon(_sleep, arrivals)
-        await arrivals.all_here.wait()
+        nursery.start_soon(work)
+        await here.all_here.wait()
         began = perf_counter()
         nursery.cancel_scope.cancel()
     return (perf_counter() - began) * MILLISECONDS
 
 
-async def _sleep(arrivals: Arrivals) -> None:
-    arrivals.arrive()
-    await trio.sleep_forever()
-
-
-async def _raw_each(count: int) -> float:
-    arrivals = _arrivals(count)
-    sleepers = [(trio.CancelScope(), trio.Event()) for _ in range(count)]
-    async with trio.open_nursery() as tree:
-        for scope, ended in sleepers:
-            tree.start_soon(_sleep_in, scope, ended, arrivals)
-        await arrivals.all_here.wait()
-        began = perf_counter()
-        async with trio.open_nursery() as nursery:
-            for scope, ended in sleepers:
-                nursery.start_soon(_cancel_raw, scope, ended)
-        return (perf_counter() - began) * MILLISECONDS
-
-
-async def _sleep_in(scope: trio.CancelScope, ended: trio.Event, arrivals: Arrivals) -> None:
-    with scope:
-        await _sleep(arrivals)
-    ended.set()
-
-
-async def _cancel_raw(scope: trio.CancelScope, ended: trio.Event) -> None:
-    scope.cancel()
-    await ended.wait()
+async def _raw_nest(here: Arrivals, width: int, depth: int) -> None:
+    if not depth:
+        await here.sleep()
+    async with trio.open_nursery() as nursery:
+        for _ in range(width):
+            nursery.start_soon(_raw_nest, here, width, depth - 1)

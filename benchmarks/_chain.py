@@ -1,49 +1,65 @@
-"""A chain of steps that touches no disk: without a store, and with the memory store."""
+"""A chain of steps that touches no disk: without a store, with the memory store, and with a task for each step."""
 
+from collections.abc import Callable
 from functools import partial
 from time import perf_counter
+from typing import Literal
 
 import trio
 
 import terzetto
 
-from ._contest import Contest
-from ._sizes import Sizes
-from ._work import Chain, Tally, chain_graph, raw_chain
+from ._contest import Bar, Contest, Opponent
+from ._setting import Setting
+from ._work import RAW_CHAIN, Chain, Tally, chain_graph, checked_rate, raw_chain, raw_step
 
-_RAW = "a Trio task that does the step and yields, trio.lowlevel.checkpoint(), after each"
+Dispatch = Literal["direct", "task"]
+
+_MAILBOX = "a Trio task that sends the state to another over a memory channel, which does the step and sends it back"
 
 
-def contests(sizes: Sizes) -> list[Contest]:
-    """`chain`, `chain_when` and `memory`."""
-    steps, raw = sizes.chain, partial(raw_chain, sizes.chain)
+def contests(setting: Setting) -> list[Contest]:
+    """`chain` (G1), `chain_when`, `memory` (G2) and `task` (G9)."""
+    steps = setting.sizes.chain
+    raw = _beside_raw(steps)
     return [
         Contest(
+            goal="G1",
             name="chain",
-            work=f"{steps} steps by terzetto.run, no store",
+            work=f"a chain of {steps:,} trivial async steps by terzetto.run, no store",
             unit="steps/s",
             ours=lambda: trio.run(_alone, chain_graph(), steps),
-            raw=raw,
-            against=_RAW,
-            aim=0.6,
+            opponents=[raw(Bar(1.0, 1.5)), *setting.peers_at("chain", LangGraph=Bar(50, 90))],
+            fastest=Bar(2.5),
         ),
         Contest(
             name="chain_when",
             work="the same over an edge with a condition",
             unit="steps/s",
             ours=lambda: trio.run(_alone, chain_graph(when=_goes_on), steps),
-            raw=raw,
-            against=_RAW,
+            opponents=[raw(None)],
         ),
         Contest(
+            goal="G2",
             name="memory",
-            work=f"{steps} steps in a runtime on memory:, a commit each",
+            work=f"{steps:,} steps in a runtime on memory:, a commit each",
             unit="steps/s",
-            ours=lambda: trio.run(_in_memory, steps),
-            raw=raw,
-            against=_RAW,
+            ours=lambda: trio.run(_in_memory, steps, "direct"),
+            opponents=[raw(Bar(0.8, 1.2)), *setting.peers_at("memory", LangGraph=Bar(50, 90))],
+        ),
+        Contest(
+            goal="G9",
+            name="task",
+            work='the same with dispatch="task": each step in a task of its own',
+            unit="steps/s",
+            ours=lambda: trio.run(_in_memory, steps, "task"),
+            opponents=[Opponent("raw mailbox", partial(_raw_mailbox, steps), _MAILBOX, Bar(1.0, 1.4))],
         ),
     ]
+
+
+def _beside_raw(steps: int) -> Callable[[Bar | None], Opponent]:
+    return lambda bar: Opponent("raw Trio", partial(raw_chain, steps), RAW_CHAIN, bar)
 
 
 def _goes_on(tally: Tally) -> bool:
@@ -51,18 +67,41 @@ def _goes_on(tally: Tally) -> bool:
 
 
 async def _alone(graph: Chain, steps: int) -> float:
-    bound, began = terzetto.bind(graph, steps), perf_counter()
+    bound = terzetto.bind(graph, steps)
+    graph.build()
+    began = perf_counter()
     end = await terzetto.run(bound, Tally(), max_steps=steps)
-    took = perf_counter() - began
-    assert end.count == steps
-    return steps / took
+    return checked_rate(end, steps, perf_counter() - began)
 
 
-async def _in_memory(steps: int) -> float:
+async def _in_memory(steps: int, dispatch: Dispatch) -> float:
     graph = chain_graph()
-    async with terzetto.open_runtime("memory:", [terzetto.bind(graph, steps)]) as runtime:
+    async with terzetto.open_runtime("memory:", [terzetto.bind(graph, steps)], dispatch=dispatch) as runtime:
         began = perf_counter()
         end = await runtime.run(graph, Tally(), max_steps=steps)
+        return checked_rate(end, steps, perf_counter() - began)
+
+
+def _raw_mailbox(steps: int) -> float:
+    return trio.run(_round_trips, steps)
+
+
+async def _round_trips(steps: int) -> float:
+    there, mailbox = trio.open_memory_channel[Tally](1)
+    back, answers = trio.open_memory_channel[Tally](1)
+    tally = Tally()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_node, mailbox, back)
+        began = perf_counter()
+        for _ in range(steps):
+            await there.send(tally)
+            tally = await answers.receive()
         took = perf_counter() - began
-    assert end.count == steps
-    return steps / took
+        there.close()
+    return checked_rate(tally, steps, took)
+
+
+async def _node(mailbox: trio.MemoryReceiveChannel[Tally], back: trio.MemorySendChannel[Tally]) -> None:
+    async for tally in mailbox:
+        await raw_step(tally)
+        await back.send(tally)

@@ -1,6 +1,6 @@
-"""A contest: the same work done by Terzetto and by a raw loop, and what came of it."""
+"""A contest: the same work done by Terzetto and by others, and what came of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median
 from typing import Literal
 
@@ -8,87 +8,134 @@ from msgspec import Struct
 
 Measure = Callable[[], float]
 """Does the work once and says how fast, how long or how large."""
+Better = Literal["more", "less"]
+
+
+class Bar(Struct, frozen=True):
+    """What was promised of a ratio."""
+
+    target: float
+    aim: float | None = None
+
+
+class Opponent(Struct, frozen=True):
+    """Somebody else who does the work, or a limit that stands still."""
+
+    name: str
+    measure: Measure
+    how: str
+    """What this side does."""
+    bar: Bar | None = None
+    """None where nothing was promised."""
+    is_peer: bool = False
 
 
 class Contest(Struct, frozen=True):
-    """Two ways to do one piece of work."""
+    """One piece of work, and all who do it."""
 
     name: str
     work: str
     unit: str
     ours: Measure
-    raw: Measure
-    against: str
-    """What the raw side does."""
-    better: Literal["more", "less"] = "more"
-    aim: float | None = None
-    """What the ratio (or with `aim_of` our own figure) should reach; None where nothing was promised."""
-    aim_of: Literal["ratio", "ours"] = "ratio"
+    opponents: Sequence[Opponent]
+    goal: str = ""
+    """Its id in the table of goals; empty where nothing was promised."""
+    better: Better = "more"
+    fastest: Bar | None = None
+    """What was promised beside the fastest of the peers, whichever that is in a turn."""
     turns: int = 1
-    """Pairs of measurements in a round: short works take several."""
+    """Turns in a round: short works take several."""
     rounds: int | None = None
-    """Rounds at most, for works that take long and vary little."""
+    """Rounds at most, for works that take long and vary little; such works have no warm-up."""
 
 
 class Turn(Struct, frozen=True):
-    """One pair of measurements, of the same moment."""
+    """One measurement of everybody, of the same moment."""
 
     ours: float
-    raw: float
-
-    @property
-    def ratio(self) -> float:
-        """Ours to raw."""
-        return self.ours / self.raw
+    others: dict[str, float]
+    """By name; who failed is missing."""
 
 
 class Row(Struct, frozen=True):
-    """What came of a contest."""
+    """What came of a contest with one opponent."""
 
+    goal: str
     name: str
     work: str
     unit: str
+    opponent: str
+    how: str
     ours: float
     against: float
-    against_what: str
     ratio: float
-    """Median of the turns' ratios, which is not the ratio of the two medians."""
-    min: float
-    max: float
+    """Ours to theirs: median of the turns' ratios, which is not the ratio of the two medians."""
+    low: float
+    high: float
+    turns: int
     ratios: list[float]
     """Turn by turn."""
-    better: str
+    better: Better
+    target: float | None
     aim: float | None
-    aim_of: str
     met: bool | None
 
 
-def row_of(contest: Contest, turns: list[Turn]) -> Row:
-    """Sum up the turns of a contest."""
-    ratios = [_short(turn.ratio) for turn in turns]
-    ours, ratio = median(turn.ours for turn in turns), median(ratios)
+def rows_of(contest: Contest, turns: Sequence[Turn]) -> list[Row]:
+    """Sum up the turns of a contest: a row for each opponent who was measured."""
+    opponents = [*contest.opponents, *_fastest(contest)]
+    peers = [opponent.name for opponent in contest.opponents if opponent.is_peer]
+    met = [_with_fastest(turn, peers, contest.better) for turn in turns]
+    return [row for opponent in opponents if (row := _row(contest, opponent, met)) is not None]
+
+
+FASTEST = "the fastest peer"
+
+
+def _fastest(contest: Contest) -> list[Opponent]:
+    if contest.fastest is None:
+        return []
+    return [Opponent(FASTEST, lambda: 0.0, "whoever of the peers was the fastest in that turn", contest.fastest)]
+
+
+def _with_fastest(turn: Turn, peers: Sequence[str], better: Better) -> Turn:
+    figures = [turn.others[name] for name in peers if name in turn.others]
+    if not figures:
+        return turn
+    best = max(figures) if better == "more" else min(figures)
+    return Turn(turn.ours, turn.others | {FASTEST: best})
+
+
+def _row(contest: Contest, opponent: Opponent, turns: Sequence[Turn]) -> Row | None:
+    pairs = [(turn.ours, turn.others[opponent.name]) for turn in turns if opponent.name in turn.others]
+    if not pairs:
+        return None
+    ratios = [_short(ours / theirs) for ours, theirs in pairs]
+    ratio, bar = median(ratios), opponent.bar
     return Row(
+        goal=contest.goal,
         name=contest.name,
         work=contest.work,
         unit=contest.unit,
-        ours=_short(ours),
-        against=_short(median(turn.raw for turn in turns)),
-        against_what=contest.against,
+        opponent=opponent.name,
+        how=opponent.how,
+        ours=_short(median(ours for ours, _ in pairs)),
+        against=_short(median(theirs for _, theirs in pairs)),
         ratio=ratio,
-        min=min(ratios),
-        max=max(ratios),
+        low=min(ratios),
+        high=max(ratios),
+        turns=len(ratios),
         ratios=ratios,
         better=contest.better,
-        aim=contest.aim,
-        aim_of=contest.aim_of,
-        met=_met(contest, ratio if contest.aim_of == "ratio" else ours),
+        target=None if bar is None else bar.target,
+        aim=None if bar is None else bar.aim,
+        met=None if bar is None else reaches(ratio, bar.target, contest.better),
     )
 
 
-def _met(contest: Contest, reached: float) -> bool | None:
-    if contest.aim is None:
-        return None
-    return reached >= contest.aim if contest.better == "more" else reached <= contest.aim
+def reaches(ratio: float, bound: float, better: Better) -> bool:
+    """Whether a ratio is as good as it should be."""
+    return ratio >= bound if better == "more" else ratio <= bound
 
 
 def _short(figure: float) -> float:

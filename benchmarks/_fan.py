@@ -11,55 +11,75 @@ import trio
 
 import terzetto
 
-from ._contest import Contest
-from ._sizes import Sizes
-from ._sqlite import INSERT, open_raw, relaxed
-from ._work import Counted, Tally
+from ._contest import Bar, Contest, Opponent
+from ._rows import INSERT, open_raw, relaxed
+from ._setting import Setting
+from ._work import Counted, Tally, checked_rate
 
 Fan = terzetto.Graph[Tally, None]
+Ctx = terzetto.ItemContext[Tally, int]
 
 _RAW = "a Trio nursery with as many tasks that do the step and yield, and a loop that folds what they left, in order"
 
 
-def contests(sizes: Sizes, folder: str | None) -> list[Contest]:
-    """`fan_alone`, `fan_memory` and `fan_sqlite`, the last on the disk of `folder`."""
-    fans, branches = sizes.fans, sizes.branches
-    work = f"{fans} times from 1 to {branches} branches of a map, a visit each, and to the join"
-    raw = partial(trio.run, _raw, fans, branches)
+def contests(setting: Setting) -> list[Contest]:
+    """`fan` and `fan_def` (G4), `fan_memory` and `fan_sqlite`."""
+    fans, branches = setting.sizes.fans, setting.sizes.branches
+    work = f"{fans:,} times from 1 to {branches:,} branches of a map, a visit each, and to the join"
+    raw = partial(_raw_opponent, fans, branches)
     return [
         Contest(
-            name="fan_alone",
+            goal="G4",
+            name="fan",
             work=f"{work}, by terzetto.run, no store",
             unit="branches/s",
-            ours=lambda: trio.run(_alone, fans, branches),
-            raw=raw,
-            against=_RAW,
+            ours=lambda: trio.run(_alone, _graph(fans, branches), fans * branches),
+            opponents=[raw(Bar(0.65, 0.8)), *setting.peers_at("fan", LangGraph=Bar(12, 15))],
+        ),
+        Contest(
+            goal="G4",
+            name="fan_def",
+            work=f"{work}, each a plain def on the loop, no store",
+            unit="branches/s",
+            ours=lambda: trio.run(_alone, _graph(fans, branches, plain=True), fans * branches),
+            opponents=[raw(Bar(2.5, 5))],
         ),
         Contest(
             name="fan_memory",
             work=f"{work}, in a runtime on memory:",
             unit="branches/s",
             ours=lambda: trio.run(_stored, "memory:", fans, branches),
-            raw=raw,
-            against=_RAW,
+            opponents=[raw(None)],
         ),
         Contest(
             name="fan_sqlite",
             work=f"{work}, each visit durable before the join",
             unit="branches/s",
-            ours=partial(_on_disk, folder, fans, branches),
-            raw=partial(_raw_on_disk, folder, fans, branches),
-            against=f"{_RAW}; then a row of the same size for each of them, in one synced transaction",
+            ours=partial(_on_disk, setting.folder, fans, branches),
+            opponents=[_raw_disk_opponent(setting.folder, fans, branches)],
             turns=2,
         ),
     ]
 
 
-def _graph(fans: int, branches: int) -> Fan:
+def _raw_opponent(fans: int, branches: int, bar: Bar | None) -> Opponent:
+    return Opponent("raw nursery", lambda: trio.run(_raw, fans, branches), _RAW, bar)
+
+
+def _raw_disk_opponent(folder: str | None, fans: int, branches: int) -> Opponent:
+    how = f"{_RAW}; then a row of the same size for each of them, in one synced transaction"
+    return Opponent("raw nursery and apsw", partial(_raw_on_disk, folder, fans, branches), how)
+
+
+def _graph(fans: int, branches: int, *, plain: bool = False) -> Fan:
     graph = terzetto.Graph("fan", state=Tally, mutations=[Counted], max_steps=fans * (branches + 2))
 
     @graph.node
-    async def work(ctx: terzetto.ItemContext[Tally, int]) -> None:
+    async def work(ctx: Ctx) -> None:
+        ctx.record(Counted(f"step {ctx.item}"))
+
+    @graph.node(thread=False)
+    def plain_work(ctx: Ctx) -> None:
         ctx.record(Counted(f"step {ctx.item}"))
 
     @graph.node
@@ -67,17 +87,18 @@ def _graph(fans: int, branches: int) -> Fan:
         if ctx.state.count == fans * branches:
             ctx.end()
 
-    fan = graph.map("fan", work, over=lambda _: range(branches), merge="replay")
+    fan = graph.map("fan", plain_work if plain else work, over=lambda _: range(branches), merge="replay")
     graph.start(fan)
     graph.edge(fan, again)
     graph.edge(again, fan)
     return graph
 
 
-async def _alone(fans: int, branches: int) -> float:
-    graph, began = _graph(fans, branches), perf_counter()
+async def _alone(graph: Fan, total: int) -> float:
+    graph.build()
+    began = perf_counter()
     end = await terzetto.run(graph, Tally())
-    return _per_second(end, fans * branches, perf_counter() - began)
+    return checked_rate(end, total, perf_counter() - began)
 
 
 async def _stored(url: str, fans: int, branches: int) -> float:
@@ -85,12 +106,7 @@ async def _stored(url: str, fans: int, branches: int) -> float:
     async with terzetto.open_runtime(url, [graph]) as runtime:
         began = perf_counter()
         end = await runtime.run(graph, Tally())
-        return _per_second(end, fans * branches, perf_counter() - began)
-
-
-def _per_second(end: Tally, count: int, took: float) -> float:
-    assert end.count == count
-    return count / took
+        return checked_rate(end, fans * branches, perf_counter() - began)
 
 
 def _on_disk(folder: str | None, fans: int, branches: int) -> float:
@@ -127,7 +143,7 @@ async def _raw_fans(fans: int, branches: int, keep: Callable[[], None]) -> float
         for line in lines:
             Counted(line).apply(tally)
         keep()
-    return _per_second(tally, fans * branches, perf_counter() - began)
+    return checked_rate(tally, fans * branches, perf_counter() - began)
 
 
 async def _raw_branch(lines: list[str], index: int) -> None:

@@ -1,28 +1,28 @@
 """What a state that grows costs: bytes that are written when each of many steps appends to a list in it."""
 
 from functools import cache, partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import apsw
 import trio
-from attrs import Factory, define, frozen
+from attrs import define, field, frozen
 
 import terzetto
 
-from ._contest import Contest
-from ._sizes import Sizes
-from ._sqlite import relaxed
+from ._contest import Bar, Contest, Opponent
+from ._rows import relaxed
+from ._setting import Setting
 
-TENTHS = (1, 2, 4, 8)
-"""When it is looked, in tenths of the run: from one to the next bytes double, or quadruple if they are quadratic."""
-AIM = 3.0
-"""Between the two: a snapshot that has just been taken weighs as much as the deltas since the one before."""
+_DELTAS = "what the commits alone weigh, without the snapshots beside them"
+_HALF = "the same run when half of the steps were made: 2 is linear, 4 would be quadratic"
 
 
 @define
 class History:
     """A state that only grows."""
 
-    lines: list[str] = Factory(list)
+    lines: list[str] = field(factory=list[str])
 
 
 @frozen
@@ -37,56 +37,82 @@ class Said:
 
 @define
 class Looks:
-    """Who notes what has been written when."""
+    """Who notes what has been written when half of the steps were made."""
 
     steps: int
     runtime: terzetto.Runtime | None = None
-    written: dict[int, int] = Factory(dict)
+    half: int = 0
 
     def look(self, step: int) -> None:
         """Note the bytes of all commits before this step: a repeatable node begins when they are durable."""
-        if step * 10 in [tenth * self.steps for tenth in TENTHS]:
+        if step == self.steps // 2:
             assert self.runtime is not None
-            self.written[step * 10 // self.steps] = self.runtime.statistics().persistence.bytes
+            self.half = self.runtime.statistics().persistence.bytes
 
 
-def contests(sizes: Sizes) -> list[Contest]:
-    """`history_2`, `history_4` and `history_8`, each beside the half of it."""
-    steps = sizes.history
+@frozen
+class Written:
+    """Bytes."""
+
+    all: int
+    """Commits and snapshots."""
+    half: int
+    """The same after half of the steps."""
+    deltas: int
+    """Commits alone."""
+
+
+def contests(setting: Setting) -> list[Contest]:
+    """`history` and `history_half` (G3e)."""
+    steps = setting.sizes.history
+    work = f"commits and snapshots of {steps:,} steps that each append a line to the state"
     return [
         Contest(
-            name=f"history_{tenth}",
-            work=f"bytes of commits and snapshots after {tenth * steps // 10:,} steps that each append a line",
+            goal="G3e",
+            name="history",
+            work=work,
             unit="bytes",
-            ours=partial(_written, steps, tenth),
-            raw=partial(_written, steps, tenth // 2),
-            against=f"the same after {tenth // 2 * steps // 10:,} steps: 2 is linear, 4 would be quadratic",
+            ours=lambda: written(steps).all,
+            opponents=[Opponent("the deltas", lambda: written(steps).deltas, _DELTAS, Bar(1.3, 1.1))],
             better="less",
-            aim=AIM,
             rounds=1,
-        )
-        for tenth in TENTHS[1:]
+        ),
+        Contest(
+            goal="G3e",
+            name="history_half",
+            work=work,
+            unit="bytes",
+            ours=lambda: written(steps).all,
+            opponents=[Opponent("half of it", lambda: written(steps).half, _HALF, Bar(2.6))],
+            better="less",
+            rounds=1,
+        ),
     ]
 
 
-def _written(steps: int, tenth: int) -> float:
-    return _all_written(steps)[tenth]
-
-
 @cache
-def _all_written(steps: int) -> dict[int, int]:
-    """Of one run, at each look."""
-    return trio.run(_run, Looks(steps))
-
-
-async def _run(looks: Looks) -> dict[int, int]:
-    graph = _graph()
+def written(steps: int) -> Written:
+    """What one run has written."""
     with TemporaryDirectory() as place:
-        async with terzetto.open_runtime(relaxed(place), [terzetto.bind(graph, looks)]) as runtime:
-            looks.runtime = runtime
-            end = await runtime.run(graph, History(), max_steps=looks.steps)
-    assert len(end.lines) == looks.steps
-    return looks.written
+        total, half = trio.run(partial(_run, relaxed(place), Looks(steps)))
+        return Written(total, half, _deltas(Path(place) / "runs.db"))
+
+
+async def _run(url: str, looks: Looks) -> tuple[int, int]:
+    graph = _graph()
+    async with terzetto.open_runtime(url, [terzetto.bind(graph, looks)]) as runtime:
+        looks.runtime = runtime
+        end = await runtime.run(graph, History(), max_steps=looks.steps)
+        assert len(end.lines) == looks.steps
+        return runtime.statistics().persistence.bytes, looks.half
+
+
+def _deltas(path: Path) -> int:
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    total = connection.execute("select sum(length(body)) from commits").fetchall()[0][0]
+    connection.close()
+    assert isinstance(total, int)
+    return total
 
 
 def _graph() -> terzetto.Graph[History, Looks]:

@@ -1,49 +1,103 @@
-"""What it costs to be imported, in time and in modules."""
+"""What it costs to be imported and to run once, in fresh processes: time, and modules."""
 
 from functools import partial
 
-from ._contest import Contest
+from ._contest import Bar, Contest, Opponent
 from ._process import say
-from ._sizes import Sizes
+from ._setting import Setting
 
 _OURS = "import terzetto"
 _RAW = "import trio, msgspec"
+_FIRST_RUN = """
+import trio, terzetto
+from attrs import define
+
+@define
+class State:
+    count: int = 0
+
+graph = terzetto.Graph("first", state=State)
+
+@graph.node
+async def node(ctx: terzetto.NodeContext[State]) -> None:
+    pass
+
+graph.start(node)
+trio.run(terzetto.run, graph, State())
+"""
+_RAW_FIRST_RUN = """
+import trio, msgspec
+
+async def main():
+    await trio.lowlevel.checkpoint()
+
+trio.run(main)
+"""
 _CHILD = """
 from time import perf_counter
 began = perf_counter()
 {}
 took = perf_counter() - began
 import sys
-print(took * 1e3, len(sys.modules))
+lazy = {{"cattrs", "apsw", "sqlite3", "trio_websocket", "wsproto"}}
+print(took * 1e3, len(sys.modules), len(lazy & set(sys.modules)))
 """
+TIME, MODULES, LAZY = range(3)
 
 
-def contests(sizes: Sizes) -> list[Contest]:
-    """`import` and `modules`."""
+def contests(setting: Setting) -> list[Contest]:
+    """`import`, `first_run` and `lazy` (G8), `modules`."""
+    turns = setting.sizes.processes
     return [
         Contest(
+            goal="G8",
             name="import",
             work=f"{_OURS} in a fresh process, the start of the interpreter not counted",
             unit="ms",
-            ours=partial(_figure, _OURS, 0),
-            raw=partial(_figure, _RAW, 0),
-            against=_RAW,
+            ours=partial(figure, _OURS, TIME),
+            opponents=[_raw(_RAW, TIME, Bar(1.3, 1.15)), *setting.peers_at("import")],
             better="less",
-            aim=1.5,
-            turns=sizes.processes,
+            turns=turns,
+        ),
+        Contest(
+            goal="G8",
+            name="first_run",
+            work="import, declare a graph of one node and run it without a store, in a fresh process",
+            unit="ms",
+            ours=partial(figure, _FIRST_RUN, TIME),
+            opponents=[
+                Opponent("raw Trio", partial(figure, _RAW_FIRST_RUN, TIME), f"{_RAW}; trio.run", Bar(1.3, 1.15)),
+                *setting.peers_at("first_run", LangGraph=Bar(0.25)),
+            ],
+            better="less",
+            turns=turns,
+        ),
+        Contest(
+            goal="G8",
+            name="lazy",
+            work="of cattrs, apsw, sqlite3, trio_websocket and wsproto: how many are in memory after that run",
+            unit="modules",
+            ours=partial(figure, _FIRST_RUN, LAZY),
+            opponents=[Opponent("one of them", lambda: 1.0, "none is the goal", Bar(0))],
+            better="less",
+            rounds=1,
         ),
         Contest(
             name="modules",
             work=f"modules in memory after {_OURS}",
             unit="modules",
-            ours=partial(_figure, _OURS, 1),
-            raw=partial(_figure, _RAW, 1),
-            against=_RAW,
+            ours=partial(figure, _OURS, MODULES),
+            opponents=[_raw(_RAW, MODULES, None)],
             better="less",
             rounds=1,
         ),
     ]
 
 
-def _figure(statement: str, place: int) -> float:
-    return float(say("-c", _CHILD.format(statement)).split()[place])
+def _raw(statement: str, place: int, bar: Bar | None) -> Opponent:
+    return Opponent(statement, partial(figure, statement, place), f"{statement}, likewise", bar)
+
+
+def figure(program: str, place: int = TIME) -> float:
+    """What a fresh process says that has run this program: milliseconds, modules, or lazy ones among them."""
+    return float(say("-c", _CHILD.format(program)).split()[place])

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parents[1]
 
 
-def say(*arguments: str) -> str:
+def say(*arguments: str, path: str | None = None) -> str:
     """What a fresh interpreter prints; what it complains about goes where ours does."""
     command = [sys.executable, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=_environment())

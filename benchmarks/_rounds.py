@@ -1,49 +1,72 @@
 """The method: contestants take turns inside one run, because on a shared machine only ratios can be trusted.
 
-A round visits every contest, and in it ours and the raw side follow one another at once, now the one first
-and now the other. What drifts from minute to minute (clock, disk, neighbours) then meets both sides of a
-ratio alike. Round 0 warms up (caches, byte code, files) and is thrown away.
+A round visits every contest, and in it all contestants follow one another at once, now in one order and now in
+the other. What drifts from minute to minute (clock, disk, neighbours) then meets both sides of a ratio alike.
+Round 0 warms up (caches, byte code, files) and is thrown away.
 """
 
 import gc
 from collections.abc import Callable, Sequence
 
-from ._contest import Contest, Measure, Row, Turn, row_of
+from ._contest import Contest, Opponent, Row, Turn, rows_of
+
+Note = Callable[[str], None]
 
 
-def play(contests: Sequence[Contest], rounds: int, note: Callable[[str], None]) -> list[Row]:
+def play(contests: Sequence[Contest], rounds: int, note: Note) -> list[Row]:
     """Play all rounds and sum up, in the order of the contests.
 
     Args:
         contests: what is to be measured.
         rounds: how often, after the warm-up.
-        note: told what is under way.
+        note: told what is under way, and which peer cannot do its work: that one is left out from then on.
     """
-    turns: dict[str, list[Turn]] = {contest.name: [] for contest in contests}
+    gc.collect()
+    gc.freeze()  # what was imported by now is no one contestant's to look through
+    table = _Table(note)
     for number in range(rounds + 1):
         for contest in contests:
-            if contest.rounds is None or number <= contest.rounds:
+            if contest.rounds is None or 0 < number <= contest.rounds:
                 note(f"round {number} of {rounds}: {contest.name}")
-                turns[contest.name] += _take_turns(contest, number)
-    return [row_of(contest, turns[contest.name]) for contest in contests]
+                table.take_turns(contest, number)
+    return [row for contest in contests for row in rows_of(contest, table.turns.get(contest.name, []))]
 
 
-def _take_turns(contest: Contest, number: int) -> list[Turn]:
-    if number == 0:
-        if contest.rounds is None:
-            _take_turn(contest, ours_first=True)
-        return []
-    return [_take_turn(contest, ours_first=(number + turn) % 2 == 0) for turn in range(contest.turns)]
+class _Table:
+    def __init__(self, note: Note) -> None:
+        self._note = note
+        self._failed: set[tuple[str, str]] = set()
+        self.turns: dict[str, list[Turn]] = {}
+
+    def take_turns(self, contest: Contest, number: int) -> None:
+        turns = [self._take_turn(contest, number + turn) for turn in range(contest.turns if number else 1)]
+        if number:
+            self.turns.setdefault(contest.name, []).extend(turns)
+
+    def _take_turn(self, contest: Contest, number: int) -> Turn:
+        ours, others = 0.0, dict[str, float]()
+        order: list[Opponent | None] = [None, *contest.opponents]
+        for opponent in order if number % 2 else reversed(order):
+            gc.collect()  # nobody pays for what the one before left lying about
+            if opponent is None:
+                ours = contest.ours()
+            elif (figure := self._measure(contest, opponent)) is not None:
+                others[opponent.name] = figure
+        return Turn(ours, others)
+
+    def _measure(self, contest: Contest, opponent: Opponent) -> float | None:
+        if not opponent.is_peer:
+            return opponent.measure()
+        if (contest.name, opponent.name) in self._failed:
+            return None
+        try:
+            return opponent.measure()
+        except Exception as error:  # noqa: BLE001 - whatever a peer raises, the others go on
+            self._failed.add((contest.name, opponent.name))
+            self._note(f"{contest.name}: {opponent.name} is left out: {one_line(error)}")
+            return None
 
 
-def _take_turn(contest: Contest, *, ours_first: bool) -> Turn:
-    if ours_first:
-        ours = _clean(contest.ours)
-        return Turn(ours, _clean(contest.raw))
-    raw = _clean(contest.raw)
-    return Turn(_clean(contest.ours), raw)
-
-
-def _clean(measure: Measure) -> float:
-    gc.collect()  # nobody pays for what the one before left lying about
-    return measure()
+def one_line(error: BaseException) -> str:
+    """An error as a sentence."""
+    return f"{type(error).__name__}: {error}".split("\n", 1)[0]

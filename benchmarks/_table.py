@@ -6,7 +6,7 @@ import msgspec
 
 from ._contest import Row
 
-_HEAD = ("name", "ours", "raw", "unit", "ratio", "min - max", "aim", "met")
+_HEAD = ("goal", "name", "ours", "against", "theirs", "unit", "ratio", "low - high", "target", "aim", "met")
 
 
 def json_lines(rows: Sequence[Row]) -> str:
@@ -15,33 +15,43 @@ def json_lines(rows: Sequence[Row]) -> str:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Columns, and below them what was done and beside what."""
+    """Columns, and below them what was done and by whom how."""
     lines = [_HEAD, *map(_cells, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
     drawn = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    told = [f"{row.name}: {row.work}\n    beside: {row.against_what}" for row in rows]
-    return "\n".join([*drawn, "", *told])
+    return "\n".join([*drawn, "", *_told(rows)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
     return (
+        row.goal,
         row.name,
-        _figure(row.ours),
-        _figure(row.against),
+        figure(row.ours),
+        row.opponent,
+        figure(row.against),
         row.unit,
-        _figure(row.ratio),
-        f"{_figure(row.min)} - {_figure(row.max)} ({len(row.ratios)} turns)",
-        _aim(row),
+        figure(row.ratio),
+        f"{figure(row.low)} - {figure(row.high)} ({row.turns} turns)",
+        bound(row, row.target),
+        bound(row, row.aim),
         {True: "yes", False: "no", None: ""}[row.met],
     )
 
 
-def _aim(row: Row) -> str:
-    if row.aim is None:
+def bound(row: Row, value: float | None) -> str:
+    """A target or an aim, with the side on which the ratio should be."""
+    if value is None:
         return ""
-    bound = ">=" if row.better == "more" else "<="
-    return f"{bound} {_figure(row.aim)}" + ("" if row.aim_of == "ratio" else f" {row.unit}")
+    return f"{'>=' if row.better == 'more' else '<='} {figure(value)}"
 
 
-def _figure(value: float) -> str:
+def _told(rows: Sequence[Row]) -> list[str]:
+    works: dict[str, list[str]] = {}
+    for row in rows:
+        works.setdefault(f"{row.name}: {row.work}", []).append(f"    {row.opponent}: {row.how}")
+    return [line for work, ways in works.items() for line in (work, *ways)]
+
+
+def figure(value: float) -> str:
+    """A number as people read it."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
