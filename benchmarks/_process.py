@@ -11,9 +11,16 @@ ROOT = Path(__file__).parents[1]
 
 
 def say(*arguments: str, path: str | None = None) -> str:
-    """What a fresh interpreter prints; what it complains about goes where ours does."""
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=_environment())
+    """What a fresh interpreter prints; what it complains about goes where ours does.
+
+    Args:
+        *arguments: of the interpreter.
+        path: a folder where it looks first for what it imports.
+    """
+    command, environment = [sys.executable, *arguments], _environment()
+    if path is not None:
+        environment["PYTHONPATH"] = os.pathsep.join([path, environment.get("PYTHONPATH", "")])
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment)
     return done.stdout
 
 
