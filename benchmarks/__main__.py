@@ -13,6 +13,7 @@ from . import (
     _cancel,
     _cancel_runs,
     _chain,
+    _dispatch,
     _durable,
     _fan,
     _history,
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     peers = load_peers(_note) if options.peers else ()
     chosen = choose(all_contests(Setting(sizes, options.dir, peers)), options.only)
     _note(_machine(options.dir))
-    rows = play(chosen, options.rounds or (1 if options.quick else 5), _note)
+    rows = play(_opposed(chosen), options.rounds or (1 if options.quick else 5), _note)
     print(json_lines(rows) if options.json else table(rows))
     if options.plot is not None:
         options.plot.write_text(picture(rows), encoding="utf-8")
@@ -60,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, one round: shows that it runs, not how fast")
     parser.add_argument("--json", action="store_true", help="one object per line instead of a table")
-    parser.add_argument("--peers", action="store_true", help="beside other libraries, too: in .bench-venv, made if missing")
+    parser.add_argument(
+        "--peers", action="store_true", help="beside other libraries, too: in .bench-venv, made if missing"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the goals as SVG into this file")
     parser.add_argument("--rounds", type=_positive, help="rounds after the warm-up (default: 5)")
     parser.add_argument("--only", type=lambda names: names.split(","), help="G1,G5,chain,...: these goals, or names")
@@ -90,6 +93,7 @@ def all_contests(setting: Setting) -> list[Contest]:
         _cancel,
         _cancel_runs,
         _import,
+        _dispatch,
     )
     return [contest for group in groups for contest in group.contests(setting)]
 
@@ -107,17 +111,23 @@ def choose(contests: Sequence[Contest], names: Sequence[str] | None) -> list[Con
 
 
 def _called(contests: Sequence[Contest], name: str) -> list[Contest]:
-    goal, family = name.upper(), f"{name}_"
-    found = [
-        contest
-        for contest in contests
-        if contest.name == name
-        or contest.name.startswith(family)
-        or (contest.goal and goal in (contest.goal, contest.goal[:-1]))
-    ]
+    found = [contest for contest in contests if _is_called(contest, name)]
     if not found:
         raise KeyError(name)
     return found
+
+
+def _is_called(contest: Contest, name: str) -> bool:
+    is_goal = name in (contest.goal, contest.goal.rstrip("abcdef"))
+    return (is_goal and bool(name)) or contest.name == name or contest.name.startswith(f"{name}_")
+
+
+def _opposed(contests: Sequence[Contest]) -> list[Contest]:
+    """Those in which somebody else takes part; what only peers do is left out without them."""
+    for contest in contests:
+        if not contest.opponents:
+            _note(f"{contest.name} is left out: only peers do the same")
+    return [contest for contest in contests if contest.opponents]
 
 
 def _unknown(error: KeyError) -> str:

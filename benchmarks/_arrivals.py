@@ -1,8 +1,7 @@
 """Tells when everybody has come: for sleepers that are to be cancelled, ours, raw ones and those of peers."""
 
-from attrs import frozen
-
 import trio
+from attrs import frozen
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""A chain of steps that touches no disk: without a store, with the memory store, and with a task for each step."""
+"""A chain of steps that touches no disk: without a store, and with the memory store."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,15 +11,13 @@ import terzetto
 
 from ._contest import Bar, Contest, Opponent
 from ._setting import Setting
-from ._work import RAW_CHAIN, Chain, Tally, chain_graph, checked_rate, raw_chain, raw_step
+from ._work import RAW_CHAIN, Chain, Tally, chain_graph, checked_rate, raw_chain
 
 Dispatch = Literal["direct", "task"]
 
-_MAILBOX = "a Trio task that sends the state to another over a memory channel, which does the step and sends it back"
-
 
 def contests(setting: Setting) -> list[Contest]:
-    """`chain` (G1), `chain_when`, `memory` (G2) and `task` (G9)."""
+    """`chain` (G1), `chain_when` and `memory` (G2)."""
     steps = setting.sizes.chain
     raw = _beside_raw(steps)
     return [
@@ -44,16 +42,8 @@ def contests(setting: Setting) -> list[Contest]:
             name="memory",
             work=f"{steps:,} steps in a runtime on memory:, a commit each",
             unit="steps/s",
-            ours=lambda: trio.run(_in_memory, steps, "direct"),
+            ours=lambda: trio.run(in_memory, steps, "direct"),
             opponents=[raw(Bar(0.8, 1.2)), *setting.peers_at("memory", LangGraph=Bar(50, 90))],
-        ),
-        Contest(
-            goal="G9",
-            name="task",
-            work='the same with dispatch="task": each step in a task of its own',
-            unit="steps/s",
-            ours=lambda: trio.run(_in_memory, steps, "task"),
-            opponents=[Opponent("raw mailbox", partial(_raw_mailbox, steps), _MAILBOX, Bar(1.0, 1.4))],
         ),
     ]
 
@@ -74,34 +64,10 @@ async def _alone(graph: Chain, steps: int) -> float:
     return checked_rate(end, steps, perf_counter() - began)
 
 
-async def _in_memory(steps: int, dispatch: Dispatch) -> float:
+async def in_memory(steps: int, dispatch: Dispatch) -> float:
+    """Steps per second of one run in a runtime on the memory store."""
     graph = chain_graph()
     async with terzetto.open_runtime("memory:", [terzetto.bind(graph, steps)], dispatch=dispatch) as runtime:
         began = perf_counter()
         end = await runtime.run(graph, Tally(), max_steps=steps)
         return checked_rate(end, steps, perf_counter() - began)
-
-
-def _raw_mailbox(steps: int) -> float:
-    return trio.run(_round_trips, steps)
-
-
-async def _round_trips(steps: int) -> float:
-    there, mailbox = trio.open_memory_channel[Tally](1)
-    back, answers = trio.open_memory_channel[Tally](1)
-    tally = Tally()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_node, mailbox, back)
-        began = perf_counter()
-        for _ in range(steps):
-            await there.send(tally)
-            tally = await answers.receive()
-        took = perf_counter() - began
-        there.close()
-    return checked_rate(tally, steps, took)
-
-
-async def _node(mailbox: trio.MemoryReceiveChannel[Tally], back: trio.MemorySendChannel[Tally]) -> None:
-    async for tally in mailbox:
-        await raw_step(tally)
-        await back.send(tally)

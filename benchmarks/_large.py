@@ -12,7 +12,7 @@ import terzetto
 
 from ._contest import Bar, Contest, Opponent
 from ._setting import Setting
-from ._work import LINES, Counted
+from ._work import Counted, Tally
 
 BULK_LINES, BULK_LINE = 100, "y" * 1000
 LIMIT = 1536.0
@@ -20,11 +20,9 @@ LIMIT = 1536.0
 
 
 @define
-class Large:
+class Large(Tally):
     """A tally that carries a bulk which no step changes."""
 
-    count: int = 0
-    log: list[str] = Factory(lambda: ["x"] * LINES)
     bulk: list[str] = Factory(lambda: [BULK_LINE] * BULK_LINES)
 
 

@@ -42,6 +42,7 @@ def contests(setting: Setting) -> list[Contest]:
                     "a few of ours", lambda: trio.run(_alone, some), f"the same with {some:,} runs", Bar(0.65, 0.85)
                 ),
             ],
+            rounds=3,
         ),
         Contest(
             name="many_memory",

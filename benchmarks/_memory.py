@@ -56,7 +56,7 @@ def _live(setting: Setting) -> Contest:
     return Contest(
         goal="G5b",
         name="live",
-        work=f"resident memory of {count:,} runs on memory that wait inside a node, per run, with its state and its task",
+        work=f"resident memory of {count:,} runs on memory that wait inside a node, per run, state and task included",
         unit="bytes/run",
         ours=partial(_per_run, LIVE, count, setting.folder),
         opponents=[

@@ -1,6 +1,7 @@
 """The venv of the peers: beside the project, never in it, with the versions that `peers.txt` names."""
 
 import os
+import platform
 import subprocess
 import sys
 import tomllib
@@ -25,14 +26,40 @@ def is_inside() -> bool:
 
 
 def again(arguments: Sequence[str], note: Callable[[str], None]) -> int:
-    """Run `python -m benchmarks` with these arguments in the venv, made or renewed where it has to be; its exit code."""
-    asked = "".join(path.read_text(encoding="utf-8") for path in (*_LISTS, _PROJECT))
-    if not _SEEN.is_file() or _SEEN.read_text(encoding="utf-8") != asked:
+    """Run `python -m benchmarks` with these arguments in the venv, which is made anew where it has to be.
+
+    Args:
+        arguments: of this program.
+        note: told what is being done.
+
+    Returns:
+        the exit code.
+    """
+    if not _is_up_to_date():
         note(f"installing the peers into {FOLDER}")
-        _install()
-        _SEEN.write_text(asked, encoding="utf-8")
+        try:
+            _install()
+        except subprocess.CalledProcessError as error:
+            note(f"the peers cannot be installed: {' '.join(error.cmd)} has ended with {error.returncode}")
+            return 1
     command = [str(_python()), "-m", "benchmarks", *arguments]
     return subprocess.run(command, env=_environment(), check=False).returncode
+
+
+def _is_up_to_date() -> bool:
+    return _SEEN.is_file() and _SEEN.read_text(encoding="utf-8") == _asked()
+
+
+def _asked() -> str:
+    """Everything that belongs into the venv, as text."""
+    return "\n".join(
+        [platform.python_version(), *(path.read_text(encoding="utf-8") for path in _LISTS), *_our_dependencies()]
+    )
+
+
+def _our_dependencies() -> list[str]:
+    dependencies: list[str] = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
+    return dependencies
 
 
 def _python() -> Path:
@@ -42,8 +69,9 @@ def _python() -> Path:
 def _install() -> None:
     here, aside = _LISTS
     subprocess.run([sys.executable, "-m", "venv", "--clear", str(FOLDER)], check=True)
-    _pip("-r", str(here), *tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["dependencies"])
+    _pip("-r", str(here), *_our_dependencies())
     _pip("--no-deps", "--target", str(ASIDE), "-r", str(aside))
+    _SEEN.write_text(_asked(), encoding="utf-8")
 
 
 def _pip(*arguments: str) -> None:

@@ -10,17 +10,27 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parents[1]
 
 
+class ChildFailed(Exception):
+    """A fresh process has ended badly; the message is the last line of its complaint."""
+
+
 def say(*arguments: str, path: str | None = None) -> str:
-    """What a fresh interpreter prints; what it complains about goes where ours does.
+    """What a fresh interpreter prints.
 
     Args:
         *arguments: of the interpreter.
         path: a folder where it looks first for what it imports.
+
+    Raises:
+        ChildFailed: it has not come to its end.
     """
     command, environment = [sys.executable, *arguments], _environment()
     if path is not None:
         environment["PYTHONPATH"] = os.pathsep.join([path, environment.get("PYTHONPATH", "")])
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    if done.returncode:
+        raise ChildFailed((done.stderr.strip() or f"exit code {done.returncode}").rsplit("\n", 1)[-1])
+    sys.stderr.write(done.stderr)
     return done.stdout
 
 

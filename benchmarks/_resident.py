@@ -58,7 +58,7 @@ async def _park(url: str, count: int) -> tuple[int, int]:
 
 
 async def _live(count: int) -> tuple[int, int]:
-    graph, began = live_graph(), list[None]()
+    graph, began, figures = live_graph(), list[None](), (0, 0)
     with trio.CancelScope() as scope:
         bound = terzetto.bind(graph, Calls(lambda: began.append(None)))
         async with terzetto.open_runtime("memory:", [bound], pool_size=count) as runtime:

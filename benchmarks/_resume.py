@@ -12,7 +12,6 @@ import terzetto
 from ._contest import Bar, Contest, Opponent
 from ._setting import Setting
 from ._waiting import SIGN_OFF, Calls, parked_graph, run_ids, submit_many, until_parked
-from ._work import Tally
 
 MICROSECONDS = 1e6
 _RAW = "a Trio task that waits on a memory channel: from send_nowait until it has the message"
@@ -93,7 +92,5 @@ async def _wake(count: int) -> float:
 
 
 async def _wait(mailbox: trio.MemoryReceiveChannel[float], delays: list[float]) -> None:
-    tally = Tally()
     sent = await mailbox.receive()
     delays.append(perf_counter() - sent)
-    assert tally

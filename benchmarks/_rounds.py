@@ -6,7 +6,8 @@ Round 0 warms up (caches, byte code, files) and is thrown away.
 """
 
 import gc
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 
 from ._contest import Contest, Opponent, Row, Turn, rows_of
 
@@ -21,15 +22,25 @@ def play(contests: Sequence[Contest], rounds: int, note: Note) -> list[Row]:
         rounds: how often, after the warm-up.
         note: told what is under way, and which peer cannot do its work: that one is left out from then on.
     """
-    gc.collect()
-    gc.freeze()  # what was imported by now is no one contestant's to look through
     table = _Table(note)
-    for number in range(rounds + 1):
-        for contest in contests:
-            if contest.rounds is None or 0 < number <= contest.rounds:
-                note(f"round {number} of {rounds}: {contest.name}")
-                table.take_turns(contest, number)
+    with _frozen():
+        for number in range(rounds + 1):
+            for contest in contests:
+                if contest.rounds is None or 0 < number <= contest.rounds:
+                    note(f"round {number} of {rounds}: {contest.name}")
+                    table.take_turns(contest, number)
     return [row for contest in contests for row in rows_of(contest, table.turns.get(contest.name, []))]
+
+
+@contextmanager
+def _frozen() -> Generator[None, None, None]:
+    """What was imported by now is nobody's to look through: the garbage collector leaves it alone."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class _Table:

@@ -1,6 +1,6 @@
 """Events of one run, told to one reader and to a hundred, beside a channel for each of them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from functools import partial
 from time import perf_counter
@@ -107,7 +107,14 @@ def _ring(setting: Setting) -> Contest:
         work=f"chunks that are still in memory when one reader has read {events:,} of them and another one none",
         unit="events",
         ours=lambda: trio.run(partial(_tell, events, 1, "batches", slow=True)).kept,
-        opponents=[Opponent("the limit", lambda: EVENT_WINDOW, "the window of events of a run, which is cut when it is a quarter over", Bar(1.25))],
+        opponents=[
+            Opponent(
+                "the limit",
+                lambda: EVENT_WINDOW,
+                "the window of events of a run, which is cut when it is a quarter over",
+                Bar(1.25),
+            )
+        ],
         better="less",
         rounds=1,
     )
@@ -118,7 +125,7 @@ def _slow(setting: Setting) -> Contest:
     return Contest(
         goal="G6b",
         name="stream_slow",
-        work=f"{events:,} chunks to {readers:,} readers by async for, beside one that stops reading after its first item",
+        work=f"{events:,} chunks to {readers:,} readers by async for, beside one that stops after its first item",
         unit="deliveries/s",
         ours=lambda: trio.run(partial(_tell, events, readers, "each", slow=True)).rate,
         opponents=[
@@ -168,14 +175,14 @@ async def _read(run: terzetto.Run[Nothing], reader: Reader, reading: Reading) ->
 
 
 @asynccontextmanager
-async def _one_who_sleeps(run: terzetto.Run[Nothing]) -> AsyncIterator[None]:
+async def _one_who_sleeps(run: terzetto.Run[Nothing]) -> AsyncGenerator[None, None]:
     async with run.events() as events:
         await anext(events)
         yield
 
 
 @asynccontextmanager
-async def _nobody() -> AsyncIterator[None]:
+async def _nobody() -> AsyncGenerator[None, None]:
     yield
 
 

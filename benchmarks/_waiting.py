@@ -1,4 +1,4 @@
-"""Runs that wait for a person at a barrier, and those that wait inside a node: the graphs, and how to get them there."""
+"""Runs that wait for a person at a barrier, and those that wait inside a node: graphs, and how they get there."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,5 +1,7 @@
 # pyright: basic, reportMissingImports=false
-"""A child process with pydantic-graph 1: `python -m benchmarks.peers._base_node none|memory STEPS` prints steps per second.
+"""A child process with pydantic-graph 1, which prints steps per second.
+
+`python -m benchmarks.peers._base_node none|memory STEPS`
 
 It imports nothing of ours: the states of version 1 would come to know of it.
 """

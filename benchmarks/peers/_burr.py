@@ -226,7 +226,9 @@ PEER = Peer(
             lambda setting: asyncio.run(_resumed(setting.sizes.peer_runs)), "halt_before, then arun with the decision"
         ),
         "stream": Way(lambda setting: asyncio.run(_told(setting.sizes.events)), "astream_result of a streaming action"),
-        "cancel": Way(_cancel, "as many branches of one MapStates, not nested: cancel the task, until the last has ended"),
+        "cancel": Way(
+            _cancel, "as many branches of one MapStates, not nested: cancel the task, until the last has ended"
+        ),
         "import": Way(lambda _: figure(_IMPORT), _IMPORT),
         "first_run": Way(lambda _: figure(_FIRST_RUN), "import, an application of one action, arun"),
     },

@@ -1,5 +1,5 @@
 # pyright: basic, reportMissingImports=false
-"""DBOS on SQLite, which is always durable. Its notifications are polled there, and a cancel is heard at the next step."""
+"""DBOS on SQLite. It is always durable, and polls its notifications there."""
 
 import asyncio
 import logging
@@ -50,7 +50,7 @@ async def chain(steps: int) -> int:
     state: dict[str, Any] = {"count": 0, "log": ["x"] * LINES}
     for _ in range(steps):
         state = await step(state)
-    return state["count"]
+    return int(state["count"])
 
 
 @DBOS.step()
@@ -61,7 +61,8 @@ async def branch(item: int) -> int:
 
 @DBOS.workflow()
 async def fan(width: int) -> list[int]:
-    return await asyncio.gather(*(branch(item) for item in range(width)))
+    items: list[int] = await asyncio.gather(*(branch(item) for item in range(width)))
+    return items
 
 
 @DBOS.workflow()

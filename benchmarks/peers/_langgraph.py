@@ -4,13 +4,13 @@
 import asyncio
 import operator
 import os
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
 from importlib.metadata import version
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 os.environ["LANGSMITH_TRACING"] = os.environ["LANGCHAIN_TRACING_V2"] = "false"
 
@@ -50,10 +50,10 @@ asyncio.run(graph.compile().ainvoke({"count": 0}))
 """
 
 
-class State(TypedDict, total=False):
+class State(TypedDict):
     count: int
     log: list[str]
-    bulk: list[str]
+    bulk: NotRequired[list[str]]
 
 
 class FanState(TypedDict):
@@ -225,7 +225,7 @@ def _nest(width: int, sleep: Callable[[], Awaitable[None]], depth: int = DEPTH) 
 def _cancel(setting: Setting) -> float:
     width = setting.sizes.width
 
-    def work(sleep: Callable[[], Awaitable[None]]) -> Coroutine[Any, Any, Any]:
+    def work(sleep: Callable[[], Awaitable[None]]) -> Any:
         return _nest(width, sleep).ainvoke({})
 
     return asyncio.run(cancelled(width**DEPTH, work)) * MILLISECONDS
@@ -246,7 +246,9 @@ PEER = Peer(
         "large_bytes": Way(_large_bytes, "the same: size of its file when it is closed, per step"),
         "fan": Way(_fan, "Send to each branch, which yields, and a join"),
         "many": Way(_many, "as many ainvoke in one gather, of steps that yield"),
-        "resume": Way(lambda setting: asyncio.run(_resumed(setting.sizes.peer_runs)), "Command(resume=...), InMemorySaver"),
+        "resume": Way(
+            lambda setting: asyncio.run(_resumed(setting.sizes.peer_runs)), "Command(resume=...), InMemorySaver"
+        ),
         "stream": Way(lambda setting: asyncio.run(_told(setting.sizes.events)), 'astream(stream_mode="custom")'),
         "cancel": Way(_cancel, "subgraphs of the same nesting by Send: cancel the task, until the last node has ended"),
         "import": Way(lambda _: figure(_IMPORT), _IMPORT),

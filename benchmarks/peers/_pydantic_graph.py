@@ -2,7 +2,7 @@
 """pydantic-graph 2: the graphs of its builder. It has no persistence, no pause and no streams."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from time import perf_counter
@@ -46,9 +46,10 @@ def _loop(steps: int, *, yielding: bool = False) -> Any:
     async def step(ctx: StepContext[State, None, None]) -> int:
         if yielding:
             await asyncio.sleep(0)
-        ctx.state.count += 1
-        ctx.state.log = [*ctx.state.log[1:], f"step {ctx.state.count}"]
-        return ctx.state.count
+        state: State = ctx.state
+        state.count += 1
+        state.log = [*state.log[1:], f"step {state.count}"]
+        return state.count
 
     number = TypeExpression[int]
     again = builder.decision().branch(builder.match(number, matches=lambda count: count < steps).to(step))
@@ -76,7 +77,8 @@ def _fan_graph(width: int, body: Callable[[], Awaitable[None]]) -> Any:
     @builder.step
     async def branch(ctx: StepContext[State, None, int]) -> int:
         await body()
-        return ctx.inputs
+        item: int = ctx.inputs
+        return item
 
     join = builder.join(reduce_list_append, initial_factory=list[int])
     builder.add(
@@ -104,7 +106,7 @@ def _many(setting: Setting) -> float:
 def _cancel(setting: Setting) -> float:
     count = setting.sizes.width**DEPTH
 
-    def work(sleep: Callable[[], Awaitable[None]]) -> Coroutine[Any, Any, Any]:
+    def work(sleep: Callable[[], Awaitable[None]]) -> Any:
         return _fan_graph(count, sleep).run(state=State())
 
     return asyncio.run(cancelled(count, work)) * MILLISECONDS

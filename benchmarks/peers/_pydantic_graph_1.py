@@ -1,5 +1,7 @@
-"""pydantic-graph 1, whose `BaseNode` loop was the fastest of all peers. Version 2 has dropped it, and both have one name:
-so it runs in a child process of its own, which says how fast it was."""
+"""pydantic-graph 1, whose `BaseNode` loop was the fastest of all peers.
+
+Version 2 has dropped it, and both have one name: so it runs in a child process, which says how fast it was.
+"""
 
 from .._peers_venv import ASIDE
 from .._process import say
