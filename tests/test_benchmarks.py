@@ -19,6 +19,7 @@ from benchmarks._sizes import QUICK
 from benchmarks.peers import load_peers
 
 ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
 KEYS = {"goal", "name", "work", "unit", "ours", "opponent", "against", "ratio", "low", "high", "turns", "target", "aim"}
 GOALS = ["G1", "G2", "G3a", "G3b", "G3c", "G3d", "G3e", "G4", "G5a", "G5b", "G5c", "G6a", "G6b", "G7", "G8", "G9"]
 NAMES = [contest.name for contest in all_contests(Setting(QUICK))]
@@ -87,6 +88,18 @@ def test_every_goal_is_there_and_may_be_chosen():
         "large_bytes",
     ]
     assert len(NAMES) == len(set(NAMES))
+
+
+def test_the_page_tells_of_every_contest_under_its_goal():
+    lines = [line.split(" | ") for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    goal, told = "", {}
+    for first, name, *_ in lines[2:]:
+        goal = first.strip("| ") or goal
+        told[name.strip("`")] = goal
+
+    assert {contest.name for contest in all_contests(Setting(QUICK))} == set(told)
+    for contest in all_contests(Setting(QUICK)):
+        assert contest.goal in {told[contest.name], ""}
 
 
 def test_every_goal_has_a_target_beside_somebody():
