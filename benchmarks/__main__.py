@@ -35,8 +35,8 @@ from ._table import json_lines, table
 from .peers import load_peers
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Read the command line, measure, print; the exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line, measure, print."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyError as error:
         parser.error(_unknown(error))
     if options.peers and not _peers_venv.is_inside():
-        return _peers_venv.again(arguments, _note)
+        _peers_venv.again(arguments, _note)
     peers = load_peers(_note) if options.peers else ()
     chosen = choose(all_contests(Setting(sizes, options.dir, peers)), options.only)
     _note(_machine(options.dir))
@@ -54,7 +54,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(json_lines(rows) if options.json else table(rows))
     if options.plot is not None:
         options.plot.write_text(picture(rows), encoding="utf-8")
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -146,4 +145,4 @@ def _note(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

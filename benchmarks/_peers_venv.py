@@ -7,7 +7,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from ._process import ROOT
 
@@ -25,25 +25,23 @@ def is_inside() -> bool:
     return Path(sys.prefix) == FOLDER
 
 
-def again(arguments: Sequence[str], note: Callable[[str], None]) -> int:
-    """Run `python -m benchmarks` with these arguments in the venv, which is made anew where it has to be.
+def again(arguments: Sequence[str], note: Callable[[str], None]) -> NoReturn:
+    """Become `python -m benchmarks` with these arguments in the venv, which is made anew where it has to be.
 
     Args:
         arguments: of this program.
         note: told what is being done.
 
-    Returns:
-        the exit code.
+    Raises:
+        SystemExit: the peers cannot be installed.
     """
     if not _is_up_to_date():
         note(f"installing the peers into {FOLDER}")
         try:
             _install()
         except subprocess.CalledProcessError as error:
-            note(f"the peers cannot be installed: {' '.join(error.cmd)} has ended with {error.returncode}")
-            return 1
-    command = [str(_python()), "-m", "benchmarks", *arguments]
-    return subprocess.run(command, env=_environment(), check=False).returncode
+            sys.exit(f"the peers cannot be installed: {' '.join(error.cmd)} has ended with {error.returncode}")
+    os.execve(_python(), [str(_python()), "-m", "benchmarks", *arguments], _environment())
 
 
 def _is_up_to_date() -> bool:

@@ -228,3 +228,42 @@ def test_the_picture_has_bars_on_either_side_and_copes_with_none():
     assert unmet[0] + unmet[1] == pytest.approx(met[0], abs=0.2)
     assert nothing == (met[0], 1.0)
     assert picture([]).endswith("</svg>\n")
+
+
+@pytest.fixture
+def venv(monkeypatch, tmp_path):
+    """What is done to a venv that is not there yet, instead of doing it."""
+    done = []
+    monkeypatch.setattr(_peers_venv, "FOLDER", tmp_path)
+    monkeypatch.setattr(_peers_venv, "_SEEN", tmp_path / "installed.txt")
+    monkeypatch.setattr(_peers_venv.subprocess, "run", lambda command, **options: done.append(command))
+    monkeypatch.setattr(_peers_venv.os, "execve", lambda program, command, environment: done.append(command))
+    return done
+
+
+def test_peers_are_installed_once_and_everything_is_played_in_their_venv(venv, tmp_path):
+    again = [str(tmp_path / "bin" / "python"), "-m", "benchmarks", "--peers", "--only", "G1"]
+
+    _peers_venv.again(["--peers", "--only", "G1"], lambda text: None)
+
+    make, install, aside, play_them = venv
+    assert make[1:3] == ["-m", "venv"]
+    assert str(ROOT / "benchmarks" / "peers.txt") in install
+    assert [part.split(">")[0] for part in install if part.startswith("apsw")] == ["apsw"]
+    assert "--no-deps" in aside
+    assert play_them == again
+    venv.clear()
+    _peers_venv.again(["--peers", "--only", "G1"], lambda text: None)
+    assert venv == [again]
+
+
+def test_an_installation_that_fails_is_told_in_a_sentence(venv, monkeypatch, tmp_path):
+    def fail(command, **options):
+        raise subprocess.CalledProcessError(7, command)
+
+    monkeypatch.setattr(_peers_venv.subprocess, "run", fail)
+
+    with pytest.raises(SystemExit, match=r"cannot be installed: .* has ended with 7"):
+        _peers_venv.again([], lambda text: None)
+    assert venv == []
+    assert not (tmp_path / "installed.txt").exists()
