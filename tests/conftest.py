@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,10 @@ from terzetto._cli import main
 
 from .commands import SHOP
 from .lives import Forks
+
+sys.path.append(
+    str(Path(__file__).resolve().parent.parent)
+)  # benchmarks/ is tested too, and no part of what is installed
 
 
 @pytest.fixture(scope="session")

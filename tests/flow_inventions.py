@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from terzetto_protocol.dataflow import Dataflow
 from terzetto_protocol.decisions import Approve, Confirm, Decision, Fail, Retry
 from terzetto_protocol.errors import Refused, TerzettoError
+from terzetto_protocol.flow_state import INPUTS
 from terzetto_protocol.inputs import Again
 from terzetto_protocol.retry import RetryPolicy
 from terzetto_protocol.turn import Start
-from terzetto_protocol.wiring import INPUTS
 
 from .flows import flow
 from .inventions import ACTS, Player

@@ -4,9 +4,10 @@ from typing import Any
 
 from terzetto_protocol.context import FlowContext
 from terzetto_protocol.dataflow import Dataflow, FlowNode, Output
+from terzetto_protocol.flow_state import INPUTS
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.pins import parse_pin
-from terzetto_protocol.wiring import INPUTS, OUTPUTS, Link
+from terzetto_protocol.wiring import OUTPUTS, Link
 
 from .machines import Driver, image_of, label_of
 from .witness import all_of, state_of

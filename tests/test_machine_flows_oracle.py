@@ -15,10 +15,10 @@ from attrs import frozen
 from hypothesis import given, settings, strategies as st
 
 from terzetto_protocol.dataflow import Dataflow
+from terzetto_protocol.flow_state import INPUTS
 from terzetto_protocol.records import Kind
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.turn import Start
-from terzetto_protocol.wiring import INPUTS
 
 from .flows import Person, called, flow, linked
 from .machines import Died, Driver, ended, label_of

@@ -19,7 +19,7 @@ from .decisions import Confirm, Recorded
 from .declaration import Declaration
 from .errors import InvalidInput, InvalidRequest, Malformed
 from .flow_mistakes import flow_mistakes
-from .flow_state import FlowState, Pins
+from .flow_state import INPUTS, FlowState, Pins
 from .forms import Form
 from .limits import FLOW_LIMIT, MAX_STEPS
 from .migrations import Migration
@@ -27,7 +27,7 @@ from .pins import MISSING, parse_pin
 from .places import Asks, Edge, Effects, Node, NodeOptions, OnCancel, Place
 from .retry import RetryPolicy
 from .signatures import inputs_of
-from .wiring import INPUTS, OUTPUTS, Link, Pin, Pinned, Wiring, as_plain
+from .wiring import OUTPUTS, Link, Pin, Pinned, Wiring, as_plain
 
 D = TypeVar("D", default=None)
 E = TypeVar("E")

@@ -13,11 +13,11 @@ from .errors import GraphError
 from .migrations import Migration
 from .places import Edge, Place
 from .state import Mutation
-from .wiring import Wiring
 
 if TYPE_CHECKING:
     from .analysis import Analysis
     from .shown import Shown
+    from .wiring import Wiring
 
 S = TypeVar("S")
 D = TypeVar("D", default=None)
@@ -60,7 +60,7 @@ class Declaration(ABC, Generic[S, D]):
         return f"<{type(self).__name__.lower()} {self.name} {self.version}: {len(self.places)} places>"
 
     @property
-    def wiring(self) -> Wiring | None:
+    def wiring(self) -> "Wiring | None":
         """Its links, if it is a dataflow."""
         return None
 

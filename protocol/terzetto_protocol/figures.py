@@ -13,9 +13,10 @@ from .analysis import analyze
 from .composites import Subgraph, as_composite
 from .dataflow import Dataflow
 from .errors import Malformed
+from .flow_state import INPUTS
 from .pins import Step, parse_pin
 from .places import Edge, Place, as_node
-from .wiring import ERROR, INPUTS, OUTPUTS, Link
+from .wiring import ERROR, OUTPUTS, Link
 
 if TYPE_CHECKING:
     from .declaration import Declaration

@@ -13,7 +13,6 @@ from .fields import field_types, has_fields
 from .forms import msgspec_can
 from .places import Barrier, Place, as_node
 from .state import StateForm
-from .wiring import as_plain
 
 if TYPE_CHECKING:
     from .dataflow import Dataflow
@@ -101,6 +100,8 @@ def _plain(kind: Any, value: Any) -> Any:
     """A value of this type as it would be stored, with sets in order."""
     if msgspec_can(kind):
         return msgspec.to_builtins(value, str_keys=True, order="deterministic")
+    from .wiring import as_plain  # here, for most graphs are no dataflows
+
     return _settled(as_plain("", "", kind, value))
 
 

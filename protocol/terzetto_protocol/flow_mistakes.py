@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .codec import check_text
 from .errors import InvalidInput, InvalidRequest, Malformed, NotStorable
+from .flow_state import INPUTS
 from .forms import Form
 from .limits import ID_LENGTH
 from .migrations import migration_mistakes
@@ -15,7 +16,7 @@ from .mistakes import attempt_mistakes, name_mistakes
 from .pins import assemble, parse_pin
 from .places import EFFECTS, ON_CANCEL, Node, as_node
 from .plain_mistakes import only_begins
-from .wiring import ERROR, INPUTS, OUTPUTS, Link, Pinned, as_plain
+from .wiring import ERROR, OUTPUTS, Link, Pinned, as_plain
 
 if TYPE_CHECKING:
     from .dataflow import Dataflow, SubFlow

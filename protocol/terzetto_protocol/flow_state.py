@@ -10,6 +10,9 @@ from msgspec import Raw, Struct, field
 
 from .decisions import Recorded
 
+INPUTS: Final = "inputs"
+"""The place where a dataflow begins: its own inputs come out of it."""
+
 Pins: TypeAlias = dict[str, Any]
 """Values by the names of the pins that they came in at."""
 

@@ -1,7 +1,7 @@
 """Going on: visits that begin, forks that open and join, and how a run unwinds."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -20,7 +20,9 @@ from .scribe import RESTING
 from .state import Entry
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
 from .turn import Answered, CancelNodes
-from .wiring import Wiring
+
+if TYPE_CHECKING:
+    from .wiring import Wiring
 
 S = TypeVar("S")
 
@@ -152,7 +154,7 @@ class Forks(Calls[S], Generic[S]):
         )
         self._go_on(entry.path, ahead, at)
 
-    def _spill(self, flow: Wiring, entry: Pending, failure: Failure) -> tuple[Sequence[Recorded], Failure]:
+    def _spill(self, flow: "Wiring", entry: Pending, failure: Failure) -> tuple[Sequence[Recorded], Failure]:
         """A visit of a dataflow has failed: what went wrong comes out of it, and is final where nobody may go on."""
         if failure.final or not (flow.goes_on or flow.takes_error(entry.place)):
             return (), msgspec.structs.replace(failure, final=True)

@@ -1,13 +1,15 @@
 """What the end of a visit means: its commit, its failure, its cancellation, and what became of its effect."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from .ahead import Next
 from .chunks import chunk_of
 from .decisions import Recorded
 from .errors import MutationFailed, NonDeterministicOutput, NotStorable, Refused
 from .everyday import Everyday
+from .flow_sent import digest_of, sent_before
+from .flow_state import INPUTS
 from .fold import Pending, label_of
 from .frames import Frame, SharedBranch
 from .ids import barrier_id
@@ -30,7 +32,9 @@ from .retry import RetryPolicy
 from .routing import NoWay, Way, after_success
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
 from .turn import Answered
-from .wiring import INPUTS, Wiring, digest_of, sent_before
+
+if TYPE_CHECKING:
+    from .wiring import Wiring
 
 S = TypeVar("S")
 
@@ -75,7 +79,7 @@ class Visits(Everyday[S], Generic[S]):
             return
         self._commit_visit(entry, ahead, msg, state)
 
-    def _closing(self, flow: Wiring, entry: Pending, msg: NodeFinished) -> NodeFinished:
+    def _closing(self, flow: "Wiring", entry: Pending, msg: NodeFinished) -> NodeFinished:
         """What the end of a dataflow's visit means: the inputs go out, or what it took in is used up."""
         last = flow.begun() if entry.place == INPUTS else flow.over(entry.ticket)
         return NodeFinished(msg.visit, (*msg.batch, last), msg.at, msg.remarks)

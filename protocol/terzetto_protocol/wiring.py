@@ -20,14 +20,13 @@ from msgspec import Raw
 from .codec import check_plain, pack
 from .decisions import Recorded
 from .errors import InvalidInput, InvalidRequest, Malformed, NotStorable
-from .flow_state import FlowState, Out, Packed, Passed, Pins, Task
+from .flow_sent import digest_of, sent_before
+from .flow_state import INPUTS, FlowState, Out, Packed, Passed, Pins, Task
 from .forms import Form
 from .limits import ERROR_LENGTH, MESSAGE_BYTES
 from .pins import MISSING, Step, assemble, parse_pin, take
 from .records import Failure
 
-INPUTS: Final = "inputs"
-"""The place where a dataflow begins: its own inputs come out of it."""
 OUTPUTS: Final = "outputs"
 """Where links lead whose values come out of the dataflow."""
 ERROR: Final = "error"
@@ -357,18 +356,3 @@ def same_between(mark: str, other: str) -> bool:
 
 def _digest(ways: Any) -> str:
     return hashlib.blake2b(msgspec.msgpack.encode(ways), digest_size=8).hexdigest()
-
-
-DIGEST_BYTES: Final = 16
-"""Bytes of what a visit remembers of each value that it has sent."""
-
-
-def digest_of(output: str, value: bytes) -> bytes:
-    """What tells a value that was sent from every other."""
-    return hashlib.blake2b(b"%b\0%b" % (output.encode(), value), digest_size=DIGEST_BYTES).digest()
-
-
-def sent_before(digests: bytes | bytearray, number: int) -> bytes | None:
-    """The digest of what was sent as this number, if it was."""
-    first = number * DIGEST_BYTES
-    return bytes(digests[first : first + DIGEST_BYTES]) or None
