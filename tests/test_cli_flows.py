@@ -70,7 +70,10 @@ def test_run_takes_the_inputs_and_tells_what_is_sent(flows, call):
         "measure@4 started",
         "measure@4 failed: node 'measure': ValueError: no bad words",
         "run r-1 SUCCEEDED",
-        'state {"given":{"text":"on bad"},"masks":{},"sent":[["n",2]],"waiting":{},"lasting":{},"tasks":{},"issued":3}',
+        (
+            'state {"given":{"text":"on bad"},"masks":{},"sent":[["n",2]],"waiting":{},"lasting":{},'
+            '"tasks":{},"issued":3,"wiring":"6342b6b279fdd9e5-e1dea97ec31ed55e"}'
+        ),
     ]
 
 
