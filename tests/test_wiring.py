@@ -12,20 +12,11 @@ from msgspec import Raw
 from terzetto_protocol.codec import pack
 from terzetto_protocol.decisions import Recorded
 from terzetto_protocol.errors import InvalidInput, InvalidRequest, Malformed, NotStorable
+from terzetto_protocol.flow_sent import DIGEST_BYTES, digest_of, sent_before
 from terzetto_protocol.flow_state import FlowState, Out, Task
 from terzetto_protocol.limits import MESSAGE_BYTES, PAYLOAD_DEPTH
 from terzetto_protocol.records import Failure
-from terzetto_protocol.wiring import (
-    DIGEST_BYTES,
-    INPUTS,
-    OUTPUTS,
-    Pin,
-    Pinned,
-    Wiring,
-    as_plain,
-    digest_of,
-    sent_before,
-)
+from terzetto_protocol.wiring import INPUTS, OUTPUTS, Pin, Pinned, Wiring, as_plain
 
 from .flows import Person, linked
 
