@@ -5,15 +5,16 @@ without asking what cannot be the case. It is most of what a run does, and the g
 What cannot be the case is looked at after every other turn, and stands in `lone` and `crowded`.
 """
 
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from .blueprint import EasyWay
+from .chunks import chunk_of
 from .errors import MutationFailed, NotStorable
 from .events import NodeFinished as FinishedEvent
 from .fold import Fold, Pending
 from .forks import Forks
-from .frames import SharedBranch
-from .inputs import NodeFinished
+from .frames import Branch, SharedBranch
+from .inputs import Emitted, NodeFinished
 from .limits import RUN_AHEAD
 from .records import Write
 from .remarks import NO_REMARKS
@@ -128,8 +129,8 @@ class Everyday(Forks[S], Generic[S]):
     def _end_branch(self, msg: NodeFinished) -> Turn | None:
         fold, frontier = self.fold, self.fold.image.frontier
         entry = frontier[msg.visit]
-        branch = fold.branches.get(entry.path)
-        if type(branch) is not SharedBranch or branch.pending != 1 or entry.status is not _PENDING:
+        branch: Branch[Any] | None = fold.branches.get(entry.path)
+        if not isinstance(branch, SharedBranch) or branch.pending != 1 or entry.status is not _PENDING:
             return None
         fork, easy = fold.image.forks[branch.fork], branch.blueprint.everyday.get(entry.place)
         if easy is None or easy.ways or fork.begun < fork.count or fork.ended + 1 == fork.count:
@@ -160,6 +161,19 @@ class Everyday(Forks[S], Generic[S]):
                 return Turn(write, finished)
         self.waits.outbox.append((finished.seq, finished))
         return Turn(write)
+
+    def show(self, msg: Emitted) -> Turn | None:
+        """Show a chunk at once; None where what was told before it still waits, or nobody may hear it."""
+        fold = self.fold
+        if msg.visit not in self.live or self.waits.outbox or self.durable < fold.image.seq or self.fenced:
+            return None
+        entry = fold.image.frontier.get(msg.visit)
+        if entry is None:
+            return None
+        self.told += 1  # as in `_started`
+        node = f"{entry.path}/{entry.place}" if entry.path else entry.place
+        run_id = fold.header.run_id
+        return Turn(None, chunk_of(msg.emission, self.told, run_id=run_id, at=msg.at, node=node, visit=msg.visit))
 
     def let_go(self, seq: int, at: float) -> Turn | None:
         """Everything up to `seq` is durable: let out what waited for it and start the one visit at the gate.
