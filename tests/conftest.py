@@ -12,6 +12,7 @@ from terzetto._cli import main
 
 from .commands import SHOP
 from .lives import Forks
+from .trips import TRIP
 
 sys.path.append(
     str(Path(__file__).resolve().parent.parent)
@@ -40,6 +41,19 @@ def shop(tmp_path, monkeypatch):
     for name in set(sys.modules) - before:
         if name in ("shop", "failing", "lone"):
             del sys.modules[name]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with the module `trip` in it, which is the current folder of the test."""
+    (tmp_path / "trip.py").write_text(TRIP)
+    monkeypatch.chdir(tmp_path)
+    for name in ("TERZETTO_STORE", "UV_RUN_RECURSION_DEPTH"):
+        monkeypatch.delenv(name, raising=False)
+    path = list(sys.path)
+    yield tmp_path
+    sys.path[:] = path
+    sys.modules.pop("trip", None)
 
 
 @pytest.fixture

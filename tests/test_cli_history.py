@@ -16,19 +16,6 @@ from .trips import TRIP
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder with the module `trip` in it, which is the current folder of the test."""
-    (tmp_path / "trip.py").write_text(TRIP)
-    monkeypatch.chdir(tmp_path)
-    for name in ("TERZETTO_STORE", "UV_RUN_RECURSION_DEPTH"):
-        monkeypatch.delenv(name, raising=False)
-    path = list(sys.path)
-    yield tmp_path
-    sys.path[:] = path
-    sys.modules.pop("trip", None)
-
-
-@pytest.fixture
 def call(capsys):
     """`call(*words)`: the exit code, standard output with the times left out, and standard error of a command."""
 
@@ -38,18 +25,6 @@ def call(capsys):
         return code, re.sub(r"\b\d\d:\d\d:\d\d\b", "12:00:00", said.out), said.err
 
     return call
-
-
-@pytest.fixture
-def told(call):
-    """`told(*words)`: the JSON document of a command that is fine."""
-
-    def told(*words):
-        code, output, errors = call(*words, "--json")
-        assert (0, "") == (code, errors)
-        return json.loads(output)
-
-    return told
 
 
 @pytest.fixture

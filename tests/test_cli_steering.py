@@ -5,55 +5,15 @@ SEMANTICS 2 and 2.8; 11: commands of others wait in an inbox that the owner noti
 
 import json
 import re
-import sys
 
 import pytest
 import trio
 
 from terzetto import Approve, DecisionKept
-from terzetto._cli import main
 from terzetto._cli._stores import guest, post
 from terzetto_protocol.commands import Decide
 
 from .commands import started
-from .trips import TRIP
-
-
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """A folder with the module `trip` in it, which is the current folder of the test."""
-    (tmp_path / "trip.py").write_text(TRIP)
-    monkeypatch.chdir(tmp_path)
-    for name in ("TERZETTO_STORE", "UV_RUN_RECURSION_DEPTH"):
-        monkeypatch.delenv(name, raising=False)
-    path = list(sys.path)
-    yield tmp_path
-    sys.path[:] = path
-    sys.modules.pop("trip", None)
-
-
-@pytest.fixture
-def call(capsys):
-    """`call(*words)`: the exit code, standard output and standard error of a command in this process."""
-
-    def call(*words):
-        code = main(words)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
-
-
-@pytest.fixture
-def told(call):
-    """`told(*words)`: the JSON document of a command that is fine."""
-
-    def told(*words):
-        code, output, errors = call(*words, "--json")
-        assert (0, "") == (code, errors)
-        return json.loads(output)
-
-    return told
 
 
 @pytest.fixture
