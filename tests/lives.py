@@ -15,7 +15,7 @@ import trio
 from attrs import define, field, frozen
 
 from terzetto.stores import open_store
-from terzetto_protocol.fold import read_record
+from terzetto_protocol.image import read_record
 from terzetto_protocol.records import Kind, Record
 from terzetto_protocol.statuses import VisitStatus
 

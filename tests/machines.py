@@ -11,7 +11,8 @@ from terzetto_protocol.codec import pack
 from terzetto_protocol.dataflow import Dataflow
 from terzetto_protocol.decisions import Approve, Decision
 from terzetto_protocol.errors import Refused, TerzettoError
-from terzetto_protocol.fold import Fold, Snapshot, read_snapshot
+from terzetto_protocol.fold import Fold
+from terzetto_protocol.image import Snapshot, read_snapshot
 from terzetto_protocol.inputs import (
     BodyAsked,
     CancelRequested,

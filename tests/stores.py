@@ -9,8 +9,8 @@ from terzetto._loading import load_fold
 from terzetto.stores import MemoryStore, Store
 from terzetto_protocol.decisions import Approve
 from terzetto_protocol.errors import StoreUnavailable
-from terzetto_protocol.fold import read_record
 from terzetto_protocol.graph import Graph
+from terzetto_protocol.image import read_record
 from terzetto_protocol.inputs import Claimed, Decided
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.records import Applied, Outcome, Record, Write

@@ -7,8 +7,9 @@ import pytest
 
 from terzetto_protocol.checkpoints import CheckpointPolicy, check_label
 from terzetto_protocol.errors import InvalidRequest, NotStorable
-from terzetto_protocol.fold import Fold, read_record, read_snapshot
+from terzetto_protocol.fold import Fold
 from terzetto_protocol.frames import SLACK
+from terzetto_protocol.image import read_record, read_snapshot
 from terzetto_protocol.limits import LABEL_LENGTH
 from terzetto_protocol.questions import AskDecision
 from terzetto_protocol.records import RunHeader

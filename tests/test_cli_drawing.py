@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from terzetto_protocol.fold import read_record
+from terzetto_protocol.image import read_record
 
 from .commands import LIMIT, SHOP, run, started
 from .pictures import groups, texts

@@ -12,7 +12,7 @@ import terzetto
 from terzetto.stores import SqliteStore
 from terzetto_protocol.checkpoints import CheckpointPolicy
 from terzetto_protocol.decisions import Approve
-from terzetto_protocol.fold import read_record
+from terzetto_protocol.image import read_record
 from terzetto_protocol.retention import Keep, Retention
 
 from .runtimes import SUCCEEDED, Say, Tally, chain, opened, says, told

@@ -3,7 +3,7 @@
 import terzetto
 from terzetto.stores import SqliteStore
 from terzetto_protocol.events import Cursor, Gap, RunEnded, RunQueued, told_by
-from terzetto_protocol.fold import read_record
+from terzetto_protocol.image import read_record
 from terzetto_protocol.limits import EVENT_WINDOW
 
 from .runtimes import Held, Tally, opened

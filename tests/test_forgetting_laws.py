@@ -15,7 +15,8 @@ from terzetto.stores import MemoryStore, SqliteStore, Store
 from terzetto_protocol.codec import pack
 from terzetto_protocol.errors import CommitPruned
 from terzetto_protocol.events import told_by
-from terzetto_protocol.fold import Fold, read_record
+from terzetto_protocol.fold import Fold
+from terzetto_protocol.image import read_record
 from terzetto_protocol.inputs import Claimed
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.records import Applied, Write

@@ -13,8 +13,10 @@ from terzetto._history import Past
 from terzetto.stores import SqliteStore
 from terzetto_protocol.decisions import Decision
 from terzetto_protocol.events import DurableEvent, Event, told_by
-from terzetto_protocol.fold import Fold, Image, Pending, read_snapshot
+from terzetto_protocol.fold import Fold
 from terzetto_protocol.frames import BranchImage, Fork
+from terzetto_protocol.image import Image, read_snapshot
+from terzetto_protocol.pending import Pending
 from terzetto_protocol.records import BarrierRow, Detail, Kind, Record, Resolution, RunHeader, RunRow
 from terzetto_protocol.registry import Registry
 from terzetto_protocol.statuses import TERMINAL, RunStatus

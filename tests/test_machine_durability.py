@@ -6,7 +6,7 @@ The witness of every driver checks most of these promises in every test; here ea
 import pytest
 
 from terzetto_protocol.events import EffectIntended, TextChunk
-from terzetto_protocol.fold import read_snapshot
+from terzetto_protocol.image import read_snapshot
 from terzetto_protocol.limits import EVENT_WINDOW, RUN_AHEAD
 from terzetto_protocol.records import Kind
 from terzetto_protocol.statuses import TERMINAL, RunStatus

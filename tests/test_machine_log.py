@@ -6,8 +6,8 @@ import pytest
 
 from terzetto_protocol.decisions import Reject
 from terzetto_protocol.events import NodeFinished, told_by
-from terzetto_protocol.fold import read_record, read_snapshot
 from terzetto_protocol.ids import split_event_id
+from terzetto_protocol.image import read_record, read_snapshot
 from terzetto_protocol.statuses import RunStatus
 
 from .machines import Driver, claimed

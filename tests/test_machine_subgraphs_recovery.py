@@ -4,8 +4,8 @@ import pytest
 
 from terzetto_protocol.decisions import Approve, Confirm
 from terzetto_protocol.events import NodeFailed
-from terzetto_protocol.fold import read_snapshot
 from terzetto_protocol.graph import Graph
+from terzetto_protocol.image import read_snapshot
 from terzetto_protocol.records import Joined
 from terzetto_protocol.statuses import BarrierStatus
 

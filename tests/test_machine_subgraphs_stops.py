@@ -2,7 +2,7 @@
 
 import pytest
 
-from terzetto_protocol.fold import read_snapshot
+from terzetto_protocol.image import read_snapshot
 
 from .branches import recover, running
 from .insides import _R, around, two

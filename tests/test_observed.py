@@ -12,7 +12,7 @@ from terzetto.stores import MemoryStore
 from terzetto.testing import context, reported
 from terzetto_protocol.errors import InvalidRequest, NotStorable
 from terzetto_protocol.events import BarrierOpened, ErrorObserved, NodeFinished, RetryScheduled, count_told, told_by
-from terzetto_protocol.fold import read_record
+from terzetto_protocol.image import read_record
 from terzetto_protocol.inputs import Again, UndoRequested
 from terzetto_protocol.limits import OBSERVED_LENGTH, OBSERVED_RUN, OBSERVED_VISIT
 from terzetto_protocol.progress_view import progress_view

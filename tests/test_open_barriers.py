@@ -2,8 +2,8 @@
 
 from hypothesis import given, strategies as st
 
-from terzetto_protocol.fold import Pending
 from terzetto_protocol.open_barriers import OpenBarriers
+from terzetto_protocol.pending import Pending
 from terzetto_protocol.records import Opening
 
 deadlines = st.none() | st.integers(0, 9).map(float)

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from msgspec import Raw
 
 from terzetto_protocol.decisions import Approve, Fail, Reject, Retry
-from terzetto_protocol.fold import read_snapshot
 from terzetto_protocol.graph import Graph
+from terzetto_protocol.image import read_snapshot
 from terzetto_protocol.inputs import Again
 from terzetto_protocol.progress_view import Progress, progress_view
 from terzetto_protocol.questions import AskDecision

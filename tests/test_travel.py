@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from terzetto_protocol.decisions import Approve
-from terzetto_protocol.fold import Image
+from terzetto_protocol.image import Image
 from terzetto_protocol.records import Failure, Kept, Kind, Observed, ObservedError, Record, Rewind
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.travel import as_was, undone

@@ -8,10 +8,11 @@ from msgspec import Raw
 
 from terzetto_protocol.decisions import Approve, Recorded
 from terzetto_protocol.errors import Malformed
-from terzetto_protocol.fold import Image, Pending, Snapshot, read_snapshot
 from terzetto_protocol.frames import Counts, Fork
 from terzetto_protocol.graph import Graph
+from terzetto_protocol.image import Image, Snapshot, read_snapshot
 from terzetto_protocol.migrations import Migration
+from terzetto_protocol.pending import Pending
 from terzetto_protocol.records import (
     Answer,
     Asked,

@@ -11,7 +11,7 @@ import terzetto
 from terzetto_protocol.decisions import Approve, Choose, Confirm, Recorded, Reject, Retry
 from terzetto_protocol.errors import Malformed
 from terzetto_protocol.events import RunEnded, TextChunk, told_by
-from terzetto_protocol.fold import Image, Snapshot, read_record
+from terzetto_protocol.image import Image, Snapshot, read_record
 from terzetto_protocol.records import (
     BarrierRow,
     Failure,

@@ -24,7 +24,7 @@ from terzetto_protocol.commands import (
     Withdraw,
 )
 from terzetto_protocol.errors import InvalidRequest
-from terzetto_protocol.fold import read_record
+from terzetto_protocol.image import read_record
 from terzetto_protocol.receipts import Deleted, Receipt, Submitted, Truncated
 
 from ._forking import Forking

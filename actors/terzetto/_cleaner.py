@@ -15,7 +15,7 @@ import trio
 from attrs import frozen
 
 from terzetto_protocol.errors import ActorStopped, Refused, StaleEpoch, StoreUnavailable, TerzettoError, UnknownRun
-from terzetto_protocol.fold import read_record
+from terzetto_protocol.image import read_record
 from terzetto_protocol.limits import CLEANER_INTERVAL, PRUNE_COMMITS
 from terzetto_protocol.records import RunRow, Write
 from terzetto_protocol.retention import Retention, expired, next_cut, oldest_kept, usable

@@ -17,8 +17,8 @@ from attrs import Factory, define, frozen
 from terzetto_protocol.backoff import backoff
 from terzetto_protocol.errors import ActorStopped, StoreUnavailable, UnknownRun, describe
 from terzetto_protocol.events import BarrierOpened, BarrierResolved, Cursor, Gap, Heartbeat, RunEnded, StreamItem
-from terzetto_protocol.fold import read_record
 from terzetto_protocol.ids import split_event_id
+from terzetto_protocol.image import read_record
 from terzetto_protocol.limits import HEARTBEAT, SINK_DEADLINE
 from terzetto_protocol.views import commit_view
 

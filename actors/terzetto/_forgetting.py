@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Final, Protocol, TypeVar
 
 from terzetto_protocol.errors import InvalidRequest, Refused, StaleEpoch, UnknownRun
-from terzetto_protocol.fold import read_record
+from terzetto_protocol.image import read_record
 from terzetto_protocol.records import RunRow
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 

@@ -7,8 +7,9 @@ from uuid import uuid4
 import msgspec
 
 from terzetto_protocol.errors import InvalidRequest
-from terzetto_protocol.fold import Fold, Image, Snapshot
+from terzetto_protocol.fold import Fold
 from terzetto_protocol.ids import check_run_id
+from terzetto_protocol.image import Image, Snapshot
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.places import Place
 from terzetto_protocol.records import RunHeader, RunRow

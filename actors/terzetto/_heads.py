@@ -23,7 +23,7 @@ from terzetto_protocol.errors import (
     Refused,
     UnknownRun,
 )
-from terzetto_protocol.fold import Image, Snapshot, read_record, read_snapshot
+from terzetto_protocol.image import Image, Snapshot, read_record, read_snapshot
 from terzetto_protocol.inputs import CancelRequested
 from terzetto_protocol.migrations import chain_from
 from terzetto_protocol.receipts import CancelReceipt

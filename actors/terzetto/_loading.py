@@ -16,8 +16,9 @@ from terzetto_protocol.errors import (
     UnknownRun,
     describe,
 )
-from terzetto_protocol.fold import Fold, read_record, read_snapshot
+from terzetto_protocol.fold import Fold
 from terzetto_protocol.graph import Bound
+from terzetto_protocol.image import read_record, read_snapshot
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import already_resolved
 from terzetto_protocol.records import RunRow

@@ -13,9 +13,9 @@ from .composites import Composite, Subgraph
 from .decisions import Approve
 from .errors import describe
 from .flow_state import FlowState
-from .fold import WAITING, Pending
 from .frames import Frame
 from .ids import barrier_name
+from .pending import WAITING, Pending
 from .places import Barrier, Edge
 from .records import Failure, Opening, Step
 from .routing import NoWay, Way

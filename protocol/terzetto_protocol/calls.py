@@ -4,8 +4,8 @@ from typing import Any, Generic, TypeVar
 
 from .composites import call_name
 from .errors import InvalidRequest, NotStorable, Refused, describe
-from .fold import Pending, label_of
 from .leaving import Leaving
+from .pending import Pending, label_of
 from .questions import RunGraph
 from .records import Answer, Called, Failure, Kind, Returned
 from .statuses import FailureCode, RunStatus, VisitStatus

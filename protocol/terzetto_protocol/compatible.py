@@ -5,7 +5,8 @@ from typing import Any
 
 from .composites import as_map
 from .errors import NotStorable
-from .fold import Fold, Pending, label_of
+from .fold import Fold
+from .pending import Pending, label_of
 from .wiring import OTHER_LINKS
 
 

@@ -11,11 +11,12 @@ from .blueprint import EasyWay
 from .chunks import chunk_of
 from .errors import MutationFailed, NotStorable
 from .events import NodeFinished as FinishedEvent
-from .fold import Fold, Pending
+from .fold import Fold
 from .forks import Forks
 from .frames import Branch, SharedBranch
 from .inputs import Emitted, NodeFinished
 from .limits import RUN_AHEAD
+from .pending import Pending
 from .records import Write
 from .remarks import NO_REMARKS
 from .scribe import everyday_write

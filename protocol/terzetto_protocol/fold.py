@@ -6,10 +6,9 @@ only does what the record says was decided.
 
 from collections.abc import Iterable, Iterator
 from math import inf
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from .blueprint import Blueprint
 from .codec import pack
@@ -17,16 +16,15 @@ from .composites import Composite, Subgraph, as_map
 from .errors import Malformed
 from .events import count_told
 from .frames import SLACK, Branch, BranchImage, Counts, Fork, Frame, InnerFrame, SharedBranch
-from .ids import barrier_id
+from .image import Image, Origin, Snapshot, read_record, read_snapshot
 from .limits import OBSERVED_RUN, STATE_BYTES
 from .open_barriers import OpenBarriers
+from .pending import LASTING, WAITING, Pending, fork_path, is_within, label_of
 from .records import (
     Answer,
-    Ask,
     Asked,
     Attempt,
     Called,
-    Failure,
     Forked,
     Joined,
     Kept,
@@ -34,8 +32,6 @@ from .records import (
     Migrated,
     Note,
     Noted,
-    Observed,
-    Opening,
     Record,
     Resolution,
     Returned,
@@ -55,124 +51,6 @@ S = TypeVar("S")
 
 _PROGRESS: Final = frozenset({Kind.VISIT, Kind.DECIDE, Kind.FORK, Kind.JOIN, Kind.SEND, Kind.CALL, Kind.RETURN})
 _PENDING: Final = VisitStatus.PENDING
-WAITING: Final = frozenset({VisitStatus.AWAITING_INPUT, VisitStatus.UNKNOWN})
-"""Statuses of a visit that waits for a decision."""
-LASTING: Final = frozenset({VisitStatus.SUCCEEDED, VisitStatus.FAILED, VisitStatus.CANCELLED, VisitStatus.SKIPPED})
-"""Statuses of a visit that nothing follows."""
-
-
-class Pending(Struct, array_like=True):
-    """A visit in the frontier: what still has to happen before the run can end."""
-
-    visit: int
-    place: str
-    path: str = ""
-    status: VisitStatus = VisitStatus.PENDING
-    attempt: int = 0
-    opening: Opening | None = None
-    asked: int = 0
-    """How often a decision about this visit was asked for."""
-    due: float | None = None
-    """When its next attempt begins, as UNIX time, while it waits for that."""
-    asks: dict[str, Ask] = {}
-    """Decisions that its body waits for, by their keys."""
-    journal: dict[str, Answer] = {}
-    """What its body was told, by the keys of its questions: told again to a body that runs again."""
-    ticket: int = 0
-    """In a dataflow, which of the completed inputs are its own."""
-    sent: bytearray = msgspec.field(default_factory=bytearray)
-    """Digests of what it has sent, one after the other: passed over when a body that runs again sends it again."""
-
-    @property
-    def open_barriers(self) -> list[tuple[str, str, Opening]]:
-        """What somebody has to decide about this visit: id, name and opening."""
-        own = [] if self.opening is None else [(self.barrier, self.place, self.opening)]
-        return own + [(ask.barrier, ask.name, ask.opening) for ask in self.asks.values()]
-
-    def asked_as(self, barrier: str) -> str | None:
-        """The key of the question that this barrier id stands for."""
-        return next((key for key, ask in self.asks.items() if ask.barrier == barrier), None)
-
-    @property
-    def barrier(self) -> str:
-        """The id under which this visit is decided, if it is a barrier's or an unknown effect's."""
-        if self.opening is not None and self.opening.known:
-            return self.opening.known
-        return barrier_id(self.path, self.place, self.visit, max(0, self.asked - 1))
-
-
-class Image(Struct, array_like=True):
-    """Everything durable about a run except its state."""
-
-    status: RunStatus = RunStatus.QUEUED
-    epoch: int = 0
-    seq: int = 0
-    event_id: int = 0
-    visits: int = 0
-    claims: int = 0
-    """Claims since the last commit of a visit, a decision or a value that was sent."""
-    frontier: dict[int, Pending] = {}
-    counts: Counts = msgspec.field(default_factory=Counts)
-    failure: Failure | None = None
-    note: str = ""
-    """What a person should know about the end, where it is no failure."""
-    unknown: tuple[str, ...] = ()
-    """Visits whose effect nobody knows, as `node@visit`; set by the end of the run."""
-    finished: int = 0
-    cost: float = 0.0
-    parking: bool = False
-    """Whether it is to be PAUSED as soon as nothing of it is live."""
-    kept: tuple[Kept, ...] = ()
-    """Decisions that wait for their barriers, oldest first."""
-    parked: float = 0.0
-    """Seconds that it waited for people or was paused."""
-    rested: float = 0.0
-    """Since when it does, as UNIX time, while it does."""
-    forks: dict[str, Fork] = {}
-    """Open forks by their paths, outer ones first."""
-    branches: dict[str, BranchImage] = {}
-    """Their branches; filled for a snapshot only."""
-    doomed: Failure | None = None
-    """Why it fails as soon as what is under way in it has been cancelled."""
-    base: str | None = None
-    """The thread's head when it began, empty for none; None for a run that has not begun, or is on no thread."""
-    intents: int = 0
-    """Times that an effect of a `once` visit was begun."""
-    observed: Observed = Observed()
-    """Errors that visits reported and that ended nothing, over the whole run."""
-    version: str = ""
-    """The version of the graph under which it goes on; empty for the one that it began under."""
-
-
-class Snapshot(Struct, array_like=True):
-    """An image with its encoded state."""
-
-    image: Image
-    state: bytes
-
-
-Origin: TypeAlias = tuple[bytes, dict[str, BranchImage]]
-"""An encoded state, and the branches as a snapshot holds them."""
-
-
-_decode_record = msgspec.msgpack.Decoder(Record).decode
-_decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
-
-
-def read_record(body: bytes) -> Record:
-    """Decode one stored commit; raises `Malformed` for damaged bytes."""
-    try:
-        return _decode_record(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed("commit", str(error)) from error
-
-
-def read_snapshot(body: bytes) -> Snapshot:
-    """Decode a stored snapshot; raises `Malformed` for damaged bytes."""
-    try:
-        return _decode_snapshot(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed("snapshot", str(error)) from error
 
 
 class Fold(Frame[S], Generic[S]):
@@ -699,19 +577,3 @@ def _kept(kept: tuple[Kept, ...], detail: Kept | Withdrawn | Resolution) -> tupl
         return tuple(each for each in kept if each.barrier != detail.barrier)
     used = next((each for each in kept if each.barrier == detail.kept and not each.standing), None)
     return tuple(each for each in kept if each is not used)
-
-
-def is_within(path: str, fork: str) -> bool:
-    """Whether this path leads through a fork's branches."""
-    return path.startswith(fork) and (len(path) == len(fork) or path[len(fork)] == "/")
-
-
-def fork_path(entry: Pending) -> str:
-    """The path of the fork that a composite's visit opens; in a dataflow one place may have several at once."""
-    place = f"{entry.place}.{entry.ticket}" if entry.ticket else entry.place
-    return f"{entry.path}/{place}" if entry.path else place
-
-
-def label_of(entry: Pending) -> str:
-    """How a visit is named where its effect is unknown: `path/node@visit`."""
-    return f"{entry.path}/{entry.place}@{entry.visit}" if entry.path else f"{entry.place}@{entry.visit}"

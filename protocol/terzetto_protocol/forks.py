@@ -11,9 +11,9 @@ from .calls import Calls
 from .composites import Composite, Opened, Subgraph, exit_name
 from .decisions import Recorded
 from .errors import BranchesFailed, MergeConflict, MutationFailed, NotStorable, describe
-from .fold import Pending, fork_path, is_within, label_of
 from .frames import Branch, Frame, InnerFrame, SharedBranch
 from .merging import conflicts
+from .pending import Pending, fork_path, is_within, label_of
 from .records import Failure, Forked, Joined, Kind, Note, Observed, Opening, Step
 from .routing import NoWay, Way, after_failure, after_success
 from .scribe import RESTING

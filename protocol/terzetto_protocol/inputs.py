@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 from .decisions import Decision
-from .fold import Snapshot
+from .image import Snapshot
 from .port import Emission
 from .questions import Question
 from .records import Failure, Observed, Taken

@@ -5,8 +5,8 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from .ahead import Ahead
-from .fold import is_within, label_of
 from .limits import CANCEL_GRACE, OBSERVED_VISIT
+from .pending import is_within, label_of
 from .records import Failure, Kind, Note, Observed, ObservedError
 from .statuses import FailureCode, VisitStatus
 from .turn import CancelNodes

@@ -15,7 +15,8 @@ from typing import ClassVar, Final, Generic, TypeVar
 from .blueprint import Blueprint
 from .codec import pack
 from .errors import IllegalTransition, Refused
-from .fold import Fold, Image, Snapshot
+from .fold import Fold
+from .image import Image, Snapshot
 from .inputs import (
     Claimed,
     CommitDurable,

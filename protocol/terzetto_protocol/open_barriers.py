@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from .records import Opening
 
 if TYPE_CHECKING:
-    from .fold import Pending
+    from .pending import Pending
 
 
 class OpenBarriers:

@@ -12,8 +12,9 @@ from typing import Final
 from attrs import Factory, define
 
 from .decisions import Exiting, name_of
-from .fold import LASTING, Pending, Snapshot, is_within, read_snapshot
 from .ids import barrier_id
+from .image import Snapshot, read_snapshot
+from .pending import LASTING, Pending, is_within
 from .records import (
     Asked,
     Attempt,

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from .blobs import MARK, named_in
 from .decisions import name_of
 from .events import DurableEvent
-from .fold import Fold, Pending
+from .fold import Fold
 from .ids import barrier_id
 from .inputs import NodeFinished
+from .pending import Pending
 from .records import BarrierRow, Kind, Note, Opening, Record, Resolution, Step, Write, failure_of
 from .state import stored
 from .statuses import PARKED, TERMINAL, BarrierStatus, RunStatus, VisitStatus

@@ -7,10 +7,12 @@ from msgspec.structs import replace
 
 from .blueprint import Blueprint
 from .events import NodeStarted, told_by
-from .fold import LASTING, Fold, Origin, Pending, is_within
+from .fold import Fold
 from .holding import Held, provisional
 from .ids import event_id
+from .image import Origin
 from .limits import RUN_AHEAD
+from .pending import LASTING, Pending, is_within
 from .receipts import AlreadyResolved, Receipt
 from .records import (
     Asked,

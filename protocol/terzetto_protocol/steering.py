@@ -8,7 +8,6 @@ from attrs import evolve
 from .ahead import ANY, Next, besides
 from .decisions import Approve, Confirm, Decision, Exiting, Fail, Retry, name_of
 from .errors import IllegalTransition, MutationFailed, NotStorable, Refused
-from .fold import Pending
 from .forks import Forks
 from .inputs import (
     CancelRequested,
@@ -20,6 +19,7 @@ from .inputs import (
     TimerFired,
     WithdrawRequested,
 )
+from .pending import Pending
 from .receipts import (
     AlreadyResolved,
     CancelReceipt,

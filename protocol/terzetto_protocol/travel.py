@@ -6,8 +6,10 @@ from typing import Any, Final
 from msgspec import msgpack
 from msgspec.structs import replace
 
-from .fold import Fold, Image, Pending, Snapshot, label_of, read_snapshot, upcast
+from .fold import Fold, upcast
 from .frames import Counts, Fork
+from .image import Image, Snapshot, read_snapshot
+from .pending import Pending, label_of
 from .records import Kind, Record, Rewind
 from .statuses import VisitStatus
 from .strict import Comparison

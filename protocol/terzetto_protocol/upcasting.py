@@ -19,11 +19,12 @@ from .composites import Subgraph, call_name, exit_name
 from .decisions import Recorded
 from .errors import MigrationFailed, NotStorable, describe
 from .flow_state import Packed
-from .fold import Pending, Snapshot, read_snapshot
 from .frames import BranchImage, Counts, Fork
 from .ids import barrier_id
+from .image import Snapshot, read_snapshot
 from .limits import MESSAGE_BYTES, STATE_BYTES
 from .migrations import Migration, inner_versions, renamed
+from .pending import Pending
 from .records import (
     Answer,
     Called,

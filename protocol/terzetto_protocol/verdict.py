@@ -23,7 +23,7 @@ from .decisions import (
     Retry,
 )
 from .errors import InvalidRequest, Malformed, NotStorable, Refused, describe
-from .fold import Pending
+from .pending import Pending
 from .places import Barrier
 from .records import Ask
 from .statuses import VisitStatus

@@ -15,8 +15,8 @@ from msgspec.msgpack import Ext
 
 from .codec import readable
 from .events import StreamItem, told_by
-from .fold import Snapshot, read_record, read_snapshot
 from .ids import barrier_id
+from .image import Snapshot, read_record, read_snapshot
 from .limits import OBSERVED_RUN
 from .records import BarrierRow, Failure, Observed, ObservedError, Record, RunRow, Step, Taken, failure_of
 from .statuses import TERMINAL, BarrierStatus, RunStatus, VisitStatus

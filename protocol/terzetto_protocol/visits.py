@@ -10,7 +10,6 @@ from .errors import MutationFailed, NonDeterministicOutput, NotStorable, Refused
 from .everyday import Everyday
 from .flow_sent import digest_of, sent_before
 from .flow_state import INPUTS
-from .fold import Pending, label_of
 from .frames import Frame, SharedBranch
 from .ids import barrier_id
 from .inputs import (
@@ -25,6 +24,7 @@ from .inputs import (
     Probed,
     RetryDue,
 )
+from .pending import Pending, label_of
 from .questions import AskDecision, Journal, RunGraph, Sending
 from .records import Answer, Ask, Asked, Attempt, Failure, Kind, Noted, Opening, Sent
 from .remarks import Remarks

@@ -18,7 +18,7 @@ from terzetto._history import Past
 from terzetto.stores import MemoryStore, Store
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.events import count_told, told_by
-from terzetto_protocol.fold import read_record
+from terzetto_protocol.image import read_record
 from terzetto_protocol.records import Applied, BarrierRow, Record, RunHeader, RunRow, Write
 from terzetto_protocol.scribe import outcome_text
 from terzetto_protocol.statuses import RunStatus

@@ -11,8 +11,8 @@ from typing import Final
 from msgspec import Struct
 
 from terzetto_protocol.errors import Malformed, Refused, StoreError
-from terzetto_protocol.fold import read_record, read_snapshot
 from terzetto_protocol.graph import Bound
+from terzetto_protocol.image import read_record, read_snapshot
 from terzetto_protocol.records import Posted, RunRow
 from terzetto_protocol.registry import Registry
 from terzetto_protocol.statuses import TERMINAL, RunStatus

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec import Struct
 
 from terzetto_protocol.declaration import Declaration
-from terzetto_protocol.fold import Snapshot
+from terzetto_protocol.image import Snapshot
 from terzetto_protocol.migrations import chain_from
 from terzetto_protocol.progress_view import progress_view
 from terzetto_protocol.records import Record, RunRow

@@ -5,8 +5,8 @@ from typing import Any
 
 from terzetto_protocol.codec import readable
 from terzetto_protocol.errors import CommitPruned
-from terzetto_protocol.fold import read_snapshot
 from terzetto_protocol.graph import unbind
+from terzetto_protocol.image import read_snapshot
 from terzetto_protocol.records import RunRow
 from terzetto_protocol.views import plain
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 import trio
 
 from terzetto_protocol.events import DurableEvent, RunEnded, told_by
-from terzetto_protocol.fold import read_record
+from terzetto_protocol.image import read_record
 from terzetto_protocol.records import RunRow
 from terzetto_protocol.statuses import TERMINAL
 from terzetto_protocol.views import event_view
