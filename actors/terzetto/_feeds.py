@@ -22,6 +22,7 @@ from terzetto_protocol.image import read_record
 from terzetto_protocol.limits import HEARTBEAT, SINK_DEADLINE
 from terzetto_protocol.views import commit_view
 
+from ._failures import own_part
 from ._hub import REPLAY_COMMITS, Hub
 from ._sinks import BarrierSink, CheckpointSink, Sink, Sinks, StreamSink, TraceSink, check_sinks, checkpoint_of
 from .stores._contract import Store
@@ -173,8 +174,8 @@ class _Feed:
                 if not inspect.isawaitable(called := fn(*args)):
                     raise TypeError("this method of a sink has to be an `async def`")
                 await called
-            except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a sink may raise anything
-                failed = describe(error)
+            except BaseException as error:  # noqa: BLE001, ASYNC103 - a sink may raise anything
+                failed = describe(own_part(error))
         if scope.cancelled_caught:
             failed = f"it took longer than {SINK_DEADLINE:g} s"
         if failed:

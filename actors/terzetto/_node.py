@@ -4,33 +4,26 @@ It owns nothing: the state is lent, the batch goes with the answer. What kills i
 then there is no answer, and the run tells its machine so.
 """
 
-import traceback
 from collections.abc import Callable
-from typing import Any, Final, Protocol, cast
-
-import trio
+from typing import Any, Final, Protocol
 
 from terzetto_protocol.composites import Subgraph
 from terzetto_protocol.context import FlowContext, ItemContext, LeafContext, NodeContext
-from terzetto_protocol.errors import InvalidRequest, NodeTimeout, describe
+from terzetto_protocol.errors import InvalidRequest, NodeTimeout
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.frames import InnerFrame
 from terzetto_protocol.inputs import Again, NodeFailed, NodeFinished, Probed
 from terzetto_protocol.places import Node
 from terzetto_protocol.port import Port, Visit
-from terzetto_protocol.records import Failure
-from terzetto_protocol.retry import asked_by
+from terzetto_protocol.retry import RetryPolicy, asked_by
 from terzetto_protocol.state import Vocabulary
-from terzetto_protocol.statuses import FailureCode
 from terzetto_protocol.turn import Start
 
 from . import _faults
 from ._blocks import run_block
+from ._failures import failure_of, label_of, own_part
 from ._threads import call, refuse_returned, run_in_thread
 from ._timeouts import run_timed
-
-_FRAMES: Final = 12
-"""Innermost frames of a failure that are kept."""
 
 
 class World(Protocol):
@@ -73,13 +66,8 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
         if _faults.hook is not None:
             _pass_points(_faults.hook, ctx)
         return NodeFinished(start.visit, ctx.batch, world.clock(), ctx.remarks)
-    except Exception as error:  # noqa: BLE001 - a node may raise anything, and that is its own failure
-        _let_through(error)
-        return _failed(node, start, error, world, ctx)
-    except (SystemExit, GeneratorExit) as error:
-        return _failed(node, start, error, world, ctx)
-    except BaseExceptionGroup as error:
-        return _failed(node, start, _let_through(error), world, ctx)
+    except BaseException as error:  # noqa: BLE001, ASYNC103 - a node may raise anything, and that is its own failure
+        return _failed(node, start, own_part(error), world, ctx)  # noqa: ASYNC104 - as above
 
 
 async def _run_otherwise(node: Node[Any, Any], start: Start, lent: "Lent", ctx: Any) -> None:
@@ -102,17 +90,19 @@ def _sent(start: Start, ctx: FlowContext[Any], world: World) -> NodeFinished:
 
 
 def _failed(node: Node[Any, Any], start: Start, error: BaseException, world: World, ctx: Any) -> NodeFailed:
-    policy, again = node.options.retry, None
-    if policy is not None and policy.retries(error):
-        again = Again(world.chance(), asked_by(error))
-    unknown = isinstance(error, NodeTimeout)
+    again, unknown = _again(node.options.retry, error, world), isinstance(error, NodeTimeout)
     observed = None if ctx is None else ctx.remarks.observed
     return NodeFailed(start.visit, failure_of(label_of(start), error), world.clock(), again, unknown, observed)
 
 
-def label_of(start: Start) -> str:
-    """A node with its path, as its failures name it."""
-    return f"{start.path}/{start.node}" if start.path else start.node
+def _again(policy: RetryPolicy | None, error: BaseException, world: World) -> Again | None:
+    """What a further attempt needs to know, if the error is worth one."""
+    try:
+        if policy is not None and policy.retries(error):
+            return Again(world.chance(), asked_by(error))
+    except BaseException as other:  # noqa: BLE001, ASYNC103 - its class may raise anything when it is looked at
+        own_part(other)
+    return None
 
 
 def _pass_points(hook: Callable[[str], None], ctx: LeafContext[Any, Any]) -> None:
@@ -129,8 +119,8 @@ async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callab
         ctx = lent.context(ItemContext if node.asks.context is ItemContext else NodeContext, start)
         batch = ctx.batch
         happened = await node.options.probe(ctx)
-    except (Exception, SystemExit, GeneratorExit, BaseExceptionGroup) as error:  # noqa: BLE001 - then a person is asked
-        _let_through(error)
+    except BaseException as error:  # noqa: BLE001, ASYNC103 - it may raise anything: then a person is asked
+        own_part(error)
         happened = None
     if happened is not None and not isinstance(happened, bool):
         happened = None
@@ -206,33 +196,3 @@ class Lent:
         """Which visit this is."""
         fold = self.fold
         return Visit(fold.header.run_id, start.node, start.visit, start.attempt, start.path, fold.image.epoch)
-
-
-def _let_through(error: BaseException) -> BaseException:
-    """Raise the part of a group that is not the node's doing; return the rest, or the error itself."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    group = cast("BaseExceptionGroup[BaseException]", error)
-    foreign, rest = group.split((trio.Cancelled, KeyboardInterrupt))
-    if foreign is not None:
-        raise foreign
-    return group if rest is None else rest
-
-
-def failure_of(node: str, error: BaseException) -> Failure:
-    """What is stored and shown of an exception: its leaves and where it came from; no values, no source."""
-    leaves = tuple(describe(leaf) for leaf in _leaves(error))
-    text = leaves[0] if len(leaves) == 1 else f"{len(leaves)} errors: {'; '.join(leaves)}"
-    return Failure(FailureCode.NODE_ERROR, f"node {node!r}: {text}", leaves, _frames(error))
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return [leaf for inner in group.exceptions for leaf in _leaves(inner)]
-    return [error]
-
-
-def _frames(error: BaseException) -> tuple[str, ...]:
-    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
-    return tuple(f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in frames)

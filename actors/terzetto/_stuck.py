@@ -18,10 +18,8 @@ from attrs import frozen
 
 from terzetto_protocol.errors import StuckNode
 
+from ._failures import trace_of
 from ._timers import Timers
-
-FRAMES: Final = 12
-"""Innermost frames of a stack that are kept."""
 
 _IN_THREAD: Final = "to_thread_run_sync"
 """The function in which a task waits for a thread."""
@@ -65,8 +63,7 @@ class Body:
             threads = [each.ident or 0 for each in threading.enumerate() if each.name == f"node {self.name}"]
             for top in filter(None, map(running.get, threads)):
                 frames += reversed(list(traceback.walk_stack(top)))
-        named = ((frame.f_code.co_filename, line, frame.f_code.co_name) for frame, line in frames[-FRAMES:])
-        return tuple(f"{file}:{line} in {name}" for file, line, name in named)
+        return trace_of((frame.f_code, line) for frame, line in frames)
 
 
 def log_stuck(error: StuckNode) -> None:

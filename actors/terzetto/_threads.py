@@ -66,8 +66,10 @@ async def run_in_thread(node: Node[Any, Any], ctx: AnyContext) -> None:
                 abandon_on_cancel=abandons,
                 limiter=cast("trio.CapacityLimiter", line),  # as much of one as Trio asks for
             )
-        except (Exception, SystemExit, GeneratorExit):
-            await trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC120 - what a cancelled one raised counts for nothing
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            await trio.lowlevel.checkpoint_if_cancelled()  # noqa: ASYNC102, ASYNC120 - what a cancelled one raised counts for nothing
             raise
         finally:
             line.is_over = True

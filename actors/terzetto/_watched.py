@@ -16,7 +16,8 @@ from terzetto_protocol.places import Node
 from terzetto_protocol.strict import Watch
 from terzetto_protocol.turn import Start
 
-from ._node import Lent, World, failure_of, handle, label_of
+from ._failures import failure_of, label_of
+from ._node import Lent, World, handle
 
 
 class WatchedLent(Lent):

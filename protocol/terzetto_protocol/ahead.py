@@ -216,7 +216,9 @@ class Ahead(Stage[S], Generic[S]):
             return Opening(deadline, at=at)
         try:
             return Opening(deadline, Raw(pack_plain(options.payload(state), "what it returned")), at=at)
-        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - the author's function may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the author's function may raise anything
             text = f"the payload of barrier {place!r} could not be made: {describe(error)}"
             return Failure(FailureCode.NODE_ERROR, text, (describe(error),), final=True)
 

@@ -4,10 +4,10 @@ One base, `TerzettoError`. Each leaf keeps its data as attributes and says in it
 node and value it is about and what to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from .limits import ERROR_LENGTH
+from .limits import ERROR_LENGTH, ID_LENGTH
 
 _TOLD: Final = 5  # failed branches, or fields, that a message names
 
@@ -314,13 +314,26 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """One bounded line about an exception: never raises, and an empty message becomes the type's name."""
-    name = type(error).__name__
-    try:
-        text = " ".join(line.strip() for line in str(error).splitlines())
-    except Exception:  # noqa: BLE001 - a user's __str__ may raise anything, and this runs while reporting it
+    """One bounded line about an exception: whatever raises in it, and an empty message becomes the type's name."""
+    name = _asked(lambda: type(error).__name__, ID_LENGTH) or "an exception whose type has no name"
+    text = _asked(lambda: str(error), ERROR_LENGTH)
+    if text is None:
         return f"{name} (its message cannot be shown)"
-    printable = text.encode("utf-8", "backslashreplace").decode("utf-8").strip()
-    if len(printable) > ERROR_LENGTH:
-        printable = f"{printable[:ERROR_LENGTH]}... ({len(printable)} characters)"
-    return f"{name}: {printable}" if printable else name
+    return f"{name}: {text}" if text else name
+
+
+def _asked(ask: Callable[[], str], length: int) -> str | None:
+    """What a part of somebody's exception says of itself, or None."""
+    try:
+        return one_line(ask(), length)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - a user's __str__ may raise anything, and this runs while reporting it
+        return None
+
+
+def one_line(text: str, length: int) -> str:
+    """The text in one line that can be stored and shown, cut after so many characters."""
+    line = " ".join(part.strip() for part in text.splitlines())
+    line = line.encode("utf-8", "backslashreplace").decode("utf-8").strip()
+    return line if len(line) <= length else f"{line[:length]}... ({len(line)} characters)"

@@ -207,6 +207,8 @@ def _choose(ways: tuple[EasyWay[S], ...], state: S) -> EasyWay[S] | None:
         for way in ways:
             if way.when is None or way.when(state):
                 return way
-    except (Exception, SystemExit, GeneratorExit):  # noqa: BLE001 - a predicate may raise anything: it is asked again
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - a predicate may raise anything: it is asked again
         return None
     return None

@@ -184,7 +184,9 @@ class Forks(Calls[S], Generic[S]):
             opened = composite.open(frame.view(), entry.ticket)
             if not isinstance(composite, Subgraph):
                 frame.pack()  # what its branches begin with
-        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's function may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a user's function may raise anything
             text = f"{path!r} could not open its branches: {describe(error)}"
             self._fail_visit(entry, Failure(FailureCode.NODE_ERROR, text, (describe(error),)), at)
             return
@@ -382,7 +384,9 @@ class Forks(Calls[S], Generic[S]):
             if not isinstance(made, Iterable):
                 raise TypeError(f"its function returns mutations to record, and not a {type(made).__name__}")
             mutations = [self._note(frame, mutation) for mutation in made]
-        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's function may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a user's function may raise anything
             text = f"the branches of {fork!r} could not be merged: {describe(error)}"
             return Failure(FailureCode.NODE_ERROR, text, (describe(error),))
         return msgspec.structs.replace(joined, folds=False), mutations

@@ -24,6 +24,8 @@ PAYLOAD_DEPTH: Final = DEPTH - 16
 """Deepest nesting of what a barrier or a chunk shows, containers: a message around it fits into `DEPTH`."""
 ERROR_LENGTH: Final = 4096
 """Longest text kept of one exception, characters."""
+ERROR_LEAVES: Final = 16
+"""Exceptions of a group that a failure tells of, the first ones; further ones are counted."""
 OBSERVED_LENGTH: Final = 1024
 """Longest text kept of an error that a node reports and goes on, characters."""
 OBSERVED_VISIT: Final = 16

@@ -36,7 +36,9 @@ class Reducer:
         """The merged value; raises `ReducerFailed`, which names the key, for whatever `combine` raises."""
         try:
             return self.combine(old, new)
-        except (Exception, SystemExit, GeneratorExit) as error:  # a user's function may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a user's function may raise anything
             raise ReducerFailed(key, self.name, error) from error
 
     def suits(self, hint: Any) -> bool:

@@ -71,7 +71,9 @@ def _first(edges: Iterable[Edge[S]], state: S, taken: Mapping[int, int]) -> Way[
             continue
         try:
             holds = edge.when is None or bool(edge.when(state))
-        except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - a user's predicate may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - a user's predicate may raise anything
             return NoWay(FailureCode.NODE_ERROR, f"the predicate of edge {edge.label()} raised {describe(error)}")
         if holds:
             return Way(edge)

@@ -231,7 +231,9 @@ class Vocabulary(Generic[S]):
             mutation = entry.value if type(entry) is Proved else self.revive(entry)
             try:
                 mutation.apply(state)
-            except (Exception, SystemExit, GeneratorExit) as error:  # a user's apply may raise anything
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a user's apply may raise anything
                 name = entry.name if isinstance(entry, Recorded) else type(entry).__name__
                 raise MutationFailed(name, error) from error
 

@@ -188,7 +188,9 @@ class Upcaster(Generic[S]):
     def _call(self, migration: Migration, what: str, fn: Callable[..., Any], *args: Any) -> Any:
         try:
             return fn(*args)
-        except (Exception, SystemExit, GeneratorExit) as error:  # a user's function may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a user's function may raise anything
             raise self._failed(migration, what, describe(error)) from error
 
     def _failed(self, migration: Migration, what: str, reason: str) -> MigrationFailed:

@@ -130,7 +130,9 @@ def _mutations(run_id: str, blueprint: Blueprint[S], barrier: Barrier[S], decisi
         return tuple(blueprint.vocabulary.note(mutation) for mutation in barrier.options.decided(decision))
     except NotStorable as error:
         raise Refused(run_id, f"barrier {barrier.name}: {error}") from error
-    except (Exception, SystemExit, GeneratorExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise Refused(run_id, f"barrier {barrier.name}: its `decided` raised {describe(error)}") from error
 
 
