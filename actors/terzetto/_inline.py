@@ -70,6 +70,10 @@ class _Alone:
     def taken(self, actor: RunActor, row: RunRow) -> None:
         """There is no store in which it could be taken."""
 
+    def broke(self, actor: RunActor, error: BaseException) -> None:
+        """There is nobody else whom it could harm."""
+        raise error
+
     def send(self, write: Write, sender: Any) -> None:
         """A run without a log makes no writes."""
 

@@ -14,6 +14,7 @@ from terzetto_protocol.errors import Refused, StoreUnavailable, TerzettoError
 from terzetto_protocol.inputs import Claimed
 from terzetto_protocol.records import Taken
 
+from ._left_open import close_left_open
 from ._roster import Roster
 from ._run import RunActor
 
@@ -25,13 +26,22 @@ class Pool:
     """Slots and tasks of runs."""
 
     def __init__(
-        self, admission: Admission, roster: Roster, clock: Callable[[], float], leave_alone: LeaveAlone, take: Take
+        self,
+        admission: Admission,
+        roster: Roster,
+        clock: Callable[[], float],
+        leave_alone: LeaveAlone,
+        take: Take,
+        *,
+        broke: Callable[[str], None],
     ) -> None:
         self._admission: Final = admission
         self._roster: Final = roster
         self._clock: Final = clock
         self._leave_alone: Final = leave_alone
         self._take: Final = take
+        self._broke: Final = broke
+        """Told when the task of a run that broke off has ended."""
         self._nursery: trio.Nursery | None = None
         self._carried: set[str] = set()
         self._filling = False
@@ -105,9 +115,13 @@ class Pool:
     async def _main(self, actor: RunActor) -> None:
         try:
             await actor.main()
+            if trio.lowlevel.current_task().child_nurseries:
+                await close_left_open()
         finally:
             actor.carried = False
             self.leave_behind(actor)
+            if actor.broken:
+                self._broke(actor.run_id)
 
     async def until_quiet(self) -> None:
         """Wait until no run has a task. A checkpoint, where one has."""

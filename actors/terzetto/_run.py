@@ -10,24 +10,22 @@ import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 from math import inf
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 
 import trio
 from attrs import frozen
 
 from terzetto_protocol.blobs import BlobKeeper
-from terzetto_protocol.errors import Refused, StaleEpoch, StoreRejected
+from terzetto_protocol.errors import Refused, StaleEpoch, StoreRejected, TerzettoError, describe
 from terzetto_protocol.events import Event, NodeStarted
 from terzetto_protocol.inputs import (
     CommitDurable,
     CommitRefused,
     DeadlinePassed,
     Emitted,
+    Ended,
     Input,
     NodeCancelled,
-    NodeFailed,
-    NodeFinished,
-    Probed,
 )
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import next_moment
@@ -42,11 +40,11 @@ from terzetto_protocol.turn import Answered, CancelNodes, Effect, Finish, Rearm,
 from . import _faults
 from ._bodies import Bodies, Tasks
 from ._crowds import Crowds
+from ._failures import own_part
+from ._left_open import Handle, close_after
 from ._node import Lent, handle
 from ._questions import Questions
 from ._stuck import StuckBodies
-
-Ended: TypeAlias = NodeFinished | NodeFailed | Probed
 
 YIELD_STEPS: Final = 16
 """Steps after which a run lets every other task run."""
@@ -71,6 +69,9 @@ class Keeper(Protocol):
 
     def taken(self, actor: "RunActor", row: RunRow) -> None:
         """The new run's id or key belongs to a run that is there already."""
+
+    def broke(self, actor: "RunActor", error: BaseException) -> None:
+        """Something went wrong that nobody foresaw: what this process still knows about the run is worth nothing."""
 
 
 class Outlet(Protocol):
@@ -142,6 +143,7 @@ class RunActor:
         "_scope",
         "_starts",
         "_waiter",
+        "broken",
         "carried",
         "lent",
         "machine",
@@ -161,6 +163,8 @@ class RunActor:
         self.rested = False
         self.carried = False
         """Whether somebody runs `main`."""
+        self.broken = False
+        """Whether it was given up here, to be read anew by whoever claims it next."""
         self._overlaps = services.tasks or machine.blueprint.overlaps
         """Whether every visit has a task of its own."""
         self._busy = False
@@ -175,7 +179,7 @@ class RunActor:
         """The run's id."""
         return self.machine.run_id
 
-    def _lender(self, deps: Any) -> tuple[Lent, Callable[..., Awaitable[Ended]]]:
+    def _lender(self, deps: Any) -> tuple[Lent, Handle]:
         """What bodies get, and who runs them."""
         if not self.machine.blueprint.is_strict:
             return Lent(self.machine.fold, deps, self._port), handle
@@ -199,7 +203,8 @@ class RunActor:
     def deliver(self, msg: Input) -> None:
         """Take a turn with this message, or queue it while a turn is being taken. Not a checkpoint.
 
-        A refusal goes to whoever sent the command; a message without a sender that is refused raises.
+        A refusal goes to whoever sent the command; a message without a sender that is refused raises. Whatever else
+        goes wrong is the end of this actor, not of who has sent the message.
         """
         if self._busy:
             self._mail.append(msg)
@@ -209,6 +214,10 @@ class RunActor:
             self._take(msg)
             while self._mail:
                 self._take(self._mail.pop(0))
+        except (TerzettoError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001, ASYNC103 - nothing awaits in a turn, so it is no cancel
+            self._break_off(error)
         finally:
             self._busy = False
 
@@ -234,6 +243,15 @@ class RunActor:
                 self._take(self._mail.pop(0))
         finally:
             self._busy = False
+
+    def _break_off(self, error: BaseException) -> None:
+        """Give the run up here, for a turn may be half taken: nothing that the machine knows is written any more."""
+        self._mail.clear()
+        self.broken = True
+        self.services.keeper.broke(self, error)
+        if not self.rested:
+            reason = f"run {self.run_id!r}: it broke off: {describe(error)}"
+            self._carry_out(self.machine.feed(CommitRefused(self.machine.durable, reason, self.services.clock())))
 
     def _take(self, msg: Input) -> None:
         try:
@@ -345,7 +363,7 @@ class RunActor:
 
         Cancelled from outside (or by KeyboardInterrupt) the run is INTERRUPTED; its last commit is handed over
         before this raises. A cancel of the run itself only ends the episode. Where bodies were left behind it
-        returns when they have.
+        returns when they have. Whatever else goes wrong is the end of this actor, and not of who calls this.
         """
         try:
             while not self.rested:
@@ -354,9 +372,11 @@ class RunActor:
                     await self._carry()
                 self._pass_deadline()
                 self._end_live()
-        except BaseException:
-            self._end_live()
-            raise
+        except BaseException as error:  # noqa: BLE001, ASYNC103 - what is not its own is raised again
+            try:
+                self._break_off(own_part(error))
+            finally:
+                self._end_live()
         finally:
             self._bodies.end()
 
@@ -454,7 +474,9 @@ class RunActor:
         """A visit in a task of its own."""
         tasks[start.visit] = trio.lowlevel.current_task(), start
         try:
-            self._end(start, await self._body(start))
+            self._end(start, await close_after(self._handle, self._node(start), start, self.lent, self.services))
+        except BaseException as error:  # noqa: BLE001, ASYNC103 - what is not its own is raised again
+            self._break_off(own_part(error))  # noqa: ASYNC104 - as above
         finally:
             del tasks[start.visit]
             if self._crowds.leave(start.visit) and start.visit in self.machine.live:

@@ -5,6 +5,7 @@ inputs, and hears from them by the `Keeper` calls of their turns. What kills it 
 persistence actor's death) takes its runs with it; they are claimed again by the next incarnation.
 """
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
@@ -66,6 +67,8 @@ from ._stuck import OnStuck, StuckBodies, log_stuck
 from ._timers import Timers
 from .stores._contract import Store
 
+_log: Final = logging.getLogger("terzetto")
+
 
 @frozen
 class SupervisorStatistics:
@@ -118,7 +121,7 @@ class Supervisor:
         self._lines = Lines()
         self._timers = Timers[str](clock)
         self.heads: Final = Heads(store, self._roster, clock, self.end)
-        self._pool = Pool(admission, self._roster, clock, self._leave_alone, self.heads.take)
+        self._pool = Pool(admission, self._roster, clock, self._leave_alone, self.heads.take, broke=self._claim_again)
         self._recovery = Recovery(store, self._roster, self._pool, admission, self._timers, next_on=self._next_on)
         self._nursery: trio.Nursery | None = None
         self._ended = 0
@@ -431,6 +434,22 @@ class Supervisor:
             arrival.slot.fail(error)
         else:
             arrival.slot.answer(Submitted(row.run_id, self.store.durable, reused=True))
+
+    def broke(self, actor: RunActor, error: BaseException) -> None:
+        """A run broke off: it is read anew and claimed again, as after the death of its owner."""
+        _log.error("run %r broke off, and is claimed again unless it has ended", actor.run_id, exc_info=error)
+        if not actor.carried:
+            self._claim_again(actor.run_id)
+
+    def _claim_again(self, run_id: str) -> None:
+        if self._nursery is not None:
+            self._nursery.start_soon(self._look_again, run_id)
+
+    async def _look_again(self, run_id: str) -> None:
+        await self._persistence.settled()  # what was on its way is part of what is read
+        self._recovery.look()
+        with suppress(TerzettoError):  # then the next look finds it
+            self._passivate(await self._roster.find(run_id))  # it may have ended: whoever waits for that hears it
 
     # -- memory ----------------------------------------------------------------------------------------------
 

@@ -214,6 +214,8 @@ class CommitRefused(Struct, frozen=True):
     """Whether it can never be stored, so that the run has to fail."""
 
 
+Ended: TypeAlias = NodeFinished | NodeFailed | Probed
+"""How a body has ended that was not cancelled."""
 Input: TypeAlias = (
     Claimed
     | NodeFinished
