@@ -91,7 +91,7 @@ async def test_a_run_that_always_breaks_off_is_given_up(place, dispatch, shelf, 
         result = await run.result()
         assert (FAILED, "recovery_exhausted") == (result.status, result.code)
         claims = len([event for event in await told(run) if isinstance(event, RunStarted)])
-        assert CLAIMS < claims <= CLAIMS + 2, "of which the first came further than the others"
+        assert CLAIMS < claims <= 2 * CLAIMS + 1, "what commits beside it counts as progress"
         assert (await run.replay()).holds
     assert ["run 'r' broke off, and is claimed again unless it has ended"] * claims == caplog.messages
 
