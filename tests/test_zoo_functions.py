@@ -1,5 +1,6 @@
 """Functions of a user that a run calls: whatever they raise ends that run alone (SEMANTICS 4.6, 5.2, 9.4)."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -24,7 +25,7 @@ def function(make):
 
 def chained(graph, *places):
     graph.start(places[0])
-    for one, other in zip(places, places[1:], strict=False):
+    for one, other in pairwise(places):
         graph.edge(one, other)
     return graph
 
