@@ -25,11 +25,15 @@ Ctx = terzetto.NodeContext[Empty]
 bad, good = terzetto.Graph("bad", state=Empty), terzetto.Graph("good", state=Empty)
 
 
+def tell() -> None:
+    with Path(f"{store}.log").open("a") as file:
+        file.write("begun\n")
+
+
 @bad.start
 @bad.node
 async def animal(ctx: Ctx) -> None:
-    with Path(f"{store}.log").open("a") as file:
-        file.write("begun\n")
+    tell()
     if how == "exits":
         os._exit(7)
     if how == "is killed":
