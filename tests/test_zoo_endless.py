@@ -3,6 +3,7 @@
 import re
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 import trio
@@ -37,10 +38,8 @@ class Begun:
 
 
 async def swallows(ctx):
-    try:
+    with suppress(trio.Cancelled):
         await trio.sleep_forever()
-    except trio.Cancelled:
-        pass
 
 
 async def swallows_and_fails(ctx):
@@ -52,10 +51,8 @@ async def swallows_and_fails(ctx):
 
 async def swallows_and_goes_on(ctx):
     for _ in range(100):
-        try:
+        with suppress(trio.Cancelled):
             await trio.sleep(LONG)
-        except trio.Cancelled:
-            pass
 
 
 async def swallows_and_says(ctx):
@@ -289,3 +286,23 @@ async def test_a_generator_without_an_end(taken, dispatch, shelf, tmp_path):
         assert (await run.replay()).holds
 
 
+@both
+@pytest.mark.parametrize("how", ["fail", "continue"])
+async def test_a_generator_hears_that_there_are_too_many_visits(how, dispatch, autojump_clock):
+    """5.3: also where all others have ended when it sends the next, and nobody else would say so."""
+    made: Dataflow[None] = Dataflow("endless", on_node_error=how)
+
+    async def numbers(ctx: terzetto.FlowContext[None]):
+        while True:
+            yield "n", 1
+            await trio.sleep(1)
+
+    async def takes(ctx: terzetto.FlowContext[None], n: int) -> None:
+        pass
+
+    made.link(made.node(outputs={"n": int})(numbers).out("n"), made.node()(takes), "n")
+    async with kept(MemoryStore(), made, dispatch=dispatch, limit=200) as runtime:
+        run = await runtime.submit(made, made.begin(), max_steps=10)
+        result = await run.result()
+        assert (FAILED, "steps_exceeded") == (result.status, result.code)
+        assert (await run.replay()).holds

@@ -34,7 +34,7 @@ from terzetto_protocol.receipts import (
 )
 from terzetto_protocol.records import Answer, Kind, Noted, Record, Resolution, Rewind, Sent, Write
 from terzetto_protocol.scribe import RESTING
-from terzetto_protocol.statuses import PARKED, RUN_MOVES, TERMINAL, VISIT_MOVES, RunStatus, VisitStatus
+from terzetto_protocol.statuses import PARKED, RUN_MOVES, TERMINAL, VISIT_MOVES, FailureCode, RunStatus, VisitStatus
 from terzetto_protocol.turn import Answered, Finish, Reply, Start
 from terzetto_protocol.upcasting import upcast_all
 
@@ -263,6 +263,9 @@ class Witness:
                 said.append(
                     made.answer if isinstance(made, Noted) else Answer(decision=getattr(made, "decision", None))
                 )
+                if isinstance(made, Sent) and answered.answer.failure is not None:
+                    assert answered.answer.failure.code == FailureCode.STEPS_EXCEEDED
+                    said.append(Answer(failure=answered.answer.failure))
         assert answered.answer in said, "D3: told before it was durable"
         before = self.driver.answers.get((answered.visit, answered.key), answered.answer)
         assert before == answered.answer, "a body that asks again is told the same"

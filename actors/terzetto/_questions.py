@@ -113,8 +113,14 @@ class Questions:
             await slot.wait()
 
     async def send(self, visit: int, sending: Sending) -> None:
-        """Send a value, unless it was sent already. A checkpoint; raises as the machine does."""
-        await self._ask(visit, sending)
+        """Send a value, unless it was sent already. A checkpoint; raises as the machine does.
+
+        Raises:
+            Refused: it was sent, and makes more visits than the run may: one that sent for ever would never hear it.
+        """
+        answer = await self._ask(visit, sending)
+        if answer.failure is not None:
+            raise Refused(self._actor.machine.run_id, answer.failure.message)
 
     def _known(self, visit: int, key: str) -> Answer | None:
         entry = self._actor.machine.fold.image.frontier.get(visit)

@@ -75,9 +75,10 @@ class Ahead(Stage[S], Generic[S]):
 
     def _flow_on(self, frame: Frame[Any], entry: Pending, failure: Failure | None) -> Next:
         """After a visit of a dataflow: whatever its values have completed begins."""
-        steps = () if failure is not None else self.completed(frame, left=1)
-        if isinstance(steps, Failure):
-            failure, steps = steps, ()
+        made = self.completed(frame, left=1)
+        if isinstance(made, Failure):
+            failure = made  # also of one that failed because it was told so when it sent
+        steps = () if isinstance(made, Failure) or failure is not None else made
         if failure is not None and frame.pending > 1 and not entry.path:
             return Next(_R.RUNNING, (), failure)  # the others are cancelled first
         if failure is not None or (not steps and frame.pending == 1):

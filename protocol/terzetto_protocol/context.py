@@ -140,6 +140,7 @@ class FlowContext(Struct, Speaking, Asking, Generic[D], weakref=False):
             InvalidRequest: the node has no such output.
             NotStorable: the value is not of the output's type, or would not come back from the store.
             NonDeterministicOutput: an earlier attempt sent another value in its place.
+            Refused: it was sent, and makes more visits than the run may: the run fails when this node has ended.
         """
         return self.port.send(self.visit.visit, Sending(f"send:{self._count('send')}", output, value))
 

@@ -237,15 +237,17 @@ class Visits(Everyday[S], Generic[S]):
             raise Refused(self.run_id, f"node {entry.place!r} sends, and it is no node of a dataflow")
         value = flow.encode(entry.place, question.output, question.value)
         digest, number = digest_of(question.output, value), self.sending.get(entry.visit, 0)
+        excess: Failure | None = None
         if (known := sent_before(entry.sent, number)) is None:
             moves = [flow.passed(entry.ticket, entry.place, question.output, value)]
-            self._commit_sent(entry, moves, Sent(number, question.output, digest), at)
+            excess = self._commit_sent(entry, moves, Sent(number, question.output, digest), at)
         elif known != digest:
             raise NonDeterministicOutput(self.run_id, entry.place, number, question.output)
         self.sending[entry.visit] = number + 1  # what was refused has no number: a body that goes on repeats none
-        self.waits.post(self.fold.image.seq, Answered(entry.visit, question.key, Answer()))
+        self.waits.post(self.fold.image.seq, Answered(entry.visit, question.key, Answer(failure=excess)))
 
-    def _commit_sent(self, entry: Pending, moves: Sequence[Recorded], sent: Sent, at: float) -> None:
+    def _commit_sent(self, entry: Pending, moves: Sequence[Recorded], sent: Sent, at: float) -> Failure | None:
+        """Why the visits that this completes are too many, if they are: whoever sends, or ends, next says so."""
         frame = self.fold.frame(entry.path)
         frame.apply(moves)
         try:
@@ -254,7 +256,7 @@ class Visits(Everyday[S], Generic[S]):
             frame.drop(moves)
             raise self._too_much(frame, error) from error
         made = self.completed(frame, left=0)
-        steps = () if isinstance(made, Failure) else made  # too many visits: the end of this one says so
+        excess, steps = (made, ()) if isinstance(made, Failure) else (None, made)
         self.commit(
             Kind.SEND,
             at,
@@ -267,6 +269,7 @@ class Visits(Everyday[S], Generic[S]):
             state=state,
         )
         self.plan("enter", [step.visit for step in steps])
+        return excess
 
     def _too_much(self, frame: Frame[Any], error: NotStorable) -> NotStorable:
         """Why a value was one too many, where it is the line of visits that have not begun that holds so much."""
