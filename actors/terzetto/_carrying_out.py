@@ -65,7 +65,7 @@ class CarryingOut:
             case Withdraw():
                 return await supervisor.withdraw(command)
             case Undo():
-                return await supervisor.undo(command, await self._runtime.past(command.run_id))
+                return await supervisor.undo(command, self._runtime.past)
             case Cancel():
                 return await supervisor.cancel(command)
             case Pause():

@@ -52,6 +52,11 @@ class Past:
         self._row: Final = row
         self.blueprint: Final = blueprint
 
+    @property
+    def seq(self) -> int:
+        """The newest commit of this past."""
+        return self._row.seq
+
     async def commits(self, *, limit: int | None, before: int | None) -> list[CommitView]:
         """Commits that are left, newest first; `limit` 0 means none, None all. A checkpoint."""
         return await commits_of(self._store, self._row, limit=limit, before=before)
@@ -105,7 +110,7 @@ class Past:
             CommitPruned: the commit to go back to is not there any more.
         """
         first = self._row.first
-        records = await self._records(first - 1)
+        records = await self._records(first - 1, self._row.seq - first + 1)
         to = undone(records, count)
         if to is None and first > 1 and count > 0:
             raise CommitPruned(self._row.run_id, first - 1, first)

@@ -454,7 +454,7 @@ class Runtime:
             Refused: the run is at work, or has ended (then `fork` it).
         """
         command = Undo(uuid4().hex, run_id, count, repeat_effects)
-        return await self.supervisor.undo(command, await self.past(run_id))
+        return await self.supervisor.undo(command, self.past)
 
     async def cancel(
         self,

@@ -6,7 +6,7 @@ persistence actor's death) takes its runs with it; they are claimed again by the
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -68,6 +68,9 @@ from ._timers import Timers
 from .stores._contract import Store
 
 _log: Final = logging.getLogger("terzetto")
+
+UNDO_READS: Final = 5
+"""How often a run's past is read anew because it went on while it was read."""
 
 
 @frozen
@@ -238,8 +241,12 @@ class Supervisor:
         msg = WithdrawRequested(command.barrier, self.clock(), command.command_id)
         return await self._command(actor, msg, command.command_id)
 
-    async def undo(self, command: Undo, past: Past) -> Receipt:
+    async def undo(self, command: Undo, read: Callable[[str], Awaitable[Past]]) -> Receipt:
         """Take the last of a run that rests back; the answer is durable. A checkpoint.
+
+        Args:
+            command: how much, of which run.
+            read: reads a run's past.
 
         Raises:
             InvalidRequest: there is not so much to undo, or effects would be repeated.
@@ -247,12 +254,16 @@ class Supervisor:
         """
         actor = await self._lines.first(command.run_id, Rank.DECISION, self._roster.find)
         try:
-            to, was = await past.before(command.count, repeat_effects=command.repeat_effects)
+            for _ in range(UNDO_READS):
+                past = await read(command.run_id)
+                to, was = await past.before(command.count, repeat_effects=command.repeat_effects)
+                if past.seq == actor.machine.fold.image.seq or actor.machine.live:
+                    msg = UndoRequested(to, was, self.clock(), command.command_id)
+                    return await self._command(actor, msg, command.command_id)
+            raise Refused(actor.run_id, "it goes on while it is read: what is the last of it is not known yet")
         except TerzettoError:
             self._passivate(actor)
             raise
-        msg = UndoRequested(to, was, self.clock(), command.command_id)
-        return await self._command(actor, msg, command.command_id)
 
     async def cancel(self, command: Cancel) -> CancelReceipt:
         """End a run, or roll its thread back; what is told is durable, but for `unknown`. A checkpoint."""
