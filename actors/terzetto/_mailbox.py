@@ -5,7 +5,7 @@ is bounded; when it is full `tell` waits and `tell_nowait` raises `trio.WouldBlo
 answers every asker with `ActorStopped`: nobody waits for the dead.
 """
 
-from collections.abc import AsyncIterator
+from collections import deque
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar, cast, overload
 
@@ -14,6 +14,8 @@ from attrs import define, field, frozen
 
 from terzetto_protocol.errors import ActorStopped
 from terzetto_protocol.limits import MAILBOX
+
+from . import _faults
 
 M = TypeVar("M")
 N = TypeVar("N")
@@ -140,6 +142,8 @@ class Mailbox(Generic[M, R]):
     def __init__(self, shared: "_Shared[M, R]", channel: "trio.MemoryReceiveChannel[Envelope[M, R]]") -> None:
         self._shared = shared
         self._channel = channel
+        self._meddled: Final[deque[Envelope[M, R]]] = deque()
+        """What a test has this actor take before anything else."""
 
     def __enter__(self) -> "Mailbox[M, R]":
         return self
@@ -149,12 +153,36 @@ class Mailbox(Generic[M, R]):
     ) -> None:
         self.close()
 
-    def __aiter__(self) -> AsyncIterator[Envelope[M, R]]:
-        return self._channel.__aiter__()
+    def __aiter__(self) -> "Mailbox[M, R]":
+        return self
+
+    async def __anext__(self) -> Envelope[M, R]:
+        """The next message; a checkpoint."""
+        try:
+            return await self.receive()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None
 
     async def receive(self) -> Envelope[M, R]:
         """The next message. A checkpoint; a cancelled `receive` has taken nothing."""
-        return await self._channel.receive()
+        if self._meddled:
+            await trio.lowlevel.checkpoint()
+            return self._meddled.popleft()
+        envelope = await self._channel.receive()
+        if _faults.hook is None:
+            return envelope
+        try:
+            self._meddled.extend(await _faults.hook.letters(self._shared.name, envelope, self._receive_nowait))
+        except trio.Cancelled:
+            self._meddled.append(envelope)
+            raise
+        return await self.receive()
+
+    def _receive_nowait(self) -> Envelope[M, R] | None:
+        try:
+            return self._channel.receive_nowait()
+        except (trio.WouldBlock, trio.EndOfChannel):
+            return None
 
     def close(self) -> None:
         """Take nothing more, and answer every asker with `ActorStopped`. Not a checkpoint; twice is once."""

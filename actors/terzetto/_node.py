@@ -45,8 +45,6 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
 
     Raises `trio.Cancelled` and `KeyboardInterrupt` (alone or in a group): they are not the node's doing.
     """
-    if _faults.hook is not None:
-        _faults.hook("node_start")
     ctx: Any = None
     try:
         if start.probe:
@@ -85,7 +83,7 @@ async def _run_otherwise(node: Node[Any, Any], start: Start, lent: "Lent", ctx: 
 def _sent(start: Start, ctx: FlowContext[Any], world: World) -> NodeFinished:
     """A node of a dataflow has said all that it has to say while it ran."""
     if _faults.hook is not None:
-        _faults.hook("effect_done")
+        _faults.hook("effect_done", ctx.visit)
     return NodeFinished(start.visit, (), world.clock(), ctx.remarks)
 
 
@@ -105,10 +103,10 @@ def _again(policy: RetryPolicy | None, error: BaseException, world: World) -> Ag
     return None
 
 
-def _pass_points(hook: Callable[[str], None], ctx: LeafContext[Any, Any]) -> None:
-    hook("effect_done")
+def _pass_points(hook: _faults.Hook, ctx: LeafContext[Any, Any]) -> None:
+    hook("effect_done", ctx.visit)
     if ctx.batch:
-        hook("mutation_recorded")
+        hook("mutation_recorded", ctx.visit)
 
 
 async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callable[[], float]) -> Probed:

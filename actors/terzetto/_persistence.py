@@ -173,8 +173,11 @@ class Persistence:
             await self._sleep()
         if self._chores:
             await self._do_chore(self._chores.popleft())
+        if _faults.hook is not None:
+            await _faults.hook.writes(self._waiting, GROUP_COMMITS)
         group = self._waiting[:GROUP_COMMITS]
         if not group:
+            self._tell_answered()
             return True
         self._in_flight = len(group)
         outcomes = await self._store([write for write, _ in group])
@@ -288,13 +291,13 @@ def _nobody() -> None:
     """Nobody wants to know."""
 
 
-def _pass_points(hook: Callable[[str], None], group: Sequence[tuple[Write, Sender]]) -> None:
+def _pass_points(hook: _faults.Hook, group: Sequence[tuple[Write, Sender]]) -> None:
     for write, _ in group:
-        hook("commit_durable")
+        hook("commit_durable", write)
         if write.header is not None:
-            hook("submit_durable")
+            hook("submit_durable", write)
         kind = write.kind
         if kind == "intent":
-            hook("intent_durable")
+            hook("intent_durable", write)
         elif kind == "decide":
-            hook("decision_durable")
+            hook("decision_durable", write)

@@ -304,12 +304,12 @@ class RunActor:
 
     def _write(self, write: Write) -> bool:
         if _faults.hook is not None:
-            _faults.hook("commit_applied")
+            _faults.hook("commit_applied", write)
         settle = self.services.settle
         if settle is None:
             self.services.writer.send(write, self)
             if _faults.hook is not None:
-                _faults.hook("commit_sent")
+                _faults.hook("commit_sent", write)
             return True
         outcome = settle(write)
         if type(outcome) is Applied:
@@ -320,7 +320,7 @@ class RunActor:
     def _publish(self, event: Event) -> None:
         self.services.outlet.publish(event)
         if _faults.hook is not None and event.durable:
-            _faults.hook("event_published")
+            _faults.hook("event_published", event)
 
     def _start(self, start: Start) -> None:
         self._starts.append(start)
@@ -454,7 +454,7 @@ class RunActor:
         steps = 0
         while self._starts:
             start = self._starts.pop(0)
-            if self._node(start).runs == "on the loop":
+            if self._node(start).runs == "on the loop" and _faults.hook is None:
                 self._end(start, await self._body(start))
                 steps += 1
             else:
@@ -485,6 +485,8 @@ class RunActor:
 
     def _body(self, start: Start) -> Awaitable[Ended]:
         """The body of a visit, to be awaited."""
+        if _faults.hook is not None:
+            return _faults.hook.body(self._handle, self._node(start), start, self.lent, self.services)
         return self._handle(self._node(start), start, self.lent, self.services)
 
     def _node(self, start: Start) -> Node[Any, Any]:

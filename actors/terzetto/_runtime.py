@@ -604,6 +604,8 @@ async def open_runtime(
         raise InvalidRequest(f"retention={retention!r:.80}: say terzetto.Retention(history=..., finished=...)")
     registry = Registry(graphs, strict=strict)
     opened = open_store(store) if isinstance(store, str) else store
+    if _faults.hook is not None:
+        opened = _faults.hook.store(opened)
     async with opened:
         hub = Hub(opened)
         persistence = Persistence(opened)

@@ -357,8 +357,9 @@ class Supervisor:
         if arrival is not None:
             self._roster.settle_in(actor)
             self.admission.keep_promise()
-            arrival.slot.answer(Submitted(actor.run_id, self.store.durable))
-            _passed("receipt_sent")
+            receipt = Submitted(actor.run_id, self.store.durable)
+            arrival.slot.answer(receipt)
+            _passed("receipt_sent", receipt)
         self._timers.set(actor.run_id, actor.machine.fold.deadline)
         if actor.machine.fold.takes_head:
             return  # it is admitted when its turn on its thread comes
@@ -427,7 +428,7 @@ class Supervisor:
     def reply(self, command_id: str, receipt: Receipt) -> None:
         """Hand a receipt to whoever asked."""
         self._answers.reply(command_id, receipt)
-        _passed("receipt_sent")
+        _passed("receipt_sent", receipt)
 
     def denied(self, command_id: str, error: Refused) -> None:
         """Hand a refusal to whoever asked."""
@@ -552,6 +553,6 @@ class Supervisor:
         )
 
 
-def _passed(point: str) -> None:
+def _passed(point: str, what: object) -> None:
     if _faults.hook is not None:
-        _faults.hook(point)
+        _faults.hook(point, what)

@@ -10,20 +10,56 @@ from ._context import (
     reported as reported,
     sent as sent,
 )
+from ._decider import Later as Later, ScriptedDecider as ScriptedDecider, ScriptEnded as ScriptEnded
+from ._fault_store import FaultStore as FaultStore
+from ._leaks import Leaked as Leaked, assert_no_leaks as assert_no_leaks
+from ._places import (
+    AfterNode as AfterNode,
+    AtPoint as AtPoint,
+    OnDispatch as OnDispatch,
+    OnMailbox as OnMailbox,
+    OnNode as OnNode,
+    OnStore as OnStore,
+    StoreCall as StoreCall,
+)
+from ._plan import FaultPlan as FaultPlan
+from ._recorder import EventRecorder as EventRecorder
+from ._rules import Fault as Fault, ImpossibleFault as ImpossibleFault
 from ._store_kit import STORE_LAWS as STORE_LAWS, StoreKit as StoreKit
+from ._virtual_time import advance as advance, run_virtually as run_virtually, settled as settled
 
 points = _faults.POINTS
 """Every named fault point, and what is true when it is passed."""
 
 __all__ = [
     "STORE_LAWS",
+    "AfterNode",
+    "AtPoint",
     "Emissions",
+    "EventRecorder",
+    "Fault",
+    "FaultPlan",
+    "FaultStore",
+    "ImpossibleFault",
+    "Later",
+    "Leaked",
+    "OnDispatch",
+    "OnMailbox",
+    "OnNode",
+    "OnStore",
+    "ScriptEnded",
+    "ScriptedDecider",
+    "StoreCall",
     "StoreKit",
+    "advance",
+    "assert_no_leaks",
     "context",
     "emissions",
     "flow_context",
     "points",
     "recorded",
     "reported",
+    "run_virtually",
     "sent",
+    "settled",
 ]
