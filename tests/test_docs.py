@@ -89,6 +89,15 @@ def test_every_fault_point_is_listed():
     assert list(terzetto.testing.points) == [names_in(row[0])[0] for row in listed]
 
 
+def test_every_place_and_action_of_a_fault_plan_is_listed():
+    page = (DOCS / "fault-injection.md").read_text(encoding="utf-8")
+    places = {"at", "on_node", "after_node", "on_dispatch", "on_mailbox", "on_store"}
+    actions = {row[0].strip("`").split("(")[0] for row in rows(section(page, "What"))}
+
+    assert places == {row[0].strip("`").split("(")[0] for row in rows(section(page, "Where"))}
+    assert set(terzetto.testing._places.ACTIONS) == actions
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page):
     for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):

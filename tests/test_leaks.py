@@ -29,7 +29,7 @@ async def test_a_task_is_named_with_where_it_was_started():
     assert line.startswith("sleeper, started at ")
     assert line.endswith("in test_a_task_is_named_with_where_it_was_started")
     assert HERE in line
-    assert f"left behind:\n  task {line}" == str(caught.value)
+    assert f"left behind: task {line}" == str(caught.value)
 
 
 def test_a_thread_is_named_with_where_it_was_started():

@@ -5,7 +5,7 @@ import trio
 
 import terzetto
 from terzetto.stores import MemoryStore
-from terzetto.testing import Later, ScriptedDecider, ScriptEnded
+from terzetto.testing import Later, ScriptedDecider, UnscriptedBarrier
 from terzetto_protocol.decisions import Approve, Reject
 
 from .runtimes import CANCELLED, SUCCEEDED, Tally, chain, opened, says
@@ -74,13 +74,13 @@ async def test_a_question_inside_of_a_body_is_answered_by_its_name(autojump_cloc
 async def test_an_unknown_barrier_ends_the_script(autojump_clock):
     graph, script = chain(says("a"), "sign-off"), ScriptedDecider({"budget": [YES, NO], "empty": []})
     message = r"run 'r': the script has no answer for 'sign-off@2' \(answers left: 2 for 'budget'\)"
-    with pytest.raises(ScriptEnded, match=message) as caught:
+    with pytest.raises(UnscriptedBarrier, match=message) as caught:
         await terzetto.run(graph, Tally(), decider=script, run_id="r")
     assert {"budget": 2} == caught.value.left
 
     async with opened(MemoryStore(), graph) as runtime:
         run = await runtime.submit(graph, Tally(), run_id="r")
-        with pytest.RaisesGroup(pytest.RaisesExc(ScriptEnded, match=message)):
+        with pytest.RaisesGroup(pytest.RaisesExc(UnscriptedBarrier, match=message)):
             await script.attend(run)
 
 

@@ -10,7 +10,11 @@ from ._context import (
     reported as reported,
     sent as sent,
 )
-from ._decider import Later as Later, ScriptedDecider as ScriptedDecider, ScriptEnded as ScriptEnded
+from ._decider import (
+    Later as Later,
+    ScriptedDecider as ScriptedDecider,
+    UnscriptedBarrier as UnscriptedBarrier,
+)
 from ._fault_store import FaultStore as FaultStore
 from ._leaks import Leaked as Leaked, assert_no_leaks as assert_no_leaks
 from ._places import (
@@ -47,10 +51,10 @@ __all__ = [
     "OnMailbox",
     "OnNode",
     "OnStore",
-    "ScriptEnded",
     "ScriptedDecider",
     "StoreCall",
     "StoreKit",
+    "UnscriptedBarrier",
     "advance",
     "assert_no_leaks",
     "context",

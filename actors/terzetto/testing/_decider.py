@@ -1,6 +1,7 @@
 """A decider that answers barriers as a script says, and tells what became of the script."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any, Final, TypeAlias, final
 
 import trio
@@ -13,7 +14,7 @@ from terzetto_protocol.events import BarrierOpened, RunEnded
 from .._handles import Run
 
 
-class ScriptEnded(TerzettoError):
+class UnscriptedBarrier(TerzettoError):
     """A barrier opened that the script has no answer for, or no answer left."""
 
     def __init__(self, run_id: str, barrier: str, left: Mapping[str, int]) -> None:
@@ -36,7 +37,7 @@ Answer: TypeAlias = Decision | Later
 
 @final
 class ScriptedDecider:
-    """Answers the barriers of each name in the order of its script, and everything else with `ScriptEnded`.
+    """Answers the barriers of each name in the order of its script, and everything else with `UnscriptedBarrier`.
 
     `ScriptedDecider({"sign-off": [Reject("again"), Later(30, Approve())]})`. It is a decider for
     `terzetto.run(decider=...)`, and `await decider.attend(run)` decides a run of a runtime. A question that a body asks
@@ -57,10 +58,10 @@ class ScriptedDecider:
         return {name: list(answers) for name, answers in self._script.items() if answers}
 
     async def __call__(self, event: BarrierOpened) -> Decision:
-        """The next answer for a barrier, when its time has come. A checkpoint; raises `ScriptEnded`."""
+        """The next answer for a barrier, when its time has come. A checkpoint; raises `UnscriptedBarrier`."""
         answers = self._script.get(event.name)
         if not answers:
-            raise ScriptEnded(event.run_id, event.barrier, {name: len(rest) for name, rest in self.left.items()})
+            raise UnscriptedBarrier(event.run_id, event.barrier, {name: len(rest) for name, rest in self.left.items()})
         answer = answers.pop(0)
         if isinstance(answer, Later):
             await trio.sleep(answer.seconds)
@@ -77,10 +78,10 @@ class ScriptedDecider:
         without it.
 
         Raises (in a group):
-            ScriptEnded: a barrier opened that the script has no answer for.
+            UnscriptedBarrier: a barrier opened that the script has no answer for.
             Refused: a barrier does not take its answer; it keeps waiting.
         """
-        async with trio.open_nursery() as nursery, run.events() as events:
+        async with trio.open_nursery() as nursery, run.events(heartbeat=inf) as events:
             async for event in events:
                 if isinstance(event, BarrierOpened):
                     nursery.start_soon(self._answer, run, event)

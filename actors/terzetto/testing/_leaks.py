@@ -35,8 +35,8 @@ class Leaked(AssertionError):
     ) -> None:
         self.tasks, self.threads, self.descriptors, self.timers = tasks, threads, descriptors, timers
         found = {"task": tasks, "thread": threads, "descriptor": descriptors, "timer": timers}
-        lines = [f"  {kind} {line}" for kind, each in found.items() for line in each]
-        super().__init__("left behind:\n" + "\n".join(lines))
+        lines = [f"{kind} {line}" for kind, each in found.items() for line in each]
+        super().__init__(f"left behind: {'; '.join(lines)}")
 
 
 def _descriptors() -> dict[int, str]:

@@ -1,6 +1,6 @@
 """Time in tests: it passes when everybody waits for it, and takes none."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from math import inf
 from types import CodeType
 from typing import Final, TypeVar, TypeVarTuple
@@ -15,12 +15,10 @@ Ts = TypeVarTuple("Ts")
 
 LIMIT: Final = 86_400.0
 """Seconds of virtual time that a program may take."""
-GLANCE: Final = 0.002
-"""Seconds of real time after which we look whether threads still work."""
-LAST: Final = 1e-9
-"""Seconds of real time that the clock lets everybody else go first who waits until nothing moves."""
+_TRAPS: Final = 4
+"""Innermost frames in which a wait is recognised: it and the traps of Trio below it, but nothing that it called."""
 
-_driven: Final = trio.lowlevel.RunVar[bool]("the clock of this run jumps by itself", False)
+_jumps: Final = trio.lowlevel.RunVar("whether the clock of this run jumps by itself", default=False)
 
 
 def run_virtually(fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, limit: float = LIMIT) -> R:
@@ -35,50 +33,45 @@ def run_virtually(fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, limit: float
         args: for `fn`.
         limit: seconds of virtual time after which `trio.TooSlowError` is raised.
     """
-    clock = trio.testing.MockClock()
+    clock = trio.testing.MockClock(autojump_threshold=0)
 
     async def main() -> R:
-        trio.lowlevel.spawn_system_task(_drive, clock)
-        _driven.set(True)
+        _jumps.set(True)
         with trio.fail_after(limit):
             return await fn(*args)
 
-    return trio.run(main, clock=clock)
+    return trio.run(main, clock=clock, instruments=[_Threads(clock)])
 
 
-async def _drive(clock: trio.testing.MockClock) -> None:
-    """Jump whenever nobody can go on, and nobody waits for a thread."""
-    cushion = LAST
-    while True:
-        await trio.testing.wait_all_tasks_blocked(cushion)
-        seconds = trio.lowlevel.current_statistics().seconds_to_next_deadline
-        jumps = 0 < seconds < inf and not _threads_work()
-        cushion = LAST if jumps else GLANCE
-        if jumps:
-            clock.jump(seconds)
+class _Threads(trio.abc.Instrument):
+    """Holds a clock while more tasks wait for threads than threads wait for tasks."""
 
+    def __init__(self, clock: trio.testing.MockClock) -> None:
+        self._clock: Final = clock
+        self._waiting: Final[set[trio.lowlevel.Task]] = set()
+        self._serving: Final[set[trio.lowlevel.Task]] = set()
 
-def _threads_work() -> bool:
-    """Whether more tasks wait for threads than threads wait for tasks."""
-    stacks = [[frame.f_code for frame, _ in task.iter_await_frames()] for task in _tasks()]
-    waiting = sum(_waits_for_a_thread(stack) for stack in stacks)
-    return waiting > sum("run_system" in {code.co_name for code in stack} for stack in stacks)
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        """Look what a task awaits now; it is asked before the clock may jump."""
+        stack = [frame.f_code for frame, _ in task.iter_await_frames()]
+        self._note(self._waiting, task, there=_waits_for_a_thread(stack))
+        self._note(self._serving, task, there=any(code.co_name == "run_system" for code in stack))
+
+    def task_exited(self, task: trio.lowlevel.Task) -> None:
+        """It awaits nothing any more."""
+        self._note(self._waiting, task, there=False)
+        self._note(self._serving, task, there=False)
+
+    def _note(self, tasks: set[trio.lowlevel.Task], task: trio.lowlevel.Task, *, there: bool) -> None:
+        if there is not (task in tasks):
+            tasks.symmetric_difference_update({task})
+            self._clock.autojump_threshold = inf if len(self._waiting) > len(self._serving) else 0
 
 
 def _waits_for_a_thread(stack: list[CodeType]) -> bool:
-    """Whether what a task awaits in the end is Trio's call of a thread, or a store's."""
-    if any(code.co_filename == _worker.__file__ for code in stack[-4:]):
-        return True
-    return len(stack) > 1 and stack[-2].co_name == "to_thread_run_sync"
-
-
-def _tasks() -> Iterator[trio.lowlevel.Task]:
-    """Every task of this run."""
-    root = trio.lowlevel.current_root_task()
-    found = [] if root is None else [root]
-    while found:
-        yield (task := found.pop())
-        found += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
+    """Whether what a task awaits in the end is Trio's call of a thread, or a store's; below them are Trio's traps."""
+    innermost = stack[-_TRAPS:]
+    return any(code.co_name == "to_thread_run_sync" or code.co_filename == _worker.__file__ for code in innermost)
 
 
 async def settled() -> None:
@@ -92,7 +85,7 @@ async def advance(seconds: float, /) -> None:
     On a clock that jumps by itself (`run_virtually`, the fixture `autojump_clock`) as on a `MockClock` that does not.
     """
     clock, until = trio.lowlevel.current_clock(), trio.current_time() + seconds
-    if isinstance(clock, trio.testing.MockClock) and clock.autojump_threshold == inf and not _driven.get():
+    if isinstance(clock, trio.testing.MockClock) and clock.autojump_threshold == inf and not _jumps.get():
         await settled()
         while trio.current_time() < until:
             step = trio.lowlevel.current_statistics().seconds_to_next_deadline
