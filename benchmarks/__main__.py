@@ -16,6 +16,7 @@ from . import (
     _dispatch,
     _durable,
     _fan,
+    _faults,
     _history,
     _import,
     _large,
@@ -93,6 +94,7 @@ def all_contests(setting: Setting) -> list[Contest]:
         _cancel_runs,
         _import,
         _dispatch,
+        _faults,
     )
     return [contest for group in groups for contest in group.contests(setting)]
 
