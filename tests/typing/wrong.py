@@ -24,7 +24,7 @@ from good import (
 )
 
 import terzetto
-from terzetto.testing import context, flow_context, sent
+from terzetto.testing import FaultPlan, FaultStore, ScriptedDecider, context, flow_context, run_virtually, sent
 
 
 @frozen
@@ -327,3 +327,18 @@ async def begins_with_something_else(runtime: terzetto.Runtime) -> None:
 async def brings_along_what_is_of_another_state(runtime: terzetto.Runtime) -> None:
     await runtime.submit(library, thread="t", record=[Written("a")])  # W123 mypy: misc / pyright: reportArgumentType
     await runtime.run(graph, thread="t", record=["a"])  # W124 mypy: list-item / pyright: reportArgumentType
+
+
+def plans_what_cannot_be(plan: FaultPlan) -> None:
+    plan.at("commit_sent").delays(1.5)  # W125 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    plan.on_node("charge").drops()  # W126 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    plan.on_dispatch().duplicates()  # W127 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    plan.on_mailbox("m").tears()  # W128 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    plan.on_store("commit").calls(print)  # W129 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    plan.on_pass(3)  # W130 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    plan.on_node("charge").raises("an error")  # W131 mypy: arg-type / pyright: reportArgumentType
+    plan.on_node("charge").when(lambda ctx: ctx.nome)  # W132 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    plan.on_store().when(lambda call: call.kind)  # W133 mypy: attr-defined / pyright: reportAttributeAccessIssue
+    FaultStore("memory:")  # W134 mypy: arg-type / pyright: reportArgumentType
+    ScriptedDecider({"sign-off": ["yes"]})  # W135 mypy: list-item / pyright: reportArgumentType
+    run_virtually(begins_with_something_else, 5)  # W136 mypy: arg-type / pyright: reportArgumentType
