@@ -8,6 +8,7 @@ from msgspec import Struct
 import terzetto
 from terzetto.stores import MemoryStore
 from terzetto.testing import FaultPlan
+from terzetto.testing._store_laws import follow
 from terzetto_protocol.commands import Cancel
 from terzetto_protocol.records import Kind
 
@@ -176,3 +177,13 @@ async def test_nothing_is_told_of_a_write_that_is_lost(autojump_clock):
         result = await runtime.get("r").result()
 
     assert ("store_rejected", []) == (result.code, result.state.trail)
+
+
+async def test_writes_of_one_run_keep_their_order(autojump_clock):
+    """3: as every channel keeps it; and no write passes twice."""
+    waiting = [(follow(run_id, seq), None) for run_id, seq in [("a", 3), ("a", 4), ("b", 3), ("a", 5), ("b", 4)]]
+    plan = FaultPlan().on_mailbox("persistence").on_pass(1).reorders()
+    await plan.writes(waiting, 4)
+
+    assert [("b", 3), ("a", 3), ("a", 4), ("a", 5), ("b", 4)] == [(write.run_id, write.seq) for write, _ in waiting]
+    assert 4 == len(plan.passed)

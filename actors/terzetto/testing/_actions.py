@@ -7,8 +7,9 @@ from functools import partial
 from typing import Any, Literal, NoReturn, TypeAlias
 
 import trio
-import trio.testing
 from attrs import field, frozen
+
+from ._virtual_time import settled
 
 Error: TypeAlias = BaseException | Callable[[], BaseException]
 """An error, or what makes one each time, such as its class."""
@@ -81,7 +82,7 @@ def wait_for(event: trio.Event) -> Wait:
 
 def come_last() -> Wait:
     """Everything else goes first, as far as it goes."""
-    return Wait("reorders", trio.testing.wait_all_tasks_blocked)
+    return Wait("reorders", settled)
 
 
 def name_of(thing: object) -> str:

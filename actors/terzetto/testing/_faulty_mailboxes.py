@@ -4,12 +4,11 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
-import trio.testing
-
 from terzetto_protocol.records import Write
 
 from .._mailbox import Envelope
 from ._actions import Twist, act
+from ._virtual_time import settled
 
 if TYPE_CHECKING:
     from ._plan import FaultPlan
@@ -55,7 +54,7 @@ async def pass_writes(plan: "FaultPlan", waiting: list[Waiting], count: int) -> 
 
 async def _next(plan: "FaultPlan", mailbox: str, more: Callable[[], L | None]) -> list[L]:
     """What comes behind a message, when nothing moves any more; nothing, if none has come."""
-    await trio.testing.wait_all_tasks_blocked()
+    await settled()
     other = more()
     return [] if other is None else await pass_letter(plan, mailbox, other, more)
 

@@ -1,7 +1,6 @@
 """Laws about reading: runs, commits, snapshots, barriers, health."""
 
 import trio
-from trio.testing import assert_checkpoints
 
 from terzetto_protocol.errors import UnknownRun
 from terzetto_protocol.records import Write
@@ -186,6 +185,8 @@ async def barriers_come_with_their_commit(store: Store) -> None:
 @BOOK.law
 async def every_method_is_a_checkpoint(store: Store) -> None:
     """Every method can be cancelled, and lets others run."""
+    from trio.testing import assert_checkpoints  # it loads pytest, if that is there
+
     for call in (
         lambda: store.commit([first()]),
         lambda: store.run("r"),

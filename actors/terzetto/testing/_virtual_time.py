@@ -3,12 +3,14 @@
 from collections.abc import Awaitable, Callable
 from math import inf
 from types import CodeType
-from typing import Final, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
 import trio
-import trio.testing
 
 from ..stores import _worker
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock  # where it is needed it is loaded late: it loads pytest, if that is there
 
 R = TypeVar("R")
 Ts = TypeVarTuple("Ts")
@@ -33,7 +35,9 @@ def run_virtually(fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, limit: float
         args: for `fn`.
         limit: seconds of virtual time after which `trio.TooSlowError` is raised.
     """
-    clock = trio.testing.MockClock(autojump_threshold=0)
+    from trio.testing import MockClock
+
+    clock = MockClock(autojump_threshold=0)
 
     async def main() -> R:
         _jumps.set(True)
@@ -46,7 +50,7 @@ def run_virtually(fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, limit: float
 class _Threads(trio.abc.Instrument):
     """Holds a clock while more tasks wait for threads than threads wait for tasks."""
 
-    def __init__(self, clock: trio.testing.MockClock) -> None:
+    def __init__(self, clock: "MockClock") -> None:
         self._clock: Final = clock
         self._waiting: Final[set[trio.lowlevel.Task]] = set()
         self._serving: Final[set[trio.lowlevel.Task]] = set()
@@ -76,7 +80,9 @@ def _waits_for_a_thread(stack: list[CodeType]) -> bool:
 
 async def settled() -> None:
     """Wait until nothing moves any more: all others wait for time, for threads, or for the test. A checkpoint."""
-    await trio.testing.wait_all_tasks_blocked()
+    from trio.testing import wait_all_tasks_blocked
+
+    await wait_all_tasks_blocked()
 
 
 async def advance(seconds: float, /) -> None:
@@ -84,8 +90,10 @@ async def advance(seconds: float, /) -> None:
 
     On a clock that jumps by itself (`run_virtually`, the fixture `autojump_clock`) as on a `MockClock` that does not.
     """
+    from trio.testing import MockClock
+
     clock, until = trio.lowlevel.current_clock(), trio.current_time() + seconds
-    if isinstance(clock, trio.testing.MockClock) and clock.autojump_threshold == inf and not _jumps.get():
+    if isinstance(clock, MockClock) and clock.autojump_threshold == inf and not _jumps.get():
         await settled()
         while trio.current_time() < until:
             step = trio.lowlevel.current_statistics().seconds_to_next_deadline
