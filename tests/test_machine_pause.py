@@ -1,11 +1,14 @@
 """`terzetto_protocol.machine`: runs that somebody pauses from outside (SEMANTICS 2.8)."""
 
+from typing import Any
+
 import pytest
 
-from terzetto_protocol.decisions import Approve
+from terzetto_protocol.decisions import Approve, Fail
 from terzetto_protocol.errors import IllegalTransition
+from terzetto_protocol.graph import Graph
 from terzetto_protocol.inputs import Again
-from terzetto_protocol.receipts import PauseReceipt
+from terzetto_protocol.receipts import DecisionTaken, PauseReceipt
 from terzetto_protocol.records import Kind
 from terzetto_protocol.retry import RetryPolicy
 from terzetto_protocol.statuses import RunStatus
@@ -13,7 +16,7 @@ from terzetto_protocol.travel import as_was
 
 from .branches import fan, recover, running
 from .machines import Driver, claimed, refused
-from .sketches import Add, body, sketch
+from .sketches import Add, Tally, body, sketch
 
 _R = RunStatus
 
@@ -271,3 +274,42 @@ def test_a_fork_of_a_run_that_is_to_be_paused_goes_on():
 
     assert driver.machine.parking
     assert not snapshot.image.parking
+
+
+@STORES
+def test_a_last_decision_that_comes_while_the_run_waits_for_a_slot_ends_it_when_it_gets_one(acks):
+    """2, 6.4: the decision is taken, and the run does not go on for ever with nothing to do."""
+    driver = Driver(gated(), acks=acks).claim()
+    driver.pause()
+    driver.resume()
+    driver.decide(Approve(), "d")
+    assert (driver.status, driver.frontier) == (_R.QUEUED, {})
+    assert [type(receipt) for receipt in driver.receipts["d"]] == [DecisionTaken]
+    driver.crash()
+    driver.claim()
+
+    assert (driver.status, driver.failure) == (_R.SUCCEEDED, None)
+    driver.settle()
+
+
+@STORES
+def test_a_time_limit_that_passed_while_the_run_was_paused_fails_it_when_it_is_claimed(acks):
+    """2, 6.4: FAILED with the limit's own code."""
+    driver = Driver(gated(timeout=5.0, on_timeout=Fail("too late")), acks=acks).claim()
+    driver.pause()
+    driver.now = 10.0
+    driver.resume()
+    driver.fire()
+    assert (driver.status, driver.frontier) == (_R.QUEUED, {})
+    driver.claim()
+
+    assert (driver.status, driver.failure.code) == (_R.FAILED, "barrier_timeout")
+    assert "too late" in driver.failure.message
+    driver.settle()
+
+
+def gated(**options: Any) -> Graph[Tally]:
+    """A graph of nothing but a barrier."""
+    graph = Graph("gated", state=Tally)
+    graph.start(graph.barrier("gate", **options))
+    return graph

@@ -188,6 +188,9 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
         if self.fold.image.doomed is not None:
             self._expire(self.fold.image.doomed, at)
             return
+        if not self.fold.image.frontier:
+            self.commit(Kind.END, at, _R.SUCCEEDED)  # the last step was decided while nobody carried it
+            return
         for path, opened in self.fold.image.forks.items():
             failed = [branch for branch in self.fold.branches_of(path) if branch.failure is not None]
             fatal = [branch.path for branch in failed if branch.failure and self._is_fatal(path, branch.failure)]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
+import msgspec
 from attrs import evolve
 
 from .ahead import ANY, Next, besides
@@ -202,7 +203,10 @@ class Steering(Forks[S], Generic[S]):
             raise Refused(self.run_id, f"barrier {entry.barrier} keeps waiting: {error}") from error
         ahead = self._after_verdict(entry, verdict, msg, failure)
         if self.status in _CARRIED_BY_NOBODY:
-            ahead = Next(self.status, ahead.steps, ahead.failure)
+            lost = ahead.failure
+            if lost is not None and ahead.status is _R.FAILED:
+                lost = msgspec.structs.replace(lost, final=True)  # whoever claims the run finds that it is to fail
+            ahead = Next(self.status, ahead.steps, lost)
         elif ahead.status is _R.RUNNING and not msg.slot and self.status is _R.AWAITING_INPUT:
             ahead = Next(_R.QUEUED, ahead.steps, ahead.failure)
         failure = ahead.failure if failure is None else besides(failure, ahead.failure)
