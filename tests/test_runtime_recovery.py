@@ -1,15 +1,20 @@
 """What goes on after a runtime has stopped or died (SEMANTICS 2 and 7), without killing anybody: see `test_crash`."""
 
 from contextlib import nullcontext
+from random import Random
 
 import pytest
 import trio
 import trio.testing
 from msgspec import Struct
 
+from terzetto._recovery import RECOVERY_INTERVAL
 from terzetto.stores import MemoryStore
+from terzetto.testing._simulated_luck import Trouble, Weather
+from terzetto.testing._simulated_store import SimulatedDisk, SimulatedStore
+from terzetto_protocol.backoff import LONGEST
 from terzetto_protocol.decisions import Approve, Confirm, Fail, Retry
-from terzetto_protocol.errors import Refused
+from terzetto_protocol.errors import Refused, StoreUnavailable
 from terzetto_protocol.events import BarrierOpened, NodeStarted, RunInterrupted, RunStarted
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.limits import CLAIMS
@@ -313,3 +318,27 @@ async def test_a_run_is_loaded_with_one_look_at_its_newest_snapshot(autojump_clo
         await run.decide("", Approve())
         assert 1 == store.looks
         assert SUCCEEDED is (await run.result()).status
+
+
+async def test_a_read_that_failed_is_noticed_where_nobody_writes(autojump_clock):
+    """Law 5: a handle that is worth nothing since a read is replaced, and time limits of parked runs are kept."""
+    shelf = SimulatedStore(SimulatedDisk(), Weather(Random(1), trio.current_time, troubles=[Trouble(5, 1, fails=1)]))
+    graph = Graph("gated", state=Tally)
+    graph.start(graph.barrier("gate", timeout=5.5, on_timeout=Fail()))
+    async with opened(shelf, graph, limit=60) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        await trio.sleep(5.2)
+        with pytest.raises(StoreUnavailable):
+            await run.status()  # nothing works on this handle any more
+        await trio.sleep(RECOVERY_INTERVAL + 2 * LONGEST)
+        assert "barrier_timeout" == (await run.result()).failure.code
+        assert 2 <= runtime.statistics().persistence.failures
+
+
+async def test_a_store_that_cannot_be_read_does_not_keep_the_runtime_open(autojump_clock):
+    """9.6: nothing waits to be written, so nobody waits for the store."""
+    shelf = SimulatedStore(SimulatedDisk(), Weather(Random(1), trio.current_time, troubles=[Trouble(1, 99, fails=1)]))
+    async with opened(shelf, chain(says("a")), limit=60):
+        await trio.sleep(RECOVERY_INTERVAL + 1)
+        left = trio.current_time()
+    assert trio.current_time() <= left + LONGEST

@@ -137,6 +137,13 @@ class Persistence:
         self._wake()
         return await chore.slot.wait()
 
+    def doubt(self) -> None:
+        """Somebody could not read: have the handle replaced, unless that is being done. Not a checkpoint."""
+        if self.available and not self._stopped:
+            self._note_failure()
+            self._chores.append(_Chore(_fail))
+            self._wake()
+
     async def settled(self) -> None:
         """Wait until everything that was handed over is answered. A checkpoint."""
         await trio.lowlevel.checkpoint()
@@ -204,6 +211,8 @@ class Persistence:
             except StoreUnavailable:
                 failures += 1
                 self._note_failure()
+                if self._closing and not writes:
+                    return []  # nobody needs a new handle any more
                 await trio.sleep(backoff(failures))
             else:
                 self._note_success(writes)
@@ -285,6 +294,11 @@ def _noting(settle: Callable[[Write], Outcome], note: Callable[[Write], None]) -
         return outcome
 
     return settled
+
+
+async def _fail() -> None:
+    await trio.lowlevel.checkpoint()
+    raise StoreUnavailable("it could not be read")
 
 
 def _nobody() -> None:

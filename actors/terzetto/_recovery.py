@@ -5,12 +5,12 @@ to the timers.
 """
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Final
 
 import trio
 
 from terzetto_protocol.admission import Admission
+from terzetto_protocol.backoff import backoff
 from terzetto_protocol.errors import StoreUnavailable
 from terzetto_protocol.records import RunRow
 from terzetto_protocol.statuses import RunStatus
@@ -38,6 +38,7 @@ class Recovery:
         timers: Timers[str],
         *,
         next_on: Callable[[str], None],
+        doubt: Callable[[], None],
     ) -> None:
         self._store: Final = store
         self._roster: Final = roster
@@ -46,6 +47,9 @@ class Recovery:
         self._timers: Final = timers
         self._next_on: Final = next_on
         """Has the run admitted whose turn has come on this thread."""
+        self._doubt: Final = doubt
+        """Says that the store could not be read: where nobody writes, nobody else would notice."""
+        self._failures = 0
         self._wanted = trio.Event()
 
     def look(self) -> None:
@@ -63,13 +67,22 @@ class Recovery:
 
     async def _look(self) -> None:
         self._wanted = trio.Event()
-        with suppress(StoreUnavailable):  # the persistence actor tells when it is back
-            rows = reversed(await self._store.runs(statuses=_UNFINISHED, limit=None))
-            self._admit([row for row in rows if not (self._here(row) or self._pool.closing)])
-            for row in await self._store.runs(statuses=_TIMED, limit=None):
-                if row.timer is not None and row.run_id not in self._roster.live:
-                    self._timers.set(row.run_id, row.timer)
-            self._pool.fill()
+        try:
+            await self._look_through()
+        except StoreUnavailable:  # the persistence actor tells when it is back
+            self._failures += 1
+            await trio.sleep(backoff(self._failures))
+            self._doubt()
+        else:
+            self._failures = 0
+
+    async def _look_through(self) -> None:
+        rows = reversed(await self._store.runs(statuses=_UNFINISHED, limit=None))
+        self._admit([row for row in rows if not (self._here(row) or self._pool.closing)])
+        for row in await self._store.runs(statuses=_TIMED, limit=None):
+            if row.timer is not None and row.run_id not in self._roster.live:
+                self._timers.set(row.run_id, row.timer)
+        self._pool.fill()
 
     def _admit(self, rows: Iterable[RunRow]) -> None:
         threads: dict[str, None] = {}

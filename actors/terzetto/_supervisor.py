@@ -125,7 +125,9 @@ class Supervisor:
         self._timers = Timers[str](clock)
         self.heads: Final = Heads(store, self._roster, clock, self.end)
         self._pool = Pool(admission, self._roster, clock, self._leave_alone, self.heads.take, broke=self._claim_again)
-        self._recovery = Recovery(store, self._roster, self._pool, admission, self._timers, next_on=self._next_on)
+        self._recovery = Recovery(
+            store, self._roster, self._pool, admission, self._timers, next_on=self._next_on, doubt=persistence.doubt
+        )
         self._nursery: trio.Nursery | None = None
         self._ended = 0
 
