@@ -7,7 +7,6 @@ step: so nothing that is only half there can be seen. It owns the list of those 
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
-from uuid import uuid4
 
 from terzetto_protocol.blobs import Blob, BlobData, BlobReader, Hasher, check_size
 from terzetto_protocol.codec import check_text
@@ -16,6 +15,7 @@ from terzetto_protocol.limits import BLOB_BYTES, BLOB_READ
 
 from ._blob_stream import BlobStream
 from ._blob_upload import Upload, digest_of, write_all
+from ._chance import new_id
 from ._clock import wall_clock
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Blobs:
         return b"".join([chunk async for chunk in self.open(blob)])
 
     async def _upload(self, data: BlobData, run_id: str) -> Hasher:
-        name = uuid4().hex
+        name = new_id()
         self.on_their_way.add(name)
         try:
             upload = Upload(partial(self._put_chunk, name), self._max_bytes)

@@ -25,3 +25,8 @@ def wall_clock() -> Callable[[], float]:
     offset = _OFFSET.get(time.time() - trio.current_time())
     _OFFSET.set(offset)  # every runtime of this trio.run tells the same time, also one that is opened later
     return lambda: offset + trio.current_time()
+
+
+def set_virtual_clock(at: float) -> None:
+    """Have this `trio.run`, whose clock is a virtual one, begin at this UNIX time. Not a checkpoint."""
+    _OFFSET.set(at - trio.current_time())

@@ -2,7 +2,6 @@
 
 import hashlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from uuid import uuid4
 
 import msgspec
 
@@ -16,6 +15,7 @@ from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.travel import as_was
 
+from ._chance import new_id
 from ._history import check_effects
 from ._loading import carrier_of, check_fits, load_fold
 from .stores._contract import SettlingStore
@@ -33,7 +33,7 @@ _ID_DIGITS: Final = 12
 
 def new_run_id() -> str:
     """An id that nobody else has."""
-    return uuid4().hex[:_ID_DIGITS]
+    return new_id()[:_ID_DIGITS]
 
 
 def digest_of(graph: str, version: str, state: bytes, parent: str = "") -> str:
@@ -52,7 +52,7 @@ class Forking:
 
     def __init__(self, runtime: "Runtime", command_id: str = "") -> None:
         self._runtime: Final = runtime
-        self._command_id: Final = command_id or uuid4().hex
+        self._command_id: Final = command_id or new_id()
 
     async def fork(self, run_id: str, at: int | None, new_id: str | None, *, repeat_effects: bool) -> "Run[Any]":
         """See `Runtime.fork`. A checkpoint."""

@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from uuid import uuid4
 
 import trio
 
@@ -25,6 +24,7 @@ from terzetto_protocol.turn import Finish
 from terzetto_protocol.verdict import judge
 
 from ._blobs import Blobs
+from ._chance import new_id
 from ._clock import wall_clock
 from ._deciders import Decider
 from ._results import Result, result_of
@@ -158,7 +158,7 @@ async def run_to_end(
         )
     clock = wall_clock()
     header = RunHeader(
-        run_id=check_run_id(run_id) if run_id is not None else uuid4().hex,
+        run_id=check_run_id(run_id) if run_id is not None else new_id(),
         graph=blueprint.name,
         version=blueprint.version,
         fingerprint="",

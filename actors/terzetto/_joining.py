@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from uuid import uuid4
 
 import msgspec
 
@@ -12,6 +11,7 @@ from terzetto_protocol.commands import Cancel
 from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.threads import Busy, place_in
 
+from ._chance import new_id
 from ._handles import Run
 
 if TYPE_CHECKING:
@@ -59,6 +59,6 @@ class Joining:
         reason = f"run {header.run_id!r} takes its place on thread {header.thread!r}"
         for row in line:
             if busy == "interrupt":
-                await self._runtime.supervisor.end(Cancel(uuid4().hex, row.run_id, reason))
+                await self._runtime.supervisor.end(Cancel(new_id(), row.run_id, reason))
             elif busy == "rollback":
-                await self._heads.put_back(Cancel(uuid4().hex, row.run_id, reason, "rollback"), line)
+                await self._heads.put_back(Cancel(new_id(), row.run_id, reason, "rollback"), line)

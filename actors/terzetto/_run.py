@@ -6,7 +6,6 @@ depends on it being awake. It tells the hub, the persistence actor and its keepe
 kills it is its keeper's nursery; then it says so to its machine, whose last commits still land.
 """
 
-import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 from math import inf
@@ -39,6 +38,7 @@ from terzetto_protocol.turn import Answered, CancelNodes, Effect, Finish, Rearm,
 
 from . import _faults
 from ._bodies import Bodies, Tasks
+from ._chance import chance
 from ._crowds import Crowds
 from ._failures import own_part
 from ._left_open import Handle, close_after
@@ -119,7 +119,7 @@ class Services:
     """Stores inside the call, where the store can do that."""
     tasks: bool = False
     """Whether every visit gets a task of its own."""
-    chance: Callable[[], float] = random.random
+    chance: Callable[[], float] = chance
     """What jitter is made of."""
     stuck: StuckBodies | None = None
     """Who looks after bodies that do not leave; nobody, where a run could not end without them anyway."""
@@ -422,7 +422,7 @@ class RunActor:
                 steps, since = 0, clock()
                 continue
             start = starts.pop()
-            msg = await self._body(start)
+            msg = await self._body(start, self._handle)
             self._end(start, msg)
             if not starts:
                 continue  # what comes next is a checkpoint, and a full one unless a start is there by then
@@ -455,7 +455,7 @@ class RunActor:
         while self._starts:
             start = self._starts.pop(0)
             if self._node(start).runs == "on the loop" and _faults.hook is None:
-                self._end(start, await self._body(start))
+                self._end(start, await self._body(start, self._handle))
                 steps += 1
             else:
                 self._begin_task(start, nursery, tasks)
@@ -474,7 +474,7 @@ class RunActor:
         """A visit in a task of its own."""
         tasks[start.visit] = trio.lowlevel.current_task(), start
         try:
-            self._end(start, await close_after(self._handle, self._node(start), start, self.lent, self.services))
+            self._end(start, await self._body(start, partial(close_after, self._handle)))
         except BaseException as error:  # noqa: BLE001, ASYNC103 - what is not its own is raised again
             self._break_off(own_part(error))  # noqa: ASYNC104 - as above
         finally:
@@ -483,11 +483,11 @@ class RunActor:
                 self.deliver(NodeCancelled(start.visit, self.services.clock()))
             self._bodies.ended(start.visit)
 
-    def _body(self, start: Start) -> Awaitable[Ended]:
+    def _body(self, start: Start, handle: Handle) -> Awaitable[Ended]:
         """The body of a visit, to be awaited."""
         if _faults.hook is not None:
-            return _faults.hook.body(self._handle, self._node(start), start, self.lent, self.services)
-        return self._handle(self._node(start), start, self.lent, self.services)
+            return _faults.hook.body(handle, self._node(start), start, self.lent, self.services)
+        return handle(self._node(start), start, self.lent, self.services)
 
     def _node(self, start: Start) -> Node[Any, Any]:
         fold = self.machine.fold

@@ -4,7 +4,6 @@ import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from typing import Any, Final, Generic, Literal, Required, TypedDict, TypeVar, Unpack, cast, overload
-from uuid import uuid4
 
 import trio
 from attrs import frozen
@@ -36,6 +35,7 @@ from terzetto_protocol.turn import Turn
 from . import _faults
 from ._blobs import Blobs
 from ._carrying_out import CarryingOut
+from ._chance import new_id
 from ._cleaner import Cleaner, CleanerStatistics
 from ._clock import wall_clock
 from ._desk import Desk
@@ -254,7 +254,7 @@ class Runtime:
         """Make a new run and have it stored. A checkpoint; raises as `submit`."""
         settled = isinstance(self.store, SettlingStore)
         machine, first = RunMachine[S].begin(
-            blueprint, header, state, settled=settled, promises=self.store.durable, command_id=uuid4().hex, base=base
+            blueprint, header, state, settled=settled, promises=self.store.durable, command_id=new_id(), base=base
         )
         return await self.begin(machine, first, deps)
 
@@ -431,14 +431,14 @@ class Runtime:
         """Resolve a barrier; see `Run.decide`. A checkpoint."""
         check_decision(decision)
         check_choice(keep, KEEP, "keep")
-        command = Decide(command_id or uuid4().hex, run_id, barrier, decision, source, keep)
+        command = Decide(command_id or new_id(), run_id, barrier, decision, source, keep)
         copy = COMMANDS.copy(command)  # as it will come back from the log
         assert isinstance(copy, Decide)
         return await self.supervisor.decide(copy)
 
     async def withdraw(self, run_id: str, barrier: str) -> Receipt:
         """Forget decisions that are kept; see `Run.withdraw`. A checkpoint."""
-        command = Withdraw(uuid4().hex, run_id, barrier)
+        command = Withdraw(new_id(), run_id, barrier)
         COMMANDS.pack(command)
         return await self.supervisor.withdraw(command)
 
@@ -453,7 +453,7 @@ class Runtime:
             CommitPruned: the commit to go back to is not there any more.
             Refused: the run is at work, or has ended (then `fork` it).
         """
-        command = Undo(uuid4().hex, run_id, count, repeat_effects)
+        command = Undo(new_id(), run_id, count, repeat_effects)
         return await self.supervisor.undo(command, self.past)
 
     async def cancel(
@@ -466,7 +466,7 @@ class Runtime:
     ) -> CancelReceipt:
         """End a run, or roll its thread back; see `Run.cancel`. A checkpoint."""
         check_choice(mode, CANCEL_MODES, "mode")
-        command = Cancel(uuid4().hex, run_id, reason, mode, repeat_effects)
+        command = Cancel(new_id(), run_id, reason, mode, repeat_effects)
         COMMANDS.pack(command)
         return await self.supervisor.cancel(command)
 
@@ -493,11 +493,11 @@ class Runtime:
             IllegalTransition: the run has ended, or is being cancelled.
             UnknownRun: no run has this id.
         """
-        return await self.supervisor.pause(Pause(uuid4().hex, run_id))
+        return await self.supervisor.pause(Pause(new_id(), run_id))
 
     async def resume(self, run_id: str) -> Receipt:
         """Let a paused run go on. A checkpoint."""
-        return await self.supervisor.resume(Resume(uuid4().hex, run_id))
+        return await self.supervisor.resume(Resume(new_id(), run_id))
 
     @property
     def address(self) -> Address[Command, Receipt]:

@@ -16,6 +16,7 @@ from ._decider import (
     UnscriptedBarrier as UnscriptedBarrier,
 )
 from ._fault_store import FaultStore as FaultStore
+from ._inventing import invent as invent, invent_faults as invent_faults
 from ._leaks import Leaked as Leaked, assert_no_leaks as assert_no_leaks
 from ._places import (
     AfterNode as AfterNode,
@@ -29,21 +30,40 @@ from ._places import (
 from ._plan import FaultPlan as FaultPlan
 from ._recorder import EventRecorder as EventRecorder
 from ._rules import Fault as Fault, ImpossibleFault as ImpossibleFault
+from ._scenario import (
+    Act as Act,
+    Crash as Crash,
+    CrashAt as CrashAt,
+    Freeze as Freeze,
+    Person as Person,
+    Restart as Restart,
+    Scenario as Scenario,
+    Submission as Submission,
+)
+from ._simulated_luck import Trouble as Trouble
+from ._simulated_store import SimulatedDisk as SimulatedDisk, SimulatedStore as SimulatedStore
+from ._simulation import Simulation as Simulation, simulate as simulate
 from ._store_kit import STORE_LAWS as STORE_LAWS, StoreKit as StoreKit
+from ._sweep import PromiseBroken as PromiseBroken, sweep as sweep
 from ._virtual_time import advance as advance, run_virtually as run_virtually, settled as settled
+from ._world import World as World
 
 points = _faults.POINTS
 """Every named fault point, and what is true when it is passed."""
 
 __all__ = [
     "STORE_LAWS",
+    "Act",
     "AfterNode",
     "AtPoint",
+    "Crash",
+    "CrashAt",
     "Emissions",
     "EventRecorder",
     "Fault",
     "FaultPlan",
     "FaultStore",
+    "Freeze",
     "ImpossibleFault",
     "Later",
     "Leaked",
@@ -51,19 +71,33 @@ __all__ = [
     "OnMailbox",
     "OnNode",
     "OnStore",
+    "Person",
+    "PromiseBroken",
+    "Restart",
+    "Scenario",
     "ScriptedDecider",
+    "SimulatedDisk",
+    "SimulatedStore",
+    "Simulation",
     "StoreCall",
     "StoreKit",
+    "Submission",
+    "Trouble",
     "UnscriptedBarrier",
+    "World",
     "advance",
     "assert_no_leaks",
     "context",
     "emissions",
     "flow_context",
+    "invent",
+    "invent_faults",
     "points",
     "recorded",
     "reported",
     "run_virtually",
     "sent",
     "settled",
+    "simulate",
+    "sweep",
 ]

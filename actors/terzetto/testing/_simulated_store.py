@@ -1,0 +1,202 @@
+"""A store without a disk and without threads, which takes time and fails as disks do, by a seed.
+
+A `SimulatedDisk` is what is durable: it survives every process. A `SimulatedStore` is one process's handle on it, and
+is cut off when that process dies: nothing that a dead process still does reaches the disk.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import attrs
+import trio
+
+from terzetto_protocol.errors import StoreInUse, StoreUnavailable
+from terzetto_protocol.records import Outcome, Rejected, Write
+
+from ..stores import MemoryStore, StoreHealth
+from ._simulated_calls import PassedOn
+from ._simulated_luck import Luck, Trouble, Weather
+
+T = TypeVar("T")
+
+_DEAD: Final = "the process is dead"
+
+
+class SimulatedDisk(MemoryStore):
+    """What is durable in a simulation, and who owns it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.owner: SimulatedStore | None = None
+        self.on_applied: Callable[[Write], None] = _nobody
+        """Called with every write when it has become durable, once."""
+
+    def settle(self, write: Write) -> Outcome:
+        """Apply one write, at once."""
+        before = self._count(write.run_id)
+        outcome = super().settle(write)
+        if self._count(write.run_id) > before:
+            self.on_applied(write)
+        return outcome
+
+    def _count(self, run_id: str) -> int:
+        run = self._runs.get(run_id)
+        return 0 if run is None else run.last
+
+    async def health(self, *, deep: bool = False) -> StoreHealth:
+        """As the contract says; a checkpoint."""
+        return attrs.evolve(await super().health(deep=deep), url="simulated:", durable=True)
+
+
+class SimulatedStore(PassedOn):
+    """A handle on a `SimulatedDisk`: quiet unless it is given weather.
+
+    What a call does happens before or after the time that it takes, by seed; so whoever is cut off meanwhile has done
+    it or not. After a failure nothing works before `reopen()`.
+
+    Args:
+        disk: what is durable.
+        weather: how long calls take, and which of them fail; by default none does, at once.
+        guest: whether it is not the owner's: it reads, and leaves commands.
+        shared: whether the owner looks for commands of guests.
+        name: who holds it, for messages.
+    """
+
+    durable = True
+
+    def __init__(
+        self,
+        disk: SimulatedDisk,
+        weather: Weather | None = None,
+        *,
+        guest: bool = False,
+        shared: bool = True,
+        name: str = "a process",
+    ) -> None:
+        super().__init__(disk)
+        self.disk: Final = disk
+        self.name: Final = name
+        self.shared = shared
+        self._weather: Final = weather or Weather(Random(0), trio.current_time)  # noqa: S311 - luck, no secret
+        self._guest: Final = guest
+        self._gone = trio.Event()
+        self._broken = False
+        self._thaw = 0.0
+
+    # -- what happens to it ----------------------------------------------------------------------------------
+
+    @property
+    def dead(self) -> bool:
+        """Whether it was cut off."""
+        return self._gone.is_set()
+
+    def cut(self) -> None:
+        """The process died: nothing of it reaches the disk any more, which is free now. Not a checkpoint."""
+        self._gone.set()
+        self._let_go()
+
+    def freeze(self, seconds: float) -> None:
+        """The process stands still and loses its lock: what it does then comes when it thaws. Not a checkpoint."""
+        self._thaw = trio.current_time() + seconds
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self.disk.owner is self:
+            self.disk.owner = None
+
+    # -- the contract ----------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Open: as the contract says. A checkpoint."""
+        try:
+            await self._call("open", self._open)
+        except BaseException:
+            self._let_go()
+            raise
+        return self
+
+    async def _open(self) -> None:
+        await trio.lowlevel.checkpoint()
+        if self._guest:
+            return
+        if self.disk.owner is not None:
+            raise StoreInUse(f"the simulated store is owned by {self.disk.owner.name}: wait until it is free")
+        self.disk.owner = self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        """Close; not a checkpoint."""
+        self._let_go()
+
+    async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
+        """As the contract says; a checkpoint. A dead process is told that nobody tried."""
+        self._check("commit")
+        try:
+            return await self._call("commit", lambda: self.disk.commit(writes))
+        except StoreUnavailable:
+            if self.dead:
+                return [Rejected(_DEAD, final=False) for _ in writes]
+            raise
+
+    async def reopen(self) -> None:
+        """As the contract says; a checkpoint. A dead process is told that it worked, so that it ends soon."""
+        await trio.lowlevel.checkpoint()
+        luck = self._weather.next(writes=False)
+        if luck.fate == "fails" and not self.dead:
+            raise StoreUnavailable("the simulated store is gone")
+        self._broken = False
+
+    def statistics(self) -> dict[str, Any]:
+        """As the disk's."""
+        return self.disk.statistics()
+
+    # -- calls -----------------------------------------------------------------------------------------------
+
+    async def _call(self, what: str, work: Callable[[], Awaitable[T]], *, writes: bool = True) -> T:
+        await self._ready()
+        luck = self._weather.next(writes=writes)
+        if luck.fate or luck.delay:
+            return await self._suffer(what, work, luck)
+        return await work()
+
+    async def _suffer(self, what: str, work: Callable[[], Awaitable[T]], luck: Luck) -> T:
+        """Do it, or not, as luck has it."""
+        done: list[T] = []
+        if luck.early:
+            done.append(await work())
+        if luck.delay:
+            with trio.move_on_after(luck.delay):
+                await self._gone.wait()
+        await self._ready()
+        if not (done or luck.fate == "fails" or (luck.fate == "hangs" and not luck.early)):
+            done.append(await work())
+        if luck.fate:
+            self._broken = True
+            raise StoreUnavailable(f"simulated: {what} {luck.fate}")
+        return done[0]
+
+    async def _ready(self) -> None:
+        """Wait while it is frozen; raise when it is dead, or waits for `reopen`. A checkpoint where it waits."""
+        while trio.current_time() < self._thaw and not self.dead:
+            with trio.move_on_at(self._thaw):
+                await self._gone.wait()
+        if self.dead:
+            await trio.lowlevel.checkpoint()
+            raise StoreUnavailable(_DEAD)
+        if self._broken:
+            await trio.lowlevel.checkpoint()
+            raise StoreUnavailable("the simulated store failed; nothing works before `reopen`")
+
+    def _check(self, what: str) -> None:
+        if self._guest:
+            raise StoreInUse(f"the simulated store was opened as a guest, which reads and posts: {what} is its owner's")
+
+
+def _nobody(write: Write) -> None:
+    """Nobody wants to know."""
+
+
+__all__ = ["SimulatedDisk", "SimulatedStore", "Trouble"]

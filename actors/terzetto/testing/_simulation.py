@@ -1,0 +1,320 @@
+"""Simulation: a whole world in virtual time, in which everything that is left to chance comes from one seed."""
+
+import gc
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import trio
+import trio.testing
+
+from terzetto_protocol.declaration import Declaration
+from terzetto_protocol.errors import TerzettoError, describe
+from terzetto_protocol.graph import unbind
+from terzetto_protocol.records import Record, Write
+
+from .. import _faults
+from .._chance import load_dice
+from .._clock import set_virtual_clock
+from .._hub import Hub
+from .._loading import load_fold
+from .._runtime import open_runtime
+from ._ledger import Ledger
+from ._life import Life
+from ._people import People
+from ._plan import FaultPlan
+from ._reader import Bytes, Reader
+from ._scenario import Crash, CrashAt, Fault, Freeze, Restart, Scenario
+from ._scheduling import seeded_schedule
+from ._simulated_luck import Trouble, Weather
+from ._simulated_store import SimulatedDisk, SimulatedStore
+from ._trace import Trace
+from ._world import LIFE, World
+
+if TYPE_CHECKING:
+    from .._runtime import Runtime
+
+BEGINNING: Final = 1_700_000_000.0
+"""UNIX time at which every simulation begins, seconds."""
+_LOOK: Final = 0.5
+"""Seconds between two looks whether everything rests."""
+_CATCH_UP: Final = 60.0
+"""Seconds that readers have to hear of an end."""
+
+
+def simulate(scenario: Scenario, seed: int) -> "Simulation":
+    """Run a world to its end, and say what happened and which promises were broken; the same seed does the same again.
+
+    The whole tree runs: supervisor, runs, nodes, persistence and hub, over a simulated store. Time is virtual, so that
+    nobody waits. Must not be called inside of `trio.run`, nor while another thread is in there. What it cannot
+    simulate are threads: nodes that are plain functions, unless `thread=False`, have no place in it.
+
+    Args:
+        scenario: what happens.
+        seed: decides everything that the scenario leaves open: the order of tasks, how long the store takes, what a
+            crash leaves of writes that were under way, and what nodes and people draw from their dice.
+    """
+    simulation = Simulation(scenario, seed)
+    before, collects = _faults.hook, gc.isenabled()
+    gc.disable()  # a finaliser would run at a moment that depends on what this process did before
+    try:
+        with seeded_schedule(seed):
+            trio.run(simulation.run, clock=trio.testing.MockClock(autojump_threshold=0))
+    except Exception as error:  # noqa: BLE001 - whatever the world comes to is its result
+        simulation.error = error
+        simulation.complain(f"something was raised that nobody caught: {_leaves(error)}")
+    finally:
+        _faults.hook = before
+        if collects:
+            gc.enable()
+    return simulation
+
+
+class Simulation:
+    """What happened in one simulated world."""
+
+    def __init__(self, scenario: Scenario, seed: int) -> None:
+        self.scenario: Final = scenario
+        self.seed: Final = seed
+        self.problems: Final[list[str]] = []
+        """Promises that were broken; empty is good. The world ends with the first."""
+        self.error: Exception | None = None
+        """What was raised and not caught, if anything was."""
+        self.trace: Final = Trace(trio.current_time)
+        """Everything that happened."""
+        self.disk: Final = SimulatedDisk()
+        """What is durable, as a store that may be asked."""
+        self.ledger: Final = Ledger(self.complain)
+        self.shown: Final = Bytes(self.ledger)
+        self.world: Final = World(self.dice("world"), self.trace, self.ledger)
+        """What the nodes did outside."""
+        self.states: Final[dict[str, Any]] = {}
+        """With which state each run ended, or rests; filled when everything is over."""
+        self.people: Final = People(self)
+        self.lives: list[Life] = []
+        """Processes that are alive, oldest first."""
+        self.nursery: trio.Nursery
+        self.may_split: Final = any(isinstance(fault, Freeze) for fault in scenario.faults)
+        """Whether two processes may believe that the store is theirs."""
+        self._graphs = tuple(scenario.graphs(self.world))
+        self._choice = self.dice("choice")
+        self._broken = trio.Event()
+        self._over = False
+        self._moved = 0.0
+        """When something became durable for the last time."""
+        self._points = Counter[str]()
+
+    # -- what others ask of it -------------------------------------------------------------------------------
+
+    def dice(self, whose: str) -> Random:
+        """Dice of somebody's own, so that what one draws changes nothing for the others."""
+        return Random(f"{self.seed} {whose}")  # noqa: S311 - a simulation, no secret
+
+    def now(self) -> float:
+        """UNIX time in the simulation. Not a checkpoint."""
+        return BEGINNING + trio.current_time()
+
+    def graph(self, name: str) -> Declaration[Any, Any]:
+        """A graph by its name. Not a checkpoint."""
+        return next(graph for graph in (unbind(each).graph for each in self._graphs) if graph.name == name)
+
+    def complain(self, problem: str) -> None:
+        """A promise was broken: nothing after that matters. Not a checkpoint."""
+        if not self.problems:
+            self.trace.lines.append(f"!! {problem}")
+            self.problems.append(problem)
+            self._broken.set()
+
+    async def somebody(self) -> Life:
+        """A process that is up, and owns the store as far as anybody knows. A checkpoint where there is none."""
+        while True:
+            up = [life for life in self.lives if life.is_up]
+            if up:
+                return up[0] if len(up) == 1 else self._choice.choice(up)
+            await trio.sleep(_LOOK)
+
+    # -- its own life ----------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Everything, from the beginning to the end. A checkpoint."""
+        load_dice(self.dice("ids"))
+        set_virtual_clock(BEGINNING)
+        self.disk.on_applied = self._applied
+        async with trio.open_nursery() as self.nursery:
+            self.nursery.start_soon(self._end_early)
+            self._begin()
+            await self._rest()
+            await self._close()
+            self.nursery.cancel_scope.cancel(reason="the simulation is over")
+        if not self.problems:
+            await self._look_back()
+
+    def _begin(self) -> None:
+        scenario, start = self.scenario, self.nursery.start_soon
+        for number in range(scenario.processes):
+            start(self._keep_up, number)
+        for submission in scenario.submits:
+            start(self.people.submit, submission)
+        for act in scenario.acts:
+            start(self.people.act, act)
+        for person in scenario.people:
+            start(self.people.decide, person, self.dice(person.name))
+        for fault in scenario.faults:
+            start(self._strike, fault)
+        points = sorted({fault.point for fault in scenario.faults if isinstance(fault, CrashAt)})
+        if points:
+            _faults.hook = self._plan(points)
+
+    def _plan(self, points: list[str]) -> FaultPlan:
+        plan = FaultPlan()
+        for point in points:
+            plan.at(point).calls(partial(self._passed, point))
+        return plan
+
+    async def _end_early(self) -> None:
+        await self._broken.wait()
+        self._over = True
+        for life in self.lives:
+            life.crash("the simulation is over", 0.0)
+        self.nursery.cancel_scope.cancel(reason="a promise was broken")
+
+    async def _keep_up(self, number: int) -> None:
+        dice = self.dice(f"process {number}")
+        scenario = self.scenario
+        troubles = [fault for fault in scenario.faults if isinstance(fault, Trouble)]
+        weather = Weather(self.dice(f"weather {number}"), trio.current_time, scenario.latency, troubles)
+        count = 0
+        while not self._over:
+            name = f"p{number}.{count}"
+            store = SimulatedStore(self.disk, weather, shared=scenario.is_shared, name=name)
+            life = Life(name, store, self.trace.say)
+            life.down = 0.5 + dice.random()
+            self.lives = [each for each in self.lives if each.alive] + [life]
+            self.nursery.start_soon(life.live, self._open)
+            await life.over.wait()
+            count += life.was_up
+            if not self._over:
+                await trio.sleep(life.down)
+
+    def _open(self, store: SimulatedStore) -> "AbstractAsyncContextManager[Runtime]":
+        return open_runtime(store, graphs=self._graphs, **self.scenario.options)
+
+    async def _strike(self, fault: Fault) -> None:
+        if isinstance(fault, Trouble | CrashAt):
+            return
+        await trio.sleep_until(fault.at)
+        life = next((life for life in self.lives if life.store is self.disk.owner), None)
+        if life is None or not life.alive:
+            return
+        if isinstance(fault, Crash):
+            life.crash("it was killed", fault.down)
+        elif isinstance(fault, Restart):
+            life.stop(fault.down)
+        else:
+            await life.freeze(fault.seconds, fault.down, self.dice(f"freeze {fault.at}"))
+
+    def _passed(self, point: str) -> None:
+        """Somebody passed a fault point; some die of it."""
+        life = LIFE.get()
+        if life is None or not life.alive:
+            return
+        self._points[point] += 1
+        for fault in self.scenario.faults:
+            if isinstance(fault, CrashAt) and (fault.point, fault.count) == (point, self._points[point]):
+                life.crash(f"it was killed at {point}", fault.down)
+
+    def _applied(self, write: Write) -> None:
+        self._moved = trio.current_time()
+        record = self.ledger.applied(write)
+        self.trace.say("disk", _line(write.run_id, record))
+
+    # -- the end ---------------------------------------------------------------------------------------------
+
+    async def _rest(self) -> None:
+        """Law 5: when nothing goes wrong any more, every run comes to rest within a time that is bounded."""
+        scenario, ledger = self.scenario, self.ledger
+        await trio.sleep_until(scenario.calm)
+        quiet = 4.0 * max((person.every for person in scenario.people if person.until == float("inf")), default=0.0)
+        with trio.move_on_after(scenario.patience):
+            await _until(lambda: self._all_rest() and (self._all_ended() or trio.current_time() >= self._moved + quiet))
+            return
+        for wish in scenario.submits:
+            ledger.check(
+                wish.run_id, wish.run_id in ledger.logs, f"not submitted {scenario.patience:g} s after the calm"
+            )
+        for log in ledger.logs.values():
+            ledger.check(log.run_id, log.rests, f"still {log.status} {scenario.patience:g} s after the last fault")
+        ledger.check("any", fine=False, promise="something goes on and on")
+
+    def _all_ended(self) -> bool:
+        return all(log.has_ended for log in self.ledger.logs.values())
+
+    def _all_rest(self) -> bool:
+        logs = self.ledger.logs.values()
+        if not all(wish.run_id in self.people.readers for wish in self.scenario.submits):
+            return False
+        if any(life.frozen and life.alive for life in self.lives):
+            return False
+        full = any(log.asks for log in logs)  # who waits for a person inside of a node keeps its slot
+        return all(log.rests or (full and log.status == "QUEUED") for log in logs)
+
+    async def _close(self) -> None:
+        """Readers hear of every end, and every process leaves in good order."""
+        with trio.move_on_after(_CATCH_UP):
+            await _until(lambda: all(reader.ended for reader in self._readers_of_ended()))
+        for reader in self._readers_of_ended():
+            self.ledger.check(reader.run_id, reader.ended, "its reader was never shown the end")
+        self._over = True
+        for life in self.lives:
+            restarts = 0 if life.runtime is None else life.runtime.statistics().restarts
+            self.ledger.check("any", not restarts, f"a system actor of {life.name} had to be started again")
+            life.stop(0.0)
+        await _until(lambda: not any(life.alive for life in self.lives))
+
+    def _readers_of_ended(self) -> list[Reader]:
+        return [reader for run_id, reader in self.people.readers.items() if self.ledger.logs[run_id].has_ended]
+
+    async def _look_back(self) -> None:
+        """3 D4, law 1: what is left can be read back, all of it, and is what was seen."""
+        graphs = {unbind(each).graph.name: unbind(each).graph for each in self._graphs}
+        hub = Hub(self.disk)
+        for run_id, log in self.ledger.logs.items():
+            row = await self.disk.run(run_id)
+            assert row is not None, "it is durable"
+            try:
+                fold = await load_fold(self.disk, row, graphs[row.header.graph].build())
+                self.states[run_id] = fold.state
+            except TerzettoError as error:
+                self.complain(f"run {run_id}: its log cannot be read back: {describe(error)}")
+            if log.has_ended:
+                reader = Reader(run_id, self.ledger, self.shown)
+                async with hub.events(run_id) as events:
+                    async for item in events:
+                        reader.take(item)
+                self.ledger.check(run_id, reader.ended, "who reads it later is not shown the end")
+        for problem in self.scenario.check(self):
+            self.complain(problem)
+
+
+async def _until(is_so: Callable[[], bool]) -> None:
+    while not is_so():  # noqa: ASYNC110 - it looks at everything, and nobody is to tell it
+        await trio.sleep(_LOOK)
+
+
+def _line(run_id: str, record: Record) -> str:
+    parts = [f"{run_id}#{record.seq}.{record.epoch} {record.kind.value}"]
+    if record.visit:
+        parts.append(f"{record.path + '/' if record.path else ''}{record.place}@{record.visit}")
+    if record.outcome is not None:
+        parts.append(record.outcome.value)
+    return " ".join([*parts, "->", record.status.value])
+
+
+def _leaves(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return "; ".join(_leaves(each) for each in group.exceptions)
+    return describe(error)
