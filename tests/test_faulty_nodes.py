@@ -13,7 +13,7 @@ from terzetto_protocol.retry import RetryPolicy
 from terzetto_protocol.statuses import RunStatus
 
 from .running_flows import Ctx, outcome, single
-from .runtimes import Add, Say, Step, Tally, both, chain, once, opened, says
+from .runtimes import SUCCEEDED, Add, Say, Step, Tally, both, chain, once, opened, says
 
 ERROR = ConnectionError("gone")
 
@@ -200,6 +200,19 @@ async def test_the_dispatcher_may_start_one_last(autojump_clock):
 
     assert "a" == order[-1]
     assert {"b", "c"} == set(order[:2])
+
+
+@both
+async def test_a_run_whose_task_dies_is_begun_again_where_its_log_ends(autojump_clock, dispatch):
+    """9: it breaks off alone, and no other run hears of it."""
+    graph = chain(says("a"), says("b"), says("c"))
+    with FaultPlan().on_dispatch("b").on_pass(1).raises(ERROR) as plan:
+        async with opened(MemoryStore(), graph, dispatch=dispatch, limit=200) as runtime:
+            result = await (await runtime.submit(graph, Tally())).result()
+            restarts = runtime.statistics().restarts
+
+    assert (SUCCEEDED, ["a", "b", "c"], 0) == (result.status, result.state.trail, restarts)
+    assert [1, 2, 1] == [plan.passed.count(f"dispatch {name}") for name in "abc"]
 
 
 # -- dataflows -------------------------------------------------------------------------------------------------
