@@ -73,6 +73,8 @@ class Reader:
         """Look at an item. Not a checkpoint."""
         if isinstance(item, Cursor):
             self._missing = inf if item.missed is None else item.missed
+            if item.how == "unknown" and self._patience < inf:
+                self.last = self._durable = 0  # who stood still knows less than who took over, and says so
         elif isinstance(item, Gap):
             self._missing += inf if item.missed is None else item.missed
         elif not isinstance(item, Heartbeat):
