@@ -373,8 +373,9 @@ class Supervisor:
         run_id = actor.run_id
         self._roster.drop(actor)
         self.admission.leave(run_id)
-        self._hub.idle(run_id, actor.machine.fold.image.epoch)
-        self._timers.set(run_id, actor.machine.fold.deadline)
+        machine = actor.machine
+        self._hub.idle(run_id, machine.fold.image.epoch if machine.owned else 0)  # what others told is not known here
+        self._timers.set(run_id, machine.fold.deadline)
         if status in TERMINAL:
             self._answers.ended(run_id, result_of(actor.machine.fold))
             if actor.machine.fold.header.thread:
