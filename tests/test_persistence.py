@@ -45,7 +45,16 @@ async def opened_actor(nursery: trio.Nursery, store: FaultyStore) -> tuple[Persi
     persistence = Persistence(store)
     persistence.on_change = lambda: changes.append((trio.current_time(), persistence.available))
     await nursery.start(persistence.run)
+    nursery.start_soon(close_at_the_end, persistence)
     return persistence, changes
+
+
+async def close_at_the_end(persistence: Persistence) -> None:
+    """Also when a test fails before it closes the actor, which is shielded: nobody waits for ever."""
+    try:
+        await trio.sleep_forever()
+    finally:
+        persistence.close(trio.current_time())
 
 
 async def test_one_after_the_other_are_one_group(autojump_clock, nursery, store):
