@@ -1,0 +1,404 @@
+"""The mistakes: each is what somebody might do in good faith, and none gets past the tests that are named with it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from attrs import frozen
+
+from ..copies import ROOT
+
+_PROTOCOL: Final = "protocol/terzetto_protocol"
+_ACTORS: Final = "actors/terzetto"
+
+
+@frozen
+class Change:
+    """A piece of a module's text, which is in it once, and what stands there instead."""
+
+    module: str
+    old: str
+    new: str
+
+
+@frozen
+class Bug:
+    """A mistake, and who notices."""
+
+    name: str
+    breaks: str
+    """The promise, by its number."""
+    tests: tuple[str, ...]
+    changes: tuple[Change, ...]
+
+    def texts(self) -> Mapping[str, str]:
+        """The changed modules; raises `ValueError` for a change that does not fit the source any more."""
+        texts: dict[str, str] = {}
+        for each in self.changes:
+            text = texts.get(each.module) or (ROOT / each.module).read_text()
+            if (times := text.count(each.old)) != 1:
+                raise ValueError(
+                    f"planted bug {self.name!r} does not fit {each.module} any more: its text is there {times} times; "
+                    f"plant the same mistake in what is there now (tests/planted/bugs.py)\n{each.old}"
+                )
+            texts[each.module] = text.replace(each.old, each.new)
+        return texts
+
+
+def _bug(name: str, breaks: str, tests: str, *changes: tuple[str, str, str]) -> Bug:
+    found = tuple(f"tests/{each}" for each in tests.split())
+    return Bug(name, breaks, found, tuple(Change(*each) for each in changes))
+
+
+BUGS: Final[Sequence[Bug]] = (
+    _bug(
+        "acknowledge before fsync",
+        "3, D1-D8",
+        "test_store_sqlite.py::test_one_sync_per_group",
+        (
+            f"{_ACTORS}/stores/_sqlite_file.py",
+            'connection.execute(f"pragma synchronous={synchronous}")',
+            'connection.execute("pragma synchronous=normal")',
+        ),
+    ),
+    _bug(
+        "answer the senders before the store has answered",
+        "3, D5",
+        "test_persistence.py::test_each_sender_hears_its_own_outcome_in_order",
+        (
+            f"{_ACTORS}/_persistence.py",
+            "        outcomes = await self._store([write for write, _ in group])\n",
+            (
+                "        from terzetto_protocol.records import Applied\n\n"
+                "        for write, sender in group:\n"
+                "            sender.written(write, Applied())\n"
+                "        outcomes = await self._store([write for write, _ in group])\n"
+            ),
+        ),
+        (
+            f"{_ACTORS}/_persistence.py",
+            (
+                "        for (write, sender), outcome in zip(group, outcomes, strict=True):\n"
+                "            sender.written(write, outcome)\n"
+            ),
+            "",
+        ),
+    ),
+    _bug(
+        "skip the epoch check in SQLite",
+        "3, D8",
+        "test_store_kit.py",
+        (
+            f"{_ACTORS}/stores/_sqlite_log.py",
+            "        where r.id = new.id and r.epoch = new.expect\n",
+            "        where r.id = new.id\n",
+        ),
+    ),
+    _bug(
+        "skip the epoch check in memory",
+        "3, D8",
+        "test_store_kit.py",
+        (f"{_ACTORS}/stores/_memory.py", "run is None or run.epoch != write.expect or", "run is None or"),
+    ),
+    _bug(
+        "publish what a stale owner still had to say",
+        "3, D8",
+        "test_machine_durability.py test_machine_recovery.py",
+        (f"{_PROTOCOL}/machine.py", "        self.held.let_go()\n        self.waits.clear()\n", ""),
+        (
+            f"{_PROTOCOL}/machine.py",
+            "        self.effects.append(Finish(self.status, fenced=msg.reason, final=msg.final))\n",
+            (
+                "        self.effects.extend(self.waits.ready(msg.seq))\n"
+                "        self.effects.append(Finish(self.status, fenced=msg.reason, final=msg.final))\n"
+            ),
+        ),
+    ),
+    _bug(
+        "run a once body again after a crash",
+        "7",
+        "test_machine_effects.py",
+        (
+            f"{_PROTOCOL}/forks.py",
+            "process died in the body\n            self._recover_effect(entry, at)",
+            "process died in the body\n            self.hold(entry.visit, ahead=False)",
+        ),
+    ),
+    _bug(
+        "begin a once body without an intent",
+        "3, D2",
+        "test_machine_durability.py",
+        (f"{_PROTOCOL}/stage.py", 'node.options.effects == "once":', 'node.options.effects == "twice":'),
+    ),
+    _bug(
+        "retry a once node",
+        "9.8",
+        "test_runtime_retries.py::test_a_once_node_has_no_retry",
+        (
+            f"{_PROTOCOL}/mistakes.py",
+            'mistakes(f"{path}.retry")\n        if options.effects == "once":',
+            'mistakes(f"{path}.retry")\n        if False:',
+        ),
+    ),
+    _bug(
+        "call a failure what nobody knows",
+        "7",
+        "test_runtime_retries.py::test_a_once_body_that_was_cut_off_is_unknown",
+        (f"{_PROTOCOL}/visits.py", "if msg.unknown and entry.status is _V.RUNNING:", "if False:"),
+    ),
+    _bug(
+        "run a finished branch again after a crash",
+        "5.5, 7",
+        "test_machine_branches_map.py test_machine_branches.py",
+        (
+            f"{_PROTOCOL}/machine.py",
+            "        for path, opened in self.fold.image.forks.items():\n",
+            "        for path, opened in self.fold.image.forks.items():\n            opened.begun = opened.ended = 0\n",
+        ),
+    ),
+    _bug(
+        "forget the last commit when a log is read",
+        "3",
+        "test_machine_log.py test_machine_recovery.py",
+        (f"{_PROTOCOL}/fold.py", "        for body in bodies:\n", "        for body in list(bodies)[:-1]:\n"),
+    ),
+    _bug(
+        "store a snapshot under the number before its own",
+        "4.4",
+        "test_store_kit.py",
+        (
+            f"{_ACTORS}/stores/_memory.py",
+            "run.snapshots.append((write.seq, write.snapshot))",
+            "run.snapshots.append((write.seq - 1, write.snapshot))",
+        ),
+    ),
+    _bug(
+        "leave the last mutation of a batch out of the log",
+        "4.4",
+        "test_machine_log.py test_machine_life.py",
+        (
+            f"{_PROTOCOL}/stage.py",
+            "            mutations=stored(mutations),\n",
+            "            mutations=stored(mutations)[:-1],\n",
+        ),
+    ),
+    _bug(
+        "leave a gap in a stream unsaid",
+        "8.2",
+        "test_event_reader.py",
+        (f"{_PROTOCOL}/event_reader.py", "        if self._last - low != len(events):\n", "        if False:\n"),
+    ),
+    _bug(
+        "leave a gap behind the window unsaid",
+        "8.2",
+        "test_event_reader.py",
+        (
+            f"{_PROTOCOL}/event_reader.py",
+            "            if missed is None or missed > len(given):\n",
+            "            if False:\n",
+        ),
+    ),
+    _bug(
+        "end a stream twice",
+        "8.3",
+        "test_event_log.py",
+        (
+            f"{_PROTOCOL}/event_log.py",
+            "        self._next = None  # whatever comes now has to be admitted, and will not be\n",
+            "",
+        ),
+    ),
+    _bug(
+        "swallow Cancelled",
+        "9.1",
+        "test_runtime_cancel.py",
+        (
+            f"{_ACTORS}/_node.py",
+            "    except Exception as error:  # noqa: BLE001 - a node may raise anything, and that is its own failure\n",
+            "    except (Exception, trio.Cancelled) as error:\n",
+        ),
+    ),
+    _bug(
+        "swallow Cancelled in a group",
+        "9.4",
+        "test_node.py",
+        (f"{_ACTORS}/_node.py", "group.split((trio.Cancelled, KeyboardInterrupt))", "group.split(KeyboardInterrupt)"),
+    ),
+    _bug(
+        "commit after an acknowledged cancel",
+        "3, D6",
+        "test_machine_stops.py",
+        (f"{_PROTOCOL}/visits.py", "            frame.cleanse()\n            return  # D6", "            pass  # D6"),
+    ),
+    _bug(
+        "go on with a cancelled run after a crash",
+        "9.1",
+        "test_machine_recovery.py",
+        (
+            f"{_PROTOCOL}/machine.py",
+            "        if status is _R.CANCELLING:\n            note =",
+            "        if False:\n            note =",
+        ),
+    ),
+    _bug(
+        "store NaN as null",
+        "4.7",
+        "test_codec.py::test_nan_and_infinities_are_refused_wherever_they_are",
+        (f"{_PROTOCOL}/codec.py", "    if odd:\n", "    if False:\n"),
+    ),
+    _bug(
+        "merge branches in order of completion",
+        "5.5",
+        "test_machine_branches.py",
+        (
+            f"{_PROTOCOL}/fold.py",
+            "        branch.ended, branch.failure = True, None if goes_on else failure\n",
+            (
+                "        branch.ended, branch.failure = True, None if goes_on else failure\n"
+                "        self.branches[branch.path] = self.branches.pop(branch.path)\n"
+            ),
+        ),
+        (
+            f"{_PROTOCOL}/fold.py",
+            "        branch.ended = True\n        image.forks",
+            (
+                "        branch.ended = True\n"
+                "        self.branches[branch.path] = self.branches.pop(branch.path)\n"
+                "        image.forks"
+            ),
+        ),
+        (
+            f"{_PROTOCOL}/fold.py",
+            (
+                "        for index in range(self.image.forks[fork].begun):\n"
+                "            yield self.branches[composite.path_of(fork, index)]\n"
+            ),
+            (
+                "        begun = {composite.path_of(fork, index) for index in range(self.image.forks[fork].begun)}\n"
+                "        yield from [branch for path, branch in self.branches.items() if path in begun]\n"
+            ),
+        ),
+    ),
+    _bug(
+        "keep what a failed node did to its input",
+        "4.3",
+        "test_promises.py::test_a_node_that_changed_its_input_and_raised",
+        (
+            f"{_PROTOCOL}/frames.py",
+            "        if self.blueprint.flow is not None:\n            return  # nodes",
+            "        if True:\n            return  # nodes",
+        ),
+    ),
+    _bug(
+        "leave a mailbox unbounded",
+        "9.5",
+        "test_mailbox.py",
+        (
+            f"{_ACTORS}/_mailbox.py",
+            "trio.open_memory_channel[Envelope[Any, Any]](capacity)",
+            'trio.open_memory_channel[Envelope[Any, Any]](float("inf"))',
+        ),
+    ),
+    _bug(
+        "let pure nodes run ahead without an end",
+        "3, D3",
+        "test_machine_durability.py",
+        (f"{_PROTOCOL}/stage.py", "max(image.seq - RUN_AHEAD, self.claimed) if pure", "self.claimed if pure"),
+        (
+            f"{_PROTOCOL}/everyday.py",
+            "if not ahead or waits.gate or seq - RUN_AHEAD > self.durable:",
+            "if not ahead or waits.gate:",
+        ),
+    ),
+    _bug(
+        "show an event before its commit",
+        "3, D3",
+        "test_machine_durability.py",
+        (
+            f"{_PROTOCOL}/stage.py",
+            "            self.waits.post(record.seq, event)\n",
+            "            self.waits.post(0, event)\n",
+        ),
+    ),
+    _bug(
+        "show an everyday event before its commit",
+        "3, D3",
+        "test_machine_durability.py",
+        (
+            f"{_PROTOCOL}/everyday.py",
+            "        waits.outbox.append((seq, finished))\n",
+            "        waits.outbox.append((0, finished))\n",
+        ),
+        (
+            f"{_PROTOCOL}/everyday.py",
+            "        if not ahead or waits.gate or",
+            "        self.effects.extend(waits.ready(self.durable))\n        if not ahead or waits.gate or",
+        ),
+    ),
+    _bug(
+        "show a chunk before what it was made from is durable",
+        "3, D3",
+        "test_machine_durability.py",
+        (
+            f"{_PROTOCOL}/visits.py",
+            "        self.waits.post(self.fold.image.seq, chunk)\n",
+            "        self.effects.append(chunk)\n",
+        ),
+    ),
+    _bug(
+        "give a receipt before what it promises is durable",
+        "3, D5",
+        "test_machine_durability.py test_machine_barriers.py",
+        (
+            f"{_PROTOCOL}/stage.py",
+            "            self.waits.post(self.fold.image.seq, Reply(command_id, receipt))\n",
+            "            self.effects.append(Reply(command_id, receipt))\n",
+        ),
+    ),
+    _bug(
+        "let the last decision win",
+        "6.4",
+        "test_machine_barriers.py",
+        (f"{_PROTOCOL}/steering.py", "        if first is not None and msg.command_id:\n", "        if False:\n"),
+    ),
+    _bug(
+        "lose a kept decision when another comes",
+        "6.5",
+        "test_runtime_decisions.py::test_which_of_several_kept_decisions_is_taken",
+        (
+            f"{_PROTOCOL}/fold.py",
+            "return (*(each for each in kept if each.barrier != detail.barrier or not detail.standing), detail)",
+            "return (detail,)",
+        ),
+    ),
+    _bug(
+        "lose the kept decisions with the process",
+        "6.5",
+        "test_runtime_decisions.py",
+        (
+            f"{_PROTOCOL}/fold.py",
+            "        data = pack(Snapshot(image, state),",
+            "        image = msgspec.structs.replace(image, kept=())\n        data = pack(Snapshot(image, state),",
+        ),
+        (
+            f"{_PROTOCOL}/fold.py",
+            "        if isinstance(record.detail, Kept | Withdrawn | Resolution):\n            image.kept",
+            "        if isinstance(record.detail, Withdrawn | Resolution):\n            image.kept",
+        ),
+    ),
+    _bug(
+        "move the terminal status again",
+        "2.1",
+        "test_statuses.py",
+        (f"{_PROTOCOL}/statuses.py", "    _R.FAILED: frozenset(),\n", "    _R.FAILED: frozenset({_R.QUEUED}),\n"),
+    ),
+    _bug(
+        "approve what nobody decided in time",
+        "6.4",
+        "test_machine_timeouts.py test_machine_barriers.py test_runtime_barriers.py",
+        (
+            f"{_PROTOCOL}/steering.py",
+            "        elif self._approves(barrier):\n            decision, source = Approve()",
+            "        else:\n            decision, source = Approve()",
+        ),
+    ),
+)
