@@ -1,0 +1,56 @@
+"""Which modules are mutated, and which test files are there to notice."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from ..copies import ROOT
+
+_MACHINE: Final = (
+    "test_machine_*.py", "test_merging.py", "test_joining*.py", "test_promises.py", "test_runtime_barriers.py",
+    "test_runtime_recovery.py", "test_runtime_pause.py", "test_runtime_decisions.py", "test_checkpoints.py",
+    "test_runtime_checkpoints.py", "test_runtime_history.py", "test_travel.py", "test_runtime_durability.py",
+    "test_runtime_migrations*.py", "test_inline*.py", "test_supervisor.py", "test_runtime_retries.py",
+    "test_runtime_questions.py", "test_upcasting_laws.py", "test_thread_histories.py",
+)  # fmt: skip
+
+
+@frozen
+class Target:
+    """Modules, by their files, and patterns of the test files in which their mutants should be killed."""
+
+    modules: tuple[str, ...]
+    tests: tuple[str, ...]
+
+    def files(self) -> list[str]:
+        """The test files, from the root of the project."""
+        found = [sorted((ROOT / "tests").glob(pattern)) for pattern in self.tests]
+        return list(dict.fromkeys(str(path.relative_to(ROOT)) for paths in found for path in paths))
+
+
+def _protocol(*names: str) -> tuple[str, ...]:
+    return tuple(f"protocol/terzetto_protocol/{name}.py" for name in names)
+
+
+TARGETS: Final[Sequence[Target]] = (
+    Target(
+        _protocol("machine", "stage", "visits", "forks", "everyday", "ahead", "steering", "fold", "leaving", "waits"),
+        _MACHINE,
+    ),
+    Target(_protocol("open_barriers", "verdict"), ("test_open_barriers.py", *_MACHINE)),
+    Target(_protocol("answered"), ("test_answered.py",)),
+    Target(
+        (*_protocol("event_log", "event_reader"), "actors/terzetto/_hub.py"),
+        ("test_event_log.py", "test_event_reader.py", "test_hub.py", "test_subscription.py"),
+    ),
+    Target(_protocol("retry", "backoff"), ("test_retry.py", "test_backoff.py", "test_runtime_retries.py")),
+    Target(_protocol("statuses"), ("test_statuses.py", *_MACHINE)),
+    Target(_protocol("codec"), ("test_codec.py", "test_codec_round_trips.py", "test_wrong_values.py")),
+)
+
+
+def module_name(path: str) -> str:
+    """How a module is called in lists: the last part of its path."""
+    return Path(path).stem
