@@ -105,15 +105,19 @@ def test_successes_that_make_a_state_that_cannot_be_stored_are_not_folded():
     assert driver.stored == driver.state
 
 
-@pytest.mark.parametrize("how", ["apply", "predicate", "steps", "nowhere"])
+@pytest.mark.parametrize("how", ["apply", "predicate", "steps", "nowhere", "error predicate"])
 def test_some_failures_end_the_siblings_also_when_failures_are_collected(how):
     """4.6, 5.2, 5.3: these fail the run: no `collect` and no `on_error` edge holds them up."""
     graph = fan("x y", more="mend x2", merge="strict", errors="collect")
     graph.edge("fan", "mend", on_error=True)
     graph.edge("x", "x2", when=lambda tally: 1 // 0 if how == "predicate" else how == "steps")
     graph.edge("x", "x2", fallback=True)
+    graph.edge("x", "x2", on_error=True, when=lambda tally: 1 // 0)
     driver = Driver(graph, max_steps=3).claim()
-    driver.finish(*([Burst()] if how == "apply" else [Add(1)]), node="x", next="zz" if how == "nowhere" else None)
+    if how == "error predicate":
+        driver.fail(node="x")
+    else:
+        driver.finish(*([Burst()] if how == "apply" else [Add(1)]), node="x", next="zz" if how == "nowhere" else None)
     assert driver.leaving == {driver.start_of("y").visit}
     driver.leave("y")
 

@@ -2,11 +2,16 @@
 
 import pytest
 
-from terzetto_protocol.records import Kind
+from terzetto_protocol.events import NodeStarted
+from terzetto_protocol.fold import read_record
+from terzetto_protocol.inputs import Again
+from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.records import Kind, Note, RunHeader
+from terzetto_protocol.retry import RetryPolicy
 from terzetto_protocol.statuses import FailureCode, RunStatus
 
 from .machines import Driver
-from .sketches import Add, Burst, Say, Spoil, Tally, Tip, sketch
+from .sketches import Add, Burst, Say, Spoil, Tally, Tip, body, sketch
 
 _R = RunStatus
 
@@ -24,6 +29,34 @@ def test_a_new_run_waits_for_its_owner():
     assert driver.events == ["RunQueued"]
     assert driver.started == []
     driver.settle()
+
+
+@pytest.mark.parametrize("command", ["", "c-1"])
+def test_the_first_commit_knows_the_command_that_made_it(command):
+    """6.5: duplicate command id => the same receipt; the log says which commit it was."""
+    graph, tally = sketch("a"), Tally()
+    header = RunHeader("r", graph.name, graph.version, "", "", 0.0)
+    _, turn = RunMachine.begin(graph.build(), header, graph.first(tally), command_id=command)
+
+    assert turn.commit is not None
+    assert read_record(turn.commit.body).detail == (Note("", command) if command else None)
+
+
+def test_attempts_are_counted_inside_a_visit():
+    """1: attempts are counted inside a visit."""
+    graph = sketch("a")
+    graph.node(name="b", retry=RetryPolicy(max_attempts=3))(body)
+    graph.edge("a", "b")
+    driver = Driver(graph).claim()
+    assert (1, 1) == (driver.start_of("a").visit, driver.start_of("a").attempt)
+    driver.finish()
+    for attempt in (1, 2):
+        assert (2, attempt) == (driver.start_of("b").visit, driver.start_of("b").attempt)
+        driver.fail(again=Again(0.0, None))
+        driver.now += 60
+        driver.wake()
+    assert (2, 3) == (driver.start_of("b").visit, driver.start_of("b").attempt)
+    assert [1, 1, 2, 3] == [event.attempt for event in driver.witness.seen if isinstance(event, NodeStarted)]
 
 
 def test_a_chain_runs_to_its_end():

@@ -184,6 +184,7 @@ def test_a_run_that_can_never_be_stored_ends(when):
 
     if when == "CANCELLING":
         assert driver.status is _R.CANCELLED
+        assert "too large" == driver.machine.fold.image.note
     else:
         assert driver.status is _R.FAILED
         assert driver.failure.code == FailureCode.STORE_REJECTED

@@ -88,6 +88,16 @@ def test_however_the_body_ends_a_cancelled_run_is_cancelled(ending):
     driver.settle()
 
 
+def test_bodies_hear_that_they_should_leave():
+    """9.1: also those that have outlived their run."""
+    driver = Driver(sketch("a")).claim()
+    assert not driver.machine.cancelling
+    driver.cancel()
+    assert (_R.CANCELLING, True) == (driver.status, driver.machine.cancelling)
+    driver.leave()
+    assert (_R.CANCELLED, True) == (driver.status, driver.machine.cancelling)
+
+
 def test_a_cancel_before_the_first_claim_runs_no_node():
     """9.1: before the first claim: no node ever runs."""
     driver = Driver(sketch("a"))

@@ -24,8 +24,12 @@ from .mutants import Mutant, mutants
 from .targets import TARGETS, Target, module_name
 from .trials import Passing, Trial, attempt, preload, watch
 
-SECONDS: Final = 60
-"""Processor time after which a mutant is stopped, and counts as noticed."""
+SECONDS: Final = 60.0
+"""Processor time after which a mutant is stopped at the latest, and counts as noticed."""
+SLACK: Final = 10.0
+"""Processor time besides that of the tests: to import, and to collect."""
+SLOWER: Final = 3
+"""How many times as long as without a mistake tests may take until they are stopped."""
 BUDGET: Final = 20.0
 """Seconds of tests, when nothing is wrong, that are spent on one mutant at most."""
 FIRST: Final = 60
@@ -114,7 +118,8 @@ def fate(path: str, mutant: Mutant, where: Map, copy: Copy) -> Fate:
     with copy.changed({path: mutant.plant((ROOT / path).read_text())}):
         for stage in stages(tests, where.seconds):
             if trial.outcome == "passed":
-                trial = attempt(copy, stage, SECONDS)
+                usual = sum(where.seconds[test] for test in stage)
+                trial = attempt(copy, stage, min(SECONDS, SLACK + SLOWER * usual))
     return Fate(mutant, path, trial, len(tests))
 
 

@@ -13,7 +13,8 @@ _MACHINE: Final = (
     "test_runtime_recovery.py", "test_runtime_pause.py", "test_runtime_decisions.py", "test_checkpoints.py",
     "test_runtime_checkpoints.py", "test_runtime_history.py", "test_travel.py", "test_runtime_durability.py",
     "test_runtime_migrations*.py", "test_inline*.py", "test_supervisor.py", "test_runtime_retries.py",
-    "test_runtime_questions.py", "test_upcasting_laws.py", "test_thread_histories.py",
+    "test_runtime_questions.py", "test_upcasting_laws.py", "test_thread_histories.py", "test_runtime_calls.py",
+    "test_runtime_cancel.py",
 )  # fmt: skip
 
 
