@@ -305,6 +305,7 @@ class Witness:
             return
         assert machine.status in _IDLE, f"law 5: {machine.status} with nothing to wait for"
         assert machine.at_rest
+        assert machine.waits.gate == [], "a visit that may go once the run goes on would go twice"
         if self.driver.logged:
             self._rests_on_disk()
 
