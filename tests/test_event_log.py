@@ -57,7 +57,7 @@ def test_the_window_is_bounded_in_bytes_too():
     log, mib = EventLog(), "x" * (1 << 20)
     for number in range(1, 101):
         log.append(chunk(number, mib))
-        assert len(log) <= EVENT_WINDOW_BYTES >> 20
+        assert len(log) == min(number, EVENT_WINDOW_BYTES >> 20), "no more leave than have to"
     assert ids(log) == list(range(91, 101))
     assert log.dropped == 90
 
@@ -309,6 +309,18 @@ def test_what_nobody_can_read_back_is_counted():
     log = fill(EventLog(), started, done(2), chunk(3))
 
     assert log.volatile() == 2
+
+
+def test_what_came_after_an_id_is_counted_as_far_as_it_is_known():
+    log = fill(EventLog(window=4), *map(done, range(1, 10)))
+    assert (4, 5) == (log.floor, len(log))
+
+    assert [9, 6, 5, 4, 0, 0] == [log.count_after(number) for number in (0, 3, 4, 5, 9, 12)]
+    later = EventLog()
+    later.begin_after(row(event_id(2, 3), RunStatus.PAUSED))
+    fill(later, done(event_id(2, 4)))
+    assert [4, 1, 0] == [later.count_after(number) for number in (event_id(2, 0), event_id(2, 3), event_id(2, 4))]
+    assert 1 == later.count_after(event_id(1, 7)), "nobody knows how many another epoch told"
 
 
 def test_distance_knows_epochs():

@@ -89,7 +89,9 @@ def test_a_hole_in_the_window_is_a_gap():
     """SEMANTICS 8.2: chunks that were lost on their way here are missing for everyone who crosses the hole."""
     log = fill(EventLog(), done(1), chunk(5), chunk(6), done(event_id(1, 1)))
 
-    assert brief(take(Reader(log), [])) == [1, ("gap", 1, 3), 5, 6, event_id(1, 1)]
+    reader = Reader(log)
+    assert brief(take(reader, [])) == [1, ("gap", 1, 3), 5, 6, event_id(1, 1)]
+    assert 1 == reader.gaps
     assert brief(take(Reader(log, 5), [])) == [6, event_id(1, 1)]
 
 

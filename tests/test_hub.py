@@ -56,6 +56,20 @@ async def test_an_unknown_run_is_not_found_and_creates_nothing(hub, run):
     assert hub.statistics().streams == 1
     hub.idle("ghost")
     assert hub.statistics().streams == 1
+    assert (0, 0, 0) == (hub.tail("ghost"), hub.count_after("ghost", 0), hub.readers("ghost"))
+    assert hub.is_idle("ghost")
+
+
+async def test_what_is_known_of_a_live_run(hub, run):
+    run.commit()
+    run.chunk()
+    last = run.told[-1].id
+    assert last == hub.tail("r")
+    assert [1, 0] == [hub.count_after("r", last - 1), hub.count_after("r", last)]
+    assert not hub.is_idle("r")
+    async with hub.events("r"), hub.events("r", is_sink=True):
+        assert 1 == hub.readers("r"), "a sink is none"
+    assert 0 == hub.readers("r")
 
 
 async def test_a_live_run_is_replayed_from_the_store_and_then_followed(store, run):

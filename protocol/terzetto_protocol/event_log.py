@@ -177,8 +177,8 @@ class EventLog:
         epoch = split_event_id(number)[0]
         if self._events:
             return epoch <= self._last_epoch + 1
-        begins = split_event_id(self.floor)[0] < epoch <= self._last_epoch + 1
-        return number == self.floor + 1 or (begins and not self._unsettled)
+        # The very next id needs no word here: to begin anew right after the floor changes nothing.
+        return split_event_id(self.floor)[0] < epoch <= self._last_epoch + 1 and not self._unsettled
 
     @property
     def _last_epoch(self) -> int:

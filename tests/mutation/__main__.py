@@ -28,10 +28,10 @@ SECONDS: Final = 60.0
 """Processor time after which a mutant is stopped at the latest, and counts as noticed."""
 SLACK: Final = 10.0
 """Processor time besides that of the tests: to import, and to collect."""
-SLOWER: Final = 3
-"""How many times as long as without a mistake tests may take until they are stopped."""
-BUDGET: Final = 20.0
-"""Seconds of tests, when nothing is wrong, that are spent on one mutant at most."""
+SLOWER: Final = 2
+"""How many times as long as while they were watched tests may take until they are stopped."""
+BUDGET: Final = 60.0
+"""Seconds of tests, as they took while they were watched (three times as long as else), for one mutant at most."""
 FIRST: Final = 60
 """Tests that are tried before the others, from two files: most mutants need no more."""
 CACHE: Final = ROOT / ".mutation"

@@ -44,7 +44,7 @@ TARGETS: Final[Sequence[Target]] = (
     Target(_protocol("answered"), ("test_answered.py",)),
     Target(
         (*_protocol("event_log", "event_reader"), "actors/terzetto/_hub.py"),
-        ("test_event_log.py", "test_event_reader.py", "test_hub.py", "test_subscription.py"),
+        ("test_event_log.py", "test_event_reader.py", "test_hub.py", "test_subscription.py", "test_sinks.py", "test_forgetting_events.py"),
     ),
     Target(_protocol("retry", "backoff"), ("test_retry.py", "test_backoff.py", "test_runtime_retries.py")),
     Target(_protocol("statuses"), ("test_statuses.py", *_MACHINE)),
