@@ -212,6 +212,18 @@ def test_a_branch_that_waits_for_its_own_branches_leaves_its_place():
     assert driver.started == ["o", "q", "p", "after", "end"]
 
 
+def test_a_branch_for_which_there_is_no_step_left_takes_no_place():
+    """5.3: exactly N visits: those that begin in the same commit are counted with each other."""
+    driver = Driver(nested(outer={"limit": 1}), max_steps=4).claim()
+    assert running(driver) == ["outer/inner/inner/o/o", "outer/inner/inner/p/p"]
+    driver.finish(node="o")
+    driver.finish(node="p")
+
+    assert (driver.status, driver.failure.code) == (_R.FAILED, FailureCode.STEPS_EXCEEDED)
+    assert driver.started == ["o", "p"]
+    driver.settle()
+
+
 def beside(places: str, edges: str = "") -> Driver:
     """`fan` with a limit of one: `in` (of `p`), and these places but `after`."""
     graph: Graph[Any] = Graph("beside", state=Tally, mutations=MUTATIONS)

@@ -9,7 +9,7 @@ from terzetto_protocol.decisions import Approve, Confirm, Decision, Fail, Reject
 from terzetto_protocol.records import Kind
 from terzetto_protocol.statuses import BarrierStatus, FailureCode, RunStatus
 
-from .branches import fan, gates, recover, rows, running
+from .branches import fan, gates, nested, recover, rows, running
 from .machines import Driver, claimed, refused
 from .sketches import Say
 
@@ -37,6 +37,21 @@ def test_the_run_awaits_input_only_when_all_that_is_left_waits():
     assert driver.started == ["x", "g2", "end"]
     driver.settle()
     assert driver.status is _R.SUCCEEDED
+
+
+def test_what_waits_in_branches_that_are_dropped_waits_no_more():
+    """2: AWAITING_INPUT, in the commit after which all that is left waits; a failed fan-out leaves nobody waiting."""
+    graph = nested("h:barrier i:barrier", "p>i", outer={"errors": "collect"})
+    graph.edge("q", "h")
+    driver = Driver(graph).claim()
+    driver.finish(node="p")
+    driver.finish(node="q")
+    assert (driver.status, driver.machine.fold.waiting) == (_R.RUNNING, 2)
+    driver.fail(node="o")
+
+    assert (driver.status, driver.machine.fold.waiting) == (_R.AWAITING_INPUT, 1)
+    assert driver.disk.records[-1].kind is Kind.JOIN, "and not by another commit"
+    driver.settle()
 
 
 @pytest.mark.parametrize("keep", [1, 2])
@@ -175,9 +190,10 @@ def test_a_barrier_of_a_branch_may_fail_when_nobody_decides(slot):
 
 @pytest.mark.parametrize("status", [_R.AWAITING_INPUT, _R.QUEUED])
 def test_a_timeout_that_cannot_be_carried_out_fails_the_run(status):
-    """6.4: nobody is there to be told, and the deadline does not pass again."""
+    """6.4: nobody is there to be told, and the deadline does not pass again; no `on_error` edge holds that up."""
     options: dict[str, Any] = {"timeout": 5.0, "decided": lambda decision: 1 // 0}
-    graph = gates("g", "h.approved>x", "h:barrier x", branches="g h", **options)
+    graph = gates("g", "h.approved>x", "h:barrier x mend", branches="g h", **options)
+    graph.edge("fan", "mend", on_error=True)
     driver = Driver(graph).claim()
     if status is _R.QUEUED:
         driver.decide(barrier="fan/h/h@3", slot=False)
@@ -186,6 +202,7 @@ def test_a_timeout_that_cannot_be_carried_out_fails_the_run(status):
     driver.fire("fan/g/g@2", slot=False)
 
     assert (driver.status, driver.failure.code) == (_R.FAILED, FailureCode.BARRIER_TIMEOUT)
+    assert "mend" not in driver.started
     driver.settle()
 
 

@@ -30,7 +30,7 @@ SLACK: Final = 10.0
 """Processor time besides that of the tests: to import, and to collect."""
 SLOWER: Final = 2
 """How many times as long as while they were watched tests may take until they are stopped."""
-BUDGET: Final = 60.0
+BUDGET: Final = 100.0
 """Seconds of tests, as they took while they were watched (three times as long as else), for one mutant at most."""
 FIRST: Final = 60
 """Tests that are tried before the others, from two files: most mutants need no more."""

@@ -37,14 +37,33 @@ def _protocol(*names: str) -> tuple[str, ...]:
 
 TARGETS: Final[Sequence[Target]] = (
     Target(
-        _protocol("machine", "stage", "visits", "forks", "everyday", "ahead", "steering", "fold", "leaving", "waits"),
+        _protocol("machine", "stage", "visits", "forks", "ahead", "steering", "fold", "leaving", "waits"),
         _MACHINE,
+    ),
+    Target(
+        _protocol("everyday"),
+        (
+            "test_machine_laws.py",
+            "test_machine_life.py",
+            "test_machine_durability.py",
+            "test_machine_log.py",
+            "test_machine_branches*.py",
+            "test_checkpoints.py",
+            "test_inline*.py",
+        ),
     ),
     Target(_protocol("open_barriers", "verdict"), ("test_open_barriers.py", *_MACHINE)),
     Target(_protocol("answered"), ("test_answered.py",)),
     Target(
         (*_protocol("event_log", "event_reader"), "actors/terzetto/_hub.py"),
-        ("test_event_log.py", "test_event_reader.py", "test_hub.py", "test_subscription.py", "test_sinks.py", "test_forgetting_events.py"),
+        (
+            "test_event_log.py",
+            "test_event_reader.py",
+            "test_hub.py",
+            "test_subscription.py",
+            "test_sinks.py",
+            "test_forgetting_events.py",
+        ),
     ),
     Target(_protocol("retry", "backoff"), ("test_retry.py", "test_backoff.py", "test_runtime_retries.py")),
     Target(_protocol("statuses"), ("test_statuses.py", *_MACHINE)),
