@@ -16,6 +16,7 @@ from ._decider import (
     UnscriptedBarrier as UnscriptedBarrier,
 )
 from ._fault_store import FaultStore as FaultStore
+from ._fixtures import DeciderMaker as DeciderMaker, RuntimeOpener as RuntimeOpener
 from ._inventing import invent as invent, invent_faults as invent_faults
 from ._leaks import Leaked as Leaked, assert_no_leaks as assert_no_leaks
 from ._places import (
@@ -58,6 +59,7 @@ __all__ = [
     "AtPoint",
     "Crash",
     "CrashAt",
+    "DeciderMaker",
     "Emissions",
     "EventRecorder",
     "Fault",
@@ -74,6 +76,7 @@ __all__ = [
     "Person",
     "PromiseBroken",
     "Restart",
+    "RuntimeOpener",
     "Scenario",
     "ScriptedDecider",
     "SimulatedDisk",

@@ -115,6 +115,11 @@ class FaultPlan:
         """Rules that have never applied, as they were written."""
         return [rule.sentence for rule in self._rules if not rule.applied]
 
+    @property
+    def missed(self) -> list[str]:
+        """Unused rules that luck has nothing to do with: what they wait for has not come, or not often enough."""
+        return [rule.sentence for rule in self._rules if rule.missed] + list(self._begun.values())
+
     # -- what passes -------------------------------------------------------------------------------------------
 
     def due(

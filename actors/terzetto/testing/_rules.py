@@ -66,6 +66,11 @@ class Rule:
     """Passes that its predicates hold for."""
     applied: int = 0
 
+    @property
+    def missed(self) -> bool:
+        """Whether it has never applied, and not because of its chance."""
+        return not self.applied and (self.chance >= 1 or self.counted < self.first)
+
     def takes(self, name: str, what: object, random: Random) -> bool:
         """Whether this pass is one of its own; counts it."""
         if self.name not in (None, name) or not all(predicate(what) for predicate in self.predicates):
