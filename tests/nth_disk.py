@@ -32,6 +32,9 @@ class NthDisk(apsw.VFS):
         self._kinds, self._number, self._lasting = kinds, number, lasting
         super().__init__(self.name, "")
 
+    def _error(self, kind: str) -> Exception:
+        return ERRORS[kind]()
+
     def look(self, kind: str) -> None:
         """Count a call; raises what SQLite is told."""
         if self.mended or kind not in self._kinds:
@@ -39,7 +42,7 @@ class NthDisk(apsw.VFS):
         self.calls += 1
         if self.calls == self._number or (self._lasting and self.calls > self._number):
             self.failed.append(kind)
-            raise ERRORS[kind]()
+            raise self._error(kind)
 
     def xOpen(self, name: Any, flags: Any) -> "_File":
         self.look("open")

@@ -1,4 +1,4 @@
-"""The first, the second, the third ... system call of SQLite fails, once or for good, until a job ends without a fault."""
+"""The 1st, 2nd, 3rd ... system call of SQLite fails, once or for good, until a job ends without a fault."""
 
 import shutil
 from itertools import count
@@ -43,8 +43,8 @@ class Writer:
     """Writes a log, however often it is refused; what was acknowledged is in it for ever."""
 
     writes = (
-        first(snapshot=b"1"), claim(), follow(seq=3, body=b"x" * 5000), follow(seq=4, moved=True, barriers=(barrier(),)),
-        follow(seq=5, snapshot=b"s" * 5000), follow(seq=6),
+        first(snapshot=b"1"), claim(), follow(seq=3, body=b"x" * 5000),
+        follow(seq=4, moved=True, barriers=(barrier(),)), follow(seq=5, snapshot=b"s" * 5000), follow(seq=6),
     )  # fmt: skip
 
     def __init__(self, path):
@@ -98,7 +98,7 @@ async def test_the_nth_call_fails(tmp_path, kinds, lasting):
         writer = Writer(shutil.copy(tmp_path / "empty.db", tmp_path / f"{number}.db"))
         await writer.write(disk, tries=3)
         assert lasting or 6 == writer.acknowledged, (
-            f"{disk.failed} #{number}: one failure is no obstacle: {writer.errors}"
+            f"{disk.failed} #{number} is no obstacle: {writer.errors}"
         )
         disk.mended = True
         await writer.check()

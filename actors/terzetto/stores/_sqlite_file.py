@@ -2,7 +2,8 @@
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -158,9 +159,22 @@ def _settings(connection: apsw.Connection, path: str, synchronous: Synchronous) 
     connection.execute(f"pragma synchronous={synchronous}")
 
 
+@contextmanager
+def _whole(connection: apsw.Connection) -> Generator[None]:
+    # Where SQLite has rolled back by itself, as when the disk is full, the error that made it do so is what is raised.
+    connection.execute("begin immediate")
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise
+
+
 def _create(connection: apsw.Connection) -> None:
     # One transaction: a guest, or the next owner after a crash, finds all tables or an empty file.
-    with connection:
+    with _whole(connection):
         connection.execute(TABLES + BLOBS + PRUNES)
         connection.execute(f"pragma application_id={APPLICATION_ID}")
         connection.execute(f"pragma user_version={VERSION}")
@@ -171,7 +185,7 @@ def _upgrade(connection: apsw.Connection) -> None:
     version = pragma(connection, "user_version")
     if version == VERSION:
         return
-    with connection:
+    with _whole(connection):
         for older in range(int(version), VERSION):
             connection.execute(UPGRADES[older])
         connection.execute(f"pragma user_version={VERSION}")
@@ -196,6 +210,6 @@ _ADVICE: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], 
     (FileNotFoundError, "make the folder first"),
     (
         (PermissionError, apsw.ReadOnlyError, apsw.PermissionsError, apsw.CantOpenError),
-        "the folder and the file must be there, and writable for this user",
+        "the folder and the file must be there, and writable for this user; or too many files are open",
     ),
 )
