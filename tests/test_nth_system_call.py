@@ -97,9 +97,7 @@ async def test_the_nth_call_fails(tmp_path, kinds, lasting):
     for number, disk in disks(kinds, lasting):
         writer = Writer(shutil.copy(tmp_path / "empty.db", tmp_path / f"{number}.db"))
         await writer.write(disk, tries=3)
-        assert lasting or 6 == writer.acknowledged, (
-            f"{disk.failed} #{number} is no obstacle: {writer.errors}"
-        )
+        assert lasting or 6 == writer.acknowledged, f"{disk.failed} #{number} is no obstacle: {writer.errors}"
         disk.mended = True
         await writer.check()
     assert 6 == writer.acknowledged
