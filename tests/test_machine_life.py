@@ -42,12 +42,14 @@ def test_the_first_commit_knows_the_command_that_made_it(command):
     assert read_record(turn.commit.body).detail == (Note("", command) if command else None)
 
 
-def test_attempts_are_counted_inside_a_visit():
+@pytest.mark.parametrize("effects", ["pure", "repeatable"])
+@pytest.mark.parametrize("acks", ["now", "settled"])
+def test_attempts_are_counted_inside_a_visit(acks, effects):
     """1: attempts are counted inside a visit."""
-    graph = sketch("a")
-    graph.node(name="b", retry=RetryPolicy(max_attempts=3))(body)
+    graph = sketch(f"a:{effects}")
+    graph.node(name="b", effects=effects, retry=RetryPolicy(max_attempts=3))(body)
     graph.edge("a", "b")
-    driver = Driver(graph).claim()
+    driver = Driver(graph, acks=acks).claim()
     assert (1, 1) == (driver.start_of("a").visit, driver.start_of("a").attempt)
     driver.finish()
     for attempt in (1, 2):
