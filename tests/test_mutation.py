@@ -1,9 +1,12 @@
 """The mutation run: what it makes of a source, and that its lists fit what is there."""
 
+import subprocess
+import sys
+
 import pytest
 
 from .copies import ROOT
-from .mutation.__main__ import all_of, known, sample, stages
+from .mutation.__main__ import BUDGET, all_of, known, sample, stages
 from .mutation.mutants import Mutant, mutants
 from .mutation.targets import TARGETS
 
@@ -84,7 +87,7 @@ def test_a_sample_is_the_same_for_the_same_seed_and_keeps_most_when_a_few_come()
 
 
 def test_a_few_tests_of_two_files_go_first_and_nobody_waits_for_the_slowest():
-    seconds = {"a::1": 0.1, "b::1": 0.1, "b::2": 0.1, "c::1": 0.2, "c::2": 0.3, "a::2": 5.0, "c::3": 90.0}
+    seconds = {"a::1": 0.1, "b::1": 0.1, "b::2": 0.1, "c::1": 0.2, "c::2": 0.3, "a::2": 5.0, "c::3": BUDGET}
     assert [["b::1", "b::2", "c::1", "c::2"], ["a::1", "a::2"]] == list(stages(list(seconds), seconds))
     assert [] == list(stages([], seconds))
 
@@ -103,3 +106,21 @@ def test_targets_are_there(target):
 def test_survivors_that_are_listed_can_still_be_made():
     made = {mutant.key for target in TARGETS for path in target.modules for mutant in all_of(path)}
     assert set() == known().keys() - made
+
+
+@pytest.mark.slow
+def test_a_mistake_that_is_made_is_noticed(tmp_path):
+    """The whole way: watch, plant, run, report."""
+    words = ["--only", "answered", "--sample", "1000000", "--like", "return Resumed(run_id, durable) => return None"]
+    said = subprocess.run(
+        [sys.executable, "-m", "tests.mutation", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (0, "") == (said.returncode, said.stderr)
+    assert "failed" in said.stdout
+    assert "tests/test_answered.py::test_a_commit_tells_what_its_command_was_answered" in said.stdout
+    assert "answered                    1              1              0" in said.stdout
