@@ -1,4 +1,4 @@
-"""A process that lacks something: room for its files, or descriptors. It says so, and goes on afterwards."""
+"""A process that lacks room for its files, or descriptors. It says what it was told, and goes on afterwards."""
 
 import os
 import resource
@@ -13,15 +13,17 @@ from terzetto.testing._store_laws import applied, claim, first, follow
 from terzetto_protocol.errors import StoreError
 
 WRITES = (first(), claim(), *(follow(seq=seq, body=b"x" * 6000) for seq in range(3, 9)))
-LIMITS = {
-    "room": (resource.RLIMIT_FSIZE, [*range(0, 140_000, 8000)], lambda: 0),
-    "descriptors": (resource.RLIMIT_NOFILE, [*range(9)], lambda: next_descriptor()),  # noqa: PLW0108 - it is defined below
-}
 
 
 def next_descriptor():
     os.close(found := os.open(os.devnull, os.O_RDONLY))
     return found
+
+
+LIMITS = {
+    "room": (resource.RLIMIT_FSIZE, [*range(0, 140_000, 8000)], lambda: 0),
+    "descriptors": (resource.RLIMIT_NOFILE, [*range(9)], next_descriptor),
+}
 
 
 @contextmanager

@@ -213,15 +213,19 @@ BUGS: Final[Sequence[Bug]] = (
         "test_runtime_cancel.py",
         (
             f"{_ACTORS}/_node.py",
-            "    except Exception as error:  # noqa: BLE001 - a node may raise anything, and that is its own failure\n",
-            "    except (Exception, trio.Cancelled) as error:\n",
+            "return _failed(node, start, own_part(error), world, ctx)",
+            "return _failed(node, start, error, world, ctx)",
         ),
     ),
     _bug(
         "swallow Cancelled in a group",
         "9.4",
         "test_node.py",
-        (f"{_ACTORS}/_node.py", "group.split((trio.Cancelled, KeyboardInterrupt))", "group.split(KeyboardInterrupt)"),
+        (
+            f"{_ACTORS}/_failures.py",
+            "foreign = (KeyboardInterrupt, trio.Cancelled) if is_cancelled else (KeyboardInterrupt,)",
+            "foreign = (KeyboardInterrupt,)",
+        ),
     ),
     _bug(
         "commit after an acknowledged cancel",

@@ -26,7 +26,7 @@ from ._schema import BLOBS_SINCE, PRUNES_SINCE, THREADS_SINCE, Value
 from ._sqlite_blobs import BlobTable
 from ._sqlite_check import check_file
 from ._sqlite_cut import Cutter
-from ._sqlite_file import OwnerLock, Synchronous, connect, pragma, sentence
+from ._sqlite_file import UNREADABLE, OwnerLock, Synchronous, connect, pragma, sentence
 from ._sqlite_log import DATA_ERRORS, HandleLost, LogWriter
 from ._sqlite_reads import Reader
 from ._threaded import ThreadedStore
@@ -311,7 +311,7 @@ class SqliteStore(ThreadedStore):
             raise self._distrust(what, lost.error) from lost.error
         except _DISTRUSTED as error:
             raise self._distrust(what, error) from error
-        except apsw.Error as error:
+        except (apsw.Error, *UNREADABLE) as error:
             raise sentence(self.path, what, error) from error
 
     def _distrust(self, what: str, error: Exception) -> StoreUnavailable:

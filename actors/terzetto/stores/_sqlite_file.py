@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import apsw
+import msgspec
 
 from terzetto_protocol.errors import StoreError, StoreInUse, StoreMissing, StoreTooNew, StoreUnavailable
 
@@ -202,11 +203,14 @@ def _advice(error: Exception) -> str:
 
 _KINDS: Final[dict[type[Exception], type[StoreError]]] = {apsw.NotADBError: StoreError}
 
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
+"""What reading damaged rows raises, where SQLite itself has noticed nothing."""
+
 _ADVICE: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
     (apsw.NotADBError, "this is not a SQLite database, and nothing was changed: choose another file"),
     (apsw.FullError, "the disk is full: free some space"),
     ((apsw.BusyError, apsw.LockedError), "another process holds the file locked"),
-    (apsw.CorruptError, "the file is damaged: see what `terzetto doctor` says, and restore a copy"),
+    ((apsw.CorruptError, *UNREADABLE), "the file is damaged: see what `terzetto doctor` says, and restore a copy"),
     (FileNotFoundError, "make the folder first"),
     (
         (PermissionError, apsw.ReadOnlyError, apsw.PermissionsError, apsw.CantOpenError),

@@ -81,7 +81,8 @@ _SEGMENTS: Final = {False: _segments(""), True: _segments(_ALONE)}
 _SEQ_AT: Final = f"select last from commits where run = {_N} and event <= ?2 order by last desc limit 1"  # noqa: S608
 _COMMIT: Final = f"select first, last, epoch, body from commits where run = {_N} and last >= ?2 order by last limit 1"  # noqa: S608
 _SNAPSHOT: Final = (
-    f"select seq, body from snapshots where run = {_N} and seq <= ifnull(?2, seq) order by seq desc limit 1"  # noqa: S608
+    "select seq, cast(body as blob) from snapshots "
+    f"where run = {_N} and seq <= ifnull(?2, seq) order by seq desc limit 1"
 )
 
 _CHECKPOINTS: Final = f"select json_group_array(seq) from (select seq from snapshots where run = {_N} order by seq)"  # noqa: S608
