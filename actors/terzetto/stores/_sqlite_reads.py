@@ -81,7 +81,7 @@ _SEGMENTS: Final = {False: _segments(""), True: _segments(_ALONE)}
 _SEQ_AT: Final = f"select last from commits where run = {_N} and event <= ?2 order by last desc limit 1"  # noqa: S608
 _COMMIT: Final = f"select first, last, epoch, body from commits where run = {_N} and last >= ?2 order by last limit 1"  # noqa: S608
 _SNAPSHOT: Final = (
-    "select seq, cast(body as blob) from snapshots "
+    "select seq, cast(body as blob) from snapshots "  # noqa: S608
     f"where run = {_N} and seq <= ifnull(?2, seq) order by seq desc limit 1"
 )
 
