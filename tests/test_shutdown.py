@@ -246,7 +246,8 @@ async def test_nothing_of_a_file_is_left(tmp_path):
                 await told(run, until=terzetto.BarrierOpened)
     await trio.lowlevel.checkpoint()
     assert tasks == trio.lowlevel.current_statistics().tasks_living
-    assert (threads, files) == (threading.active_count(), descriptors())
+    assert threading.active_count() <= threads, "idle ones of an earlier test may have left meanwhile"
+    assert files == descriptors()
 
 
 # -- signals -------------------------------------------------------------------------------------------------
