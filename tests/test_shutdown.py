@@ -228,7 +228,8 @@ async def test_nothing_is_left(autojump_clock, dispatch):
                     raise leave
     await trio.lowlevel.checkpoint()
     assert tasks == trio.lowlevel.current_statistics().tasks_living
-    assert (threads, files) == (threading.active_count(), descriptors())
+    assert threading.active_count() <= threads, "idle ones of an earlier test may have left meanwhile"
+    assert files == descriptors()
     assert float("inf") == trio.lowlevel.current_statistics().seconds_to_next_deadline
     del runtime
     assert known == alive()
