@@ -133,6 +133,14 @@ def test_a_first_run_loads_no_store_and_no_runtime():
     assert set() == loaded & (HEAVY | {"terzetto.stores", "terzetto._hub", "terzetto_protocol.dataflow"})
 
 
+def test_a_star_imports_every_name():
+    names: dict[str, object] = {}
+    exec("from terzetto import *", names)
+
+    assert set(public_names(terzetto)) <= set(names)
+    assert terzetto.Graph is names["Graph"]
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match=r"module 'terzetto' has no attribute 'grahp'"):
         _ = terzetto.grahp

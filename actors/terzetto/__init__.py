@@ -227,6 +227,9 @@ _NAMES: Final = {
 }
 _HOMES: Final = {name: module for module, names in _NAMES.items() for name in names.split()}
 
+if not TYPE_CHECKING:  # who checks types reads the imports above
+    __all__ = list(_HOMES)
+
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for."""

@@ -17,6 +17,7 @@ from terzetto_protocol.event_log import EventLog
 from terzetto_protocol.events import Event, told_by
 from terzetto_protocol.limits import EVENT_WINDOW, EVENT_WINDOW_BYTES, HEARTBEAT, STATE_BYTES
 from terzetto_protocol.records import Record, RunRow
+from terzetto_protocol.scribe import RESTING
 
 from ._subscription import HUB, Stream, Subscription
 from .stores._contract import Store
@@ -151,6 +152,31 @@ class Hub:
             stream.log.rest(epoch)
             stream.idle = True
             self._settle(stream)
+
+    async def catch_up(self, run_id: str, through: int) -> None:
+        """Show what a run has told up to this id, as the store has it, and nobody has shown here. A checkpoint.
+
+        Whoever stored it died before it could say so, or is another owner. A run of which nothing is in memory needs
+        none of it. Raises what the store raises; called again, it goes on where it was.
+        """
+        await trio.lowlevel.checkpoint()
+        while (stream := self._streams.get(run_id)) is not None and stream.log.tail < through:
+            found, _ = await self.recollect(stream, stream.log.tail, through)
+            for event in found:
+                if self._streams.get(run_id) is stream and event.id > stream.log.tail:
+                    self.publish(event)
+            if not found:
+                return
+
+    async def catch_up_all(self) -> None:
+        """As `catch_up`, for every run of which something is in memory, while nobody carries any. A checkpoint."""
+        await trio.lowlevel.checkpoint()
+        for run_id in list(self._streams):
+            row = None if self._store is None else await self._store.run(run_id)
+            if row is not None:
+                await self.catch_up(run_id, row.event_id)
+                if row.status in RESTING:
+                    self.idle(run_id, row.epoch)
 
     def forget(self, run_id: str) -> None:
         """Say that a run was deleted: readers get what is in memory, then `UnknownRun`. Not a checkpoint."""

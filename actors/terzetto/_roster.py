@@ -5,6 +5,7 @@ are being read from the store, so that a run never has two actors. It is open as
 lives; closing it halts every run, whose last writes still land, and forgets them.
 """
 
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
@@ -36,9 +37,23 @@ class Arrival:
 
 
 class Roster:
-    """Every run that has an actor."""
+    """Every run that has an actor.
 
-    def __init__(self, store: Store, registry: Registry, services: Services) -> None:
+    Args:
+        store: where runs are read.
+        registry: the graphs that carry them.
+        services: what their actors share.
+        catch_up: `await catch_up(run_id, event_id)` has readers shown what a run has told by now, before it goes on.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        registry: Registry,
+        services: Services,
+        catch_up: Callable[[str, int], Awaitable[None]],
+    ) -> None:
+        self._catch_up: Final = catch_up
         self._store: Final = store
         self._registry: Final = registry
         self._services: Final = services
@@ -118,6 +133,7 @@ class Roster:
         self._loading[run_id] = done = trio.Event()
         try:
             machine, deps = await self.load(run_id)
+            await self._catch_up(run_id, machine.fold.image.event_id)
             self.check()
             if self._loading.get(run_id) is not done:
                 raise UnknownRun(run_id)  # it was deleted meanwhile, and what has its id now is another run

@@ -8,6 +8,7 @@ persistence actor's death) takes its runs with it; they are claimed again by the
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,7 @@ import trio
 from attrs import frozen
 
 from terzetto_protocol.admission import Admission, same_run
-from terzetto_protocol.backoff import LONGEST
+from terzetto_protocol.backoff import LONGEST, backoff
 from terzetto_protocol.blobs import named_in
 from terzetto_protocol.commands import Cancel, Decide, Pause, Resume, Undo, Withdraw
 from terzetto_protocol.errors import (
@@ -119,7 +120,7 @@ class Supervisor:
         settle = persistence.settler()
         self._stuck = StuckBodies(on_stuck)
         services = Services(self, hub, persistence, clock, settle, tasks, stuck=self._stuck, blobs=blobs)
-        self._roster = Roster(store, registry, services)
+        self._roster = Roster(store, registry, services, hub.catch_up)
         self._answers = Answers()
         self._lines = Lines()
         self._timers = Timers[str](clock)
@@ -138,6 +139,7 @@ class Supervisor:
         nursery: trio.Nursery | None = None
         try:
             await self._persistence.settled()  # nobody may load a run before what was left on its way has landed
+            await self._catch_up()
             async with trio.open_nursery() as nursery:
                 if self._nursery is not None:
                     self._forget()  # a body that does not return keeps the incarnation before this one from doing so
@@ -161,6 +163,17 @@ class Supervisor:
         self._roster.close()  # what does not leave now is looked for by the next incarnation
         self._pool.close()
         self._timers.clear()
+
+    async def _catch_up(self) -> None:
+        """Have readers shown what was stored when the incarnation before this one could not tell any more."""
+        for failures in count(1):
+            try:
+                await self._hub.catch_up_all()
+            except StoreUnavailable:  # the persistence actor tells when it is back, and nobody is carried before that
+                await trio.sleep(backoff(failures))
+                self._persistence.doubt()
+            else:
+                return
 
     def store_changed(self) -> None:
         """The store went away or came back: look for runs that were left behind meanwhile. Not a checkpoint."""
@@ -373,9 +386,8 @@ class Supervisor:
         run_id = actor.run_id
         self._roster.drop(actor)
         self.admission.leave(run_id)
-        machine = actor.machine
-        self._hub.idle(run_id, machine.fold.image.epoch if machine.owned else 0)  # what others told is not known here
-        self._timers.set(run_id, machine.fold.deadline)
+        self._hub.idle(run_id, actor.machine.fold.image.epoch)
+        self._timers.set(run_id, actor.machine.fold.deadline)
         if status in TERMINAL:
             self._answers.ended(run_id, result_of(actor.machine.fold))
             if actor.machine.fold.header.thread:

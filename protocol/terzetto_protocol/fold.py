@@ -370,14 +370,7 @@ class Fold(Frame[S], Generic[S]):
 
     def follow(self, entry: Pending, place: str, event: int, cost: float) -> None:
         """As `move`, for the everyday commit: the lone visit has ended well, and `place` follows it."""
-        image = self.image
-        image.seq += 1
-        image.event_id = event
-        image.claims = 0
-        image.finished += 1
-        if cost:
-            image.cost += cost
-        del image.frontier[entry.visit]
+        image = self._leave_well(entry, event, cost)
         entry.visit = image.visits = visit = image.visits + 1
         entry.place = place
         if entry.status is not _PENDING or entry.attempt or entry.asked or entry.journal:
@@ -385,8 +378,7 @@ class Fold(Frame[S], Generic[S]):
             entry.journal = {}
         image.frontier[visit] = entry
 
-    def end_branch(self, entry: Pending, branch: Branch[Any], event: int, cost: float) -> None:
-        """As `move`, for the everyday commit: the last visit of a branch has ended well, and others live."""
+    def _leave_well(self, entry: Pending, event: int, cost: float) -> Image:
         image = self.image
         image.seq += 1
         image.event_id = event
@@ -395,6 +387,11 @@ class Fold(Frame[S], Generic[S]):
         if cost:
             image.cost += cost
         del image.frontier[entry.visit]
+        return image
+
+    def end_branch(self, entry: Pending, branch: Branch[Any], event: int, cost: float) -> None:
+        """As `move`, for the everyday commit: the last visit of a branch has ended well, and others live."""
+        image = self._leave_well(entry, event, cost)
         branch.pending = 0
         branch.last = f"{entry.path}/{entry.place}"
         branch.ended = True
