@@ -96,10 +96,12 @@ class Plan:
             graph.edge(way.source, way.target, when=when, on_error=error, fallback=fallback, max_visits=way.max_visits)
         return graph
 
-    def driver(self, acks: str, *, general: bool = False, strict: bool = False, logged: bool = True) -> Driver:
+    def driver(
+        self, acks: str, *, general: bool = False, strict: bool = False, logged: bool = True, alone: bool = False
+    ) -> Driver:
         """A run of it; a `general` one never takes the everyday path."""
         header = {"auto_approve": self.auto_approve, "deadline": self.deadline, "checkpoints": self.checkpoints}
-        driver = Driver(self.build(), acks=acks, logged=logged, strict=strict, **header)
+        driver = Driver(self.build(), acks=acks, logged=logged, alone=alone, strict=strict, **header)
         if general:
             driver.blueprint.everyday.clear()
         return driver

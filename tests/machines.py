@@ -63,6 +63,7 @@ class Driver:
         acks: `now`: every write is answered after the turn that made it; `later`: by `ack`; `settled`: it is
             durable when it has been carried out, and nobody answers.
         logged: False for a run without a store.
+        alone: whether it is a run without a store of which nobody hears anything; it is under way at once.
         watch: False leaves out what costs time in proportion to the state.
         snapshot: another run of the graph, as it was: this one goes on from there.
         strict: whether its functions are held to what they promise.
@@ -70,10 +71,21 @@ class Driver:
     """
 
     def __init__(
-        self, graph, state=None, *, acks="now", logged=True, watch=True, snapshot=None, strict=False, **header
+        self,
+        graph,
+        state=None,
+        *,
+        acks="now",
+        logged=True,
+        alone=False,
+        watch=True,
+        snapshot=None,
+        strict=False,
+        **header,
     ) -> None:
         self.blueprint = graph.build().strict if strict else graph.build()
         self.acks, self.logged, self.watch, self.now = acks, logged, watch, 0.0
+        self.alone = alone
         header.setdefault("max_steps", self.blueprint.max_steps)
         self.header = RunHeader("r", graph.name, graph.version, "", "", 0.0, **header)
         self.first = state or (graph.begin() if isinstance(graph, Dataflow) else Tally())
@@ -150,7 +162,11 @@ class Driver:
             self.machine, turn = RunMachine.branch_off(self.blueprint, self.header, self.snapshot, settled=settled)
             self._perform(turn)
             return
-        self.machine, turn = RunMachine.begin(self.blueprint, self.header, state, logged=self.logged, settled=settled)
+        if self.alone:
+            self.machine, turn = RunMachine.alone(self.blueprint, self.header, state, tells=False)
+        else:
+            begin = RunMachine.begin
+            self.machine, turn = begin(self.blueprint, self.header, state, logged=self.logged, settled=settled)
         self._perform(turn)
 
     def feed(self, msg: Input) -> None:
@@ -207,7 +223,7 @@ class Driver:
         elif isinstance(effect, Finish):
             self.witness.finished(effect)
             self.finishes.append(effect)
-        else:
+        elif not self.alone:  # of which nobody hears
             self.witness.showed(effect)
 
     # -- the store -------------------------------------------------------------------------------------------

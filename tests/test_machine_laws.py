@@ -5,6 +5,8 @@ beginning and from its newest snapshot is the live image and state, byte by byte
 its table, D2 to D8, that no visit with a commit starts again, and that a refusal changed nothing.
 """
 
+from operator import attrgetter
+
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -196,6 +198,22 @@ def test_a_run_without_a_store_is_the_same_run(plan, script):
     assert unstored.witness.seen == stored.witness.seen
     assert unstored.state == stored.state
     assert unstored.status is stored.status
+
+
+@QUICK
+@given(plans(), scripts)
+def test_a_run_that_nobody_hears_of_is_the_same_run(plan, script):
+    """`terzetto.run` begins and ends a run in one turn each, and tells nobody."""
+    heard, alone = plan.driver("settled", logged=False), plan.driver("settled", logged=False, alone=True)
+    heard.claim()
+    for driver in (heard, alone):
+        act_out(driver, script, unspoiled=True)
+
+    assert image_of(alone.machine.fold) == image_of(heard.machine.fold)
+    assert alone.state == heard.state
+    assert alone.finishes == heard.finishes[1:], "it was never queued"
+    volatile = attrgetter("told", "durable", "announced", "claimed", "owned", "live", "lone", "crowded", "todo")
+    assert volatile(alone.machine) == volatile(heard.machine)
 
 
 # -- crashes at every point ------------------------------------------------------------------------------------------

@@ -167,11 +167,11 @@ async def run_to_end(
         max_steps=blueprint.steps(max_steps),
         auto_approve=auto_approve,
     )
-    machine, first = RunMachine[S].begin(
-        blueprint, header, bound.graph.first(state), logged=bool(sinks), settled=True, promises=False
-    )
-    machine.tells = bool(sinks)
-    heard = _heard(blueprint, sinks)
+    heard, copied = _heard(blueprint, sinks), bound.graph.first(state)
+    if heard is None:
+        machine, first = RunMachine[S].alone(blueprint, header, copied, tells=decider is not None)
+    else:
+        machine, first = RunMachine[S].begin(blueprint, header, copied, settled=True, promises=False)
     alone = _Alone(None if heard is None else heard.hub)
     settle = None if heard is None else heard.settle
     services = Services(alone, alone, alone, clock, settle, blobs=blobs or Blobs(), answers=decider is not None)
@@ -180,6 +180,7 @@ async def run_to_end(
     if heard is None:
         await _live(actor, alone, decider)
     else:
+        actor.claim(Claimed(clock()))
         await heard.live(actor.run_id, partial(_live, actor, alone, decider))
     return result_of(machine.fold)
 
@@ -195,7 +196,6 @@ def _heard(blueprint: Blueprint[Any], sinks: "Sequence[Sink]") -> "Heard | None"
 
 async def _live(actor: RunActor, alone: _Alone, decider: Decider | None) -> None:
     machine = actor.machine
-    actor.claim(Claimed(actor.services.clock()))
     if decider is None:
         await actor.main()
     else:

@@ -45,6 +45,7 @@ from ._left_open import Handle, close_after
 from ._node import Lent, handle
 from ._questions import Questions
 from ._stuck import StuckBodies
+from ._turns import times_scheduled
 
 YIELD_STEPS: Final = 16
 """Steps after which a run lets every other task run."""
@@ -415,7 +416,8 @@ class RunActor:
     async def _carry_inline(self) -> None:
         """One visit after another on this task, while there is one at a time."""
         starts, fold, clock = self._starts, self.machine.fold, self.services.clock
-        steps, since = 0, clock()
+        task = trio.lowlevel.current_task()
+        steps, since, turns = 0, clock(), times_scheduled(task)
         while not self.rested and len(starts) <= 1 and not fold.owners:
             if not starts:
                 await self._sleep()
@@ -427,9 +429,11 @@ class RunActor:
             if not starts:
                 continue  # what comes next is a checkpoint, and a full one unless a start is there by then
             steps += 1
+            if times_scheduled(task) != turns:  # others ran while the body waited
+                steps, since, turns = 0, msg.at, times_scheduled(task)
             if steps >= YIELD_STEPS or msg.at - since > YIELD_SECONDS:
                 await trio.lowlevel.checkpoint()
-                steps, since = 0, clock()
+                steps, since, turns = 0, clock(), times_scheduled(task)
             else:
                 await trio.lowlevel.checkpoint_if_cancelled()
 

@@ -13,7 +13,7 @@ from .decisions import Recorded
 from .places import Place
 from .port import Port, Visit
 from .questions import Inner, RunGraph, Sending, key_of
-from .remarks import NO_REMARKS, Remarks
+from .remarks import NO_REMARKS, THE_END, Remarks
 from .speaking import Speaking
 from .state import Entry, Mutation
 
@@ -99,7 +99,7 @@ class NodeContext(LeafContext[S, D], Asking, Generic[S, D], weakref=False):
 
     def end(self) -> None:
         """End the run after this visit; the last of goto and end wins."""
-        self.remarks = replace(self.remarks, next="")
+        self.remarks = THE_END if self.remarks is NO_REMARKS else replace(self.remarks, next="")
 
     def pause(self) -> None:
         """Park the run at the commit boundary of this visit, until somebody resumes it; independent of goto and end."""

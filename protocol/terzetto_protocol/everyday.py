@@ -18,7 +18,7 @@ from .inputs import Emitted, NodeFinished
 from .limits import RUN_AHEAD
 from .pending import Pending
 from .records import Write
-from .remarks import NO_REMARKS
+from .remarks import NO_REMARKS, THE_END
 from .scribe import everyday_write
 from .statuses import RunStatus, VisitStatus
 from .turn import Start, Turn
@@ -55,10 +55,13 @@ class Everyday(Forks[S], Generic[S]):
 
     def take_everyday(self, msg: NodeFinished) -> Turn | None:
         """The turn for a body that has returned; None, with nothing moved, when it needs the general path's words."""
-        if msg.visit not in self.live or msg.remarks is not NO_REMARKS:
+        if msg.visit not in self.live:
             return None
-        if (entry := self.lone) is not None and entry.visit == msg.visit:
-            return self._follow(entry, msg)
+        lone, remarks = self.lone, msg.remarks
+        if remarks is not NO_REMARKS:
+            return self._end(lone, msg) if lone is not None and remarks is THE_END else None
+        if lone is not None and lone.visit == msg.visit:
+            return self._follow(lone, msg)
         return self._end_branch(msg) if self.crowded and not self.waits.gate else None
 
     def _follow(self, entry: Pending, msg: NodeFinished) -> Turn | None:
@@ -66,6 +69,8 @@ class Everyday(Forks[S], Generic[S]):
         easy = self.blueprint.everyday.get(entry.place)
         if easy is None or fold.image.visits >= fold.header.max_steps:
             return None
+        if not easy.ways:
+            return self._end(entry, msg)
         try:
             fold.apply(msg.batch)
         except MutationFailed:
@@ -101,6 +106,22 @@ class Everyday(Forks[S], Generic[S]):
             seq=image.seq,
             mutations=len(msg.batch),
         )
+
+    def _end(self, entry: Pending, msg: NodeFinished) -> Turn | None:
+        """The run ends well; None where that is stored or told, and therefore no everyday turn."""
+        fold, easy = self.fold, self.blueprint.everyday.get(entry.place)
+        if self.logged or self.tells or easy is None or entry.visit != msg.visit:
+            return None
+        try:
+            fold.apply(msg.batch)
+        except MutationFailed:
+            return None
+        self.told += 2  # that the node has finished, and that the run has ended
+        fold.end(entry, self.told, easy.cost)
+        self.live.clear()
+        self.lone = None
+        self.durable = fold.image.seq
+        return self.turn(msg.at)
 
     def _go_on_unheard(self, entry: Pending, event: int) -> Turn:
         """Nothing is stored and nobody listens: events are counted and not made."""

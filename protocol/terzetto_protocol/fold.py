@@ -16,6 +16,7 @@ from .composites import Composite, Subgraph, as_map
 from .errors import Malformed
 from .events import count_told
 from .frames import SLACK, Branch, BranchImage, Counts, Fork, Frame, InnerFrame, SharedBranch
+from .ids import event_id
 from .image import Image, Origin, Snapshot, read_record, read_snapshot
 from .limits import OBSERVED_RUN, STATE_BYTES
 from .open_barriers import OpenBarriers
@@ -368,12 +369,25 @@ class Fold(Frame[S], Generic[S]):
         elif isinstance(record.detail, Migrated):
             self._migrate(record.detail)
 
+    def set_going(self) -> None:
+        """As `move`, for the first two commits of a run that nobody stores: it is submitted, and claimed."""
+        image = self.image
+        image.seq, image.status, image.epoch, image.event_id, image.claims = 2, RunStatus.RUNNING, 1, event_id(1, 1), 1
+        self._enter(Step(1, self.blueprint.start))
+
+    def end(self, entry: Pending, event: int, cost: float) -> None:
+        """As `move`, for the end of a run that nobody stores: its lone visit has ended well, and nothing follows it."""
+        image = self._leave_well(entry, event, cost)
+        image.status = RunStatus.SUCCEEDED
+        self.pending = self.retrying = 0
+
     def follow(self, entry: Pending, place: str, event: int, cost: float) -> None:
         """As `move`, for the everyday commit: the lone visit has ended well, and `place` follows it."""
         image = self._leave_well(entry, event, cost)
         entry.visit = image.visits = visit = image.visits + 1
         entry.place = place
         if entry.status is not _PENDING or entry.attempt or entry.asked or entry.journal:
+            self.retrying -= entry.due is not None
             entry.status, entry.attempt, entry.opening, entry.asked, entry.due = _PENDING, 0, None, 0, None
             entry.journal = {}
         image.frontier[visit] = entry

@@ -98,6 +98,23 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
         return machine, machine.turn(header.at)
 
     @classmethod
+    def alone(
+        cls, blueprint: Blueprint[S], header: RunHeader, state: tuple[bytes, S], *, tells: bool
+    ) -> tuple["RunMachine[S]", Turn]:
+        """A new run that is stored nowhere, as its first claim leaves it, and the turn that sets it going.
+
+        `tells` is False when nobody can listen.
+        """
+        fold = Fold(blueprint, header, Image(), state[1], state[0])
+        fold.set_going()
+        machine = cls(fold, logged=False, settled=True, promises=False)
+        machine.owned, machine.tells, machine.claimed = True, tells, fold.image.seq
+        machine.plan("resume", [1])
+        turn = machine._conclude(header.at, moved=True)
+        machine.look_around()
+        return machine, turn
+
+    @classmethod
     def branch_off(
         cls,
         blueprint: Blueprint[S],
@@ -144,10 +161,14 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
             return self._feed_fenced(msg)
         seq = self.fold.image.seq
         self.HEARS[type(msg)](self, msg)
-        self.work_off(msg.at)
-        if self.fold.image.seq != seq and (self.fold.header.auto_approve or self.fold.image.kept):
-            self.decide_by_itself(msg.at)
-        return self.turn(msg.at)
+        return self._conclude(msg.at, moved=self.fold.image.seq != seq)
+
+    def _conclude(self, at: float, *, moved: bool) -> Turn:
+        """Do what an input has led to, if it has `moved` the run or not, and say what is to be done about it."""
+        self.work_off(at)
+        if moved and (self.fold.header.auto_approve or self.fold.image.kept):
+            self.decide_by_itself(at)
+        return self.turn(at)
 
     # -- claims ----------------------------------------------------------------------------------------------
 

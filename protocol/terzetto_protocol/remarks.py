@@ -22,3 +22,5 @@ class Remarks(Struct, frozen=True):
 
 NO_REMARKS: Final = Remarks()
 """What nearly every body says, and the only object that says it."""
+THE_END: Final = Remarks(next="")
+"""What a body says that ends its run and nothing else; another object may say it too."""
