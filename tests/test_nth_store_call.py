@@ -49,4 +49,4 @@ def test_the_nth_call_fails(make, fault, lasting):
             assert number < MANY
         return number
 
-    assert run_virtually(loop, limit=1e6) > (15 if fault == "any call" else 5)
+    assert run_virtually(loop, limit=1e6) > (10 if fault == "any call" else 5)

@@ -301,15 +301,20 @@ async def test_a_graph_in_an_incompatible_shape(autojump_clock, store, change):
     assert before == await shelf.run("r")
 
 
-async def test_a_run_is_loaded_with_one_look_at_its_newest_snapshot(autojump_clock):
-    """It says under which version of its graph the run goes on, and is where folding begins."""
+async def test_a_run_is_loaded_with_one_question_to_the_store(autojump_clock):
+    """Whoever decides waits for that: it is one way there and back, wherever the store is."""
 
     class Counting(MemoryStore):
         looks = 0
 
-        async def snapshot(self, run_id, *, at=None):
+        async def load(self, run_id):
             self.looks += 1
-            return await super().snapshot(run_id, at=at)
+            return await super().load(run_id)
+
+        async def snapshot(self, run_id, *, at=None):
+            raise AssertionError("it was read with the rest")
+
+        records = run = barriers = snapshot
 
     store, graph = Counting(), chain(says("a"), "gate", says("b"))
     async with opened(store, graph, strict=False) as runtime:

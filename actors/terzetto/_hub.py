@@ -154,12 +154,12 @@ class Hub:
             self._settle(stream)
 
     async def catch_up(self, run_id: str, through: int) -> None:
-        """Show what a run has told up to this id, as the store has it, and nobody has shown here. A checkpoint.
+        """Show what a run has told up to this id, as the store has it, and nobody has shown here; a checkpoint then.
 
         Whoever stored it died before it could say so, or is another owner. A run of which nothing is in memory needs
         none of it. Raises what the store raises; called again, it goes on where it was.
         """
-        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint_if_cancelled()
         while (stream := self._streams.get(run_id)) is not None and stream.log.tail < through:
             found, _ = await self.recollect(stream, stream.log.tail, through)
             for event in found:

@@ -1,6 +1,6 @@
 """A run as its stored log makes it."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias, TypeVar
 
@@ -26,7 +26,7 @@ from terzetto_protocol.registry import Registry
 from terzetto_protocol.statuses import TERMINAL
 from terzetto_protocol.travel import holds
 
-from .stores._contract import Store
+from .stores._contract import Store, StoredRun
 
 S = TypeVar("S")
 Stored: TypeAlias = tuple[int, bytes]
@@ -40,18 +40,17 @@ async def load_fold(
     *,
     at: int | None = None,
     before: int | None = None,
-    newest: Stored | None = None,
 ) -> Fold[S]:
     """A run as its stored log makes it, up to the commit `at` if one is named. A checkpoint.
 
-    It begins with the newest snapshot by then, or by the commit `before`; `newest` is the newest of all, if the caller
-    has read that. What an older version of the graph wrote is upcast by its migrations.
+    It begins with the newest snapshot by then, or by the commit `before`. What an older version of the graph wrote is
+    upcast by its migrations.
 
     Raises:
         CommitPruned: the log was cut behind that commit.
         Refused: the graph cannot read this log.
     """
-    snapshot, bodies = await _read(store, row, at, at if before is None else before, newest)
+    snapshot, bodies = await _read(store, row, at, at if before is None else before)
     with reading(row.run_id, blueprint):
         return Fold[S].load(blueprint, row.header, snapshot, bodies)
 
@@ -103,33 +102,40 @@ def _version(row: RunRow, newest: Stored | None) -> str:
     return version or row.header.version
 
 
-async def load_carried(store: Store, registry: Registry, row: RunRow) -> tuple[Fold[Any], Bound[Any]]:
-    """A run as it can go on, or has ended, and the graph under which it does. A checkpoint.
+async def load_carried(store: Store, registry: Registry, stored: StoredRun) -> tuple[Fold[Any], Bound[Any]]:
+    """A run as it can go on, or has ended, and the graph under which it does. A checkpoint where it has to be read.
 
     Raises:
         Refused: no graph here can carry it; it stays as it is.
     """
-    newest = await store.snapshot(row.run_id)
+    row, newest = stored.row, stored.snapshot
     bound = _carrier(registry, row, newest)
     blueprint = registry.blueprint(bound)
     if blueprint.is_strict and newest is not None:
         await _verify(store, row, blueprint, newest)
-    fold = await load_fold(store, row, blueprint, newest=newest)
+    if newest is not None and _fits(*newest, stored.records, None):
+        with reading(row.run_id, blueprint):
+            fold = Fold[Any].load(blueprint, row.header, newest[1], stored.records)
+    else:  # its log was cut or went on while it was read, or there is something wrong with it
+        fold = await load_fold(store, row, blueprint)
     if fold.image.status not in TERMINAL:
         check_fits(fold)
     return fold, bound
 
 
-async def _read(
-    store: Store, row: RunRow, at: int | None, begin: int | None, newest: Stored | None
-) -> tuple[bytes, list[bytes]]:
+def _fits(seq: int, _: bytes, bodies: Sequence[bytes], at: int | None) -> bool:
+    """Whether none of the commits from a snapshot up to `at` is missing."""
+    last = read_record(bodies[-1]).seq if bodies else seq
+    return last == seq + len(bodies) and at in (None, last)
+
+
+async def _read(store: Store, row: RunRow, at: int | None, begin: int | None) -> tuple[bytes, list[bytes]]:
     """The newest snapshot by `begin`, and the commits from there up to `at`, none of which is missing."""
-    found = newest or await store.snapshot(row.run_id, at=begin)
+    found = await store.snapshot(row.run_id, at=begin)
     while found is not None:
         seq, snapshot = found
         bodies = await store.records(row.run_id, after=seq, limit=None if at is None else at - seq)
-        last = read_record(bodies[-1]).seq if bodies else seq
-        if last == seq + len(bodies) and at in (None, last):
+        if _fits(seq, snapshot, bodies, at):
             return snapshot, bodies
         found = await store.snapshot(row.run_id, at=begin)
         if found is not None and found[0] == seq:
@@ -147,12 +153,12 @@ async def load_machine(store: Store, registry: Registry, run_id: str, *, settled
         UnknownRun: no run has this id.
         Refused: no graph here can carry it; it stays as it is.
     """
-    row = await store.run(run_id)
-    if row is None:
+    stored = await store.load(run_id)
+    if stored is None:
         raise UnknownRun(run_id)
-    fold, bound = await load_carried(store, registry, row)
+    fold, bound = await load_carried(store, registry, stored)
     machine = RunMachine(fold, settled=settled, promises=store.durable)
-    for barrier in await store.barriers(run_id, only_open=False):
+    for barrier in stored.barriers:
         if (winner := already_resolved(barrier)) is not None:
             machine.resolved[barrier.barrier] = winner
     return machine, bound.deps

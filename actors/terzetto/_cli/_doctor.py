@@ -121,7 +121,8 @@ async def _left_behind(store: Store, rows: Iterable[RunRow], graphs: Sequence[st
         if row.status in TERMINAL or row.header.graph not in names:
             continue
         try:
-            await load_carried(store, registry, row)
+            if (stored := await store.load(row.run_id)) is not None:
+                await load_carried(store, registry, stored)
         except Refused as error:
             reason = str(error).removeprefix(f"run {row.run_id!r}: ")
             left.append(Finding(row.run_id, f"cannot go on: {reason}", typed("show", row.run_id, "--store", url)))

@@ -4,19 +4,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from ._contract import Store as Store, StoreHealth as StoreHealth
+    from ._contract import Store as Store, StoredRun as StoredRun, StoreHealth as StoreHealth
     from ._memory import MemoryStore as MemoryStore
     from ._sqlite import SqliteStore as SqliteStore
     from ._threaded import ThreadedStore as ThreadedStore
     from ._url import open_store as open_store
 
-__all__ = ["MemoryStore", "SqliteStore", "Store", "StoreHealth", "ThreadedStore", "open_store"]
+__all__ = ["MemoryStore", "SqliteStore", "Store", "StoreHealth", "StoredRun", "ThreadedStore", "open_store"]
 
 _HOMES: Final = {
     "MemoryStore": "._memory",
     "SqliteStore": "._sqlite",  # it needs apsw, a library of 9 MB
     "Store": "._contract",
     "StoreHealth": "._contract",
+    "StoredRun": "._contract",
     "ThreadedStore": "._threaded",
     "open_store": "._url",
 }

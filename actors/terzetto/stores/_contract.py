@@ -29,6 +29,19 @@ class StoreHealth:
     """Settings worth showing, such as ("synchronous", "FULL")."""
 
 
+@frozen
+class StoredRun:
+    """What whoever carries a run on has to know of it."""
+
+    row: RunRow
+    snapshot: tuple[int, bytes] | None
+    """The newest one, behind the seq of its commit."""
+    records: Sequence[bytes]
+    """The encoded commits after that, in order of seq."""
+    barriers: Sequence[BarrierRow]
+    """In order of opening, those that are closed included."""
+
+
 class Store(BlobStore):
     """Keeps runs: a write is applied whole or refused whole, and an acknowledged one is there after a crash.
 
@@ -91,6 +104,19 @@ class Store(BlobStore):
     @abstractmethod
     async def run(self, run_id: str) -> RunRow | None:
         """The run's row, or None."""
+
+    async def load(self, run_id: str) -> StoredRun | None:
+        """All that is needed to carry a run on, or None where there is none.
+
+        It is read piece by piece, and may be of several moments where somebody writes meanwhile: whoever asks looks
+        whether the pieces fit. A store that can read it at once should, for every run that is decided waits for this.
+        """
+        row = await self.run(run_id)
+        if row is None:
+            return None
+        snapshot = await self.snapshot(run_id)
+        records = await self.records(run_id, after=0 if snapshot is None else snapshot[0])
+        return StoredRun(row, snapshot, records, await self.barriers(run_id, only_open=False))
 
     @abstractmethod
     async def run_by_key(self, key: str) -> RunRow | None:

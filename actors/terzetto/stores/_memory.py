@@ -21,7 +21,7 @@ from terzetto_protocol.records import (
 )
 from terzetto_protocol.statuses import BarrierStatus, RunStatus
 
-from ._contract import SettlingStore, StoreHealth
+from ._contract import SettlingStore, StoredRun, StoreHealth
 from ._memory_blobs import MemoryBlobs
 from ._verdict import (
     check_deletable,
@@ -198,6 +198,16 @@ class MemoryStore(MemoryBlobs, SettlingStore):
         await trio.lowlevel.checkpoint()
         run = self._runs.get(run_id)
         return None if run is None else run.row()
+
+    async def load(self, run_id: str) -> StoredRun | None:
+        """As the contract says, of one moment; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        run = self._runs.get(run_id)
+        if run is None:
+            return None
+        newest = run.snapshots[-1] if run.snapshots else None
+        bodies = [body for _, _, _, body in run.after(0 if newest is None else newest[0])]
+        return StoredRun(run.row(), newest, bodies, list(run.barriers.values()))
 
     async def run_by_key(self, key: str) -> RunRow | None:
         """As the contract says; a checkpoint."""

@@ -9,7 +9,7 @@ from terzetto_protocol.errors import StoreError
 from terzetto_protocol.records import BarrierRow, Head, Outcome, Posted, RunRow, Write
 from terzetto_protocol.statuses import RunStatus
 
-from ._contract import Store, StoreHealth
+from ._contract import Store, StoredRun, StoreHealth
 from ._threaded_blobs import ThreadedBlobs
 from ._worker import CALL_LIMIT, WorkerThread
 
@@ -69,6 +69,10 @@ class ThreadedStore(ThreadedBlobs, Store):
     async def run(self, run_id: str) -> RunRow | None:
         """As the contract says; a checkpoint."""
         return await self._thread.call("run", self.do_run, run_id)
+
+    async def load(self, run_id: str) -> StoredRun | None:
+        """As the contract says, with one visit to the thread; a checkpoint."""
+        return await self._thread.call("load", self.do_load, run_id)
 
     async def run_by_key(self, key: str) -> RunRow | None:
         """As the contract says; a checkpoint."""
@@ -162,6 +166,15 @@ class ThreadedStore(ThreadedBlobs, Store):
     @abstractmethod
     def do_run(self, run_id: str) -> RunRow | None:
         """See `Store.run`."""
+
+    def do_load(self, run_id: str) -> StoredRun | None:
+        """See `Store.load`."""
+        row = self.do_run(run_id)
+        if row is None:
+            return None
+        snapshot = self.do_snapshot(run_id, None)
+        records = self.do_records(run_id, 0 if snapshot is None else snapshot[0], None)
+        return StoredRun(row, snapshot, records, self.do_barriers(run_id, only_open=False))
 
     @abstractmethod
     def do_run_by_key(self, key: str) -> RunRow | None:

@@ -12,7 +12,7 @@ from terzetto_protocol.records import Applied, BarrierRow, Head, Outcome, Posted
 from terzetto_protocol.statuses import RunStatus
 
 from .. import _faults
-from ..stores import Store, StoreHealth
+from ..stores import Store, StoredRun, StoreHealth
 from ._actions import Twist, act
 from ._places import OnStore, StoreCall
 
@@ -117,6 +117,10 @@ class FaultStore(Store):
     async def run(self, run_id: str) -> RunRow | None:
         """As the store inside."""
         return await self._pass("run", self.inner.run, run_id)
+
+    async def load(self, run_id: str) -> StoredRun | None:
+        """As the store inside."""
+        return await self._pass("load", self.inner.load, run_id)
 
     async def run_by_key(self, key: str) -> RunRow | None:
         """As the store inside."""

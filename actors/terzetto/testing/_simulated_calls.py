@@ -7,7 +7,7 @@ from typing import TypeVar
 from terzetto_protocol.records import BarrierRow, Head, Posted, RunRow
 from terzetto_protocol.statuses import RunStatus
 
-from ..stores import MemoryStore, Store, StoreHealth
+from ..stores import MemoryStore, Store, StoredRun, StoreHealth
 
 T = TypeVar("T")
 
@@ -36,6 +36,10 @@ class PassedOn(Store):
     async def run(self, run_id: str) -> RunRow | None:
         """As the contract says; a checkpoint."""
         return await self._read("run", lambda: self._inner.run(run_id))
+
+    async def load(self, run_id: str) -> StoredRun | None:
+        """As the contract says; a checkpoint."""
+        return await self._read("load", lambda: self._inner.load(run_id))
 
     async def run_by_key(self, key: str) -> RunRow | None:
         """As the contract says; a checkpoint."""

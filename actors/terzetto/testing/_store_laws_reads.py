@@ -183,6 +183,24 @@ async def barriers_come_with_their_commit(store: Store) -> None:
 
 
 @BOOK.law
+async def what_carries_a_run_on_comes_together(store: Store) -> None:
+    """`load` is the row, the newest snapshot, the commits after it, and every barrier; nothing for an unknown run."""
+    expect(await store.load("x"), None, "an unknown run")
+    await started(store)
+    await applied(store, follow(seq=3, snapshot=b"three", barriers=(barrier(),)), first("s"))
+    gone = barrier(status=BarrierStatus.DROPPED)
+    writes = [follow(seq=4, barriers=(gone,)), follow(seq=5)]
+    await applied(store, *writes)
+    found = await store.load("r")
+    if found is None:
+        raise AssertionError("it is there")
+    expect(found.row, await store.run("r"), "the row")
+    expect(found.snapshot, (3, b"three"), "the newest snapshot")
+    expect(list(found.records), [write.body for write in writes], "the commits after it")
+    expect(list(found.barriers), [gone], "every barrier, as it was left")
+
+
+@BOOK.law
 async def every_method_is_a_checkpoint(store: Store) -> None:
     """Every method can be cancelled, and lets others run."""
     from trio.testing import assert_checkpoints  # it loads pytest, if that is there
@@ -190,6 +208,7 @@ async def every_method_is_a_checkpoint(store: Store) -> None:
     for call in (
         lambda: store.commit([first()]),
         lambda: store.run("r"),
+        lambda: store.load("r"),
         lambda: store.run_by_key("k"),
         store.runs,
         lambda: store.snapshot("r"),
