@@ -61,9 +61,11 @@ class FlowPlan:
             **options,
         )
 
-    def driver(self, acks: str, *, general: bool = False, strict: bool = False, logged: bool = True) -> Driver:
+    def driver(
+        self, acks: str, *, general: bool = False, strict: bool = False, logged: bool = True, alone: bool = False
+    ) -> Driver:
         """A run of it; all of them are general."""
-        return Driver(self.build(), acks=acks, logged=logged, strict=strict, deadline=self.deadline)
+        return Driver(self.build(), acks=acks, logged=logged, alone=alone, strict=strict, deadline=self.deadline)
 
 
 _INNER = ("flow", "itself")

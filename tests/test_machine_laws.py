@@ -201,7 +201,7 @@ def test_a_run_without_a_store_is_the_same_run(plan, script):
 
 
 @QUICK
-@given(plans(), scripts)
+@given(st.one_of(plans(), flow_plans(limits=st.just(1))), scripts)
 def test_a_run_that_nobody_hears_of_is_the_same_run(plan, script):
     """`terzetto.run` begins and ends a run in one turn each, and tells nobody."""
     heard, alone = plan.driver("settled", logged=False), plan.driver("settled", logged=False, alone=True)

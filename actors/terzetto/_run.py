@@ -139,6 +139,7 @@ class RunActor:
         "_crowds",
         "_handle",
         "_mail",
+        "_nursery",
         "_overlaps",
         "_questions",
         "_scope",
@@ -172,6 +173,8 @@ class RunActor:
         self._crowds: Final = Crowds()
         self._mail: list[Input] = []
         self._starts: list[Start] = []
+        self._nursery: trio.Nursery | None = None
+        """Where visits run beside one another, while they may begin there."""
         self._scope: trio.CancelScope | None = None
         self._waiter: trio.lowlevel.Task | None = None
 
@@ -279,9 +282,7 @@ class RunActor:
             elif not self._do(effect):
                 return
         if turn.start is not None:
-            self._starts.append(turn.start)
-            if self._waiter is not None:
-                self._wake()
+            self._start(turn.start)
 
     def _do(self, effect: Effect) -> bool:
         """Carry out one effect; False when the rest of the turn must not happen."""
@@ -324,8 +325,17 @@ class RunActor:
             _faults.hook("event_published", event)
 
     def _start(self, start: Start) -> None:
-        self._starts.append(start)
-        self._wake()
+        """Begin a visit beside those that run; whoever carries one at a time, or none, begins it himself."""
+        if self._nursery is not None and self._begins_alone(start):
+            self._begin_task(start, self._nursery)
+        else:
+            self._starts.append(start)
+            self._wake()
+
+    def _begins_alone(self, start: Start) -> bool:
+        """Whether a visit is to have a task of its own while others may run."""
+        overlaps = self._overlaps or bool(self.machine.fold.owners)
+        return overlaps and (self._node(start).runs != "on the loop" or _faults.hook is not None)
 
     def _finish(self, finish: Finish) -> None:
         self.rested = True
@@ -439,21 +449,24 @@ class RunActor:
 
     async def _carry_tasks(self) -> None:
         """A task for every visit, until none is left."""
-        tasks = self._bodies.tasks = {}
+        self._bodies.tasks = {}
         try:
             async with trio.open_nursery() as nursery:
-                while not self.rested and self._needs_tasks(tasks):
-                    await self._begin_tasks(nursery, tasks)
+                self._nursery = nursery
+                while not self.rested and self._needs_tasks(self._bodies.tasks):
+                    await self._begin_tasks(nursery)
                     await self._sleep()
+                self._nursery = None  # what is told to start from here on waits until all that run have left
         finally:
-            self._bodies.tasks = None
+            self._bodies.tasks = self._nursery = None
 
     def _needs_tasks(self, tasks: Tasks) -> bool:
         """Whether there is more for tasks to do; one that does not leave keeps the nursery open anyway."""
-        machine = self.machine
-        return bool(self._starts or machine.live or self._overlaps or machine.fold.owners or tasks)
+        starts, live = self._starts, self.machine.live
+        is_lone = len(starts) == len(live) == 1
+        return self._overlaps or bool(self.machine.fold.owners or tasks) or (bool(starts or live) and not is_lone)
 
-    async def _begin_tasks(self, nursery: trio.Nursery, tasks: Tasks) -> None:
+    async def _begin_tasks(self, nursery: trio.Nursery) -> None:
         """Give each visit a task; what awaits nothing needs none, and is run here and now."""
         steps = 0
         while self._starts:
@@ -462,22 +475,25 @@ class RunActor:
                 self._end(start, await self._body(start, self._handle))
                 steps += 1
             else:
-                self._begin_task(start, nursery, tasks)
+                self._begin_task(start, nursery)
             if steps >= YIELD_STEPS:
                 steps = 0
                 await trio.lowlevel.checkpoint()
 
-    def _begin_task(self, start: Start, nursery: trio.Nursery, tasks: Tasks) -> None:
+    def _begin_task(self, start: Start, nursery: trio.Nursery) -> None:
         if start.path:
             fork = self.machine.fold.branches[start.path].fork
-            self._crowds.join(start, fork, nursery).add(partial(self._visit_alone, start, tasks))
+            self._crowds.join(start, fork, nursery).add(partial(self._visit_alone, start))
         else:
-            nursery.start_soon(self._visit_alone, start, tasks)
+            nursery.start_soon(self._visit_alone, start)
 
-    async def _visit_alone(self, start: Start, tasks: Tasks) -> None:
+    async def _visit_alone(self, start: Start) -> None:
         """A visit in a task of its own."""
+        tasks = self._bodies.tasks
+        assert tasks is not None, "the nursery that it is in is open"
         tasks[start.visit] = trio.lowlevel.current_task(), start
         try:
+            await trio.lowlevel.checkpoint_if_cancelled()  # told to start at the very moment of a cancel, it does not
             self._end(start, await self._body(start, partial(close_after, self._handle)))
         except BaseException as error:  # noqa: BLE001, ASYNC103 - what is not its own is raised again
             self._break_off(own_part(error))  # noqa: ASYNC104 - as above

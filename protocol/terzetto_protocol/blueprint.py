@@ -98,7 +98,7 @@ class Blueprint(Generic[S]):
         self.nodes: Final = {name: node for name, place in self.places.items() if (node := as_node(place)) is not None}
         self.start: Final = graph.starts[0]
         self.routes: Final = self._routes([self._edge(edge) for edge in graph.edges] if self.flow is None else ())
-        easy = {} if is_strict else self.nodes
+        easy = {} if is_strict or self.flow is not None else self.nodes
         self.everyday: Final = {
             name: Easy(ways, node.options.token_cost)
             for name, node in easy.items()
