@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from random import Random
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -19,6 +20,7 @@ from terzetto_protocol.events import BarrierOpened, NodeStarted, RunInterrupted,
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.limits import CLAIMS
 from terzetto_protocol.receipts import DecisionTaken
+from terzetto_protocol.records import RunRow
 from terzetto_protocol.statuses import RunStatus
 
 from .runtimes import MUTATIONS, Add, Held, Say, Tally, both, chain, once, opened, parked, says, told
@@ -347,3 +349,24 @@ async def test_a_store_that_cannot_be_read_does_not_keep_the_runtime_open(autoju
         await trio.sleep(RECOVERY_INTERVAL + 1)
         left = trio.current_time()
     assert trio.current_time() <= left + LONGEST
+
+
+async def test_a_run_that_has_ended_since_it_was_looked_for_is_let_go(autojump_clock):
+    """Law 5: whoever asks for its end later is told, and does not wait for an actor that has nothing to do."""
+
+    class Late(MemoryStore):
+        before: tuple[RunRow, ...] = ()
+
+        async def runs(self, **options):
+            found, self.before = [*await super().runs(**options), *self.before], ()
+            return found
+
+    store, graph = Late(), chain(says("a"))
+    async with opened(store, graph, limit=300) as runtime:
+        assert SUCCEEDED is (await (await runtime.submit(graph, Tally(), run_id="r")).result()).status
+        row = await store.run("r")
+        assert row is not None
+        store.before = (msgspec.structs.replace(row, status=RunStatus.RUNNING),)
+        await trio.sleep(RECOVERY_INTERVAL + 1)
+        assert 0 == runtime.statistics().supervisor.live
+        assert SUCCEEDED is (await runtime.get("r").result()).status

@@ -5,11 +5,14 @@ branch would cost as much as the branch. Whoever carries the run says what a tas
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
 
 from terzetto_protocol.turn import Start
+
+Visiting: TypeAlias = Callable[[Start], Awaitable[None]]
+"""Carries one visit from its start to its end."""
 
 
 class Crowd:
@@ -19,30 +22,31 @@ class Crowd:
         fork: its path.
     """
 
-    __slots__ = ("_nursery", "_waiting", "count", "fork", "scope")
+    __slots__ = ("_nursery", "_waiting", "count", "fork", "is_cancelled", "scope")
 
     def __init__(self, fork: str) -> None:
         self.fork: Final = fork
         self.scope: Final = trio.CancelScope()
+        self.is_cancelled = False
         self.count = 0
         self._nursery: trio.Nursery | None = None
-        self._waiting: list[Callable[[], Awaitable[None]]] = []
-        """Tasks that begin as soon as there is a nursery for them."""
+        self._waiting: list[Start] = []
+        """Visits that begin as soon as there is a nursery for them."""
 
-    def add(self, task: Callable[[], Awaitable[None]]) -> None:
-        """Begin a task. Not a checkpoint."""
+    def add(self, start: Start, visit: Visiting) -> None:
+        """Begin a visit. Not a checkpoint."""
         self.count += 1
         if self._nursery is None:
-            self._waiting.append(task)
+            self._waiting.append(start)
         else:
-            self._nursery.start_soon(task)
+            self._nursery.start_soon(visit, start)
 
-    async def carry(self) -> None:
+    async def carry(self, visit: Visiting) -> None:
         """Run its tasks until the last has ended. A checkpoint; cancelled, all of them are."""
         with self.scope:
             async with trio.open_nursery() as self._nursery:
-                for task in self._waiting:
-                    self._nursery.start_soon(task)
+                for start in self._waiting:
+                    self._nursery.start_soon(visit, start)
                 self._waiting.clear()
 
 
@@ -56,14 +60,14 @@ class Crowds:
         """Those that take new tasks."""
         self._visits: Final[dict[int, Crowd]] = {}
 
-    def join(self, start: Start, fork: str, nursery: trio.Nursery) -> Crowd:
-        """The crowd that a visit belongs to; a new one begins in the nursery. Not a checkpoint."""
+    def begin(self, start: Start, fork: str, nursery: trio.Nursery, visit: Visiting) -> None:
+        """Begin a visit in the crowd that it belongs to; a new one begins in the nursery. Not a checkpoint."""
         crowd = self._forks.get(fork)
         if crowd is None:
             crowd = self._forks[fork] = Crowd(fork)
-            nursery.start_soon(crowd.carry)
+            nursery.start_soon(crowd.carry, visit)
         self._visits[start.visit] = crowd
-        return crowd
+        crowd.add(start, visit)
 
     def leave(self, visit: int) -> bool:
         """The task of a visit ends; whether it was cancelled with its crowd, if it was in one. Not a checkpoint."""
@@ -73,14 +77,15 @@ class Crowds:
         crowd.count -= 1
         if not crowd.count:
             self._close(crowd)  # its nursery closes with this task
-        return crowd.scope.cancel_called
+        return crowd.is_cancelled
 
     def cancel(self, visits: Iterable[int], reason: str) -> None:
         """Cancel the crowds of these visits, all of whose others are among them. Not a checkpoint."""
         for visit in visits:
-            if visit in self._visits:
-                self._visits[visit].scope.cancel(reason=reason)
-                self._close(self._visits[visit])  # what begins under this path later is not meant
+            if (crowd := self._visits.get(visit)) is not None:
+                crowd.is_cancelled = True
+                crowd.scope.cancel(reason=reason)
+                self._close(crowd)  # what begins under this path later is not meant
 
     def _close(self, crowd: Crowd) -> None:
         if self._forks.get(crowd.fork) is crowd:

@@ -206,7 +206,7 @@ async def _live(actor: RunActor, alone: _Alone, decider: Decider | None) -> None
         if alone.error is not None:
             raise alone.error
     if machine.status is RunStatus.AWAITING_INPUT:
-        raise Refused(machine.run_id, _unapproved(machine, alone.opened[0].barrier))
+        raise Refused(machine.run_id, _unapproved(machine))
     if machine.status is RunStatus.PAUSED:
         raise Refused(machine.run_id, "it paused, and without a runtime nobody can resume it")
     if machine.status not in TERMINAL:  # interrupted: the scope around us is gone
@@ -214,9 +214,9 @@ async def _live(actor: RunActor, alone: _Alone, decider: Decider | None) -> None
         raise Refused(machine.run_id, f"it stopped in {machine.status}")
 
 
-def _unapproved(machine: RunMachine[Any], barrier: str) -> str:
+def _unapproved(machine: RunMachine[Any]) -> str:
     """What keeps a run from going on by itself."""
-    entry = machine.fold.opened.by_id[barrier][0]
+    barrier, (entry, *_) = next(iter(machine.fold.opened.by_id.items()))
     try:
         judge(machine.run_id, machine.blueprint_of(entry), entry, Approve(), timeout=False)
     except Refused as error:

@@ -42,10 +42,12 @@ async def close_after(handle: Handle, node: Node[Any, Any], start: Start, lent: 
     """As `handle`, in a task of the visit's own: a body that leaves a nursery open on it has failed."""
     try:
         ended = await handle(node, start, lent, world)
-        if trio.lowlevel.current_task().child_nurseries:
-            failure = failure_of(label_of(start), RuntimeError("it has left a nursery open"))
-            return NodeFailed(start.visit, failure, world.clock())
-    finally:
-        if trio.lowlevel.current_task().child_nurseries:
-            await close_left_open()  # noqa: ASYNC102 - shielded inside
-    return ended
+    except BaseException:
+        await close_left_open()  # noqa: ASYNC102 - shielded inside
+        raise
+    if not trio.lowlevel.current_task().child_nurseries:
+        return ended
+    await close_left_open()
+    return NodeFailed(
+        start.visit, failure_of(label_of(start), RuntimeError("it has left a nursery open")), world.clock()
+    )

@@ -34,6 +34,7 @@ class Pool:
         take: Take,
         *,
         broke: Callable[[str], None],
+        passivate: Callable[[RunActor], None],
     ) -> None:
         self._admission: Final = admission
         self._roster: Final = roster
@@ -42,6 +43,8 @@ class Pool:
         self._take: Final = take
         self._broke: Final = broke
         """Told when the task of a run that broke off has ended."""
+        self._passivate: Final = passivate
+        """Lets a run go from memory that has nothing to do there."""
         self._nursery: trio.Nursery | None = None
         self._carried: set[str] = set()
         self._filling = False
@@ -83,6 +86,8 @@ class Pool:
             taken = await self._take(actor) if actor.machine.fold.takes_head else None
             if run_id in self._admission.holders and not (actor.carried or self.closing):
                 self._claim(actor, taken)
+            else:
+                self._passivate(actor)
         except StoreUnavailable:
             self._admission.leave(run_id)  # the next look finds it again
         except TerzettoError as error:
@@ -93,8 +98,9 @@ class Pool:
     def _claim(self, actor: RunActor, taken: Taken | None = None) -> None:
         try:
             actor.claim(Claimed(self._clock(), taken))
-        except Refused:  # it was cancelled while it waited, and that is on its way to the store
+        except Refused:  # it was cancelled while it waited, and that is on its way to the store; or it has ended
             self._admission.leave(actor.run_id)
+            self._passivate(actor)
         else:
             self.carry(actor)
 

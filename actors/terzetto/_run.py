@@ -138,6 +138,7 @@ class RunActor:
         "_busy",
         "_crowds",
         "_handle",
+        "_handle_alone",
         "_mail",
         "_nursery",
         "_overlaps",
@@ -162,6 +163,7 @@ class RunActor:
         self.stuck: Final = self._bodies.left
         """Bodies that were left behind and have not returned."""
         self.lent, self._handle = self._lender(deps)
+        self._handle_alone: Final = partial(close_after, self._handle)
         self.rested = False
         self.carried = False
         """Whether somebody runs `main`."""
@@ -483,7 +485,7 @@ class RunActor:
     def _begin_task(self, start: Start, nursery: trio.Nursery) -> None:
         if start.path:
             fork = self.machine.fold.branches[start.path].fork
-            self._crowds.join(start, fork, nursery).add(partial(self._visit_alone, start))
+            self._crowds.begin(start, fork, nursery, self._visit_alone)
         else:
             nursery.start_soon(self._visit_alone, start)
 
@@ -494,7 +496,7 @@ class RunActor:
         tasks[start.visit] = trio.lowlevel.current_task(), start
         try:
             await trio.lowlevel.checkpoint_if_cancelled()  # told to start at the very moment of a cancel, it does not
-            self._end(start, await self._body(start, partial(close_after, self._handle)))
+            self._end(start, await self._body(start, self._handle_alone))
         except BaseException as error:  # noqa: BLE001, ASYNC103 - what is not its own is raised again
             self._break_off(own_part(error))  # noqa: ASYNC104 - as above
         finally:

@@ -125,7 +125,10 @@ class Supervisor:
         self._lines = Lines()
         self._timers = Timers[str](clock)
         self.heads: Final = Heads(store, self._roster, clock, self.end)
-        self._pool = Pool(admission, self._roster, clock, self._leave_alone, self.heads.take, broke=self._claim_again)
+        take = self.heads.take
+        self._pool = Pool(
+            admission, self._roster, clock, self._leave_alone, take, broke=self._claim_again, passivate=self._passivate
+        )
         self._recovery = Recovery(
             store, self._roster, self._pool, admission, self._timers, next_on=self._next_on, doubt=persistence.doubt
         )

@@ -21,7 +21,7 @@ from .records import Write
 from .remarks import NO_REMARKS, THE_END
 from .scribe import everyday_write
 from .statuses import RunStatus, VisitStatus
-from .turn import Start, Turn
+from .turn import NOTHING, Start, Turn
 
 S = TypeVar("S")
 
@@ -88,7 +88,7 @@ class Everyday(Forks[S], Generic[S]):
         event = self.told + 1
         fold.follow(entry, way.place, event, easy.cost)
         self.live.clear()
-        if not (self.logged or self.tells):
+        if not self.tells:
             return self._go_on_unheard(entry, event)
         step = entry.visit, way.place, -1, None, "", 0, 0
         write = everyday_write(fold, left, msg, (step,), state) if self.logged else None
@@ -110,7 +110,7 @@ class Everyday(Forks[S], Generic[S]):
     def _end(self, entry: Pending, msg: NodeFinished) -> Turn | None:
         """The run ends well; None where that is stored or told, and therefore no everyday turn."""
         fold, easy = self.fold, self.blueprint.everyday.get(entry.place)
-        if self.logged or self.tells or easy is None or entry.visit != msg.visit:
+        if self.tells or easy is None or entry.visit != msg.visit:
             return None
         try:
             fold.apply(msg.batch)
@@ -157,7 +157,7 @@ class Everyday(Forks[S], Generic[S]):
         fork, easy = fold.image.forks[branch.fork], branch.blueprint.everyday.get(entry.place)
         if easy is None or easy.ways or fork.begun < fork.count or fork.ended + 1 == fork.count:
             return None  # it leads on, or another branch begins, or all of them are joined
-        merge = fold.composite_of(branch.fork).options.merge
+        merge = branch.composite.options.merge
         try:
             (branch.note if merge == "replay" else branch.apply)(msg.batch)
             state = self._checkpoint(branch, msg.batch, _RUNNING, msg.at)
@@ -173,6 +173,9 @@ class Everyday(Forks[S], Generic[S]):
         if merge == "strict":
             branch.changed()  # now, while its state is at hand
         branch.let_go()
+        if not self.tells:
+            self.told, self.durable = self.told + 1, fold.image.seq
+            return NOTHING
         return self._tell(write, self._finished(msg, f"{entry.path}/{entry.place}"))
 
     def _tell(self, write: Write | None, finished: FinishedEvent) -> Turn:

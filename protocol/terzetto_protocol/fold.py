@@ -4,7 +4,7 @@ Live turns, recovery and replay all end in `move`, which asks no predicate, no c
 only does what the record says was decided.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import Any, Final, Generic, TypeVar
 
@@ -203,7 +203,7 @@ class Fold(Frame[S], Generic[S]):
         """The item that a path works on, and its position; None outside of a map."""
         while path in self.branches:
             branch = self.branches[path]
-            found = as_map(self.composite_of(branch.fork))
+            found = as_map(branch.composite)
             if found is not None:
                 return found.revive(self.image.forks[branch.fork].items[branch.index]), branch.index
             path = branch.fork.rpartition("/")[0]
@@ -243,11 +243,24 @@ class Fold(Frame[S], Generic[S]):
         composite, parent = self.composite_of(fork), self.frame(fork.rpartition("/")[0])
         if isinstance(composite, Subgraph):
             inner = composite.lens.blueprint
-            branch: Branch[Any] = InnerFrame(path, inner, inner.state.unpack(base), base, counts, fork=fork, index=0)
+            state = inner.state.unpack(base)
+            branch: Branch[Any] = InnerFrame(path, inner, state, base, counts, composite=composite, fork=fork, index=0)
         else:
-            branch = SharedBranch(path, parent, parent.pack(), fork, composite.index_of(path))
+            index = composite.index_of(path)
+            branch = SharedBranch(path, parent, parent.pack(), composite=composite, fork=fork, index=index)
         self.branches[path] = branch
         return branch
+
+    def _open_branches(self, fork: str, steps: Sequence[Step]) -> None:
+        """As `_open_branch` for the first steps of a fork, which share what has to be looked up."""
+        composite, parent = self.composite_of(fork), self.frame(fork.rpartition("/")[0])
+        base = parent.pack()
+        for index, step in enumerate(steps):
+            if not is_within(step.path, fork):
+                return  # the branch around it has given its place to another one
+            self.branches[step.path] = SharedBranch(
+                step.path, parent, base, composite=composite, fork=fork, index=index
+            )
 
     def _fork(self, record: Record, made: Forked) -> None:
         path = fork_path(self.image.frontier[record.visit])
@@ -256,6 +269,8 @@ class Fold(Frame[S], Generic[S]):
         self._count_nested(record, +1)
         if made.state:
             self._open_branch(path, made.state, Counts())
+        else:
+            self._open_branches(path, record.steps)
 
     def _join(self, record: Record, made: Joined) -> None:
         path, _ = self.fork_of(record.visit)

@@ -218,7 +218,7 @@ class Forks(Calls[S], Generic[S]):
 
     def _branch_over(self, branch: Branch[Any], at: float) -> None:
         """A branch has ended: give its siblings up, or join them when it was the last."""
-        fork, options = branch.fork, self.fold.composite_of(branch.fork).options
+        fork, options = branch.fork, branch.composite.options
         if any(is_within(fork, path) for path in self.failing):
             return  # a fork around it fails: `_unwound` ends both
         if branch.failure is not None and self._is_fatal(fork, branch.failure):

@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 
 from .blueprint import Blueprint
 from .changes import fields_of
+from .composites import Composite
 from .decisions import Recorded
 from .records import Failure
 from .state import Entry, StateForm, stored
@@ -151,12 +152,23 @@ class Frame(Generic[S]):
 class Branch(Frame[S]):
     """A frame that a fork opened."""
 
-    __slots__ = ("ended", "failure", "fork", "index", "last")
+    __slots__ = ("composite", "ended", "failure", "fork", "index", "last")
 
     def __init__(
-        self, path: str, blueprint: Blueprint[S], state: S, base: bytes, counts: Counts, *, fork: str, index: int
+        self,
+        path: str,
+        blueprint: Blueprint[S],
+        state: S,
+        base: bytes,
+        counts: Counts,
+        *,
+        composite: Composite[Any],
+        fork: str,
+        index: int,
     ) -> None:
         super().__init__(path, blueprint, state, base, counts)
+        self.composite: Final = composite
+        """The place that opened the fork."""
         self.fork: Final = fork
         """Path of the fork."""
         self.index: Final = index
@@ -201,12 +213,16 @@ class SharedBranch(Branch[S]):
 
     __slots__ = ("_applied", "_changed", "_parent")
 
-    def __init__(self, path: str, parent: Frame[S], base: bytes, fork: str, index: int) -> None:
+    def __init__(
+        self, path: str, parent: Frame[S], base: bytes, *, composite: Composite[Any], fork: str, index: int
+    ) -> None:
         self._applied = 0
         """How many of its entries are in `state`; 0 while it is its parent's."""
         self._parent: Final = parent
         self._changed: tuple[str, ...] | None = None
-        super().__init__(path, parent.blueprint, parent.state, base, parent.counts, fork=fork, index=index)
+        super().__init__(
+            path, parent.blueprint, parent.state, base, parent.counts, composite=composite, fork=fork, index=index
+        )
 
     def view(self) -> S:
         """The state as of the branch's last commit; before the first, its parent's."""

@@ -83,7 +83,7 @@ class Stage(Generic[S]):
         self.logged, self.settled, self.promises = logged, settled or not logged, promises
         self.held = Held(fold.header.durability)
         self.tells = True
-        """False when nobody can listen: everyday events are then counted and not made."""
+        """False when nothing is stored and nobody can listen: events are then counted and not made."""
         self.live: set[int] = set()
         """Visits that were told to start and have not ended."""
         self.sending: dict[int, int] = {}
@@ -138,7 +138,9 @@ class Stage(Generic[S]):
 
     def is_moot(self, entry: Pending) -> bool:
         """Whether nothing that this visit does counts any more: a sibling of its branch failed, or the time is over."""
-        return self.expired is not None or any(is_within(entry.path, path) for path in self.failing)
+        return self.expired is not None or (
+            bool(self.failing) and any(is_within(entry.path, path) for path in self.failing)
+        )
 
     @property
     def parking(self) -> bool:
@@ -208,10 +210,10 @@ class Stage(Generic[S]):
             observed=observed,
             checkpoint=checkpoint,
         )
-        events = told_by(self.run_id, record)
+        events = told_by(self.run_id, record) if self.tells else ()
         rows = self._rows(record, entry) if self.logged else ()
         self.fold.move(record)
-        self.told = record.event_id + len(events) - 1
+        self.told = image.event_id
         if self.logged:
             if state is None and (status in RESTING or self._is_checkpoint(record)):
                 state = self.fold.try_pack()
@@ -332,9 +334,11 @@ class Stage(Generic[S]):
         path = self.fold.image.frontier[visit].path
         if not path:
             return True
-        fork = self.fold.branches[path].fork
-        limit, opened = self.fold.composite_of(fork).options.limit, self.fold.image.forks[fork]
-        if limit is None or opened.begun - opened.ended <= limit:
+        fork, limit = self.fold.branches[path].fork, self.fold.branches[path].composite.options.limit
+        if limit is None:
+            return True
+        opened = self.fold.image.forks[fork]
+        if opened.begun - opened.ended <= limit:
             return True
         frontier, branches = self.fold.image.frontier, self.fold.branches
         busy = self.live.union(self.waits.begun())
@@ -350,8 +354,10 @@ class Stage(Generic[S]):
             return
         self.live.add(entry.visit)
         attempt = entry.attempt if entry.status is VisitStatus.RUNNING else entry.attempt + 1
-        if mode != "probe":
+        if mode != "probe" and self.tells:
             self.waits.post(self.fold.image.seq, self._started(entry, attempt, at))
+        elif mode != "probe":
+            self.told += 1
         self.effects.append(Start(entry.visit, entry.place, attempt, entry.path, probe=mode == "probe"))
 
     def _started(self, entry: Pending, attempt: int, at: float) -> NodeStarted:

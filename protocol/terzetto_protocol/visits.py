@@ -99,7 +99,7 @@ class Visits(Everyday[S], Generic[S]):
 
     def _is_last(self, frame: SharedBranch[Any], entry: Pending, msg: NodeFinished) -> bool:
         """Whether nobody will look at the branch's state after this visit: then it need not be made."""
-        if self.fold.composite_of(frame.fork).options.merge != "replay":
+        if frame.composite.options.merge != "replay":
             return False
         return msg.remarks.next == "" or (msg.remarks.next is None and frame.blueprint.routes_from(entry.place).empty)
 
