@@ -8,7 +8,9 @@ import pytest
 from .copies import ROOT
 from .mutation.__main__ import BUDGET, all_of, known, sample, stages
 from .mutation.mutants import Mutant, mutants
+from .mutation.noticed import Noticed
 from .mutation.targets import TARGETS
+from .mutation.trials import Trial
 
 SOURCE = '''
 """A module."""
@@ -90,6 +92,31 @@ def test_a_few_tests_of_two_files_go_first_and_nobody_waits_for_the_slowest():
     seconds = {"a::1": 0.1, "b::1": 0.1, "b::2": 0.1, "c::1": 0.2, "c::2": 0.3, "a::2": 5.0, "c::3": BUDGET}
     assert [["b::1", "b::2", "c::1", "c::2"], ["a::1", "a::2"]] == list(stages(list(seconds), seconds))
     assert [] == list(stages([], seconds))
+
+
+def test_what_was_noticed_is_not_made_again_while_nothing_changes(tmp_path):
+    box, tests = tmp_path / "box.py", tmp_path / "test_box.py"
+    box.write_text(SOURCE)
+    tests.write_text("")
+    mutant, other, file = made()[0], made()[1], tmp_path / "kept" / "noticed.jsonl"
+    trial = Trial("failed", f"{tests}::test_a", "a traceback")
+    Noticed(file).keep(str(box), mutant, trial)
+    assert Trial("failed", trial.test) == Noticed(file).find(str(box), mutant)
+    assert Noticed(file).find(str(box), other) is None
+    for changed in (box, tests):
+        before = changed.read_text()
+        changed.write_text(before + "# more")
+        assert Noticed(file).find(str(box), mutant) is None
+        changed.write_text(before)
+    Noticed(file).keep(str(box), mutant, Trial("timeout"))
+    assert Trial("timeout") == Noticed(file).find(str(box), mutant)
+
+
+def test_what_survived_is_made_again(tmp_path):
+    (tmp_path / "box.py").write_text(SOURCE)
+    noticed = Noticed(tmp_path / "noticed.jsonl")
+    noticed.keep(str(tmp_path / "box.py"), made()[0], Trial("passed"))
+    assert noticed.find(str(tmp_path / "box.py"), made()[0]) is None
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.modules[0])

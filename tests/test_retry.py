@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from terzetto_protocol.errors import InvalidInput, InvalidRequest, NonDeterministicOutput, QueueFull, TerzettoError
-from terzetto_protocol.retry import LONGEST, PATIENCE, USER_ERRORS, RetryAfter, RetryPolicy, asked_by, retry_after_of
+from terzetto_protocol.retry import USER_ERRORS, RetryAfter, RetryPolicy, asked_by, retry_after_of
 
 NOW = datetime(1994, 11, 6, 8, 49, 7, tzinfo=UTC).timestamp()
 
@@ -120,13 +120,13 @@ def test_jitter_only_shortens():
 
 @pytest.mark.parametrize(
     "asked, delay",
-    [(None, 1.0), (0, 1.0), (0.5, 1.0), (30, 30), (LONGEST + 1, LONGEST + 1), (PATIENCE, PATIENCE)],
+    [(None, 1.0), (0, 1.0), (0.5, 1.0), (30, 30), (61, 61), (600, 600)],
 )
 def test_what_the_server_asks_for_is_kept_as_a_minimum(asked, delay):
     assert RetryPolicy().delay(1, 0.0, asked) == delay
 
 
-@pytest.mark.parametrize("asked", [PATIENCE + 1, math.inf, 10**400])
+@pytest.mark.parametrize("asked", [600.5, math.inf, 10**400])
 def test_who_is_asked_for_more_than_it_has_patience_gives_up(asked):
     assert RetryPolicy().delay(1, 0.0, asked) is None
     assert RetryPolicy(patience=5).delay(1, 0.0, 5.1) is None

@@ -12,6 +12,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -21,6 +22,7 @@ from attrs import asdict, frozen
 
 from ..copies import ROOT, Copy
 from .mutants import Mutant, mutants
+from .noticed import Noticed
 from .targets import TARGETS, Target, module_name
 from .trials import Passing, Trial, attempt, preload, watch
 
@@ -70,11 +72,22 @@ def sample(found: Sequence[tuple[str, Mutant]], seed: str, count: int) -> list[t
 
 
 class Map:
-    """Which tests pass by which lines of one target's modules; kept in a file per test file while nothing changes."""
+    """Which tests pass by which lines of one target's modules; kept in a file per test file while nothing changes.
+
+    Nothing is watched before somebody asks.
+    """
 
     def __init__(self, target: Target, copy: Copy) -> None:
-        self._parts = [self._part(target, file, copy) for file in target.files()]
-        self.seconds = {test: took for part in self._parts for test, took in part.seconds.items()}
+        self._target, self._copy = target, copy
+
+    @cached_property
+    def _parts(self) -> list[Passing]:
+        return [self._part(self._target, file, self._copy) for file in self._target.files()]
+
+    @cached_property
+    def seconds(self) -> dict[str, float]:
+        """How long each test takes."""
+        return {test: took for part in self._parts for test, took in part.seconds.items()}
 
     def _part(self, target: Target, file: str, copy: Copy) -> Passing:
         texts = [(ROOT / each).read_bytes() for each in (file, *target.modules)]
@@ -172,22 +185,26 @@ def report(fates: Iterable[Fate]) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     parser.add_argument("--seed", default="1", help="which sample")
-    parser.add_argument("--sample", type=int, default=300, help="how many mutants, of all modules")
+    parser.add_argument("--sample", type=int, default=330, help="how many mutants, of all modules")
     parser.add_argument("--only", default="", help="modules, by their names, of which those in the sample are made")
     parser.add_argument("--like", default="", help="only those whose names have this text in them")
     parser.add_argument("--survivors", action="store_true", help="only those that are listed as survivors")
     arguments = parser.parse_args()
     known()
     preload()
-    fates: list[Fate] = []
+    fates, noticed = list[Fate](), Noticed(CACHE / "noticed.jsonl")
     with TemporaryDirectory(prefix="mutation-") as folder:
         copy = Copy(Path(folder))
         for target, chosen in drawn(arguments):
             where = Map(target, copy)
             for path, mutant in chosen:
+                if (trial := noticed.find(path, mutant)) is not None:
+                    fates.append(Fate(mutant, path, trial, 1))
+                    continue
                 began = perf_counter()
                 fates.append(fate(path, mutant, where, copy))
                 trial, took = fates[-1].trial, perf_counter() - began
+                noticed.keep(path, mutant, trial)
                 print(f"{trial.outcome:8} {took:5.1f} s  {mutant.key}  {trial.test}", flush=True)
     return 0 if report(fates) else 1
 

@@ -9,6 +9,10 @@ from attrs import frozen
 from ..copies import ROOT
 
 _MACHINE: Final = (
+    "machine", "stage", "everyday", "visits", "forks", "ahead", "steering", "fold", "leaving", "waits",
+    "open_barriers", "openings", "verdict", "decisions",
+)  # fmt: skip
+_RUNS: Final = (
     "test_machine_*.py", "test_merging.py", "test_joining*.py", "test_promises.py", "test_runtime_barriers.py",
     "test_runtime_recovery.py", "test_runtime_pause.py", "test_runtime_decisions.py", "test_checkpoints.py",
     "test_runtime_checkpoints.py", "test_runtime_history.py", "test_travel.py", "test_runtime_durability.py",
@@ -36,23 +40,7 @@ def _protocol(*names: str) -> tuple[str, ...]:
 
 
 TARGETS: Final[Sequence[Target]] = (
-    Target(
-        _protocol("machine", "stage", "visits", "forks", "ahead", "steering", "fold", "leaving", "waits"),
-        _MACHINE,
-    ),
-    Target(
-        _protocol("everyday"),
-        (
-            "test_machine_laws.py",
-            "test_machine_life.py",
-            "test_machine_durability.py",
-            "test_machine_log.py",
-            "test_machine_branches*.py",
-            "test_checkpoints.py",
-            "test_inline*.py",
-        ),
-    ),
-    Target(_protocol("open_barriers", "verdict"), ("test_open_barriers.py", *_MACHINE)),
+    Target(_protocol(*_MACHINE), ("test_open_barriers.py", *_RUNS)),
     Target(_protocol("answered"), ("test_answered.py",)),
     Target(
         (*_protocol("event_log", "event_reader"), "actors/terzetto/_hub.py"),
@@ -66,7 +54,7 @@ TARGETS: Final[Sequence[Target]] = (
         ),
     ),
     Target(_protocol("retry", "backoff"), ("test_retry.py", "test_backoff.py", "test_runtime_retries.py")),
-    Target(_protocol("statuses"), ("test_statuses.py", *_MACHINE)),
+    Target(_protocol("statuses"), ("test_statuses.py",)),
     Target(_protocol("codec"), ("test_codec.py", "test_codec_round_trips.py", "test_wrong_values.py")),
 )
 
