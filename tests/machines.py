@@ -37,7 +37,7 @@ from terzetto_protocol.inputs import (
 )
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import due_retries
-from terzetto_protocol.port import Text
+from terzetto_protocol.port import Emission, Text
 from terzetto_protocol.questions import Question, Sending
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Answer, Failure, RunHeader, Write
@@ -345,8 +345,9 @@ class Driver:
         batch = self.batch(*mutations, at=self.start_of(node).path)
         self.feed(Probed(self._end(node), happened, batch, self.now, observed))
 
-    def emit(self, text: str = "...") -> None:
-        self.feed(Emitted(next(iter(self.running)), Text(text), self.now))
+    def emit(self, said: str | Emission = "...") -> None:
+        emission = Text(said) if isinstance(said, str) else said
+        self.feed(Emitted(next(iter(self.running)), emission, self.now))
 
     # -- people and owners -----------------------------------------------------------------------------------
 

@@ -2,9 +2,11 @@
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 from terzetto_protocol.decisions import Approve, Choose, Confirm, Fail, Reject, Retry
 from terzetto_protocol.events import BarrierOpened, BarrierResolved
+from terzetto_protocol.questions import AskDecision
 from terzetto_protocol.receipts import AlreadyResolved, DecisionTaken
 from terzetto_protocol.records import Kind
 from terzetto_protocol.statuses import BarrierStatus, FailureCode, RunStatus
@@ -257,4 +259,28 @@ def test_a_decision_that_cannot_be_carried_out_is_refused_and_the_barrier_keeps_
 
     assert driver.status is _R.AWAITING_INPUT
     assert driver.state == Tally(1)
+    driver.settle()
+
+
+def test_who_interrupts_the_program_in_what_a_barrier_declares_is_heard():
+    """9.4: KeyboardInterrupt is re-raised."""
+
+    def decided(decision):
+        raise KeyboardInterrupt
+
+    driver = waiting(gated(decided=decided))
+    with pytest.raises(KeyboardInterrupt):
+        driver.decide()
+
+
+def test_a_question_that_its_body_did_not_wait_for_is_over_with_the_visit():
+    """6.2: `await ctx.decision(...)` waits inside a node; nobody is asked for one that has returned."""
+    driver = Driver(sketch("a b", "a>b")).claim()
+    driver.ask(AskDecision("decision:q", "q", 0, Raw(b"\xc0"), 60.0))
+    assert driver.disk.open_barriers() == ["q@1"]
+    driver.finish()
+
+    assert driver.disk.open_barriers() == []
+    assert not driver.machine.fold.timed
+    assert "is not open" in refused(driver.decide, barrier="q@1")
     driver.settle()

@@ -3,9 +3,11 @@
 from contextlib import suppress
 
 import pytest
+from msgspec import Raw
 
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.inputs import Again, NodeFinished as Finished
+from terzetto_protocol.questions import AskDecision
 from terzetto_protocol.records import Kind
 from terzetto_protocol.statuses import BarrierStatus, RunStatus
 
@@ -63,6 +65,22 @@ def test_late_results_of_siblings_change_nothing(late):
     refused(driver.feed, Finished(3, (), 0.0))
     driver.settle()
     assert driver.status is _R.SUCCEEDED
+
+
+def test_what_a_sibling_asks_is_over_with_it():
+    """5.5: `fail_fast` (default) cancels the siblings: nobody may answer them, also where the run goes on."""
+    graph = fan("x y", more="mend")
+    graph.edge("fan", "mend", on_error=True)
+    driver = Driver(graph).claim()
+    driver.ask(AskDecision("decision:q", "q", 0, Raw(b"\xc0"), 60.0), node="y")
+    assert driver.disk.open_barriers() == ["fan/y/q@3"]
+    driver.fail(node="x")
+    driver.leave("y")
+
+    assert (running(driver), driver.disk.open_barriers()) == (["mend"], [])
+    assert not driver.machine.fold.timed
+    assert "is not open" in refused(driver.decide, barrier="fan/y/q@3")
+    driver.settle()
 
 
 def test_a_failure_inside_cancels_only_what_is_beside_it():

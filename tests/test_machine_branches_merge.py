@@ -150,12 +150,13 @@ def test_commands_that_cannot_follow_each_other_fail_the_run_at_the_commit_befor
     assert discarded(driver) == ["fan/x", "fan/y"], "5.5: what branches had committed is not dropped in silence"
 
 
+@pytest.mark.parametrize("goes", [None, ""], ids=["by itself", "end"])
 @pytest.mark.parametrize("merge", ["replay", "strict"])
 @pytest.mark.parametrize("errors", ["fail_fast", "collect"])
-def test_a_mutation_that_cannot_be_applied_is_the_fault_of_the_visit_that_recorded_it(errors, merge):
-    """4.6: naming run, node, mutation: the node of the branch, however the branches are merged."""
+def test_a_mutation_that_cannot_be_applied_is_the_fault_of_the_visit_that_recorded_it(errors, merge, goes):
+    """4.6: naming run, node, mutation: the node of the branch, however the branches are merged, and it ended."""
     driver = Driver(fan("x y", merge=merge, errors=errors)).claim()
-    driver.finish(Burst(), node="x")
+    driver.finish(Burst(), node="x", next=goes)
     driver.settle()
 
     assert driver.status is _R.FAILED

@@ -4,10 +4,12 @@ The witness of every driver checks most of these promises in every test; here ea
 """
 
 import pytest
+from msgspec import Raw
 
-from terzetto_protocol.events import EffectIntended, TextChunk
+from terzetto_protocol.events import CustomChunk, EffectIntended, TextChunk, ThinkingChunk, ToolChunk
 from terzetto_protocol.image import read_snapshot
 from terzetto_protocol.limits import EVENT_WINDOW, RUN_AHEAD
+from terzetto_protocol.port import Custom, Text, Tool
 from terzetto_protocol.records import Kind
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 
@@ -145,18 +147,28 @@ def test_what_ran_ahead_is_gone_after_a_crash():
         assert driver.state.count == keep + 1
 
 
-def test_chunks_that_wait_are_bounded_and_nothing_else_is_dropped():
+EMITTED = {
+    TextChunk: Text,
+    ThinkingChunk: lambda text: Text(text, thinking=True),
+    ToolChunk: lambda text: Tool("c", "search", "output", text),
+    CustomChunk: lambda text: Custom(text, Raw(b"\xc0")),
+}
+
+
+@pytest.mark.parametrize("chunk", EMITTED)
+def test_chunks_that_wait_are_bounded_and_nothing_else_is_dropped(chunk):
     """8.1: token chunks live in the window only; 8.5: control events are never dropped by a flood of chunks."""
     driver = claimed(sketch("a:pure b:pure", "a>b"))
     driver.finish()
     for number in range(EVENT_WINDOW + 50):
-        driver.emit(str(number))
+        driver.emit(EMITTED[chunk](str(number)))
     driver.finish()
     driver.witness.gaps = True
     driver.ack()
 
-    chunks = [event.text for event in driver.witness.seen if isinstance(event, TextChunk)]
-    assert chunks == [str(number) for number in range(50, EVENT_WINDOW + 50)]
+    chunks = [event for event in driver.witness.seen if isinstance(event, chunk)]
+    texts = [event.name if isinstance(event, CustomChunk) else event.text for event in chunks]
+    assert texts == [str(number) for number in range(50, EVENT_WINDOW + 50)]
     assert driver.events.count("NodeFinished") == 2
     assert driver.events[-1] == "RunEnded"
 
@@ -275,3 +287,15 @@ def test_a_stale_writer_publishes_nothing():
     assert driver.events == before
     assert driver.leaving
     assert driver.finishes[-1].fenced
+
+
+def test_a_stale_writer_holds_nothing_any_more():
+    """D8: nobody may see it and nothing of it starts; its statistics say that nothing waits for the store."""
+    driver = claimed(sketch("a b", "a>b"))
+    driver.finish()
+    waits = driver.machine.waits
+    assert waits.gate
+    assert waits.outbox
+    driver.refuse()
+
+    assert ([], []) == (waits.gate, waits.outbox)

@@ -135,6 +135,22 @@ def test_a_failure_inside_ends_what_is_beside_its_subgraph():
     assert failed.failure.message == "1 of 2 branches of 'fan' failed: fan/sub: ValueError: bad luck"
 
 
+def test_a_branch_that_is_a_graph_keeps_its_place():
+    """5.5: only one that waits for branches of its own leaves its place: a graph inside is one way on, not many."""
+    graph = sketch("n m")
+    graph.subgraph("sub", two())
+    graph.parallel("fan", ["sub", "n", "m"], merge="replay", limit=1)
+    graph.starts[:] = ["fan"]
+    driver = Driver(graph).claim()
+    alone = []
+    while driver.running:
+        alone += running(driver)
+        driver.finish()
+
+    assert alone == ["fan/sub/sub/i", "fan/sub/sub/j", "fan/n/n", "fan/m/m"]
+    assert driver.status is _R.SUCCEEDED
+
+
 def test_a_map_may_go_over_a_graph_whose_nodes_see_the_item():
     """5.5: each branch sees its own item, also inside of the graph that it consists of."""
     graph = sketch("end", "map>end")

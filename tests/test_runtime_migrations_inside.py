@@ -68,6 +68,28 @@ async def test_branches_that_are_open_keep_their_names(autojump_clock, store, na
 
 
 @stores
+async def test_branches_of_a_run_that_rests_keep_their_names(autojump_clock, store):
+    """2; 7: also where the log begins with a snapshot of them."""
+
+    async def asks(ctx: Any) -> None:
+        await ctx.decision("word")
+
+    shelf, old = store(), fan(OLD, says("l"), asks)
+    async with opened(shelf, old) as runtime:
+        run = await runtime.submit(old, Tally(), run_id="r")
+        await settled()
+        await run.pause()
+        await settled()
+    names = ("all", "left", "right", "end")
+    new = fan(
+        names, says("l"), says("r"), version="2", migrations=[Migration("1", places=dict(zip(OLD, names, strict=True)))]
+    )
+    async with opened(shelf, new) as runtime:
+        with pytest.raises(Refused, match="visits in 'both/right' are pending, which is 'all/right' now"):
+            await runtime.get("r").resume()
+
+
+@stores
 async def test_other_places_get_new_names_while_branches_are_open(autojump_clock, store):
     """2, 5.5: what the branches have recorded is upcast too."""
     shelf, old = store(), fan(OLD, says("l"), hold)

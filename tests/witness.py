@@ -173,7 +173,8 @@ class Witness:
             waiting = {each for entry in fold.image.frontier.values() for each, _, _ in entry.open_barriers}
             assert waiting == fold.opened.by_id.keys() == live.opened.by_id.keys(), "the index of barriers is stale"
             assert state_of(fold) == state_of(live), "law 1: the states differ"
-            assert fold.waiting == live.waiting
+        for fold in (*self._folds, live):
+            assert counts_of(fold) == counted(fold), "what was counted on the way is not what is there"
 
     # -- what becomes visible --------------------------------------------------------------------------------
 
@@ -363,6 +364,27 @@ def all_of(fold: Fold[Any]) -> list[object]:
             [image.entries] if isinstance(branch, SharedBranch) else [branch.blueprint.state.try_pack(branch.state)]
         )
     return known
+
+
+def counts_of(fold: Fold[Any]) -> list[object]:
+    """What is counted so that nobody has to look at every visit."""
+    pending = {path: branch.pending for path, branch in fold.branches.items()}
+    nested = {path: fork.nested for path, fork in fold.image.forks.items()}
+    return [fold.waiting, fold.retrying, fold.asking, fold.owners, fold.pending, pending, nested]
+
+
+def counted(fold: Fold[Any]) -> list[object]:
+    """The same, by looking at every visit."""
+    visits, forks = fold.image.frontier.values(), fold.image.forks
+    waiting = sum(entry.status in (_V.AWAITING_INPUT, _V.UNKNOWN) for entry in visits)
+    retrying = sum(entry.due is not None for entry in visits)
+    asking = sum(len(entry.asks) for entry in visits)
+    owners = {fork.owner for fork in forks.values() if not fork.called}
+    pending = Counter(entry.path for entry in visits)
+    around = [path.rpartition("/")[0] for path in forks if not isinstance(fold.composite_of(path), Subgraph)]
+    nested = Counter(fold.branches[path].fork for path in around if path)
+    branches = {path: pending[path] for path in fold.branches}
+    return [waiting, retrying, asking, owners, pending[""], branches, {path: nested[path] for path in forks}]
 
 
 def state_of(fold: Fold[Any]) -> bytes | None:

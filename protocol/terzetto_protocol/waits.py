@@ -1,13 +1,13 @@
 """What waits for the log: effects that may be seen, and visits that may start, once a seq is durable."""
 
 from collections.abc import Callable, Container
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
-from .events import CustomChunk, TextChunk, ThinkingChunk, ToolChunk
+from .events import Chunk
 from .limits import EVENT_WINDOW
 from .turn import Effect, Finish
 
-_CHUNKS: Final = frozenset({TextChunk, ThinkingChunk, ToolChunk, CustomChunk})
+_CHUNKS: Final = frozenset[type](get_args(Chunk))
 
 Mode: TypeAlias = Literal["start", "body", "probe"]
 """`start` writes the intent of a `once` visit first, `body` has it written, `probe` asks what became of one."""
