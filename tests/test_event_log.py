@@ -191,6 +191,15 @@ def test_a_row_knows_of_epochs_that_told_nothing():
     assert (len(log), log.floor) == (2, event_id(1, 9))
 
 
+def test_what_follows_a_row_is_bounded_in_bytes():
+    """SEMANTICS 8.1: per run a window in memory."""
+    log = EventLog(window_bytes=10)
+    log.begin_after(row(event_id(1, 9), RunStatus.AWAITING_INPUT))
+    fill(log, done(event_id(2, 1)), chunk(event_id(2, 2), "x" * 6), chunk(event_id(2, 3), "y" * 6))
+
+    assert ids(log) == [event_id(2, 3)]
+
+
 def test_a_log_that_begins_in_the_middle_says_so():
     log = fill(EventLog(), done(event_id(1, 7)))
 

@@ -262,17 +262,6 @@ def test_a_decision_that_cannot_be_carried_out_is_refused_and_the_barrier_keeps_
     driver.settle()
 
 
-def test_who_interrupts_the_program_in_what_a_barrier_declares_is_heard():
-    """9.4: KeyboardInterrupt is re-raised."""
-
-    def decided(decision):
-        raise KeyboardInterrupt
-
-    driver = waiting(gated(decided=decided))
-    with pytest.raises(KeyboardInterrupt):
-        driver.decide()
-
-
 def test_a_question_that_its_body_did_not_wait_for_is_over_with_the_visit():
     """6.2: `await ctx.decision(...)` waits inside a node; nobody is asked for one that has returned."""
     driver = Driver(sketch("a b", "a>b")).claim()

@@ -1,14 +1,17 @@
 """`terzetto_protocol.machine`: runs that are paused, cancelled or halted, and what comes too late (SEMANTICS 9)."""
 
 import pytest
+from msgspec import Struct
 
 from terzetto_protocol.errors import IllegalTransition
+from terzetto_protocol.graph import Graph
 from terzetto_protocol.inputs import CommitDurable, NodeFinished
 from terzetto_protocol.records import Kind, Note
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 
-from .machines import Driver, refused
-from .sketches import Add, Tally, sketch
+from .branches import each, fan
+from .machines import Driver, ended, refused
+from .sketches import Add, Tally, body, gated, sketch
 
 _R = RunStatus
 
@@ -192,6 +195,65 @@ def test_a_cancelled_scope_interrupts_the_run():
     driver.leave()
 
     assert driver.status is _R.INTERRUPTED
+
+
+def once():
+    """A function that is interrupted when it is called first; the interruption does not come again."""
+    calls = []
+
+    def interrupts(*args):
+        calls.append(args)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return []
+
+    return interrupts
+
+
+class Interrupt(Struct, frozen=True):
+    def apply(self, tally):
+        raise KeyboardInterrupt
+
+
+def asked_where_to_go() -> Graph[Tally]:
+    graph = sketch("a b")
+    graph.edge("a", "b", when=once())
+    return graph
+
+
+def interrupted() -> Graph[Tally]:
+    graph: Graph[Tally] = Graph("interrupted", state=Tally, mutations=[Interrupt])
+    graph.start(graph.node(name="a")(body))
+    return graph
+
+
+def ends_all(driver: Driver, *mutations) -> None:
+    """Every body returns, and who is asked to decides, until the run has ended."""
+    driver.claim()
+    while not ended(driver):
+        if driver.running:
+            driver.finish(*mutations)
+        else:
+            driver.decide()
+
+
+@pytest.mark.parametrize("acks", ["now", "settled"])
+@pytest.mark.parametrize(
+    "graph, mutations",
+    [
+        (lambda: each(once()), ()),
+        (lambda: fan("x y", merge=once()), ()),
+        (lambda: gated(payload=once()), ()),
+        (lambda: gated(decided=once()), ()),
+        (asked_where_to_go, ()),
+        (interrupted, (Interrupt(),)),
+    ],
+    ids=["items", "merge", "payload", "decided", "predicate", "apply"],
+)
+def test_who_interrupts_the_program_in_a_function_of_the_graph_is_heard(graph, mutations, acks):
+    """9.4: KeyboardInterrupt is re-raised."""
+    with pytest.raises(KeyboardInterrupt):
+        ends_all(Driver(graph(), acks=acks), *mutations)
 
 
 # -- what comes too late, or never belonged here -------------------------------------------------------------------

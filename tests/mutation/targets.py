@@ -47,10 +47,11 @@ TARGETS: Final[Sequence[Target]] = (
         (
             "test_event_log.py",
             "test_event_reader.py",
-            "test_hub.py",
+            "test_hub*.py",
             "test_subscription.py",
             "test_sinks.py",
             "test_forgetting_events.py",
+            "test_forgetting_runs.py",
         ),
     ),
     Target(_protocol("retry", "backoff"), ("test_retry.py", "test_backoff.py", "test_runtime_retries.py")),
