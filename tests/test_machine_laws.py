@@ -18,7 +18,7 @@ from .flow_inventions import FlowPlan, FlowPlayer, flow_histories, flow_plans
 from .inventions import Plan, Player, Spot, Way, histories, plans
 from .machines import Died, Driver, ended, image_of
 from .sketches import Add, Tally
-from .witness import state_of
+from .witness import counts_of, state_of
 
 QUICK = settings(max_examples=120, deadline=None, derandomize=True)
 SWEEP = settings(max_examples=1000, deadline=None, database=None)
@@ -211,6 +211,7 @@ def test_a_run_that_nobody_hears_of_is_the_same_run(plan, script):
 
     assert image_of(alone.machine.fold) == image_of(heard.machine.fold)
     assert alone.state == heard.state
+    assert counts_of(alone.machine.fold) == counts_of(heard.machine.fold)
     assert alone.finishes == heard.finishes[1:], "it was never queued"
     volatile = attrgetter("told", "durable", "announced", "claimed", "owned", "live", "lone", "crowded", "todo")
     assert volatile(alone.machine) == volatile(heard.machine)

@@ -8,7 +8,7 @@ from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.travel import as_was
 
 from .machines import Driver, refused
-from .sketches import Add, Tally, sketch
+from .sketches import Add, Burst, Tally, sketch
 
 _R = RunStatus
 ACKS = pytest.mark.parametrize("acks", ["now", "later", "settled"])
@@ -41,6 +41,20 @@ def test_the_first_claim_brings_the_state(acks):
     driver.ack()
     assert (_R.SUCCEEDED, Tally(12, ["before"])) == (driver.status, driver.stored)
     assert [Kind.SUBMIT, Kind.CLAIM, Kind.VISIT, Kind.VISIT] == [record.kind for record in driver.disk.records]
+
+
+@pytest.mark.parametrize("how", ["fails", "burst", "changes what it was lent"])
+def test_what_a_failed_node_did_to_it_is_taken_back(how):
+    """4.3: the whole batch of a node that raises is dropped, and the state is made from the log: from the head's."""
+    driver = waiting(from_head=True)
+    begin(driver, taken(driver, state=Tally(10, ["before"])))
+    if how == "burst":
+        driver.finish(Add(1), Burst())
+    else:
+        driver.state.count += 5 * (how != "fails")
+        driver.fail()
+
+    assert (_R.FAILED, Tally(10, ["before"])) == (driver.status, driver.state)
 
 
 def test_a_run_with_a_state_of_its_own_keeps_it():
