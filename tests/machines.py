@@ -41,7 +41,7 @@ from terzetto_protocol.port import Emission, Text
 from terzetto_protocol.questions import Question, Sending
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Answer, Failure, RunHeader, Write
-from terzetto_protocol.remarks import NO_REMARKS, Remarks
+from terzetto_protocol.remarks import NO_REMARKS, THE_END, Remarks
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.turn import Answered, CancelNodes, Effect, Finish, Rearm, Reply, Start, Turn
 
@@ -307,7 +307,8 @@ class Driver:
         """A body that runs returns: the first, or that of a node."""
         batch = self.batch(*mutations, at=self.start_of(node).path)
         said = Remarks(next, pause, observed, checkpoint)
-        self.feed(NodeFinished(self._end(node), batch, self.now, NO_REMARKS if said == NO_REMARKS else said))
+        said = NO_REMARKS if said == NO_REMARKS else THE_END if said == THE_END else said
+        self.feed(NodeFinished(self._end(node), batch, self.now, said))
 
     def fail(self, message="ValueError: no", *, node: str | int = "", again=None, unknown=False, observed=None) -> None:
         failure = Failure("node_error", message)

@@ -2,11 +2,15 @@
 
 import pytest
 
+from terzetto_protocol.inputs import Again
 from terzetto_protocol.machine import RunMachine
+from terzetto_protocol.retry import RetryPolicy
+from terzetto_protocol.statuses import RunStatus
 
 from .branches import Board, Set, fan
-from .machines import Driver
-from .sketches import Add, sketch
+from .machines import Driver, image_of
+from .sketches import Add, body, sketch
+from .witness import counts_of
 
 
 @pytest.fixture
@@ -71,3 +75,31 @@ def test_branches_that_end_while_others_live(long_ways, merge):
     driver.finish(Set("z", 1), node="z")
     assert "NodeFinished" in long_ways, "the last one joins them"
     assert (1, 1, 1, 1) == (driver.state.w, driver.state.x, driver.state.y, driver.state.z)
+
+
+def tried():
+    graph = sketch("a")
+    graph.node(name="b", retry=RetryPolicy(max_attempts=2, initial=5, jitter=0), token_cost=2.5)(body)
+    graph.edge("a", "b")
+    return graph
+
+
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("says", [None, ""], ids=["nothing", "end"])
+def test_the_end_of_a_run_that_nobody_hears_of_is_that_of_any_other(long_ways, says, fails):
+    heard, alone = (Driver(tried(), acks="settled", logged=False, alone=alone) for alone in (False, True))
+    heard.claim()
+    for driver in (heard, alone):
+        driver.finish(Add(1))
+        if fails:
+            driver.fail("OSError: down", again=Again(0.5))
+            driver.now = 60.0
+            driver.wake()
+        del long_ways[:]
+        driver.finish(Add(1), next=says)
+
+    assert [] == long_ways
+    assert RunStatus.SUCCEEDED is alone.status
+    assert image_of(heard.machine.fold) == image_of(alone.machine.fold)
+    assert counts_of(heard.machine.fold) == counts_of(alone.machine.fold)
+    assert (heard.state, heard.finishes[1:]) == (alone.state, alone.finishes)
