@@ -138,7 +138,8 @@ def test_survivors_that_are_listed_can_still_be_made():
 @pytest.mark.slow
 def test_a_mistake_that_is_made_is_noticed(tmp_path):
     """The whole way: watch, plant, run, report."""
-    words = ["--only", "answered", "--sample", "1000000", "--like", "return Resumed(run_id, durable) => return None"]
+    like = "return Resumed(run_id, durable) => return None"
+    words = ["--only", "answered", "--sample", "1000000", "--like", like, "--anew"]
     said = subprocess.run(
         [sys.executable, "-m", "tests.mutation", *words],
         cwd=ROOT,

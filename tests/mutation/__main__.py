@@ -189,6 +189,7 @@ def main() -> int:
     parser.add_argument("--only", default="", help="modules, by their names, of which those in the sample are made")
     parser.add_argument("--like", default="", help="only those whose names have this text in them")
     parser.add_argument("--survivors", action="store_true", help="only those that are listed as survivors")
+    parser.add_argument("--anew", action="store_true", help="make those again that were noticed before")
     arguments = parser.parse_args()
     known()
     preload()
@@ -198,7 +199,7 @@ def main() -> int:
         for target, chosen in drawn(arguments):
             where = Map(target, copy)
             for path, mutant in chosen:
-                if (trial := noticed.find(path, mutant)) is not None:
+                if not arguments.anew and (trial := noticed.find(path, mutant)) is not None:
                     fates.append(Fate(mutant, path, trial, 1))
                     continue
                 began = perf_counter()
