@@ -28,6 +28,12 @@ async def on_thread(store, fn, *args):
     return await store._thread.call("test", fn, *args)
 
 
+def without_sums(connection) -> None:
+    """Make the tables those of a file that has no checksums yet."""
+    for (table,) in connection.execute("select name from sqlite_schema where sql like '%crc integer%'").fetchall():
+        connection.execute(f"alter table {table} drop column crc")
+
+
 @contextmanager
 def traced(store):
     statements: list[str] = []

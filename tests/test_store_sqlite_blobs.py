@@ -8,7 +8,7 @@ from terzetto.testing._store_laws import started
 from terzetto_protocol.errors import BlobDamaged, StoreInUse
 from terzetto_protocol.limits import BLOB_CHUNK
 
-from .sqlite_stores import in_time, on_thread
+from .sqlite_stores import in_time, on_thread, without_sums
 
 DATA = bytes(range(256)) * (BLOB_CHUNK // 100)
 
@@ -30,6 +30,7 @@ async def test_an_older_file_gets_its_tables(path) -> None:
         await execute(store, "drop trigger run_deleted; drop index inbox_run; drop index threads_run")
         for table in ("blobs", "blob_chunks", "blob_runs", "alone"):
             await execute(store, f"drop table {table}")
+        await on_thread(store, without_sums, store._connection)
         await execute(store, "pragma user_version=2")
     async with SqliteStore(path, guest=True) as guest:
         assert None is await guest.blob_chunk("blob:" + "0" * 64, 0)

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         RunConflict as RunConflict,
         RunFailed as RunFailed,
         StaleEpoch as StaleEpoch,
+        StoreDamaged as StoreDamaged,
         StoreError as StoreError,
         StoreInUse as StoreInUse,
         StoreMissing as StoreMissing,
@@ -185,8 +186,8 @@ _NAMES: Final = {
         "ActorStopped BlobDamaged BranchesFailed CommitPruned DecisionTimeout GraphError HeadMissing "
         "IllegalTransition InputMutated InvalidInput InvalidRequest Malformed MergeConflict MigrationFailed "
         "MutationFailed NodeTimeout NonDeterministicMutation NonDeterministicOutput NotStorable QueueFull "
-        "ReducerFailed Refused RetryAfter RunConflict RunFailed StaleEpoch StoreError StoreInUse StoreMissing "
-        "StoreRejected StoreTooNew StoreUnavailable StuckNode SubgraphFailed TerzettoError ThreadBusy "
+        "ReducerFailed Refused RetryAfter RunConflict RunFailed StaleEpoch StoreDamaged StoreError StoreInUse "
+        "StoreMissing StoreRejected StoreTooNew StoreUnavailable StuckNode SubgraphFailed TerzettoError ThreadBusy "
         "UnknownBlob UnknownRun"
     ),
     "terzetto_protocol.events": (

@@ -284,6 +284,25 @@ class StoreTooNew(StoreError):
     """A newer Terzetto wrote this store; this one would damage it."""
 
 
+class StoreDamaged(StoreError):
+    """What the store has of a run is not what was stored: it stays as it is, and other runs go on.
+
+    Args:
+        store: where it is.
+        run_id: whose it is; empty for what is no run's.
+        place: which part of it.
+        reason: how that shows.
+    """
+
+    def __init__(self, store: str, run_id: str, place: str, reason: str) -> None:
+        self.store, self.run_id, self.place, self.reason = store, run_id, place, reason
+        whose = f"run {run_id!r}: " if run_id else ""
+        super().__init__(
+            f"{whose}{place} in store {store} is damaged: {reason} "
+            "(`terzetto doctor --deep` looks at all of it; restore a copy)"
+        )
+
+
 class BlobDamaged(StoreError):
     """What the store has under a digest are other bytes."""
 

@@ -455,6 +455,8 @@ class RunRow(Struct, frozen=True):
     timer: float | None = None
     first: int = 1
     """The first commit from which all are left; 1 unless the log was pruned."""
+    damaged: str = ""
+    """Why nothing is told but the id: what is stored is not what was stored. Empty for a row that can be believed."""
 
     @property
     def run_id(self) -> str:
@@ -492,7 +494,7 @@ class Rejected(Struct, frozen=True):
 
     reason: str
     final: bool = True
-    """False when nobody tried: the persistence actor stopped first, and the write may or may not be there."""
+    """False when nobody knows whether it is there: the persistence actor stopped first, or the run is damaged."""
 
 
 Outcome: TypeAlias = Applied | Stale | Exists | Rejected

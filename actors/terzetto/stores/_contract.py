@@ -48,7 +48,9 @@ class Store(BlobStore):
     A store is opened and closed by `async with`. All methods are checkpoints, and atomic with respect
     to cancellation: a cancelled `commit` has either happened or not, and writing the same group again
     answers `Applied` for what was there. They raise `StoreUnavailable` when the store is gone for now
-    (after `reopen()` they may work again); what can never work is an `Outcome`, not an exception.
+    (after `reopen()` they may work again); what can never work is an `Outcome`, not an exception. A store that
+    notices that something of a run is not what was stored raises `StoreDamaged` for that run; a new handle would change
+    nothing, and nobody asks for one.
     """
 
     durable: bool
@@ -133,6 +135,8 @@ class Store(BlobStore):
     ) -> list[RunRow]:
         """Rows newest first (by submit time, then id), older than the run `before`.
 
+        One that is damaged is there, with the reason in `damaged`, and keeps nobody from the others.
+
         Args:
             statuses: only these; None means all, an empty sequence none.
             before: a run id to page from.
@@ -179,7 +183,10 @@ class Store(BlobStore):
 
     @abstractmethod
     async def barriers(self, run_id: str | None = None, *, only_open: bool = True) -> list[BarrierRow]:
-        """Barriers in order of opening (of the writes that brought them); of every run when `run_id` is None."""
+        """Barriers in order of opening (of the writes that brought them); of every run when `run_id` is None.
+
+        Of every run, those that are damaged are left out; `health(deep=True)` tells of them.
+        """
 
     @abstractmethod
     async def prune(
@@ -222,7 +229,7 @@ class Store(BlobStore):
 
     @abstractmethod
     async def posted(self, *, limit: int = 100) -> list[Posted]:
-        """Commands without a receipt, oldest first."""
+        """Commands without a receipt, oldest first; one that is damaged is left out, and its `receipt` tells."""
 
     @abstractmethod
     async def answer(self, command_id: str, receipt: bytes) -> None:

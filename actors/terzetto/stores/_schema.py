@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 APPLICATION_ID: Final = 0x74727A74
 """What the file says it is ("trzt"), so that another program's database is never touched."""
-VERSION: Final = 4
+VERSION: Final = 5
 """Version of the tables below; a store with a higher one is refused, one with a lower one is upgraded by its owner."""
 THREADS_SINCE: Final = 2
 """The first version that knows threads."""
@@ -13,6 +13,8 @@ BLOBS_SINCE: Final = 3
 """The first version that knows blobs."""
 PRUNES_SINCE: Final = 4
 """The first version that knows logs whose beginning was pruned."""
+SUMS_SINCE: Final = 5
+"""The first version whose rows have checksums."""
 
 Value: TypeAlias = int | float | str | bytes | None
 """What a column holds."""
@@ -144,6 +146,11 @@ create index threads_run on threads (run);
 """
 """What knows logs whose beginning was pruned, and runs that are deleted."""
 
+SUMMED: Final = ("runs", "threads", "commits", "snapshots", "barriers", "inbox", "alone")
+"""Tables whose rows have checksums. Those of blobs need none: blobs are read by their digests."""
+SUMS: Final = "".join(f"alter table {table} add column crc integer;" for table in SUMMED)
+"""What holds the checksums (see `_checksums`). Rows from before there were any have none, and are believed."""
+
 UPGRADES: Final[Mapping[int, str]] = {
     1: """
         alter table runs add column thread text not null default '';
@@ -154,5 +161,6 @@ UPGRADES: Final[Mapping[int, str]] = {
     """,
     2: BLOBS,
     3: PRUNES,
+    4: SUMS,
 }
 """What makes the tables of one version those of the next."""

@@ -12,6 +12,7 @@ import trio
 
 from terzetto_protocol.errors import (
     InvalidRequest,
+    StoreDamaged,
     StoreInUse,
     StoreMissing,
     StoreRejected,
@@ -21,12 +22,13 @@ from terzetto_protocol.errors import (
 from terzetto_protocol.records import BarrierRow, Head, Outcome, Posted, RunRow, Write
 from terzetto_protocol.statuses import RunStatus
 
+from ._checksums import UNREADABLE, Damaged, checksum, sum_blob
 from ._contract import StoreHealth
-from ._schema import BLOBS_SINCE, PRUNES_SINCE, THREADS_SINCE, Value
+from ._schema import BLOBS_SINCE, PRUNES_SINCE, SUMS_SINCE, THREADS_SINCE, Value
 from ._sqlite_blobs import BlobTable
 from ._sqlite_check import check_file
 from ._sqlite_cut import Cutter
-from ._sqlite_file import UNREADABLE, OwnerLock, Synchronous, connect, pragma, sentence
+from ._sqlite_file import OwnerLock, Synchronous, connect, pragma, sentence
 from ._sqlite_log import DATA_ERRORS, HandleLost, LogWriter
 from ._sqlite_reads import Reader
 from ._threaded import ThreadedStore
@@ -37,8 +39,17 @@ Ts = TypeVarTuple("Ts")
 
 _DISTRUSTED: Final = (apsw.IOError, apsw.CorruptError, apsw.NotADBError)
 """Errors after which a connection may believe what is not on the disk."""
-_POST: Final = "insert or ignore into inbox (command, run, body, at, receipt) values (?, ?, ?, ?, ?)"
-_ANSWER: Final = "update inbox set receipt = ?2 where command = ?1 and receipt is null"
+_POST: Final = {
+    False: "insert or ignore into main.inbox (command, run, body, at, receipt) values (?, ?, ?, ?, ?)",
+    True: "insert or ignore into main.inbox (command, run, body, at, receipt, crc) values (?, ?, ?, ?, ?, ?)",
+}
+"""By whether the file knows checksums."""
+_ANSWER: Final = """
+    update inbox set receipt = ?2, crc = ((crc >> 32) << 32) | ?3 where command = ?1 and receipt is null
+"""
+
+
+_ALL: Final = "what is stored of it"
 
 
 class SqliteStore(ThreadedStore):
@@ -49,7 +60,10 @@ class SqliteStore(ThreadedStore):
     `guest` opens it beside the owner, reads, and posts commands. After an error that leaves in doubt
     what is on the disk, a failed sync above all, everything is refused until `reopen`.
 
-    Reads and commits share one connection and one thread. A read holds up a commit for about two
+    Every row has a checksum, over its columns and whose it is: what is not what was stored is `StoreDamaged`.
+    Rows from before there were checksums have none, and are believed.
+
+    Reads and commits share one connection and one thread. A read holds up a commit for about four
     milliseconds per thousand commits that it returns; the deep check of `health`, which takes longer,
     has a connection and a thread of its own. A child made by `fork` without `exec` shares the hold on
     the file, which then lasts until both have ended.
@@ -132,7 +146,7 @@ class SqliteStore(ThreadedStore):
 
     def do_run(self, run_id: str) -> RunRow | None:
         """As the contract says."""
-        return self._do("reading", self._reader.run, run_id)
+        return self._read(run_id, self._reader.run, run_id)
 
     def do_run_by_key(self, key: str) -> RunRow | None:
         """As the contract says."""
@@ -148,7 +162,9 @@ class SqliteStore(ThreadedStore):
 
     def do_head(self, thread: str) -> Head | None:
         """As the contract says."""
-        return self._do("reading", self._reader.head, thread) if self._knows(THREADS_SINCE) else None
+        if not self._knows(THREADS_SINCE):
+            return None
+        return self._do("reading", _blame, "", f"the head of thread {thread!r}", self._reader.head, thread)
 
     def _knows(self, since: int) -> bool:
         # A guest may look at a file that no owner has upgraded yet: no threads, no blobs, no pruned logs are in it.
@@ -166,23 +182,25 @@ class SqliteStore(ThreadedStore):
 
     def do_snapshot(self, run_id: str, at: int | None) -> tuple[int, bytes] | None:
         """As the contract says."""
-        return self._do("reading", self._reader.snapshot, run_id, at)
+        return self._read(run_id, self._reader.snapshot, run_id, at)
 
     def do_checkpoints(self, run_id: str) -> list[int]:
         """As the contract says."""
-        return self._do("reading", self._reader.checkpoints, run_id)
+        return self._read(run_id, self._reader.checkpoints, run_id)
 
     def do_records(self, run_id: str, after: int, limit: int | None) -> list[bytes]:
         """As the contract says."""
-        return self._do("reading", self._reader.records, run_id, after, limit)
+        return self._read(run_id, self._reader.records, run_id, after, limit)
 
     def do_records_by_event(self, run_id: str, after_event: int, limit: int | None) -> list[bytes]:
         """As the contract says."""
-        return self._do("reading", self._reader.records_by_event, run_id, after_event, limit)
+        return self._read(run_id, self._reader.records_by_event, run_id, after_event, limit)
 
     def do_barriers(self, run_id: str | None, only_open: bool) -> list[BarrierRow]:  # noqa: FBT001 - as in the contract
         """As the contract says."""
-        return self._do("reading", self._reader.barriers, run_id, only_open)
+        if run_id is None:
+            return self._do("reading", self._reader.barriers, None, only_open)
+        return self._read(run_id, self._reader.barriers, run_id, only_open)
 
     def do_put_chunk(self, upload: str, number: int, data: bytes) -> None:
         """One transaction; see `BlobTable`."""
@@ -202,17 +220,26 @@ class SqliteStore(ThreadedStore):
 
     def do_prune(self, run_id: str, before: int, epoch: int, keep: Collection[int], closed_before: float) -> int:
         """One transaction; see `Cutter`."""
-        return self._own("prune", self._cutter.prune, run_id, before, epoch, keep, closed_before)
+        return self._own("prune", _blame, run_id, _ALL, self._cutter.prune, run_id, before, epoch, keep, closed_before)
 
     def do_delete(self, run_id: str, epoch: int) -> int:
         """One transaction; see `Cutter`."""
-        return self._own("delete", self._cutter.delete, run_id, epoch)
+        return self._own("delete", _blame, run_id, _ALL, self._cutter.delete, run_id, epoch)
 
     def do_post(self, command: Posted) -> None:
         """As the contract says; the one thing that a guest writes."""
-        values = (command.command_id, command.run_id, command.body, command.at, command.receipt)
-        self._do("posting", self._execute, _POST, values)
+        said = (command.command_id, command.run_id, command.body, command.at, command.receipt)
+        self._do("posting", self._post, said)
         self._inbox_seen = -1
+
+    def _post(self, said: tuple[str, str, bytes, float, bytes | None]) -> None:
+        command_id, run_id, body, at, receipt = said
+        sums = self._knows(SUMS_SINCE)
+        try:
+            crc = checksum(receipt or b"", command_id, run_id, float(at), body)
+        except DATA_ERRORS as error:
+            raise self._never(error) from error
+        self._execute(_POST[sums], (*said, crc) if sums else said)
 
     def do_posted(self, limit: int) -> list[Posted]:
         """As the contract says; costs no query while nothing was posted since the last time nothing was waiting."""
@@ -229,11 +256,11 @@ class SqliteStore(ThreadedStore):
 
     def do_answer(self, command_id: str, receipt: bytes) -> None:
         """As the contract says."""
-        self._own("answering", self._execute, _ANSWER, (command_id, receipt))
+        self._own("answering", self._execute, _ANSWER, (command_id, receipt, sum_blob(receipt)))
 
     def do_receipt(self, command_id: str) -> bytes | None:
         """As the contract says."""
-        return self._do("reading", self._reader.receipt, command_id)
+        return self._do("reading", _blame, "", f"command {command_id!r}", self._reader.receipt, command_id)
 
     async def health(self, *, deep: bool = False) -> StoreHealth:
         """As the contract says; a checkpoint. A cancelled deep check stops; commits go on meanwhile."""
@@ -295,6 +322,9 @@ class SqliteStore(ThreadedStore):
     def _never(self, error: Exception) -> StoreRejected:
         return StoreRejected(f"store {self.path} will never take this: {describe(error)}")
 
+    def _read(self, run_id: str, fn: Callable[[*Ts], T], *args: *Ts) -> T:
+        return self._do("reading", _blame, run_id, _ALL, fn, *args)
+
     def _own(self, what: str, fn: Callable[[*Ts], T], *args: *Ts) -> T:
         if self.guest:
             raise StoreInUse(
@@ -307,6 +337,8 @@ class SqliteStore(ThreadedStore):
             raise StoreUnavailable(self._broken)
         try:
             return fn(*args)
+        except Damaged as damage:
+            raise StoreDamaged(self.path, damage.run_id, damage.place, damage.reason) from damage
         except HandleLost as lost:
             raise self._distrust(what, lost.error) from lost.error
         except _DISTRUSTED as error:
@@ -317,6 +349,14 @@ class SqliteStore(ThreadedStore):
     def _distrust(self, what: str, error: Exception) -> StoreUnavailable:
         self._broken = f"{sentence(self.path, what, error)}; nothing is trusted to this connection until `reopen`"
         return StoreUnavailable(self._broken)
+
+
+def _blame(run_id: str, place: str, fn: Callable[[*Ts], T], *args: *Ts) -> T:
+    # What is damaged is of one run, and the connection is as good as before: only that run is none the better for it.
+    try:
+        return fn(*args)
+    except (apsw.CorruptError, *UNREADABLE) as error:
+        raise Damaged(run_id, place, describe(error)) from error
 
 
 def _close(connection: apsw.Connection) -> None:

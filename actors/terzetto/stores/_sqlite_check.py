@@ -1,15 +1,20 @@
-"""Whether a SQLite store holds together: SQLite's own check, and what only we know about our tables."""
+"""Whether a SQLite store holds together: SQLite's own check, the checksums, and what only we know about our tables."""
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, TypeVarTuple
 
 import apsw
 import msgspec
 
 from terzetto_protocol.blobs import Hasher
+from terzetto_protocol.errors import describe
 
-from ._schema import BLOBS_SINCE, PRUNES_SINCE, THREADS_SINCE
+from ._checksums import UNREADABLE, Damaged
+from ._schema import BLOBS_SINCE, PRUNES_SINCE, SUMS_SINCE, THREADS_SINCE
 from ._sqlite_file import pragma
+from ._sqlite_reads import Reader, entries_of
+
+Ts = TypeVarTuple("Ts")
 
 MOST: Final = 100
 """Problems that are reported; a file that has more needs no longer list."""
@@ -95,7 +100,11 @@ _ALONE: Final = (
 )
 _BLOBS: Final = "select n, name from blobs where whole"
 _CHUNKS: Final = "select body from blob_chunks where blob = ? order by number"
-_SEGMENTS: Final = "select id, first, last, body from commits join runs on runs.n = commits.run where first < last"
+_SEGMENTS: Final = """
+    select r.id, c.first, c.last, c.body from commits c join runs r on r.n = c.run where c.first < c.last
+"""
+_COMMANDS: Final = "select command from inbox"
+_THREADS: Final = "select id from threads"
 
 
 def check_file(connection: apsw.Connection, look: Callable[[], object]) -> list[str]:
@@ -106,8 +115,15 @@ def check_file(connection: apsw.Connection, look: Callable[[], object]) -> list[
         return False
 
     connection.set_progress_handler(progress, _STEPS)
-    problems = _problems(connection)
-    return [problem for _, problem in zip(range(MOST), problems, strict=False)]
+    problems = list[str]()
+    try:
+        for problem in _problems(connection):
+            problems.append(problem)
+            if len(problems) == MOST:
+                break
+    except (apsw.Error, *UNREADABLE) as error:
+        problems.append(f"the check ended early: {describe(error)}")
+    return problems
 
 
 def _problems(connection: apsw.Connection) -> Iterator[str]:
@@ -115,6 +131,8 @@ def _problems(connection: apsw.Connection) -> Iterator[str]:
         if said != "ok":
             yield f"SQLite: {said}"
     version = int(pragma(connection, "user_version"))
+    if version >= SUMS_SINCE:
+        yield from _damage(connection)
     questions = list(_QUESTIONS)
     if version >= THREADS_SINCE:
         questions.append(_HEADS)
@@ -130,6 +148,30 @@ def _problems(connection: apsw.Connection) -> Iterator[str]:
     for run_id, first, last, body in connection.execute(_SEGMENTS):
         if _length(body) != last - first + 1:
             yield f"run {run_id!r}: the segment of commits {first} to {last} cannot be read"
+
+
+def _damage(connection: apsw.Connection) -> Iterator[str]:
+    """Rows that are not what was stored."""
+    reader = Reader(connection)
+    for row in reader.runs(None, None, None, None):
+        if row.damaged:
+            yield f"run {row.run_id!r}: {row.damaged}"
+        yield from _found(reader.barriers, row.run_id, False)
+        for segment, body in reader.segments(row.run_id):
+            yield from _found(entries_of, row.run_id, segment, body)
+        for seq in reader.checkpoints(row.run_id):
+            yield from _found(reader.snapshot, row.run_id, seq)
+    for (thread,) in connection.execute(_THREADS):
+        yield from _found(reader.head, thread)
+    for (command,) in connection.execute(_COMMANDS):
+        yield from _found(reader.receipt, command)
+
+
+def _found(read: Callable[[*Ts], object], *args: *Ts) -> Iterator[str]:
+    try:
+        read(*args)
+    except Damaged as error:
+        yield str(error)
 
 
 def _blob_problems(connection: apsw.Connection) -> Iterator[str]:

@@ -13,8 +13,9 @@ import msgspec
 from terzetto_protocol.records import BarrierRow
 from terzetto_protocol.statuses import RunStatus
 
+from ._checksums import checksum
 from ._schema import Value
-from ._sqlite_reads import entries_of
+from ._sqlite_reads import Segment, entries_of
 from ._verdict import check_deletable, check_prunable, is_closed
 
 _RUN: Final = "select n, epoch, status from runs where id = ?"
@@ -24,13 +25,16 @@ _LEFT: Final = """
              - (select first from commits where run = :run order by last limit 1)
              + (select count(*) from alone where run = :run)
 """
-_SEGMENT: Final = "select n, first, last, event, body from commits where run = ? and last >= ? order by last limit 1"
-_SHORTEN: Final = "update commits set first = ?, body = ? where n = ?"
+_SEGMENT: Final = """
+    select n, body, first, last, event, epoch, at, crc, length(body) from commits
+    where run = ? and last >= ? order by last limit 1
+"""
+_SHORTEN: Final = "update commits set first = ?, body = ?, crc = ? where n = ?"
 _STANDING: Final = """
     select seq from snapshots where run = :run and seq < :cut and seq in (select value from json_each(:keep))
     except select seq from alone where run = :run
 """
-_STAND: Final = "insert into alone (run, seq, event, body) values (?, ?, ?, ?)"
+_STAND: Final = "insert into alone (run, seq, event, body, crc) values (?, ?, ?, ?, ?)"
 _PRUNE: Final = (
     "delete from commits where run = :run and last < :cut",
     "delete from alone where run = :run and seq < :cut and seq not in (select value from json_each(:keep))",
@@ -74,7 +78,7 @@ class Cutter:
             if cut is None:
                 return 0
             left = self._left(run)
-            self._cut(run, cut, keep)
+            self._cut(run, run_id, cut, keep)
             self._forget_closed(run, closed_before)
             return left - self._left(run)
 
@@ -102,25 +106,32 @@ class Cutter:
         [(count,)] = self._rows(_LEFT, {"run": run})
         return int(count)
 
-    def _cut(self, run: int, cut: int, keep: Collection[int]) -> None:
+    def _cut(self, run: int, run_id: str, cut: int, keep: Collection[int]) -> None:
         values: dict[str, Value] = {"run": run, "cut": cut, "keep": msgspec.json.encode(sorted(keep)).decode()}
         for (seq,) in self._rows(_STANDING, values):
-            self._stand_alone(run, seq)
-        self._shorten(run, cut)
+            self._stand_alone(run, run_id, seq)
+        self._shorten(run, run_id, cut)
         for statement in _PRUNE:
             self._execute(statement, values)
 
-    def _stand_alone(self, run: int, seq: int) -> None:
-        [(_, first, last, event, body)] = self._rows(_SEGMENT, (run, seq))
-        place: int = seq - first
-        self._execute(_STAND, (run, seq, *entries_of(first, last, event, body)[place]))
+    def _segment(self, run: int, run_id: str, seq: int) -> tuple[int, Segment, list[tuple[int, bytes]]]:
+        """The number of the row that holds a commit, what it says of itself, and its commits."""
+        [(n, body, *columns)] = self._rows(_SEGMENT, (run, seq))
+        segment = Segment(*columns)
+        return n, segment, entries_of(run_id, segment, body)
 
-    def _shorten(self, run: int, cut: int) -> None:
+    def _stand_alone(self, run: int, run_id: str, seq: int) -> None:
+        _, segment, entries = self._segment(run, run_id, seq)
+        event, body = entries[seq - segment.first]
+        self._execute(_STAND, (run, seq, event, body, checksum(body, run_id, seq, seq, event, None, None)))
+
+    def _shorten(self, run: int, run_id: str, cut: int) -> None:
         """Take what is in front of the cut out of the row that holds the commit behind it."""
-        [(n, first, last, event, body)] = self._rows(_SEGMENT, (run, cut))
+        n, (first, *others, _, _), entries = self._segment(run, run_id, cut)
         if first < cut:
-            entries = entries_of(first, last, event, body)[cut - first :]
-            self._execute(_SHORTEN, (cut, entries[0][1] if len(entries) == 1 else _encode(entries), n))
+            entries = entries[cut - first :]
+            body = entries[0][1] if len(entries) == 1 else _encode(entries)
+            self._execute(_SHORTEN, (cut, body, checksum(body, run_id, cut, *others), n))
 
     def _forget_closed(self, run: int, before: float) -> None:
         closed = [n for n, row in self._rows(_CLOSED, (run,)) if is_closed(_barrier(row), before)]

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import apsw
-import msgspec
 
 from terzetto_protocol.errors import StoreError, StoreInUse, StoreMissing, StoreTooNew, StoreUnavailable
 
-from ._schema import APPLICATION_ID, BLOBS, PRUNES, TABLES, UPGRADES, VERSION
+from ._checksums import UNREADABLE
+from ._schema import APPLICATION_ID, BLOBS, PRUNES, SUMMED, SUMS, SUMS_SINCE, TABLES, UPGRADES, VERSION
 
 if sys.platform == "win32":
     import msvcrt
@@ -124,6 +124,8 @@ def connect(path: str, *, create: bool, synchronous: Synchronous, vfs: str | Non
             _create(connection)
         elif create:
             _upgrade(connection)
+        elif int(pragma(connection, "user_version")) < SUMS_SINCE:
+            _pretend(connection)
     except BaseException:
         connection.close()
         raise
@@ -176,7 +178,7 @@ def _whole(connection: apsw.Connection) -> Generator[None]:
 def _create(connection: apsw.Connection) -> None:
     # One transaction: a guest, or the next owner after a crash, finds all tables or an empty file.
     with _whole(connection):
-        connection.execute(TABLES + BLOBS + PRUNES)
+        connection.execute(TABLES + BLOBS + PRUNES + SUMS)
         connection.execute(f"pragma application_id={APPLICATION_ID}")
         connection.execute(f"pragma user_version={VERSION}")
 
@@ -192,6 +194,13 @@ def _upgrade(connection: apsw.Connection) -> None:
         connection.execute(f"pragma user_version={VERSION}")
 
 
+def _pretend(connection: apsw.Connection) -> None:
+    # For a guest of a file that its owner has not upgraded: the same questions find rows without checksums.
+    for table in SUMMED:
+        if connection.execute("select * from main.sqlite_schema where name = ?", (table,)).fetchone():
+            connection.execute(f"create temp view {table} as select *, null as crc from main.{table}")  # noqa: S608 - our own words only
+
+
 def sentence(path: str, what: str, error: Exception) -> StoreError:
     """What to tell a person about an error of SQLite or of the operating system."""
     return _KINDS.get(type(error), StoreUnavailable)(f"store {path}: {what} failed: {error}{_advice(error)}")
@@ -202,9 +211,6 @@ def _advice(error: Exception) -> str:
 
 
 _KINDS: Final[dict[type[Exception], type[StoreError]]] = {apsw.NotADBError: StoreError}
-
-UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError)
-"""What reading damaged rows raises, where SQLite itself has noticed nothing."""
 
 _ADVICE: Final[tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...]] = (
     (apsw.NotADBError, "this is not a SQLite database, and nothing was changed: choose another file"),

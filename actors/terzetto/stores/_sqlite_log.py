@@ -19,6 +19,7 @@ from terzetto_protocol.errors import describe
 from terzetto_protocol.records import Applied, BarrierRow, Exists, Outcome, Rejected, RunHeader, Write
 from terzetto_protocol.statuses import BarrierStatus
 
+from ._checksums import UNREADABLE, Damaged, checksum, moment, sum_blob, sum_columns
 from ._schema import Value
 from ._sqlite_reads import Reader
 from ._verdict import misnumbered, nameless, unknown, verdict
@@ -39,11 +40,11 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def _append(rows: int) -> str:
-    values = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?)"] * rows)
+    values = ", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?)"] * rows)
     return f"""
-        with new (id, expect, epoch, first, last, event, at, body) as (values {values})
-        insert into commits (run, last, first, event, epoch, at, body)
-        select r.n, new.last, new.first, new.event, new.epoch, new.at, new.body
+        with new (id, expect, epoch, first, last, event, at, body, crc) as (values {values})
+        insert into commits (run, last, first, event, epoch, at, body, crc)
+        select r.n, new.last, new.first, new.event, new.epoch, new.at, new.body, new.crc
         from new cross join runs r
         where r.id = new.id and r.epoch = new.expect
         and new.first = 1 + (select max(last) from commits where run = r.n)
@@ -52,22 +53,27 @@ def _append(rows: int) -> str:
 
 _APPEND: Final = {rows: _append(rows) for rows in _CHUNKS}
 _CREATE: Final = """
-    insert into runs (id, at, key, thread, header, status, epoch, code, message, timer)
-    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    insert into runs (id, at, key, thread, header, status, epoch, code, message, timer, crc)
+    values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_FIRST: Final = "insert into commits (run, last, first, event, epoch, at, body) values (?, 1, 1, ?, ?, ?, ?)"
-_MOVE: Final = "update runs set status = ?2, epoch = ?3, code = ?4, message = ?5, timer = ?6 where id = ?1"
+_FIRST: Final = "insert into commits (run, last, first, event, epoch, at, body, crc) values (?, 1, 1, ?, ?, ?, ?, ?)"
+_MOVE: Final = """
+    update runs set status = ?2, epoch = ?3, code = ?4, message = ?5, timer = ?6, crc = (crc & 0xffffffff) | ?7
+    where id = ?1
+"""
 _HEAD: Final = """
-    insert into threads (id, run, moved) select ?2, n, ?3 from runs where id = ?1
-    on conflict (id) do update set run = excluded.run, moved = excluded.moved
+    insert into threads (id, run, moved, crc) select ?2, n, ?3, ?4 from runs where id = ?1
+    on conflict (id) do update set run = excluded.run, moved = excluded.moved, crc = excluded.crc
 """
 _IS_HEAD: Final = "id = ?1 and run = (select n from runs where id = ?2)"
-_BACK: Final = f"update threads set run = (select n from runs where id = ?3), moved = ?4 where {_IS_HEAD}"  # noqa: S608
+_BACK: Final = f"""
+    update threads set run = (select n from runs where id = ?3), moved = ?4, crc = ?5 where {_IS_HEAD}
+"""  # noqa: S608
 _HEADLESS: Final = f"delete from threads where {_IS_HEAD}"  # noqa: S608 - our own words only, in both
-_SNAPSHOT: Final = "insert into snapshots (run, seq, body) select n, ?2, ?3 from runs where id = ?1"
+_SNAPSHOT: Final = "insert into snapshots (run, seq, body, crc) select n, ?2, ?3, ?4 from runs where id = ?1"
 _BARRIER: Final = """
-    insert into barriers (run, barrier, open, row) select n, ?2, ?3, ?4 from runs where id = ?1
-    on conflict (run, barrier) do update set open = excluded.open, row = excluded.row
+    insert into barriers (run, barrier, open, row, crc) select n, ?2, ?3, ?4, ?5 from runs where id = ?1
+    on conflict (run, barrier) do update set open = excluded.open, row = excluded.row, crc = excluded.crc
 """
 _NAME: Final = """
     insert into blob_runs (blob, run)
@@ -117,7 +123,8 @@ class _Segment:
     def row(self) -> tuple[Value, ...]:
         first, last = self.first, self.last
         body = first.body if first is last else _encode(self.entries)
-        return first.run_id, first.expect, last.epoch, first.seq, last.seq, last.event_id, last.at, body
+        crc = checksum(body, first.run_id, first.seq, last.seq, last.event_id, last.epoch, float(last.at))
+        return first.run_id, first.expect, last.epoch, first.seq, last.seq, last.event_id, last.at, body, crc
 
 
 class LogWriter:
@@ -145,8 +152,10 @@ class LogWriter:
 
     def move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
         """See `Store.move_head`; one transaction."""
-        statement, values = (_BACK, (thread, expect, run_id, at)) if run_id else (_HEADLESS, (thread, expect))
-        self._execute(statement, values)
+        if run_id:
+            self._execute(_BACK, (thread, expect, run_id, at, _head(thread, run_id, at)))
+        else:
+            self._execute(_HEADLESS, (thread, expect))
         return self._connection.changes() == 1
 
     @contextmanager
@@ -209,23 +218,27 @@ class LogWriter:
         else:
             self._append(_Segment(write).row(), 1)
             if write.moved or write.epoch != write.expect:
-                self._execute(_MOVE, (write.run_id, *_row(write)))
+                self._execute(_MOVE, (write.run_id, *_row(write), _sum(write)))
             if write.thread:
-                self._execute(_HEAD, (write.run_id, write.thread, write.at))
+                crc = _head(write.thread, write.run_id, write.at)
+                self._execute(_HEAD, (write.run_id, write.thread, write.at, crc))
         self._attach(write)
 
     def _create(self, write: Write, header: RunHeader) -> None:
         if write.seq != 1:
             raise _Unusual
-        self._execute(_CREATE, (write.run_id, header.at, header.key, header.thread, _encode(header), *_row(write)))
-        run = self._connection.last_insert_rowid()
-        self._execute(_FIRST, (run, write.event_id, write.epoch, write.at, write.body))
+        data = _encode(header)
+        said = (write.run_id, header.at, header.key, header.thread, data)
+        self._execute(_CREATE, (*said, *_row(write), _sum(write) | sum_blob(data)))
+        run, row = self._connection.last_insert_rowid(), _Segment(write).row()
+        self._execute(_FIRST, (run, write.event_id, write.epoch, write.at, *row[-2:]))
 
     def _attach(self, write: Write) -> None:
         if write.snapshot is not None:
-            self._execute(_SNAPSHOT, (write.run_id, write.seq, write.snapshot))
+            crc = checksum(write.snapshot, write.run_id, write.seq)
+            self._execute(_SNAPSHOT, (write.run_id, write.seq, write.snapshot, crc))
         for barrier in write.barriers:
-            self._execute(_BARRIER, (write.run_id, *_barrier(barrier)))
+            self._execute(_BARRIER, (write.run_id, *_barrier(write.run_id, barrier)))
         for digest in write.blobs:
             self._execute(_NAME, (write.run_id, digest))
             if self._connection.changes() != 1:
@@ -240,6 +253,12 @@ class LogWriter:
         except _Nameless as error:
             self._execute("rollback to one")
             outcome = nameless(write, error.digest)
+        except (Damaged, *UNREADABLE) as error:
+            self._execute("rollback to one")
+            text = (
+                f"commit {write.seq} cannot be compared with what is stored of run {write.run_id!r}, which is damaged"
+            )
+            outcome = Rejected(f"{text}: {describe(error)}", final=False)  # nobody knows whether it is there
         except (_Unusual, *DATA_ERRORS) as error:
             self._execute("rollback to one")
             outcome = Rejected(f"commit {write.seq} of run {write.run_id!r} cannot be stored: {describe(error)}")
@@ -261,5 +280,16 @@ def _row(write: Write) -> tuple[Value, ...]:
     return write.status.value, write.epoch, write.code, write.message, write.timer
 
 
-def _barrier(barrier: BarrierRow) -> tuple[Value, ...]:
-    return barrier.barrier, barrier.status is BarrierStatus.OPEN, _encode(barrier)
+def _sum(write: Write) -> int:
+    return sum_columns(
+        write.run_id, write.status.value, write.epoch, write.code, write.message, moment(write.timer)
+    )  # fmt: skip
+
+
+def _head(thread: str, run_id: str, at: float) -> int:
+    return sum_columns(thread, run_id, float(at))
+
+
+def _barrier(run_id: str, barrier: BarrierRow) -> tuple[Value, ...]:
+    is_open, row = barrier.status is BarrierStatus.OPEN, _encode(barrier)
+    return barrier.barrier, is_open, row, checksum(row, run_id, barrier.barrier, int(is_open))

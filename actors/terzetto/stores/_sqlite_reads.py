@@ -1,139 +1,104 @@
-"""The read path of a SQLite store: many rows come as one.
+"""The read path of a SQLite store: what is there of a run, of a thread, and of the inbox.
 
-A row that is handed over costs an exchange of the interpreter with a busy loop, up to milliseconds
-each. So SQLite joins what a query finds into one row: the columns as one JSON text, and the blobs,
-one behind the other, as one blob.
+What is damaged is an error where it is asked for, and where many rows are asked for it keeps nobody from the others.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import compress, product
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
 
 import apsw
 import msgspec
 
 from terzetto_protocol.errors import UnknownRun
-from terzetto_protocol.records import BarrierRow, Head, Posted, RunHeader, RunRow
-from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.records import BarrierRow, Head, Posted, RunRow
+from terzetto_protocol.statuses import BarrierStatus, RunStatus
 
+from ._checksums import UNREADABLE, Damaged, checksum, columns_fit, fits
 from ._schema import Value
+from ._sqlite_join import Join, limited
+from ._sqlite_runs import read_run, read_run_by_key, read_runs
 
 PAGE: Final = 512
 """Segments that are joined into one row at most: with the largest messages they stay below SQLite's 1 GB."""
 
-_MOST: Final = 2**63 - 1
-"""The largest number that SQLite knows."""
+
+_Entries = list[tuple[int, bytes]]
 
 
-class _Columns(NamedTuple):
-    # Of one segment. Every such tuple ends with the length of its blob.
+class Segment(NamedTuple):
+    """Columns of commits that stand in one row."""
+
     first: int
     last: int
     event: int
+    epoch: int | None
+    at: float | None
+    crc: int | None
     length: int
 
 
-_RunColumns = tuple[RunStatus, int, int, int, float, str, str, float | None, int, int]
-_InboxColumns = tuple[str, str, float, int]
-_Entries = list[tuple[int, bytes]]
+class _Barrier(NamedTuple):
+    id: str
+    barrier: str
+    open: int
+    crc: int | None
+    length: int
 
-C = TypeVar("C", bound=tuple[Any, ...])
 
-_header = msgspec.msgpack.Decoder(RunHeader).decode
+class _Command(NamedTuple):
+    command: str
+    run: str
+    at: float
+    crc: int | None
+    length: int
+
+
 _barrier = msgspec.msgpack.Decoder(BarrierRow).decode
 _decode = msgspec.msgpack.Decoder(_Entries).decode
 _seqs = msgspec.json.Decoder(list[int]).decode
 
-
-class _Join(Generic[C]):
-    """A query whose rows arrive together: some columns and one blob of each."""
-
-    def __init__(self, rows: type[list[C]], columns: str, blob: str, query: str) -> None:
-        # The inner query has an order and a limit, and SQLite keeps the order of those that have. A text is bytes to
-        # SQLite unless it is asked for letters, so joining blobs as texts changes nothing.
-        self._sql = (
-            f"select json_group_array(json_array({columns}, length({blob}))), "  # noqa: S608 - our own words only
-            f"cast(group_concat(cast({blob} as text), '') as blob) from ({query} limit ?)"
-        )
-        self._decode = msgspec.json.Decoder(rows).decode
-
-    def read(self, connection: apsw.Connection, *values: Value) -> Iterator[tuple[C, bytes]]:
-        """The rows; the last value is the limit, -1 for none."""
-        [(columns, blobs)] = connection.execute(self._sql, values)
-        start = 0
-        for row in self._decode(str(columns)):
-            end = start + row[-1]
-            yield row, blobs[start:end] if isinstance(blobs, bytes) else b""
-            start = end
-
-
 _N: Final = "(select n from runs where id = ?1)"
-_ALONE: Final = f"select seq as first, seq as last, event, body from alone where run = {_N} and seq > ?2 union all "  # noqa: S608
+_ALONE: Final = f"""
+    select seq as first, seq as last, event, null as epoch, null as at, crc, body from alone
+    where run = {_N} and seq > ?2 union all
+"""  # noqa: S608
 
 
-def _segments(alone: str) -> _Join[_Columns]:
-    query = f"{alone} select first, last, event, body from commits where run = {_N} and last > ?2 order by last"  # noqa: S608
-    return _Join(list[_Columns], "first, last, event", "body", query)
+def _segments(alone: str) -> Join[Segment]:
+    query = f"""
+        {alone} select first, last, event, epoch, at, crc, body from commits
+        where run = {_N} and last > ?2 order by last
+    """  # noqa: S608
+    return Join(Segment, "body", query)
 
 
 _SEGMENTS: Final = {False: _segments(""), True: _segments(_ALONE)}
 """By whether commits may stand alone, in front of a log that was pruned."""
 _SEQ_AT: Final = f"select last from commits where run = {_N} and event <= ?2 order by last desc limit 1"  # noqa: S608
-_COMMIT: Final = f"select first, last, epoch, body from commits where run = {_N} and last >= ?2 order by last limit 1"  # noqa: S608
-_SNAPSHOT: Final = (
-    "select seq, cast(body as blob) from snapshots "  # noqa: S608
-    f"where run = {_N} and seq <= ifnull(?2, seq) order by seq desc limit 1"
-)
-
+_COMMIT: Final = f"""
+    select body, first, last, event, epoch, at, crc, length(body) from commits
+    where run = {_N} and last >= ?2 order by last limit 1
+"""  # noqa: S608
+_SNAPSHOT: Final = f"""
+    select seq, crc, cast(body as blob) from snapshots
+    where run = {_N} and seq <= ifnull(?2, seq) order by seq desc limit 1
+"""  # noqa: S608
 _CHECKPOINTS: Final = f"select json_group_array(seq) from (select seq from snapshots where run = {_N} order by seq)"  # noqa: S608
-_INBOX: Final = _Join(
-    list[_InboxColumns], "command, run, at", "body", "select * from inbox where receipt is null order by n"
-)  # fmt: skip
 
 
-def _barriers(where: str) -> "_Join[tuple[int, int]]":
-    return _Join(list[tuple[int, int]], "n", "row", f"select n, row from barriers where {where} order by n")  # noqa: S608
+def _barriers(where: str) -> Join[_Barrier]:
+    query = f"""
+        select (select id from runs where n = run) as id, barrier, open, crc, row from barriers where {where} order by n
+    """  # noqa: S608
+    return Join(_Barrier, "row", query)
 
 
-_BARRIERS: Final = {
-    (False, False): _barriers("true"),
-    (False, True): _barriers("open"),
-    (True, False): _barriers(f"run = {_N}"),
-    (True, True): _barriers(f"run = {_N} and open"),
-}
-
-
-def _runs(where: str) -> _Join[_RunColumns]:
-    return _Join(
-        list[_RunColumns], "status, epoch, last, event, moment, code, message, timer, begin", "header",
-        f"""
-        select r.status, r.epoch, c.last, c.event, c.at as moment, r.code, r.message, r.timer, r.header,
-            (select first from commits where run = r.n order by last limit 1) as begin
-        from runs r join commits c on c.run = r.n and c.last = (select max(last) from commits where run = r.n)
-        where {where} order by r.at desc, r.id desc
-        """,  # noqa: S608
-    )  # fmt: skip
-
-
-_RUN: Final = _runs("r.id = ?")
-_RUN_BY_KEY: Final = _runs("r.key = ? and r.key <> ''")
-_HAVING: Final = "r.status in (select value from json_each(?))"
-_OLDER: Final = "(r.at, r.id) < (?, ?)"
-_ON: Final = "r.thread = ? and r.thread <> ''"
-_RUNS: Final = {
-    wanted: _runs(" and ".join(compress((_HAVING, _OLDER, _ON), wanted)) or "true")
-    for wanted in product((False, True), repeat=3)
-}
-_HEAD: Final = "select r.id, t.moved from threads t join runs r on r.n = t.run where t.id = ?"
-
-
-def _run_row(columns: _RunColumns, header: bytes) -> RunRow:
-    status, epoch, seq, event, updated, code, message, timer, begin, _ = columns
-    return RunRow(_header(header), status, epoch, seq, event, updated, code, message, timer, begin)
-
-
-def _limit(limit: int | None) -> int:
-    return -1 if limit is None else min(max(limit, 0), _MOST)
+_BARRIERS: Final = {False: _barriers("true"), True: _barriers("open")}
+_BARRIERS_OF: Final = _barriers(f"run = {_N}")
+_INBOX: Final = Join(_Command, "body", "select * from inbox where receipt is null order by n")
+_HEAD: Final = "select r.id, t.moved, t.crc from threads t left join runs r on r.n = t.run where t.id = ?"
+_RECEIPT: Final = "select command, run, at, body, receipt, crc from inbox where command = ?"
 
 
 class Reader:
@@ -149,11 +114,11 @@ class Reader:
 
     def run(self, run_id: str) -> RunRow | None:
         """See `Store.run`."""
-        return next((_run_row(*row) for row in _RUN.read(self._connection, run_id, 1)), None)
+        return read_run(self._connection, run_id)
 
     def run_by_key(self, key: str) -> RunRow | None:
         """See `Store.run_by_key`."""
-        return next((_run_row(*row) for row in _RUN_BY_KEY.read(self._connection, key, 1)), None)
+        return read_run_by_key(self._connection, key)
 
     def runs(
         self, statuses: Sequence[RunStatus] | None, before: str | None, limit: int | None, thread: str | None
@@ -166,13 +131,18 @@ class Reader:
             values += self._age(before)
         if thread is not None:
             values.append(thread)
-        join = _RUNS[statuses is not None, before is not None, thread is not None]
-        return [_run_row(*row) for row in join.read(self._connection, *values, _limit(limit))]
+        wanted = statuses is not None, before is not None, thread is not None
+        return read_runs(self._connection, wanted, *values, limited(limit))
 
     def head(self, thread: str) -> Head | None:
         """See `Store.head`."""
         row = self._connection.execute(_HEAD, (thread,)).fetchone()
-        return None if row is None else Head(thread, *row)
+        if row is None:
+            return None
+        run_id, moved, crc = row
+        if not columns_fit(crc, thread, run_id, moved):
+            raise Damaged("", f"the head of thread {thread!r}")
+        return None if run_id is None else Head(thread, run_id, moved)
 
     def _age(self, run_id: str) -> tuple[Value, ...]:
         row = self._connection.execute("select at, id from runs where id = ?", (run_id,)).fetchone()
@@ -182,15 +152,23 @@ class Reader:
 
     def commit(self, run_id: str, seq: int) -> tuple[int, bytes] | None:
         """Epoch and body of one commit, or None."""
-        row: tuple[int, int, int, bytes] | None = self._connection.execute(_COMMIT, (run_id, seq)).fetchone()
-        if row is None or seq < row[0]:
+        row = self._connection.execute(_COMMIT, (run_id, seq)).fetchone()
+        if row is None:
             return None
-        first, last, epoch, body = row
-        return epoch, entries_of(first, last, 0, body)[seq - first][1]
+        body, *columns = row
+        segment = Segment(*columns)
+        entries = entries_of(run_id, segment, body)
+        return None if seq < segment.first else (segment.epoch or 0, entries[seq - segment.first][1])
 
     def snapshot(self, run_id: str, at: int | None) -> tuple[int, bytes] | None:
         """See `Store.snapshot`."""
-        return self._connection.execute(_SNAPSHOT, (run_id, at)).fetchone()
+        row = self._connection.execute(_SNAPSHOT, (run_id, at)).fetchone()
+        if row is None:
+            return None
+        seq, crc, body = row
+        if not fits(crc, body, run_id, seq):
+            raise Damaged(run_id, f"the snapshot of commit {seq}")
+        return seq, body
 
     def checkpoints(self, run_id: str) -> list[int]:
         """See `Store.checkpoints`."""
@@ -209,40 +187,67 @@ class Reader:
         return self._bodies(run_id, 0 if row is None else row[0], after_event, limit)
 
     def _bodies(self, run_id: str, after: int, after_event: int, limit: int | None) -> list[bytes]:
-        found, segments = list[bytes](), _SEGMENTS[self._prunes()]
-        while limit is None or len(found) < limit:
-            page = PAGE if limit is None else min(PAGE, limit - len(found))
-            rows = list(segments.read(self._connection, run_id, after, page))
-            for columns, body in rows:
-                found += _after(columns, body, after, after_event)
-            if len(rows) < page:
+        found = list[bytes]()
+        for segment, body in self.segments(run_id, after, limit):
+            skip = max(0, after + 1 - segment.first)  # the first segment of an answer may begin before it
+            found += [one for of, one in entries_of(run_id, segment, body)[skip:] if of > after_event]
+            if limit is not None and len(found) >= limit:
                 break
-            after = rows[-1][0].last
         return found[:limit]
+
+    def segments(self, run_id: str, after: int = 0, limit: int | None = None) -> Iterator[tuple[Segment, bytes]]:
+        """The rows in which a run's commits after one are, unchecked; at most so many at once."""
+        page, join = PAGE if limit is None else min(PAGE, limit), _SEGMENTS[self._prunes()]
+        while page:
+            rows = list(join.read(self._connection, run_id, after, page))
+            yield from rows
+            if len(rows) < page or rows[-1][0].last <= after:
+                return  # a damaged one would lead back
+            after = rows[-1][0].last
 
     def barriers(self, run_id: str | None, only_open: bool) -> list[BarrierRow]:  # noqa: FBT001 - as in the contract
         """See `Store.barriers`."""
-        values = () if run_id is None else (run_id,)
-        join = _BARRIERS[run_id is not None, only_open]
-        return [_barrier(row) for _, row in join.read(self._connection, *values, -1)]
+        if run_id is None:
+            return [row for found in _BARRIERS[only_open].read(self._connection, -1) for row in _listed(*found)]
+        found = [_barrier_row(*row) for row in _BARRIERS_OF.read(self._connection, run_id, -1)]
+        return [row for row in found if row.status is BarrierStatus.OPEN] if only_open else found
 
     def posted(self, limit: int) -> list[Posted]:
         """See `Store.posted`."""
-        rows = _INBOX.read(self._connection, _limit(limit))
-        return [Posted(command, run_id, body, at) for (command, run_id, at, _), body in rows]
+        rows = _INBOX.read(self._connection, limited(limit))
+        return [
+            Posted(row.command, row.run, body, row.at)
+            for row, body in rows
+            if fits(row.crc, b"", row.command, row.run, row.at, body)
+        ]
 
     def receipt(self, command_id: str) -> bytes | None:
         """See `Store.receipt`."""
-        row = self._connection.execute("select receipt from inbox where command = ?", (command_id,)).fetchone()
-        return None if row is None else row[0]
+        row: tuple[Any, ...] | None = self._connection.execute(_RECEIPT, (command_id,)).fetchone()
+        if row is None:
+            return None
+        receipt: bytes | None
+        command, run_id, at, body, receipt, crc = row
+        if not fits(crc, receipt or b"", command, run_id, at, body):
+            raise Damaged(run_id, f"command {command!r}")
+        return receipt
 
 
-def entries_of(first: int, last: int, event: int, body: bytes) -> _Entries:
-    """The commits of a segment, each as its last event id and its body."""
+def entries_of(run_id: str, segment: Segment, body: bytes) -> _Entries:
+    """The commits of a segment, each as its last event id and its body; raises `Damaged`."""
+    first, last, event, epoch, at, crc, _ = segment
+    if crc is not None and crc != checksum(body, run_id, first, last, event, epoch, at):
+        raise Damaged(run_id, f"commit {first}" if first == last else f"commits {first} to {last}")
     return [(event, body)] if first == last else _decode(body)
 
 
-def _after(columns: _Columns, body: bytes, after: int, after_event: int) -> list[bytes]:
-    # The first segment of an answer may begin before it.
-    first, last, event, _ = columns
-    return [one for of, one in entries_of(first, last, event, body)[max(0, after + 1 - first) :] if of > after_event]
+def _barrier_row(columns: _Barrier, row: bytes) -> BarrierRow:
+    run_id, barrier, is_open, crc, _ = columns
+    if not fits(crc, row, run_id, barrier, is_open):
+        raise Damaged(run_id, f"barrier {barrier!r}")
+    return _barrier(row)
+
+
+def _listed(columns: _Barrier, row: bytes) -> Iterator[BarrierRow]:
+    with suppress(Damaged, *UNREADABLE):  # whoever asks for those of its run hears of it
+        yield _barrier_row(columns, row)
