@@ -110,10 +110,20 @@ def test_doctor_says_what_waits_and_what_to_do(shop, call, told, monkeypatch):
 @pytest.mark.parametrize(
     "damage, problem",
     [
-        ("update commits set body = x'c1' where last = 3", "run 'a', behind commit 2: commit is malformed"),
-        ("update snapshots set body = x'c1' where seq = 3", "run 'a', at commit 3: snapshot is malformed"),
         (
-            "update commits set body = (select body from commits where last = 1) where last = 3",
+            "update commits set body = x'c1' where last = 3",
+            "run 'a': commit 3: its bytes are not those that were stored\n",
+        ),
+        (
+            "update commits set body = x'c1', crc = null where last = 3",
+            "run 'a', behind commit 2: commit is malformed",
+        ),
+        (
+            "update snapshots set body = x'c1', crc = null where seq = 3",
+            "run 'a', at commit 3: snapshot is malformed",
+        ),
+        (
+            "update commits set body = (select body from commits where last = 1), crc = null where last = 3",
             "run 'a': commit 1 comes after commit 2",
         ),
     ],
@@ -128,6 +138,24 @@ def test_doctor_reads_all_that_is_stored(shop, call, damage, problem):
     assert 0 == call("doctor")[0]
     code, output, _ = call("doctor", "--deep")
     assert (5, True) == (code, f"problem: {problem}" in output)
+
+
+def test_a_damaged_run_is_listed_and_the_others_are_shown(shop, call, told):
+    """2.7: it is there, and nothing of it is believed."""
+    call("run", "shop:asking", "--run-id", "a")
+    call("run", "shop:asking", "--run-id", "b")
+    connection = apsw.Connection("terzetto.db")
+    connection.execute("update runs set message = 'all is well' where id = 'a'")
+    connection.close()
+
+    code, output, _ = call("runs")
+    assert (0, True) == (code, "damaged: its row: its bytes are not those that were stored" in output)
+    assert ["a"] == [line["run_id"] for line in told("runs")["runs"] if line["damaged"]]
+    code, output, _ = call("doctor")
+    assert (5, True) == (code, "problem: run 'a': its row: its bytes are not those that were stored\n" in output)
+    code, _, errors = call("show", "a")
+    assert (5, True) == (code, "run 'a': its row in store" in errors)
+    assert 0 == call("show", "b")[0]
 
 
 def test_doctor_of_a_file_that_is_no_store_says_so_and_ends_with_5(shop, call):

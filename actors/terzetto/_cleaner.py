@@ -195,12 +195,12 @@ class Cleaner:
                 self._ended.remove(ended)
 
     async def _delete(self, at: float, run_id: str) -> None:
-        row = await self._store.run(run_id)
-        if row is None or row.updated != at or row.status not in TERMINAL:
-            return  # it is gone, and what has its id now is another run
-        if await self._is_head(at, row):
-            return
         try:
+            row = await self._store.run(run_id)
+            if row is None or row.updated != at or row.status not in TERMINAL:
+                return  # it is gone, and what has its id now is another run
+            if await self._is_head(at, row):
+                return
             await self._shorten(row)
             await self._forgetting.remove(row)
         except (StoreUnavailable, ActorStopped):

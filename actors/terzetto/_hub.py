@@ -6,13 +6,14 @@ task, so nothing can kill it; `close` ends it.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, final
 
 import trio
 from attrs import frozen
 
 from terzetto_protocol.codec import Codec
-from terzetto_protocol.errors import ActorStopped, InvalidRequest, UnknownRun
+from terzetto_protocol.errors import ActorStopped, InvalidRequest, StoreDamaged, UnknownRun
 from terzetto_protocol.event_log import EventLog
 from terzetto_protocol.events import Event, told_by
 from terzetto_protocol.limits import EVENT_WINDOW, EVENT_WINDOW_BYTES, HEARTBEAT, STATE_BYTES
@@ -172,11 +173,12 @@ class Hub:
         """As `catch_up`, for every run of which something is in memory, while nobody carries any. A checkpoint."""
         await trio.lowlevel.checkpoint()
         for run_id in list(self._streams):
-            row = None if self._store is None else await self._store.run(run_id)
-            if row is not None:
-                await self.catch_up(run_id, row.event_id)
-                if row.status in RESTING:
-                    self.idle(run_id, row.epoch)
+            with suppress(StoreDamaged):  # whoever reads it hears that, and the others are shown what they told
+                row = None if self._store is None else await self._store.run(run_id)
+                if row is not None:
+                    await self.catch_up(run_id, row.event_id)
+                    if row.status in RESTING:
+                        self.idle(run_id, row.epoch)
 
     def forget(self, run_id: str) -> None:
         """Say that a run was deleted: readers get what is in memory, then `UnknownRun`. Not a checkpoint."""

@@ -18,7 +18,7 @@ from ._left_open import close_left_open
 from ._roster import Roster
 from ._run import RunActor
 
-LeaveAlone = Callable[[str, str], None]
+LeaveAlone = Callable[[str, TerzettoError], None]
 Take = Callable[[RunActor], Awaitable[Taken | None]]
 
 
@@ -91,7 +91,7 @@ class Pool:
         except StoreUnavailable:
             self._admission.leave(run_id)  # the next look finds it again
         except TerzettoError as error:
-            self._leave_alone(run_id, str(error))
+            self._leave_alone(run_id, error)
             self._admission.leave(run_id)
         self.fill()  # if its slot was not used, somebody else waits for it
 

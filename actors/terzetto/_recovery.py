@@ -80,8 +80,9 @@ class Recovery:
         rows = reversed(await self._store.runs(statuses=_UNFINISHED, limit=None))
         self._admit([row for row in rows if not (self._here(row) or self._pool.closing)])
         for row in await self._store.runs(statuses=_TIMED, limit=None):
-            if row.timer is not None and row.run_id not in self._roster.live:
-                self._timers.set(row.run_id, row.timer)
+            due = 0.0 if row.damaged else row.timer  # who looks closer at a damaged one is told what is wrong
+            if due is not None and row.run_id not in self._roster.live:
+                self._timers.set(row.run_id, due)
         self._pool.fill()
 
     def _admit(self, rows: Iterable[RunRow]) -> None:

@@ -24,6 +24,7 @@ from terzetto_protocol.errors import (
     InvalidRequest,
     Refused,
     RunConflict,
+    StoreDamaged,
     StoreRejected,
     StoreUnavailable,
     StuckNode,
@@ -438,10 +439,12 @@ class Supervisor:
             if not actor.machine.owned:
                 actor.claim(StoreGaveUp(reason, self.clock()))
 
-    def _leave_alone(self, run_id: str, reason: str) -> None:
+    def _leave_alone(self, run_id: str, why: TerzettoError | str) -> None:
         """A run that nobody here can carry stays as it is; whoever waits for its end hears why."""
-        self._roster.unclaimed[run_id] = reason
-        self._answers.fail_ends(run_id, lambda: Refused(run_id, reason))
+        self._roster.unclaimed[run_id] = str(why)
+        if isinstance(why, StoreDamaged):
+            _log.error("%s", why)
+        self._answers.fail_ends(run_id, lambda: _anew(run_id, why))
 
     def reply(self, command_id: str, receipt: Receipt) -> None:
         """Hand a receipt to whoever asked."""
@@ -505,7 +508,7 @@ class Supervisor:
             self._timers.set(run_id, self.clock() + LONGEST)  # it may be back then
             return
         except TerzettoError as error:
-            self._leave_alone(run_id, str(error))
+            self._leave_alone(run_id, error)
             return
         slot = self._may_go_on(run_id)
         for barrier in due_barriers(actor.machine, self.clock()):
@@ -569,6 +572,13 @@ class Supervisor:
             unclaimed=tuple(sorted(self._roster.unclaimed.items())),
             stuck=self._stuck.statistics(),
         )
+
+
+def _anew(run_id: str, why: TerzettoError | str) -> TerzettoError:
+    """Why a run is left alone, for one of those who wait for its end."""
+    if isinstance(why, StoreDamaged):
+        return StoreDamaged(why.store, why.run_id, why.place, why.reason)
+    return Refused(run_id, str(why))
 
 
 def _passed(point: str, what: object) -> None:

@@ -61,6 +61,8 @@ class RunLine(Struct, frozen=True):
     open_barriers: tuple[str, ...]
     thread: str = ""
     """The thread that it continues, or empty."""
+    damaged: str = ""
+    """Why nothing else is told of it: what is stored is not what was stored."""
 
 
 class MutationView(Struct, frozen=True):
@@ -165,6 +167,7 @@ def run_line(row: RunRow, barriers: Iterable[BarrierRow] = ()) -> RunLine:
         epoch=row.epoch,
         open_barriers=waiting,
         thread=header.thread,
+        damaged=row.damaged,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from terzetto_protocol.errors import Malformed, Refused, StoreError
+from terzetto_protocol.errors import Malformed, Refused, StoreDamaged, StoreError
 from terzetto_protocol.graph import Bound
 from terzetto_protocol.image import read_record, read_snapshot
 from terzetto_protocol.records import Posted, RunRow
@@ -74,18 +74,18 @@ async def _examine(url: str, graphs: Sequence[str], *, deep: bool) -> Report:
             health = await store.health(deep=deep)
             rows, barriers = await store.runs(limit=None), await store.barriers()
             posted = await store.posted(limit=1000)
-            damaged = [found for row in rows if deep and (found := await _damage(store, row))]
+            damaged = [found for row in rows if (found := await _damage(store, row, deep=deep))]
             stuck = await _left_behind(store, rows, graphs, absolute(url))
     except StoreError as error:
         return Report(versions(), absolute(url), (str(error),), {}, owner_of(url), {}, ())
     owner = owner_of(url)
     lines = [run_line(row, barriers) for row in rows]
-    looked = [found for line in lines for found in _look(line, owner, absolute(url))]
+    looked = [found for line in lines if not line.damaged for found in _look(line, owner, absolute(url))]
     findings = [*_commands(posted, owner), *stuck, *looked]
     return Report(
         versions=versions(),
         store=absolute(url),
-        problems=(*health.problems, *damaged),
+        problems=tuple(dict.fromkeys((*health.problems, *damaged))),
         details={name: value for name, value in health.details if name != "owner"} | {"schema": str(health.version)},
         owner=owner,
         runs=dict(Counter(line.status for line in lines)),
@@ -93,8 +93,10 @@ async def _examine(url: str, graphs: Sequence[str], *, deep: bool) -> Report:
     )
 
 
-async def _damage(store: Store, row: RunRow) -> str:
-    """Why a commit or a snapshot of a run cannot be read, if one cannot. A checkpoint."""
+async def _damage(store: Store, row: RunRow, *, deep: bool) -> str:
+    """Why a run cannot be read, if it cannot; `deep` looks at every commit and snapshot. A checkpoint."""
+    if row.damaged or not deep:
+        return f"run {row.run_id!r}: {row.damaged}" if row.damaged else ""
     after, where = 0, "at its beginning"
     try:
         while bodies := await store.records(row.run_id, after=after, limit=_PAGE):
@@ -108,6 +110,8 @@ async def _damage(store: Store, row: RunRow) -> str:
                 read_snapshot(found[1])
     except Malformed as error:
         return f"run {row.run_id!r}, {where}: {error}"
+    except StoreDamaged as error:
+        return f"run {row.run_id!r}: {error.place}: {error.reason}"
     return ""
 
 
@@ -123,7 +127,7 @@ async def _left_behind(store: Store, rows: Iterable[RunRow], graphs: Sequence[st
         try:
             if (stored := await store.load(row.run_id)) is not None:
                 await load_carried(store, registry, stored)
-        except Refused as error:
+        except (Refused, StoreDamaged) as error:
             reason = str(error).removeprefix(f"run {row.run_id!r}: ")
             left.append(Finding(row.run_id, f"cannot go on: {reason}", typed("show", row.run_id, "--store", url)))
     return left

@@ -25,10 +25,7 @@ async def runs(args: Namespace, output: Output) -> int:
         output.line("no runs" if statuses is None and args.before is args.thread is None else "no such runs")
         return Exit.FINE
     now, threads = time.time(), any(line.thread for line in lines)
-    cells = [
-        [*_cells(line), *([line.thread] if threads else []), f"{span(now - line.updated)} ago", _note(line)]
-        for line in lines
-    ]
+    cells = [[*_cells(line), *([line.thread] if threads else []), _updated(line, now), _note(line)] for line in lines]
     head = ("RUN", "STATUS", "GRAPH", "COMMITS", *(["THREAD"] if threads else []), "UPDATED", "NOTE")
     output.table(head, cells, {**STYLES})
     if args.limit is not None and len(lines) == args.limit:
@@ -42,7 +39,13 @@ def _cells(line: RunLine) -> tuple[str, str, str, str]:
     return line.run_id, line.status, f"{line.graph}{version}", f"{line.seq:,}"
 
 
+def _updated(line: RunLine, now: float) -> str:
+    return "" if line.damaged else f"{span(now - line.updated)} ago"
+
+
 def _note(line: RunLine) -> str:
+    if line.damaged:
+        return f"damaged: {line.damaged}"
     if line.open_barriers:
         return f"waits at {', '.join(line.open_barriers)}"
     return ": ".join(filter(None, (line.code, line.message)))
