@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 
 import trio
 from attrs import frozen
+from msgspec import Struct
 
 from terzetto_protocol.blobs import BlobKeeper
 from terzetto_protocol.errors import Refused, StaleEpoch, StoreRejected, TerzettoError, describe
@@ -108,8 +109,7 @@ class RunStatistics:
     """Sum of the `token_cost` of those visits."""
 
 
-@frozen
-class Services:
+class Services(Struct, frozen=True):
     """What every run of a runtime shares."""
 
     keeper: Keeper

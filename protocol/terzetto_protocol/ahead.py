@@ -3,8 +3,7 @@
 from collections import Counter
 from typing import Any, Final, Generic, TypeVar
 
-from attrs import frozen
-from msgspec import Raw
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from .blueprint import Blueprint
@@ -29,8 +28,7 @@ ANY: Final = "*"
 """Stands for every barrier where a decision is kept."""
 
 
-@frozen
-class Next:
+class Next(Struct, frozen=True):
     """Where a run goes after a visit: new steps, and the status that follows."""
 
     status: RunStatus

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from attrs import define, field, frozen
-from msgspec import Raw
+from msgspec import Raw, Struct, field
 
 from .changes import CHANGES, Changes
 from .composites import Composite, Subgraph, as_composite, calls_of, lenses
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 
 
-@frozen
-class EasyWay(Generic[S]):
+class EasyWay(Struct, Generic[S], frozen=True):
     """An edge that nothing counts, to a node that nothing limits and that is not `once`."""
 
     when: Callable[[S], bool] | None
@@ -34,8 +32,7 @@ class EasyWay(Generic[S]):
     """Whether the node may run before what led to it is durable."""
 
 
-@frozen
-class Easy(Generic[S]):
+class Easy(Struct, Generic[S], frozen=True):
     """A node all of whose ways on are easy."""
 
     ways: tuple[EasyWay[S], ...]
@@ -44,14 +41,13 @@ class Easy(Generic[S]):
     """What a visit of the node costs."""
 
 
-@define
-class Routes(Generic[S]):
+class Routes(Struct, Generic[S]):
     """The edges out of one place (or one of a barrier's exits)."""
 
-    conditional: list[Edge[S]] = field(factory=list[Edge[S]])
+    conditional: list[Edge[S]] = field(default_factory=list[Edge[S]])
     plain: Edge[S] | None = None
     fallback: Edge[S] | None = None
-    on_error: list[Edge[S]] = field(factory=list[Edge[S]])
+    on_error: list[Edge[S]] = field(default_factory=list[Edge[S]])
 
     def add(self, edge: Edge[S]) -> None:
         """Sort one edge in: conditional ones in order of declaration, and before the one without a condition."""
@@ -97,6 +93,7 @@ class Blueprint(Generic[S]):
         self.vocabulary: Final = self._vocabulary({CHANGES: self.changes.revive, **exits, **moves})
         self.nodes: Final = {name: node for name, place in self.places.items() if (node := as_node(place)) is not None}
         self.start: Final = graph.starts[0]
+        self._nowhere: Final = Routes[S]()
         self.routes: Final = self._routes([self._edge(edge) for edge in graph.edges] if self.flow is None else ())
         easy = {} if is_strict or self.flow is not None else self.nodes
         self.everyday: Final = {
@@ -135,7 +132,7 @@ class Blueprint(Generic[S]):
 
     def routes_from(self, place: str, exit_name: str = "") -> Routes[S]:
         """The edges out of a node, or out of a barrier's exit."""
-        return self.routes.get((place, exit_name)) or Routes()
+        return self.routes.get((place, exit_name), self._nowhere)
 
     def steps(self, asked: int | None) -> int:
         """Visits that a run may make; raises `InvalidRequest` for a number that allows none."""

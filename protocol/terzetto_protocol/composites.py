@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Self, TypeAlias, TypeVar, cast
 
 from attrs import evolve, field, frozen
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from .decisions import Recorded
 from .fields import field_types
@@ -26,8 +26,7 @@ Merge: TypeAlias = Literal["strict", "replay"] | Callable[[S, Sequence[S]], Sequ
 """How branches are folded; a function gets the state before and the branches' states, and says the mutations."""
 
 
-@frozen
-class ForkOptions(Generic[S]):
+class ForkOptions(Struct, Generic[S], frozen=True):
     """What `graph.parallel(...)` or `graph.map(...)` was told."""
 
     merge: "Merge[S]" = "strict"
@@ -35,8 +34,7 @@ class ForkOptions(Generic[S]):
     limit: int | None = None
 
 
-@frozen
-class Opened:
+class Opened(Struct, frozen=True):
     """What a composite place opens: how many branches, and what each gets."""
 
     count: int

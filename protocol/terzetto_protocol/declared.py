@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
+from msgspec import Struct
 
 from .places import Place
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from .graph import Graph
 
 
-@frozen
-class Declared:
+class Declared(Struct, frozen=True):
     """A graph with what every check looks up."""
 
     graph: "Graph[Any, Any]"

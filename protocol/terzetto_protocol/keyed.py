@@ -16,7 +16,6 @@ from functools import cache
 from typing import Any, Final, Self, TypeVar, cast
 
 import msgspec
-from attrs import frozen
 from msgspec import NODEFAULT, UNSET, Struct
 from msgspec.structs import FieldInfo
 
@@ -139,8 +138,7 @@ def key_mistakes(of: type[KeyedState]) -> Iterator[str]:
             yield f"state.{name}: {reducer.name} combines only {' or '.join(cls.__name__ for cls in reducer.types)}"
 
 
-@frozen
-class _Key:
+class _Key(Struct, frozen=True):
     """What mutations need to know about one key."""
 
     form: Form[Any]

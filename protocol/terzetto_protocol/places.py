@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, cast
 
-from attrs import field, frozen
+from msgspec import Struct, field
 from typing_extensions import TypeVar
 
 from .decisions import Decision, Exiting, Fail, Reject
@@ -72,8 +72,7 @@ class ItemNode(Node[S, D, R], Generic[S, T, D, R]):
     """A step that works on one item of a map."""
 
 
-@frozen
-class Asks:
+class Asks(Struct, frozen=True):
     """Which context a node's function wants, as its annotation says."""
 
     context: "type[AnyContext]"
@@ -83,8 +82,7 @@ class Asks:
     """Whether it is a node of a dataflow: it is called with its inputs, and sends."""
 
 
-@frozen
-class NodeOptions(Generic[S, D]):
+class NodeOptions(Struct, Generic[S, D], frozen=True):
     """What `@graph.node(...)` was told."""
 
     effects: Effects = "repeatable"
@@ -128,12 +126,11 @@ class Exit(Generic[S]):
         return f"<exit {self.barrier.name}.{self.name}>"
 
 
-@frozen
-class BarrierOptions(Generic[S]):
+class BarrierOptions(Struct, Generic[S], frozen=True):
     """What `graph.barrier(...)` was told."""
 
     timeout: float | None = None
-    on_timeout: Exiting | Fail = field(factory=Reject)
+    on_timeout: Exiting | Fail = field(default_factory=Reject)
     payload: Callable[[S], object] | None = None
     decided: Callable[[Exiting], Sequence[Mutation[S]]] | None = None
 
@@ -177,8 +174,7 @@ def as_barrier(place: "Place[S] | None") -> Barrier[S] | None:
     return place if isinstance(place, Barrier) else None
 
 
-@frozen
-class Edge(Generic[S]):
+class Edge(Struct, Generic[S], frozen=True):
     """One declared way from a place (or one of its exits) to another place."""
 
     index: int

@@ -7,7 +7,6 @@ visit, so that a body that runs again after a crash gets the same answers at onc
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from attrs import frozen
 from msgspec import Raw, Struct
 
 from .decisions import Exiting, Fail, Reject
@@ -60,8 +59,7 @@ class RunGraph(Struct, frozen=True):
 Question: TypeAlias = AskDecision | Journal | Sending | RunGraph
 
 
-@frozen
-class Part:
+class Part(Struct, frozen=True):
     """A part of a visit's work whose result is to be stored."""
 
     key: str
@@ -72,8 +70,7 @@ class Part:
     unpack: Callable[[bytes], Any]
 
 
-@frozen
-class Inner:
+class Inner(Struct, frozen=True):
     """A graph that a visit runs, and what is to become of its end."""
 
     question: RunGraph

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar
 
-from attrs import frozen
+from msgspec import Struct
 
 from .blueprint import Blueprint
 from .errors import describe
@@ -13,15 +13,13 @@ from .statuses import FailureCode
 S = TypeVar("S")
 
 
-@frozen
-class Way(Generic[S]):
+class Way(Struct, Generic[S], frozen=True):
     """Where the run goes: over `edge`, or nowhere (the run ends, or a failure stands)."""
 
     edge: Edge[S] | None
 
 
-@frozen
-class NoWay:
+class NoWay(Struct, frozen=True):
     """No edge can be taken: the run fails with this code and message."""
 
     code: FailureCode

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import msgspec
-from attrs import evolve
 
 from .ahead import ANY, Next, besides
 from .decisions import Approve, Confirm, Decision, Exiting, Fail, Retry, name_of
@@ -192,7 +191,7 @@ class Steering(Forks[S], Generic[S]):
         flow, failure = frame.blueprint.flow, None
         if flow is not None and verdict.outcome is _V.FAILED:
             moves, failure = self._spill(flow, entry, self._given_up(entry, msg))
-            verdict = evolve(verdict, mutations=tuple(moves))
+            verdict = msgspec.structs.replace(verdict, mutations=tuple(moves))
         try:
             frame.apply(verdict.mutations)
             if verdict.mutations and self.logged:

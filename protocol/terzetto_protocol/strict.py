@@ -9,8 +9,8 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Generic, TypeVar
 
-from attrs import evolve
 from msgspec import Raw
+from msgspec.structs import replace
 
 from .decisions import Recorded
 from .errors import InputMutated, NonDeterministicMutation, describe
@@ -74,7 +74,7 @@ def watching(form: StateForm[S], edge: Edge[S]) -> Edge[S]:
             raise InputMutated(f"the predicate {edge.predicate!r}", fields)
         return holds
 
-    return evolve(edge, when=ask)
+    return replace(edge, when=ask)
 
 
 class StrictVocabulary(Vocabulary[S], Generic[S]):

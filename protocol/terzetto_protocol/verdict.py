@@ -5,7 +5,7 @@ from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
 import msgspec
-from attrs import frozen
+from msgspec import Struct
 
 from .blueprint import Blueprint
 from .codec import unpack_plain
@@ -31,8 +31,7 @@ from .statuses import VisitStatus
 S = TypeVar("S")
 
 
-@frozen
-class Verdict:
+class Verdict(Struct, frozen=True):
     """What becomes of the visit that waited, and which edges are looked at."""
 
     outcome: VisitStatus
