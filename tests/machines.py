@@ -43,6 +43,7 @@ from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Answer, Failure, RunHeader, Write
 from terzetto_protocol.remarks import NO_REMARKS, THE_END, Remarks
 from terzetto_protocol.statuses import TERMINAL, RunStatus
+from terzetto_protocol.stepped import Stepped
 from terzetto_protocol.turn import Answered, CancelNodes, Effect, Finish, Rearm, Reply, Start, Turn
 
 from .disk import Disk
@@ -411,7 +412,13 @@ def next_moment_of_rest(machine: RunMachine[Tally]) -> float | None:
 
 def effects_of(turn: Turn) -> list[Effect]:
     """Everything that a turn wants done, in order."""
-    return [effect for effect in (turn.commit, turn.event, *turn.more, turn.start) if effect is not None]
+    effects: list[Effect] = []
+    for effect in (turn.commit, turn.event, *turn.more, turn.start):
+        if isinstance(effect, Stepped):
+            effects += [effect.finished, effect.started]
+        elif effect is not None:
+            effects.append(effect)
+    return effects
 
 
 def image_of(fold: Fold[Tally]) -> bytes:

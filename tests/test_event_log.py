@@ -1,5 +1,8 @@
 """`terzetto_protocol.event_log`: the window of a run's events, and what a cursor means in it."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from hypothesis import given, strategies as st
 from msgspec import Raw, structs
@@ -11,6 +14,7 @@ from terzetto_protocol.ids import LAST_EVENT_ID, event_id, split_event_id
 from terzetto_protocol.limits import EVENT_WINDOW, EVENT_WINDOW_BYTES
 from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.statuses import RunStatus, StreamStatus
+from terzetto_protocol.stepped import Stepped
 
 
 def chunk(number: int, text: str = "x") -> TextChunk:
@@ -338,3 +342,106 @@ def test_distance_knows_epochs():
     assert distance(event_id(1, 3), event_id(2, 7)) is None
     assert distance(event_id(2, 0) - 1, event_id(2, 7)) == 8, "from just before the first id of an epoch"
     assert distance(event_id(1, 3), event_id(2, 0) - 1) is None, "the end of an epoch is not an event"
+
+
+def step(number: int) -> Stepped:
+    return Stepped(number, "r", 1.0, "n", 1, number, 0, "m", 2, 1, 2.0)
+
+
+def seen_of(log: EventLog, cursor: int) -> list[object]:
+    """Everything that somebody can see of a log."""
+    counts = [len(log), log.evicted, log.dropped, log.volatile(), log.count_after(cursor)]
+    where = [log.floor, log.tail, log.before, log.terminal, log.status]
+    return [*counts, *where, log.resolve(cursor), log.after(cursor, 3), log.after(0, 10_000), log.kept_after(cursor)]
+
+
+LOOKS: dict[str, Callable[[EventLog, int], object]] = {
+    "all": seen_of,
+    "length": lambda log, _: len(log),
+    "evicted": lambda log, _: log.evicted,
+    "dropped": lambda log, _: log.dropped,
+    "volatile": lambda log, _: log.volatile(),
+    "count": lambda log, cursor: log.count_after(cursor),
+    "floor": lambda log, _: log.floor,
+    "tail": lambda log, _: log.tail,
+    "before": lambda log, _: log.before,
+    "place": lambda log, cursor: log.resolve(cursor),
+    "window": lambda log, cursor: log.after(cursor, 3),
+    "kept": lambda log, cursor: log.kept_after(cursor),
+}
+
+
+class Twins:
+    """A log that takes steps, and one that takes each event of theirs."""
+
+    def __init__(self, **options: Any) -> None:
+        self.quick, self.plain = EventLog(**options), EventLog(**options)
+        self.epoch, self.number = 1, 0
+
+    def take(self, what: str) -> None:
+        if what == "claim":
+            self.epoch, self.number = self.epoch + 1, 0
+        made = event_id(self.epoch, self.number + 1)
+        if what == "step":
+            self.step(step(made))
+        else:
+            event = {"chunk": chunk, "ended": ended}.get(what, done)(made)
+            assert self.both(lambda log: log.append(event))
+        self.number += 1 + (what == "step")
+
+    def step(self, told: Stepped) -> None:
+        said = [attempt(lambda: self.quick.append_step(told))]
+        said.append(attempt(lambda: fill(self.plain, told.finished, told.started)))
+        assert said[0] == said[1]
+
+    def both(self, said: Callable[[EventLog], object]) -> bool:
+        return attempt(lambda: said(self.quick)) == attempt(lambda: said(self.plain))
+
+    def look(self, name: str, cursor: int) -> None:
+        assert self.both(lambda log: LOOKS[name](log, cursor)), name
+
+
+def attempt(said: Callable[[], object]) -> object:
+    """What it said, or why it did not; a log that took something says nothing that matters."""
+    try:
+        made = said()
+    except (Refused, IllegalTransition) as error:
+        return str(error)
+    return None if isinstance(made, EventLog) else made
+
+
+@given(st.data(), st.booleans(), st.integers(1, 12), st.integers(1, 40))
+def test_steps_leave_what_their_events_would(data, replayable, window, window_bytes):
+    """Whatever else is told in between, whoever looks whenever, at whatever."""
+    twins = Twins(replayable=replayable, window=window, window_bytes=window_bytes)
+    told = st.sampled_from(["step"] * 6 + ["chunk", "done", "claim", "ended", *LOOKS])
+    for what in data.draw(st.lists(told, max_size=60)):
+        if what in LOOKS:
+            twins.look(what, event_id(twins.epoch, data.draw(st.integers(0, 80), "cursor")))
+        else:
+            for _ in range(data.draw(st.integers(1, 20), "times") if what == "step" else 1):
+                twins.take(what)
+    twins.look("all", event_id(twins.epoch, twins.number // 2))
+
+
+@pytest.mark.parametrize("number", [0, 4, 6, 9])
+def test_a_step_that_does_not_follow_is_let_in_or_refused_like_its_events(number):
+    twins = Twins(window=4)
+    for what in ("done", "step", "step"):
+        twins.take(what)
+    twins.step(step(event_id(1, number)))
+    twins.look("all", event_id(1, 3))
+
+
+def test_events_of_steps_that_have_left_are_never_made(monkeypatch):
+    """However many steps are told to nobody, no more stay than the window can hold."""
+    log, made = fill(EventLog(), done(1)), []
+    finished = Stepped.finished.fget
+    monkeypatch.setattr(Stepped, "finished", property(lambda told: made.append(told.id) or finished(told)))
+    for number in range(2, 20_002, 2):
+        log.append_step(step(number))
+        assert len(log._steps) <= EVENT_WINDOW * 5 // 4
+    assert [] == made
+    assert (20_001, 20_001) == (log.tail, log.evicted + len(log))
+    assert EVENT_WINDOW <= len(log) <= EVENT_WINDOW * 5 // 4
+    assert len(made) <= EVENT_WINDOW * 5 // 8 + 1

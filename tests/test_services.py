@@ -265,17 +265,17 @@ async def test_a_turn_that_fails_on_the_persistence_task_breaks_off_its_run_alon
     store, held = FaultyStore(), Held()
     graph, bugs = chain(held, says("after")), ["r1"]
 
-    def publish(event) -> None:
-        if event.run_id in bugs and event.durable:
+    def publish_step(step) -> None:
+        if step.run_id in bugs:
             bugs.clear()
             raise ZeroDivisionError("a bug in the hub")
-        shown(event)
+        shown(step)
 
     async with opened(store, graph, dispatch=dispatch) as runtime:
         for number in range(3):
             await runtime.submit(graph, Tally(), run_id=f"r{number}")
         await settled()
-        shown, runtime.hub.publish = runtime.hub.publish, publish
+        shown, runtime.hub.publish_step = runtime.hub.publish_step, publish_step
         held.go.set()
         for number in range(3):
             await until_answered(runtime, f"r{number}")

@@ -19,6 +19,7 @@ from terzetto_protocol.events import Event, told_by
 from terzetto_protocol.limits import EVENT_WINDOW, EVENT_WINDOW_BYTES, HEARTBEAT, STATE_BYTES
 from terzetto_protocol.records import Record, RunRow
 from terzetto_protocol.scribe import RESTING
+from terzetto_protocol.stepped import Stepped
 
 from ._subscription import HUB, Stream, Subscription
 from .stores._contract import Store
@@ -98,6 +99,17 @@ class Hub:
             stream.idle = False
             self._idle.pop(event.run_id, None)
             self.on_stir(event.run_id, stream.log.before)
+
+    def publish_step(self, step: Stepped) -> None:
+        """Publish the two events of a step, which are made when somebody reads them; as `publish` for each of them."""
+        stream = self._streams.get(step.run_id)
+        if stream is None or stream.idle:
+            self.publish(step.finished)
+            self.publish(step.started)
+            return
+        stream.log.append_step(step)
+        if stream.waiting:
+            stream.wake()
 
     def events(
         self,

@@ -20,6 +20,7 @@ from terzetto_protocol.openings import is_open
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import RunHeader, RunRow, Write
 from terzetto_protocol.statuses import TERMINAL, RunStatus
+from terzetto_protocol.stepped import Stepped
 from terzetto_protocol.turn import Finish
 from terzetto_protocol.verdict import judge
 
@@ -86,6 +87,11 @@ class _Alone:
             self.changed.set()
         elif isinstance(event, BarrierResolved):
             self.opened = [opened for opened in self.opened if opened.barrier != event.barrier]
+
+    def publish_step(self, step: Stepped) -> None:
+        """Steps open nothing."""
+        if self.hub is not None:
+            self.hub.publish_step(step)
 
 
 async def run(

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from terzetto_protocol.blobs import BlobKeeper
 from terzetto_protocol.errors import Refused, StaleEpoch, StoreRejected, TerzettoError, describe
-from terzetto_protocol.events import Event, NodeStarted
+from terzetto_protocol.events import Event
 from terzetto_protocol.inputs import (
     CommitDurable,
     CommitRefused,
@@ -35,6 +35,7 @@ from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Applied, Exists, Outcome, Rejected, RunRow, Stale, Write
 from terzetto_protocol.state import Vocabulary
 from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.stepped import Stepped
 from terzetto_protocol.turn import Answered, CancelNodes, Effect, Finish, Rearm, Reply, Start, Turn
 
 from . import _faults
@@ -81,6 +82,9 @@ class Outlet(Protocol):
 
     def publish(self, event: Event) -> None:
         """Show an event; never waits."""
+
+    def publish_step(self, step: Stepped) -> None:
+        """Show the two events of an everyday step; never waits."""
 
 
 class Writer(Protocol):
@@ -276,12 +280,13 @@ class RunActor:
     def _carry_out(self, turn: Turn) -> None:
         if turn.commit is not None and not self._write(turn.commit):
             return
-        if turn.event is not None:
-            self._publish(turn.event)
+        event = turn.event
+        if isinstance(event, Stepped):
+            self._publish_step(event)
+        elif event is not None:
+            self._publish(event)
         for effect in turn.more:
-            if type(effect) is NodeStarted:
-                self.services.outlet.publish(effect)  # the everyday turn has one, and it passes no fault point
-            elif not self._do(effect):
+            if not self._do(effect):
                 return
         if turn.start is not None:
             self._start(turn.start)
@@ -302,6 +307,8 @@ class RunActor:
             self._wake()
         elif isinstance(effect, CancelNodes):
             self._cancel_nodes(effect.visits)
+        elif isinstance(effect, Stepped):
+            self._publish_step(effect)
         else:
             self._publish(effect)
         return True
@@ -325,6 +332,11 @@ class RunActor:
         self.services.outlet.publish(event)
         if _faults.hook is not None and event.durable:
             _faults.hook("event_published", event)
+
+    def _publish_step(self, step: Stepped) -> None:
+        self.services.outlet.publish_step(step)
+        if _faults.hook is not None:
+            _faults.hook("event_published", step.finished)
 
     def _start(self, start: Start) -> None:
         """Begin a visit beside those that run; whoever carries one at a time, or none, begins it himself."""

@@ -26,6 +26,7 @@ from .ids import LAST_EVENT_ID, split_event_id
 from .limits import EVENT_WINDOW, EVENT_WINDOW_BYTES
 from .records import RunRow
 from .statuses import STREAM_END, TERMINAL, RunStatus, StreamStatus
+from .stepped import Stepped
 
 KEPT_EVENTS: Final = 1024
 """Durable events that a log without a store keeps beside its window."""
@@ -66,21 +67,25 @@ class EventLog:
     An id that does not follow the last one is a hole. Inside an epoch only chunks can be lost (a run bounds
     those that wait for a commit), so readers get a Gap there. An epoch that was skipped was somebody else's, unless
     it is known to be over: the window begins anew after it, and readers take the way over the store.
+
+    Steps stay what they are until somebody looks, so that the events of most are never made. They take their places
+    in the window then, and it is as if each event had been appended when its step was.
     """
 
     __slots__ = (
         "_bytes",
+        "_dropped",
         "_events",
+        "_evicted",
+        "_floor",
         "_kept",
         "_next",
         "_over",
         "_room",
+        "_steps",
         "_unsettled",
         "_window",
         "_window_bytes",
-        "dropped",
-        "evicted",
-        "floor",
         "status",
         "terminal",
     )
@@ -96,18 +101,15 @@ class EventLog:
         self._next: int | None = None
         self._over = 0  # the last epoch of which it is known that all it tells was told
         self._unsettled = True  # whether chunks may have been told after the floor before this log began
-        self.floor = 0
-        self.evicted = 0
-        """Events that left the window."""
-        self.dropped = 0
-        """Events that nobody can read back any more."""
+        self._steps: list[Stepped] = []  # the last ones of those whose events come after `_events`, and were not made
+        self._floor = self._evicted = self._dropped = 0
         self.terminal: int | None = None
         """Id of the terminal event, once there is one."""
         self.status = StreamStatus.ACTIVE
 
     def begin_after(self, row: RunRow) -> None:
         """Stand in for a run that has told nothing here yet: everything up to its row is in the store."""
-        self.floor, self._over = row.event_id, row.epoch
+        self._floor, self._over = row.event_id, row.epoch
         self._unsettled = row.status in _MAYBE_RUNNING
         if row.status in TERMINAL:
             self.terminal, self.status = row.event_id, STREAM_END[row.status]
@@ -118,21 +120,44 @@ class EventLog:
             self._over = epoch
 
     def __len__(self) -> int:
-        return len(self._events)
+        return len(self._told())
+
+    @property
+    def floor(self) -> int:
+        """Id of the last event before the window."""
+        if self._steps:
+            self._settle()
+        return self._floor
+
+    @property
+    def evicted(self) -> int:
+        """Events that left the window."""
+        if self._steps:
+            self._settle()
+        return self._evicted
+
+    @property
+    def dropped(self) -> int:
+        """Events that nobody can read back any more."""
+        if self._steps:
+            self._settle()
+        return self._dropped
 
     @property
     def tail(self) -> int:
         """Id of the last event."""
-        return self._events[-1].id if self._events else self.floor
+        events = self._told()
+        return events[-1].id if events else self._floor
 
     @property
     def before(self) -> int:
         """Id of the event before the last one."""
-        return self._events[-2].id if len(self._events) > 1 else self.floor
+        events = self._told()
+        return events[-2].id if len(events) > 1 else self._floor
 
     def volatile(self) -> int:
         """How many events of the window nobody could read back."""
-        return sum(not event.durable for event in self._events)
+        return sum(not event.durable for event in self._told())
 
     def append(self, event: Event) -> int:
         """Take the run's next event and return its id; a second terminal event returns the first one's id.
@@ -140,6 +165,8 @@ class EventLog:
         Raises `IllegalTransition` after the terminal event and `Refused` for an id that does not rise; then
         nothing has changed.
         """
+        if self._steps:
+            self._settle()
         number = event.id
         if number != self._next:
             if self._events and self.terminal is not None and isinstance(event, RunEnded):
@@ -157,6 +184,40 @@ class EventLog:
             self._drop(len(self._events) - self._window)
         return number
 
+    def append_step(self, step: Stepped) -> None:
+        """Take the next two events, to be made when somebody looks; otherwise as `append`, one after the other."""
+        if step.id != self._next or self._kept is not None:
+            self.append(step.finished)
+            self.append(step.started)
+            return
+        steps = self._steps
+        steps.append(step)
+        self._next = step.id + 2
+        if len(steps) > self._room:
+            del steps[: -(self._room // 2 + 1)]  # no event of these can still be in the window
+
+    def _settle(self) -> None:
+        """Give the events of steps their places, as if each had been appended when its step was."""
+        steps, self._steps = self._steps, []
+        old, first = len(self._events), self._events[-1].id + 1
+        new = steps[-1].id + 2 - first  # with those of steps that are not kept
+        over, at_once = old + new - self._room, self._room + 1 - self._window
+        gone = -(-over // at_once) * at_once if over > 0 else 0
+        self._drop(min(gone, old))
+        if gone > old:
+            self._floor = first + gone - old - 1
+            self._evicted += gone - old
+            self._dropped += (gone - old) // 2  # each second one is volatile
+            new -= gone - old
+        made = [event for step in steps[-((new + 1) // 2) :] for event in (step.finished, step.started)]
+        self._events += made[-new:]
+
+    def _told(self) -> list[Event]:
+        """The window, with all that was told."""
+        if self._steps:
+            self._settle()
+        return self._events
+
     def _admit(self, event: Event) -> None:
         """Let in an event that is not simply the next one, or raise."""
         if self.terminal is not None and (self._events or event.id > self.terminal):
@@ -171,7 +232,7 @@ class EventLog:
 
     def _begin_anew(self, floor: int) -> None:
         self._drop(len(self._events))
-        self.floor, self._bytes = floor, 0
+        self._floor, self._bytes = floor, 0
 
     def _follows(self, number: int) -> bool:
         epoch = split_event_id(number)[0]
@@ -203,18 +264,18 @@ class EventLog:
         """Let the oldest events go."""
         gone, self._events[:count] = self._events[:count], []
         if gone:
-            self.floor = gone[-1].id
-        self.evicted += count
+            self._floor = gone[-1].id
+        self._evicted += count
         durable = [event for event in gone if event.durable]
-        self.dropped += count - len(durable)
+        self._dropped += count - len(durable)
         if self._kept is not None:
             self._kept.extend(durable)
-            self.dropped += len(self._kept[:-KEPT_EVENTS])
+            self._dropped += len(self._kept[:-KEPT_EVENTS])
             del self._kept[:-KEPT_EVENTS]
 
     def after(self, number: int, limit: int) -> list[Event]:
         """Up to `limit` events of the window that come after this id."""
-        events = self._events
+        events = self._told()
         if not events or events[-1].id <= number:
             return []
         first = bisect_right(events, number, key=_id)
@@ -222,8 +283,9 @@ class EventLog:
 
     def count_after(self, number: int) -> int:
         """How many events came after this id: those of the window, and as many before it as can be known."""
-        gone = (distance(number, self.floor) or 0) if number < self.floor else 0
-        return gone + len(self._events) - bisect_right(self._events, number, key=_id)
+        events, floor = self._told(), self._floor
+        gone = (distance(number, floor) or 0) if number < floor else 0
+        return gone + len(events) - bisect_right(events, number, key=_id)
 
     def kept_after(self, number: int) -> list[Event]:
         """Durable events after this id that have left the window and are in no store."""

@@ -21,6 +21,7 @@ from .records import Write
 from .remarks import NO_REMARKS, THE_END
 from .scribe import everyday_write
 from .statuses import RunStatus, VisitStatus
+from .stepped import Stepped, begun_after
 from .turn import NOTHING, Start, Turn
 
 S = TypeVar("S")
@@ -92,7 +93,7 @@ class Everyday(Forks[S], Generic[S]):
             return self._go_on_unheard(entry, event)
         step = entry.visit, way.place, -1, None, "", 0, 0
         write = everyday_write(fold, left, msg, (step,), state) if self.logged else None
-        return self._go_on_told(entry, write, self._finished(msg, left[0]), ahead=way.is_pure)
+        return self._go_on_told(entry, write, msg, left[0], ahead=way.is_pure)
 
     def _finished(self, msg: NodeFinished, node: str) -> FinishedEvent:
         self.told += 1
@@ -130,23 +131,30 @@ class Everyday(Forks[S], Generic[S]):
         self.live.add(entry.visit)
         return Turn(start=Start(entry.visit, entry.place, 1))
 
-    def _go_on_told(self, entry: Pending, write: Write | None, finished: FinishedEvent, *, ahead: bool) -> Turn:
+    def _go_on_told(self, entry: Pending, write: Write | None, msg: NodeFinished, left: str, *, ahead: bool) -> Turn:
         """Start the visit that follows, now or when the commit is durable."""
-        seq, waits = finished.seq, self.waits
+        seq, waits = self.fold.image.seq, self.waits
         if self.settled:
             self.durable = seq
             if not waits.outbox:
                 self.live.add(entry.visit)
-                start = Start(entry.visit, entry.place, 1)
-                return Turn(write, finished, (self._started(entry, 1, finished.at),), start)
+                return Turn(write, self._stepped(entry, msg, left), (), Start(entry.visit, entry.place, 1))
         # Nothing that waited can go now: no commit has become durable since the last turn let out what could.
-        waits.outbox.append((seq, finished))
         if not ahead or waits.gate or seq - RUN_AHEAD > self.durable:
+            waits.outbox.append((seq, self._finished(msg, left)))
             waits.gate.append((seq - RUN_AHEAD if ahead else seq, entry.visit, "start"))
             return Turn(write)
         self.live.add(entry.visit)
-        waits.outbox.append((seq, self._started(entry, 1, finished.at)))
+        waits.outbox.append((seq, self._stepped(entry, msg, left)))
         return Turn(write, start=Start(entry.visit, entry.place, 1))
+
+    def _stepped(self, entry: Pending, msg: NodeFinished, left: str) -> Stepped:
+        first, fold = self.told + 1, self.fold
+        self.told = first + 1  # as in `_started`
+        seq, at = fold.image.seq, msg.at
+        return Stepped(
+            first, fold.header.run_id, at, left, msg.visit, seq, len(msg.batch), entry.place, entry.visit, 1, at
+        )
 
     def _end_branch(self, msg: NodeFinished) -> Turn | None:
         fold, frontier = self.fold, self.fold.image.frontier
@@ -215,14 +223,16 @@ class Everyday(Forks[S], Generic[S]):
         event, easy = outbox[0][1], self.blueprint.nodes.get(entry.place)
         if need > seq or mode != "start" or easy is None or easy.options.effects == "once":
             return None
-        if not isinstance(event, FinishedEvent):
+        if not isinstance(event, FinishedEvent) or event.id != self.told:
             return None
         self.durable = max(seq, self.durable)
         gate.clear()
         outbox.clear()
         self.live.add(visit)
         attempt = entry.attempt + 1
-        return Turn(None, event, (self._started(entry, attempt, at),), Start(visit, entry.place, attempt))
+        step = begun_after(event, entry.place, visit, attempt, at)
+        self.told = event.id + 1  # as in `_started`
+        return Turn(None, step, (), Start(visit, entry.place, attempt))
 
 
 def _choose(ways: tuple[EasyWay[S], ...], state: S) -> EasyWay[S] | None:

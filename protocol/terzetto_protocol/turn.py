@@ -8,6 +8,7 @@ from .events import Event
 from .receipts import Receipt
 from .records import Answer, Write
 from .statuses import RunStatus
+from .stepped import Stepped
 
 
 class Start(Struct, frozen=True, gc=False):
@@ -56,7 +57,7 @@ class Finish(Struct, frozen=True):
     """Whether the refused write can never be stored, so that the run, read anew, has to fail."""
 
 
-Effect: TypeAlias = Write | Event | Start | CancelNodes | Answered | Rearm | Reply | Finish
+Effect: TypeAlias = Write | Event | Stepped | Start | CancelNodes | Answered | Rearm | Reply | Finish
 
 
 class Turn(Struct, frozen=True, gc=False):
@@ -67,7 +68,7 @@ class Turn(Struct, frozen=True, gc=False):
     """
 
     commit: Write | None = None
-    event: Event | None = None
+    event: Event | Stepped | None = None
     more: tuple[Effect, ...] = ()
     start: Start | None = None
 

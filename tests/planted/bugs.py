@@ -339,13 +339,11 @@ BUGS: Final[Sequence[Bug]] = (
         "test_machine_durability.py",
         (
             f"{_PROTOCOL}/everyday.py",
-            "        waits.outbox.append((seq, finished))\n",
-            "        waits.outbox.append((0, finished))\n",
-        ),
-        (
-            f"{_PROTOCOL}/everyday.py",
-            "        if not ahead or waits.gate or",
-            "        self.effects.extend(waits.ready(self.durable))\n        if not ahead or waits.gate or",
+            "            waits.outbox.append((seq, self._finished(msg, left)))\n",
+            (
+                "            waits.outbox.append((0, self._finished(msg, left)))\n"
+                "            self.effects.extend(waits.ready(self.durable))\n"
+            ),
         ),
     ),
     _bug(
