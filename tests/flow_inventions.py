@@ -64,8 +64,10 @@ class FlowPlan:
     def driver(
         self, acks: str, *, general: bool = False, strict: bool = False, logged: bool = True, alone: bool = False
     ) -> Driver:
-        """A run of it; all of them are general."""
-        return Driver(self.build(), acks=acks, logged=logged, alone=alone, strict=strict, deadline=self.deadline)
+        """A run of it; all of them are general, but for what their bodies say."""
+        driver = Driver(self.build(), acks=acks, logged=logged, alone=alone, strict=strict, deadline=self.deadline)
+        driver.general = general
+        return driver
 
 
 _INNER = ("flow", "itself")

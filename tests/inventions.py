@@ -103,6 +103,7 @@ class Plan:
         header = {"auto_approve": self.auto_approve, "deadline": self.deadline, "checkpoints": self.checkpoints}
         driver = Driver(self.build(), acks=acks, logged=logged, alone=alone, strict=strict, **header)
         if general:
+            driver.general = True
             driver.blueprint.everyday.clear()
         return driver
 

@@ -102,6 +102,8 @@ class Driver:
         """Visits whose bodies were told to leave."""
         self.doom: int | None = None
         """Effects that are still carried out before the process dies."""
+        self.general = False
+        """Whether everything takes the general path."""
         self.rejects = False
         """Whether a store that answers at once refuses the next write."""
         self.ownerless = False
@@ -348,8 +350,14 @@ class Driver:
         self.feed(Probed(self._end(node), happened, batch, self.now, observed))
 
     def emit(self, said: str | Emission = "...") -> None:
-        emission = Text(said) if isinstance(said, str) else said
-        self.feed(Emitted(next(iter(self.running)), emission, self.now))
+        """A body says something: as a run's actor does, or, if `general`, always by a turn."""
+        visit, emission = next(iter(self.running)), Text(said) if isinstance(said, str) else said
+        shown = None if self.general else self.machine.show(visit, emission, self.now)
+        if shown is None:
+            self.feed(Emitted(visit, emission, self.now))
+        else:
+            self.witness.hears(Emitted(visit, emission, self.now))
+            self._perform(Turn(event=shown))
 
     # -- people and owners -----------------------------------------------------------------------------------
 

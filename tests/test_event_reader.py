@@ -37,8 +37,8 @@ def take(reader: Reader, store: list[Event], page: int = 1000) -> list[StreamIte
     while not reader.ended:
         if reader.last < reader.goal:
             items += reader.recall(*read(store, reader.last, reader.goal, page))
-        elif events := reader.peek(3):
-            items += reader.advance(events)
+        elif taken := reader.take(3):
+            items += taken
         else:
             return items
     return items
@@ -242,9 +242,9 @@ class Model:
             found, through = read(behind, last, goal, self.data.draw(st.integers(1, 9), "page"))
             self.publish(4)
             items += reader.recall(found, through)
-        elif events := reader.peek(self.data.draw(st.integers(1, 5), "limit")):
+        else:
+            items += reader.take(self.data.draw(st.integers(1, 5), "limit"))
             self.publish(4)
-            items += reader.advance(events)
 
     def drain(self) -> None:
         self.hand_over(len(self.script))

@@ -367,7 +367,18 @@ class RunActor:
         self._bodies.tell_to_leave(meant)
 
     def _emit(self, visit: int, emission: Emission) -> None:
-        self.deliver(Emitted(visit, emission, self.services.clock()))
+        """Show a chunk: at once, where it need not wait, and by a turn where it has to."""
+        at = self.services.clock()
+        chunk = None if self._busy else self.machine.show(visit, emission, at)
+        if chunk is None:
+            self.deliver(Emitted(visit, emission, at))
+            return
+        try:
+            self.services.outlet.publish(chunk)  # no fault point is passed: those are about durable events
+        except (TerzettoError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001, ASYNC103 - as in `deliver`
+            self._break_off(error)
 
     def written(self, write: Write, outcome: Outcome) -> None:
         """Hear from the store."""

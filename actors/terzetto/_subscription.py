@@ -1,7 +1,8 @@
 """One reader of one run's events: waits for them, and gives them out in order."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import length_hint
 from types import TracebackType
 from typing import Final, Protocol, final
 
@@ -11,13 +12,16 @@ from terzetto_protocol.errors import ActorStopped, UnknownRun
 from terzetto_protocol.event_log import EventLog
 from terzetto_protocol.event_reader import Reader
 from terzetto_protocol.events import Event, Heartbeat, StreamItem
+from terzetto_protocol.limits import EVENT_WINDOW
 
 HUB: Final = "the event hub"
 """What `ActorStopped` calls it."""
 TURN_ITEMS: Final = 64
 """Items that `async for` gives out before it lets other tasks run."""
-BATCH_ITEMS: Final = 256
-"""Items of one batch at most."""
+BATCH_ITEMS: Final = EVENT_WINDOW
+"""Events of one batch at most."""
+RESTS: Final = 2
+"""Turns of the loop that a reader stays in line before it waits: a run that yields may have its turn after it."""
 
 
 class Stream:
@@ -79,7 +83,7 @@ class Subscription:
 
     The first item is a `Cursor`, the last one `RunEnded`; a run that has not ended is waited for. A cancelled
     `async for` or batch loses nothing: the next one begins with the same item. One task iterates at a time.
-    Each item is at least a cancel check, and at least every 64 items other tasks get to run.
+    At least every 64 items it is a checkpoint, and every batch is one: a cancel is noticed there.
 
     Iterating raises `ActorStopped` when the hub is closed, `UnknownRun` when the run is deleted meanwhile, and
     what the store raises; after `StoreUnavailable` iterating may go on where it was.
@@ -101,8 +105,8 @@ class Subscription:
         self._last_event_id, self._heartbeat, self._strict = last_event_id, heartbeat, strict
         self._place: tuple[Reader, Stream] | None = None
         self._entered = self._begun = self._busy = False
-        self._items: list[StreamItem] = []
-        """Fetched, and to be given out from the end."""
+        self._items: Iterator[StreamItem] = iter(())
+        """Fetched, and to be given out."""
 
     async def __aenter__(self) -> "Subscription":
         """Attach: a checkpoint, and nothing is attached when it is cancelled.
@@ -123,7 +127,7 @@ class Subscription:
         """Detach, whatever has happened; not a checkpoint."""
         if self._place is not None:
             stream = self._place[1]
-            self._place, self._items = None, []
+            self._place, self._items = None, iter(())
             stream.sinks -= self._is_sink
             self._source.detach(stream)
             if self._left is not None and stream.readers == stream.sinks and not self._source.closed:
@@ -135,23 +139,21 @@ class Subscription:
         return self
 
     async def __anext__(self) -> StreamItem:
-        """The next item: a checkpoint when it has to be fetched, else a cancel check."""
-        if self._items:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        else:
-            self._items = await self._fetch(TURN_ITEMS)
-            self._items.reverse()
-            if not self._items:
-                raise StopAsyncIteration
-        return self._items.pop()
+        """The next item: a checkpoint when it has to be fetched, which is every 64 items at least."""
+        for item in self._items:
+            return item
+        items = await self._fetch(TURN_ITEMS)
+        if not items:
+            raise StopAsyncIteration
+        self._items = iter(items)
+        return next(self._items)
 
     async def take(self) -> list[StreamItem]:
         """The next items, 1 to 256 of those that are there, or none after the last one; always a checkpoint."""
-        if not self._items:
+        if not length_hint(self._items):
             return await self._fetch(BATCH_ITEMS)
         await trio.lowlevel.checkpoint()
-        items, self._items = self._items[::-1], []
-        return items
+        return [*self._items]
 
     def batches(self) -> "Batches":
         """The same items as lists of what is there, for readers who are in a hurry."""
@@ -164,19 +166,22 @@ class Subscription:
         if self._busy:
             raise trio.BusyResourceError("another task is iterating over this subscription")
         self._busy = True
+        reader, stream = self._place
         try:
-            reader, stream = self._place
-            items = await (self._more(reader, stream, limit) if self._begun else self._begin(reader, stream))
+            # Nothing moves before this: what is taken after it is handed over at once.
+            await trio.lowlevel.checkpoint()
+            if not self._begun:
+                return await self._begin(reader, stream)
+            return reader.take(limit) or await self._wait_for_more(reader, stream, limit)
         finally:
             self._busy = False
-        self._source.gaps += reader.gaps
-        reader.gaps = 0
-        return items
+            if reader.gaps:
+                self._source.gaps += reader.gaps
+                reader.gaps = 0
 
     async def _begin(self, reader: Reader, stream: Stream) -> list[StreamItem]:
         # What comes back is read twice where the Cursor counts what does not: holding it might take any memory.
         last, goal, returning = reader.last, reader.goal, 0
-        await trio.lowlevel.checkpoint()
         while reader.counts and last < goal:
             found, through = await self._source.recollect(stream, last, goal)
             returning += sum(last < event.id <= through for event in found)
@@ -184,27 +189,22 @@ class Subscription:
         self._begun = True
         return [reader.cursor(returning)]
 
-    async def _more(self, reader: Reader, stream: Stream, limit: int) -> list[StreamItem]:
-        rested = silent = False
+    async def _wait_for_more(self, reader: Reader, stream: Stream, limit: int) -> list[StreamItem]:
+        rested, silent = 1, False
         while not reader.ended:
-            if reader.last < reader.goal:
+            if items := reader.take(limit):
+                return items
+            if reader.is_behind:
                 if items := reader.recall(*await self._source.recollect(stream, reader.last, reader.goal)):
                     return items
-                rested = True
-            elif events := reader.peek(limit):
-                if not rested:
-                    await trio.lowlevel.checkpoint()  # the window may move on meanwhile: these are ours already
-                return reader.advance(events)
             elif silent:
                 return [Heartbeat()]
-            elif not rested:
+            elif rested < RESTS:
                 await trio.lowlevel.checkpoint()  # a busy run goes on meanwhile, at a third of the price of a wait
-                rested = True
+                rested += 1
             else:
                 self._check(stream)
                 silent = await self._wait(stream)
-        if not rested:
-            await trio.lowlevel.checkpoint()
         return []
 
     def _check(self, stream: Stream) -> None:

@@ -7,8 +7,9 @@ from .port import Emission, Text, Tool
 def chunk_of(emission: Emission, number: int, *, run_id: str, at: float, node: str, visit: int) -> Chunk:
     """The chunk event with this id."""
     if isinstance(emission, Text):
-        kind = ThinkingChunk if emission.thinking else TextChunk
-        return kind(id=number, run_id=run_id, at=at, node=node, visit=visit, text=emission.text)
+        if emission.thinking:
+            return ThinkingChunk(id=number, run_id=run_id, at=at, node=node, visit=visit, text=emission.text)
+        return TextChunk(id=number, run_id=run_id, at=at, node=node, visit=visit, text=emission.text)
     if isinstance(emission, Tool):
         return ToolChunk(
             id=number,

@@ -77,6 +77,7 @@ class EventLog:
         "_dropped",
         "_events",
         "_evicted",
+        "_firm",
         "_floor",
         "_kept",
         "_next",
@@ -101,6 +102,7 @@ class EventLog:
         self._next: int | None = None
         self._over = 0  # the last epoch of which it is known that all it tells was told
         self._unsettled = True  # whether chunks may have been told after the floor before this log began
+        self._firm = 0  # id of the last durable event
         self._steps: list[Stepped] = []  # the last ones of those whose events come after `_events`, and were not made
         self._floor = self._evicted = self._dropped = 0
         self.terminal: int | None = None
@@ -172,17 +174,29 @@ class EventLog:
             if self._events and self.terminal is not None and isinstance(event, RunEnded):
                 return self.terminal
             self._admit(event)
-        self._events.append(event)
+        events = self._events
+        events.append(event)
         self._next = number + 1
+        if type(event) is TextChunk:  # as below, without asking: most events of a run that talks are chunks of text
+            self._bytes += len(event.text)
+            if self._bytes > self._window_bytes:
+                self._weigh()
+        else:
+            self._note(event)
+        if len(events) > self._room:
+            self._drop(len(events) - self._window)
+        return number
+
+    def _note(self, event: Event) -> None:
+        """Weigh an event, and keep in mind what it is."""
         if (bulk := _BULK.get(type(event))) is not None:
             self._bytes += len(bulk(event))
             if self._bytes > self._window_bytes:
                 self._weigh()
-        elif type(event) is RunEnded:
-            self._end(event)
-        if len(self._events) > self._room:
-            self._drop(len(self._events) - self._window)
-        return number
+        if event.durable:
+            self._firm = event.id
+            if type(event) is RunEnded:
+                self._end(event)
 
     def append_step(self, step: Stepped) -> None:
         """Take the next two events, to be made when somebody looks; otherwise as `append`, one after the other."""
@@ -203,6 +217,7 @@ class EventLog:
         new = steps[-1].id + 2 - first  # with those of steps that are not kept
         over, at_once = old + new - self._room, self._room + 1 - self._window
         gone = -(-over // at_once) * at_once if over > 0 else 0
+        self._firm = first + new - 2
         self._drop(min(gone, old))
         if gone > old:
             self._floor = first + gone - old - 1
@@ -262,12 +277,19 @@ class EventLog:
 
     def _drop(self, count: int) -> None:
         """Let the oldest events go."""
-        gone, self._events[:count] = self._events[:count], []
-        if gone:
-            self._floor = gone[-1].id
+        if not count:
+            return
+        gone, events = self._events[:count], self._events
+        del events[:count]
+        self._floor = gone[-1].id
         self._evicted += count
-        durable = [event for event in gone if event.durable]
-        self._dropped += count - len(durable)
+        self._dropped += count
+        if gone[0].id <= self._firm:
+            self._keep([event for event in gone if event.durable])
+
+    def _keep(self, durable: list[Event]) -> None:
+        """Remember what has left the window and can be read back."""
+        self._dropped -= len(durable)
         if self._kept is not None:
             self._kept.extend(durable)
             self._dropped += len(self._kept[:-KEPT_EVENTS])
@@ -275,10 +297,16 @@ class EventLog:
 
     def after(self, number: int, limit: int) -> list[Event]:
         """Up to `limit` events of the window that come after this id."""
-        events = self._told()
-        if not events or events[-1].id <= number:
+        if self._steps:
+            self._settle()
+        events = self._events
+        if not events:
             return []
-        first = bisect_right(events, number, key=_id)
+        first = len(events) + number - events[-1].id  # its place, unless ids are missing
+        if first >= len(events):
+            return []
+        if first < 0 or events[first].id != number + 1:
+            first = bisect_right(events, number, key=_id)
         return events[first : first + limit]
 
     def count_after(self, number: int) -> int:

@@ -6,7 +6,6 @@ once, in order, except those that its Cursor and its Gaps count.
 """
 
 from collections.abc import Sequence
-from typing import cast
 
 from .event_log import EventLog, distance
 from .events import Cursor, Event, Gap, RunEnded, StreamItem
@@ -47,6 +46,11 @@ class Reader:
         return self._told if self._last < self._told else self._log.floor
 
     @property
+    def is_behind(self) -> bool:
+        """Whether durable events have to be read back first."""
+        return self._last < self.goal
+
+    @property
     def counts(self) -> bool:
         """Whether `cursor` needs to know how many durable events there are from `last` to `goal`."""
         return bool(self.resume.missed) and self.resume.replay_after is not None
@@ -72,27 +76,30 @@ class Reader:
                 items.append(Gap(self._seen, None if missed is None else missed - len(given)))
                 self.gaps += 1
         self._last = through
-        self._saw(given)
+        if given:
+            self._saw(given[-1])
         return [*items, *given]
 
-    def peek(self, limit: int) -> list[Event]:
-        """What comes next in the window; nothing has moved until `advance`."""
-        return self._log.after(self._last, limit)
+    def take(self, limit: int) -> list[StreamItem]:
+        """What comes next in the window, up to `limit` events, with a Gap wherever ids are missing between them.
 
-    def advance(self, events: list[Event]) -> list[StreamItem]:
-        """Take what `peek` gave, with a Gap wherever ids are missing between them."""
-        low, self._last = self._last, events[-1].id
-        items = cast(list[StreamItem], events)  # `peek` made this list for us
-        if self._last - low != len(events):
+        Nothing where there is nothing, or while durable events have to be read back first.
+        """
+        low = self._last
+        events = self._log.after(low, limit)
+        if not events or (events[0].id != low + 1 and self.is_behind):
+            return []
+        items: list[StreamItem] = events  # type: ignore[assignment]  # `after` made this list for us
+        if events[-1].id - low != len(events):
             items = _with_gaps(low, self._seen, events)
             self.gaps += len(items) - len(events)
-        self._saw(events)
+        self._last = events[-1].id
+        self._saw(events[-1])
         return items
 
-    def _saw(self, events: Sequence[Event]) -> None:
-        if events:
-            self._seen = events[-1].id
-            self.ended = isinstance(events[-1], RunEnded)
+    def _saw(self, event: Event) -> None:
+        self._seen = event.id
+        self.ended = type(event) is RunEnded
 
 
 def _with_gaps(low: int, seen: int, events: Sequence[Event]) -> list[StreamItem]:

@@ -185,7 +185,7 @@ class OutputSent(_Told, frozen=True):
     value: Raw = Raw(b"\xc0")
 
 
-class TextChunk(_Told, frozen=True):
+class TextChunk(_Told, frozen=True, gc=False):
     """A piece of text that a node emits while it works."""
 
     node: str
@@ -194,7 +194,7 @@ class TextChunk(_Told, frozen=True):
     durable: ClassVar[bool] = False
 
 
-class ThinkingChunk(_Told, frozen=True):
+class ThinkingChunk(_Told, frozen=True, gc=False):
     """A piece of reasoning that a node emits while it works."""
 
     node: str
@@ -203,7 +203,7 @@ class ThinkingChunk(_Told, frozen=True):
     durable: ClassVar[bool] = False
 
 
-class ToolChunk(_Told, frozen=True):
+class ToolChunk(_Told, frozen=True, gc=False):
     """A step in the life of a tool call."""
 
     node: str
@@ -215,7 +215,7 @@ class ToolChunk(_Told, frozen=True):
     durable: ClassVar[bool] = False
 
 
-class CustomChunk(_Told, frozen=True):
+class CustomChunk(_Told, frozen=True, gc=False):
     """Progress in the application's own words; `data` is msgpack."""
 
     node: str

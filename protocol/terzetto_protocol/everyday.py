@@ -10,13 +10,14 @@ from typing import Any, Final, Generic, TypeVar
 from .blueprint import EasyWay
 from .chunks import chunk_of
 from .errors import MutationFailed, NotStorable
-from .events import NodeFinished as FinishedEvent
+from .events import Chunk, NodeFinished as FinishedEvent, TextChunk
 from .fold import Fold
 from .forks import Forks
 from .frames import Branch, SharedBranch
-from .inputs import Emitted, NodeFinished
+from .inputs import NodeFinished
 from .limits import RUN_AHEAD
 from .pending import Pending
+from .port import Emission, Text
 from .records import Write
 from .remarks import NO_REMARKS, THE_END
 from .scribe import everyday_write
@@ -195,18 +196,24 @@ class Everyday(Forks[S], Generic[S]):
         self.waits.outbox.append((finished.seq, finished))
         return Turn(write)
 
-    def show(self, msg: Emitted) -> Turn | None:
-        """Show a chunk at once; None where what was told before it still waits, or nobody may hear it."""
+    def show(self, visit: int, emission: Emission, at: float) -> Chunk | None:
+        """The chunk that may be shown at once; None where `Emitted` has to be fed.
+
+        Then what was told before it still waits, or nobody may hear it.
+        """
         fold = self.fold
-        if msg.visit not in self.live or self.waits.outbox or self.durable < fold.image.seq or self.fenced:
+        image = fold.image
+        if visit not in self.live or self.waits.outbox or self.durable < image.seq or self.fenced:
             return None
-        entry = fold.image.frontier.get(msg.visit)
+        entry = image.frontier.get(visit)
         if entry is None:
             return None
-        self.told += 1  # as in `_started`
+        self.told = number = self.told + 1  # as in `_started`
         node = f"{entry.path}/{entry.place}" if entry.path else entry.place
         run_id = fold.header.run_id
-        return Turn(None, chunk_of(msg.emission, self.told, run_id=run_id, at=msg.at, node=node, visit=msg.visit))
+        if type(emission) is Text and not emission.thinking:  # as `chunk_of` does it, for most of what is said
+            return TextChunk(id=number, run_id=run_id, at=at, node=node, visit=visit, text=emission.text)
+        return chunk_of(emission, number, run_id=run_id, at=at, node=node, visit=visit)
 
     def let_go(self, seq: int, at: float) -> Turn | None:
         """Everything up to `seq` is durable: let out what waited for it and start the one visit at the gate.

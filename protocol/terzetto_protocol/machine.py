@@ -144,10 +144,6 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
             turn = self.take_everyday(msg)
             if turn is not None:
                 return turn
-        elif type(msg) is Emitted:
-            turn = self.show(msg)
-            if turn is not None:
-                return turn
         elif type(msg) is CommitDurable:
             turn = self.let_go(msg.seq, msg.at)
             if turn is not None:

@@ -14,14 +14,14 @@ from .state import Entry
 Phase: TypeAlias = Literal["queued", "started", "output", "finished", "failed"]
 
 
-class Text(Struct, frozen=True):
+class Text(Struct, frozen=True, gc=False):
     """What `emit_text` and `emit_thinking` hand over."""
 
     text: str
     thinking: bool = False
 
 
-class Tool(Struct, frozen=True):
+class Tool(Struct, frozen=True, gc=False):
     """What `emit_tool` hands over."""
 
     call_id: str
@@ -30,7 +30,7 @@ class Tool(Struct, frozen=True):
     text: str
 
 
-class Custom(Struct, frozen=True):
+class Custom(Struct, frozen=True, gc=False):
     """What `emit` hands over."""
 
     name: str

@@ -26,7 +26,9 @@ class Speaking:
 
     def emit_text(self, text: str, /) -> None:
         """Show a piece of text to whoever is listening now; it is not stored. Not a checkpoint."""
-        self.port.emit(self.visit.visit, Text(check_text(text, "emitted text")))
+        if type(text) is not str or not text.isascii():  # what may not be storable, or no text; asked here, for speed
+            check_text(text, "emitted text")
+        self.port.emit(self.visit.visit, Text(text))
 
     def emit_thinking(self, text: str, /) -> None:
         """Show a piece of reasoning; it is not stored. Not a checkpoint."""
