@@ -11,7 +11,7 @@ from terzetto._hub import REPLAY_COMMITS, Hub
 from terzetto_protocol.errors import InvalidRequest
 from terzetto_protocol.events import Cursor, Event, Gap, Heartbeat, RunEnded, StreamItem
 from terzetto_protocol.ids import event_id
-from terzetto_protocol.limits import HEARTBEAT
+from terzetto_protocol.limits import EVENT_WINDOW, HEARTBEAT
 
 from .telling import Shelf, Teller, everything, follow, limited, read_all, some
 
@@ -67,14 +67,14 @@ async def test_events_are_given_as_they_come(hub, run):
 
 async def test_batches_are_the_same_items(hub, run):
     run.flood(100)
-    run.commit()
-    run.end()
     async with hub.events("r") as events:
         first = await some(events, 3)
+        run.commit()
+        run.end()
         batches = [batch async for batch in events.batches()]
 
     assert all(batches)
-    assert len(batches) == 2, "what was left of a turn, and the rest"
+    assert len(batches) == 2, "what was fetched already, and the rest"
     assert [*first, *(item for batch in batches for item in batch)] == [Cursor("fresh", 0), *run.told]
 
 
@@ -251,8 +251,8 @@ async def test_a_cancelled_wait_leaves_nothing(hub, run):
 
 
 async def test_a_fast_reader_lets_others_run_and_notices_its_cancel(hub, run):
-    """A full checkpoint every 64 items at least."""
-    run.flood(240)
+    """A full checkpoint every 256 items at least."""
+    run.flood(300)
     turns = 0
 
     async def count() -> None:
@@ -269,8 +269,8 @@ async def test_a_fast_reader_lets_others_run_and_notices_its_cancel(hub, run):
             await events.take()
     async with trio.open_nursery() as nursery, hub.events("r") as events:
         nursery.start_soon(count)
-        await some(events, 242)
-        assert turns >= 4
+        await some(events, 1 + 300)
+        assert turns >= 2
         nursery.cancel_scope.cancel()
     async with hub.events("r") as events:
         with trio.CancelScope() as scope:
@@ -278,7 +278,32 @@ async def test_a_fast_reader_lets_others_run_and_notices_its_cancel(hub, run):
                 seen += 1
                 if seen == 10:
                     scope.cancel()
-    assert seen == 64 + 1, "the Cursor, and what was fetched with the tenth item"
+    assert seen == 1 + 256, "the Cursor, and what was fetched with the tenth item"
+
+
+@pytest.mark.parametrize("way", ["each", "batches"])
+async def test_a_reader_who_does_nothing_keeps_up_with_a_busy_run(hub, run, way):
+    """SEMANTICS 8.2: a run that lets go of the loop after half a window of events leaves no such reader behind."""
+    given: list[StreamItem] = []
+
+    async def read() -> None:
+        async with hub.events("r") as events:
+            if way == "each":
+                await follow(events, given.append)
+            else:
+                async for batch in events.batches():
+                    given.extend(batch)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked()
+        for _ in range(40):
+            run.flood(EVENT_WINDOW // 2)
+            await trio.lowlevel.checkpoint()
+        run.end()
+    assert 3 * (1 + len(run.told)) == len(given)
+    assert 0 == hub.statistics().gaps
 
 
 async def test_one_task_iterates_at_a_time(hub, run):

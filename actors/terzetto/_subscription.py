@@ -1,7 +1,7 @@
 """One reader of one run's events: waits for them, and gives them out in order."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from operator import length_hint
 from types import TracebackType
 from typing import Final, Protocol, final
@@ -16,10 +16,9 @@ from terzetto_protocol.limits import EVENT_WINDOW
 
 HUB: Final = "the event hub"
 """What `ActorStopped` calls it."""
-TURN_ITEMS: Final = 64
-"""Items that `async for` gives out before it lets other tasks run."""
-BATCH_ITEMS: Final = EVENT_WINDOW
-"""Events of one batch at most."""
+ITEMS: Final = EVENT_WINDOW
+"""Events that are fetched at once: after so many other tasks get to run. Fewer would let a reader who does nothing fall
+behind a run that tells more in a turn."""
 RESTS: Final = 2
 """Turns of the loop that a reader stays in line before it waits: a run that yields may have its turn after it."""
 
@@ -83,7 +82,7 @@ class Subscription:
 
     The first item is a `Cursor`, the last one `RunEnded`; a run that has not ended is waited for. A cancelled
     `async for` or batch loses nothing: the next one begins with the same item. One task iterates at a time.
-    At least every 64 items it is a checkpoint, and every batch is one: a cancel is noticed there.
+    At least every 256 items it is a checkpoint, and every batch is one: a cancel is noticed there.
 
     Iterating raises `ActorStopped` when the hub is closed, `UnknownRun` when the run is deleted meanwhile, and
     what the store raises; after `StoreUnavailable` iterating may go on where it was.
@@ -139,19 +138,21 @@ class Subscription:
         return self
 
     async def __anext__(self) -> StreamItem:
-        """The next item: a checkpoint when it has to be fetched, which is every 64 items at least."""
+        """The next item: a checkpoint when it has to be fetched, which is every 256 items at least."""
         for item in self._items:
             return item
-        items = await self._fetch(TURN_ITEMS)
+        items = await self._fetch()
         if not items:
             raise StopAsyncIteration
         self._items = iter(items)
         return next(self._items)
 
-    async def take(self) -> list[StreamItem]:
+    def take(self) -> Awaitable[list[StreamItem]]:
         """The next items, 1 to 256 of those that are there, or none after the last one; always a checkpoint."""
-        if not length_hint(self._items):
-            return await self._fetch(BATCH_ITEMS)
+        return self._rest() if length_hint(self._items) else self._fetch()
+
+    async def _rest(self) -> list[StreamItem]:
+        """What was fetched and not given out."""
         await trio.lowlevel.checkpoint()
         return [*self._items]
 
@@ -159,7 +160,7 @@ class Subscription:
         """The same items as lists of what is there, for readers who are in a hurry."""
         return Batches(self)
 
-    async def _fetch(self, limit: int) -> list[StreamItem]:
+    async def _fetch(self) -> list[StreamItem]:
         """What comes next, in a list of its own; empty after the last item. A checkpoint that loses nothing."""
         if self._place is None:
             raise trio.ClosedResourceError("this subscription is not entered, or was left")
@@ -172,7 +173,7 @@ class Subscription:
             await trio.lowlevel.checkpoint()
             if not self._begun:
                 return await self._begin(reader, stream)
-            return reader.take(limit) or await self._wait_for_more(reader, stream, limit)
+            return reader.take(ITEMS) or await self._wait_for_more(reader, stream)
         finally:
             self._busy = False
             if reader.gaps:
@@ -189,10 +190,10 @@ class Subscription:
         self._begun = True
         return [reader.cursor(returning)]
 
-    async def _wait_for_more(self, reader: Reader, stream: Stream, limit: int) -> list[StreamItem]:
+    async def _wait_for_more(self, reader: Reader, stream: Stream) -> list[StreamItem]:
         rested, silent = 1, False
         while not reader.ended:
-            if items := reader.take(limit):
+            if items := reader.take(ITEMS):
                 return items
             if reader.is_behind:
                 if items := reader.recall(*await self._source.recollect(stream, reader.last, reader.goal)):

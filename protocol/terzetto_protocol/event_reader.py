@@ -77,7 +77,7 @@ class Reader:
                 self.gaps += 1
         self._last = through
         if given:
-            self._saw(given[-1])
+            self._seen, self.ended = given[-1].id, type(given[-1]) is RunEnded
         return [*items, *given]
 
     def take(self, limit: int) -> list[StreamItem]:
@@ -93,13 +93,9 @@ class Reader:
         if events[-1].id - low != len(events):
             items = _with_gaps(low, self._seen, events)
             self.gaps += len(items) - len(events)
-        self._last = events[-1].id
-        self._saw(events[-1])
+        self._last = self._seen = events[-1].id
+        self.ended = type(events[-1]) is RunEnded
         return items
-
-    def _saw(self, event: Event) -> None:
-        self._seen = event.id
-        self.ended = type(event) is RunEnded
 
 
 def _with_gaps(low: int, seen: int, events: Sequence[Event]) -> list[StreamItem]:
