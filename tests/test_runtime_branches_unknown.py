@@ -153,3 +153,33 @@ async def test_a_branch_that_failed_while_the_run_waits_for_a_slot(autojump_cloc
         hold.go.set()
         result = await run.result()
     assert (FAILED, "barrier_timeout", []) == (result.status, result.code, result.state.trail)
+
+
+@both
+@stores
+async def test_what_a_probe_lets_begin_is_carried_on(autojump_clock, dispatch, store, caplog):
+    """7.4: the body begins when the probe has left, in the same branch, and so does what follows it there."""
+    paying, tries = Held("paid"), []
+
+    async def never(ctx):
+        return False
+
+    async def after(ctx):
+        tries.append("again")
+        if len(tries) == 1:
+            raise OSError("not now")
+        ctx.record(Say("after"))
+
+    graph = bare()
+    places = [graph.node(name="pay", effects="once", probe=never)(function(paying)), graph.node(says("beside"))]
+    graph.start(graph.parallel("fan", places, merge="replay"))
+    graph.edge(places[0], graph.node(retry=terzetto.RetryPolicy(initial=1))(after))
+    async with opened(shelf := store(), graph, dispatch=dispatch, shutdown_deadline=0) as runtime:
+        await runtime.submit(graph, Tally(), run_id="r")
+        await paying.begun.wait()
+        await trio.sleep(1)
+    paying.go.set()
+    async with opened(shelf, graph, dispatch=dispatch) as runtime:
+        result = await runtime.get("r").result()
+    assert (SUCCEEDED, ["paid", "after", "beside"]) == (result.status, result.state.trail)
+    assert [] == caplog.messages

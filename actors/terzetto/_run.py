@@ -348,8 +348,10 @@ class RunActor:
 
     def _begins_alone(self, start: Start) -> bool:
         """Whether a visit is to have a task of its own while others may run."""
-        overlaps = self._overlaps or bool(self.machine.fold.owners)
-        return overlaps and (self._node(start).runs != "on the loop" or _faults.hook is not None)
+        tasks = self._bodies.tasks
+        if not (self._overlaps or self.machine.fold.owners) or tasks is None or start.visit in tasks:
+            return False  # the task of a visit's probe has to end before that of its body begins
+        return self._node(start).runs != "on the loop" or _faults.hook is not None
 
     def _finish(self, finish: Finish) -> None:
         self.rested = True
