@@ -145,7 +145,6 @@ def test_without_a_log_a_deeply_frozen_mutation_stays_what_it_is():
     """4.5: what cannot change needs no copy."""
     for frozen in (Written("a"), Cleared(), Doubled()):
         assert words.keep(frozen) is frozen
-        assert words.revive(frozen) is frozen
     assert isinstance(words.keep(Extended([])), Recorded)
 
 

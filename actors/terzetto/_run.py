@@ -344,7 +344,8 @@ class RunActor:
             self._begin_task(start, self._nursery)
         else:
             self._starts.append(start)
-            self._wake()
+            if self._waiter is not None:
+                self._wake()
 
     def _begins_alone(self, start: Start) -> bool:
         """Whether a visit is to have a task of its own while others may run."""
@@ -453,7 +454,7 @@ class RunActor:
     async def _carry_inline(self) -> None:
         """One visit after another on this task, while there is one at a time."""
         starts, fold, clock = self._starts, self.machine.fold, self.services.clock
-        task = trio.lowlevel.current_task()
+        live, task = self.machine.live, trio.lowlevel.current_task()
         steps, since, turns = 0, clock(), times_scheduled(task)
         while not self.rested and len(starts) <= 1 and not fold.owners:
             if not starts:
@@ -462,7 +463,8 @@ class RunActor:
                 continue
             start = starts.pop()
             msg = await self._body(start, self._handle)
-            self._end(start, msg)
+            if start.visit in live:
+                self.deliver(msg)
             if not starts:
                 continue  # what comes next is a checkpoint, and a full one unless a start is there by then
             steps += 1
@@ -532,9 +534,10 @@ class RunActor:
 
     def _body(self, start: Start, handle: Handle) -> Awaitable[Ended]:
         """The body of a visit, to be awaited."""
+        nodes = self.machine.blueprint.nodes if not start.path else self.machine.fold.frame(start.path).blueprint.nodes
         if _faults.hook is not None:
-            return _faults.hook.body(handle, self._node(start), start, self.lent, self.services)
-        return handle(self._node(start), start, self.lent, self.services)
+            return _faults.hook.body(handle, nodes[start.node], start, self.lent, self.services)
+        return handle(nodes[start.node], start, self.lent, self.services)
 
     def _node(self, start: Start) -> Node[Any, Any]:
         fold = self.machine.fold

@@ -39,6 +39,8 @@ class Easy(Struct, Generic[S], frozen=True):
     """In the order in which they are tried; none where it leads nowhere."""
     cost: float
     """What a visit of the node costs."""
+    only: EasyWay[S] | None = None
+    """The one way that is always taken, if there is one."""
 
 
 class Routes(Struct, Generic[S]):
@@ -97,7 +99,7 @@ class Blueprint(Generic[S]):
         self.routes: Final = self._routes([self._edge(edge) for edge in graph.edges] if self.flow is None else ())
         easy = {} if is_strict or self.flow is not None else self.nodes
         self.everyday: Final = {
-            name: Easy(ways, node.options.token_cost)
+            name: Easy(ways, node.options.token_cost, ways[0] if ways and ways[0].when is None else None)
             for name, node in easy.items()
             if (ways := self._easy_ways(name)) is not None and not node.options.runs
         }

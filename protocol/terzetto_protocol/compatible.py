@@ -7,6 +7,7 @@ from .composites import as_map
 from .errors import NotStorable
 from .fold import Fold
 from .pending import Pending, label_of
+from .state import stored
 from .wiring import OTHER_LINKS
 
 
@@ -60,7 +61,7 @@ def _renamed(fold: Fold[Any]) -> Iterator[str]:
 def _revive(fold: Fold[Any]) -> None:
     """Decode what is decoded only when somebody needs it; raises `Malformed`."""
     for branch in fold.branches.values():
-        for entry in branch.entries:
+        for entry in stored(branch.entries):
             branch.blueprint.vocabulary.revive(entry)
     for path, fork in fold.image.forks.items():
         found = as_map(fold.composite_of(path))

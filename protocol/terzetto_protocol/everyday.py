@@ -77,7 +77,7 @@ class Everyday(Forks[S], Generic[S]):
             fold.apply(msg.batch)
         except MutationFailed:
             return None
-        way = _choose(easy.ways, fold.state)
+        way = easy.only or _choose(easy.ways, fold.state)
         if way is None:
             fold.drop(msg.batch)
             return None

@@ -468,9 +468,12 @@ class Forks(Calls[S], Generic[S]):
         if not self.logged:
             frame.forget()
             return None
-        weight, state = _weight(batch), None
-        heavy = self.fold.snapshot_due(weight)
-        due = heavy if self.fold.header.checkpoints is None else self.is_due(self.fold.image.seq + 1, at)
+        weight = _weight(batch)
+        heavy, policy = self.fold.snapshot_due(weight), self.fold.header.checkpoints
+        if not (heavy or asked or policy or status in RESTING or frame is not self.fold):
+            return None  # nearly always
+        state = None
+        due = heavy if policy is None else self.is_due(self.fold.image.seq + 1, at)
         if due or asked or status in RESTING:
             state = self.blueprint.state.pack(self.fold.state)
         elif heavy:

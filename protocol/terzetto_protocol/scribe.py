@@ -14,7 +14,6 @@ from .ids import barrier_id
 from .inputs import NodeFinished
 from .pending import Pending
 from .records import BarrierRow, Kind, Note, Opening, Record, Resolution, Step, Write, failure_of
-from .state import stored
 from .statuses import PARKED, TERMINAL, BarrierStatus, RunStatus, VisitStatus
 
 encode_record = msgspec.msgpack.Encoder().encode
@@ -96,9 +95,10 @@ def everyday_write(
     """
     image, (place, attempt, path) = fold.image, left
     seq, epoch, event = image.seq, image.epoch, image.event_id
-    # The array that a `Record` is encoded as, without the object: making one takes longer than encoding it.
+    # The arrays that a `Record` is encoded as, without the objects: making one takes longer than encoding it.
+    mutations = [(entry.name, entry.body) for entry in msg.batch]  # type: ignore[union-attr]  # with a log all are encoded
     body = encode_record((
-        seq, _VISIT, epoch, msg.at, _RUNNING, event, msg.visit, place, _SUCCEEDED, attempt, steps, stored(msg.batch),
+        seq, _VISIT, epoch, msg.at, _RUNNING, event, msg.visit, place, _SUCCEEDED, attempt, steps, mutations,
         None, path, False, None, None,
     ))  # fmt: skip
     snapshot = None if state is None else fold.snapshot(state, msg.at)

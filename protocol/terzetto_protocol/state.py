@@ -13,7 +13,7 @@ import attrs
 import msgspec
 from msgspec import Raw
 
-from .codec import check_json, pack
+from .codec import check_json
 from .decisions import Proved, Recorded
 from .errors import InvalidRequest, Malformed, MutationFailed, NotStorable, describe
 from .fields import (
@@ -32,7 +32,7 @@ from .fields import (
     transient_fields,
 )
 from .forms import Form, is_same
-from .limits import STATE_BYTES
+from .limits import MESSAGE_BYTES, STATE_BYTES
 
 __all__ = [
     "Entry",
@@ -47,6 +47,8 @@ __all__ = [
     "transient",
     "transient_fields",
 ]
+
+_encode = msgspec.msgpack.Encoder().encode
 
 S = TypeVar("S")
 S_contra = TypeVar("S_contra", contravariant=True)
@@ -187,7 +189,7 @@ class Vocabulary(Generic[S]):
         """What revives mutations that no node records, by their names."""
         self._bare: dict[type[Any], Checker] = {cls: check for cls, check in checks.items() if check is not None}
         exact = (cls for cls in self._bare if self._forms[cls.__name__].is_plain and comes_back(cls))
-        self._exact: dict[type[Any], Checker] = {cls: self._bare[cls] for cls in exact}
+        self._exact: dict[type[Any], tuple[str, Checker]] = {cls: (cls.__name__, self._bare[cls]) for cls in exact}
         """Those that need not be decoded to know what will be."""
 
     def note(self, mutation: Mutation[S]) -> Recorded:
@@ -201,23 +203,22 @@ class Vocabulary(Generic[S]):
 
     def record(self, mutation: Mutation[S]) -> Recorded:
         """As `note`, for what a node records: it is not decoded where nobody need look at what comes back."""
-        check = self._exact.get(type(mutation))
-        if check is None or not check(mutation):
+        known = self._exact.get(type(mutation))
+        if known is None or not known[1](mutation):
             return self.note(mutation)
-        name = self._names[type(mutation)]
-        return Proved(name, Raw(pack(mutation, name)), mutation)
+        try:
+            data = _encode(mutation)  # its checker lets no number and no text pass that would not come back
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, the other way says so in words
+            return self.note(mutation)
+        return self.note(mutation) if len(data) > MESSAGE_BYTES else Proved(known[0], Raw(data), mutation)
 
     def keep(self, mutation: Mutation[S]) -> Entry:
         """As `note`, for runs without a log: a mutation that cannot change stays what it is, all others are copied."""
         check = self._bare.get(type(mutation))
         return mutation if check is not None and check(mutation) else self.note(mutation)
 
-    def revive(self, entry: Entry) -> Mutation[S]:
+    def revive(self, entry: Recorded) -> Mutation[S]:
         """The mutation of a stored entry; raises `Malformed` when the graph does not know it or its form."""
-        if not isinstance(entry, Recorded):
-            return entry
-        if type(entry) is Proved:
-            return cast("Mutation[S]", entry.value)
         form = self._forms.get(entry.name)
         if form is None and entry.name in self._others:
             return self._others[entry.name](entry.body)
@@ -228,7 +229,12 @@ class Vocabulary(Generic[S]):
     def apply(self, entries: Iterable[Entry], state: S) -> None:
         """Apply in order; raises `MutationFailed` (or `Malformed`), after which the state must be rebuilt."""
         for entry in entries:
-            mutation = entry.value if type(entry) is Proved else self.revive(entry)
+            if type(entry) is Proved:
+                mutation = entry.value
+            elif type(entry) is Recorded:
+                mutation = self.revive(entry)
+            else:
+                mutation = cast("Mutation[S]", entry)
             try:
                 mutation.apply(state)
             except KeyboardInterrupt:

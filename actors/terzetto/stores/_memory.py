@@ -142,7 +142,7 @@ class MemoryStore(MemoryBlobs, SettlingStore):
             if (missing := self._missing_blob(write.blobs)) is not None:
                 return nameless(write, missing)
             run.blobs.update(write.blobs)
-        run.log.append(_kept(write))
+        run.log.append((write.epoch, write.event_id, write.at, write.body))
         if write.moved or write.snapshot is not None or write.barriers or write.epoch != write.expect:
             self._note(run, write)
         return _APPLIED
