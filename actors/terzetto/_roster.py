@@ -92,6 +92,8 @@ class Roster:
     def arrive(self, machine: RunMachine[Any], deps: Any) -> Arrival:
         """Make the actor of a new run; nobody else gets at it until `settle_in`."""
         arrival = self.arriving[machine.run_id] = Arrival(RunActor(machine, deps, self._services))
+        if (reading := self._loading.pop(machine.run_id, None)) is not None:
+            reading.set()  # what is read may be this very run, which has its actor now: there must not be two
         return arrival
 
     def arrived(self, actor: RunActor) -> Arrival | None:
@@ -135,6 +137,8 @@ class Roster:
             machine, deps = await self.load(run_id)
             await self._catch_up(run_id, machine.fold.image.event_id)
             self.check()
+            if done.is_set():
+                return  # it was submitted meanwhile
             if self._loading.get(run_id) is not done:
                 raise UnknownRun(run_id)  # it was deleted meanwhile, and what has its id now is another run
             self.live[run_id] = RunActor(machine, deps, self._services)
