@@ -1,5 +1,6 @@
 """`terzetto._persistence`: group commit, an answer per sender, and a store that fails or is gone (SEMANTICS 3, 9.6)."""
 
+import msgspec
 import pytest
 import trio
 import trio.testing
@@ -105,6 +106,31 @@ async def test_each_sender_hears_its_own_outcome_in_order(autojump_clock, nurser
     assert [("a", Applied()), ("b", Stale(7)), ("c", Rejected("odd")), ("d", Applied())] == [
         (name, outcome) for name, _, outcome in record
     ]
+    persistence.close(1)
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_what_a_sender_made_upon_a_refused_write_is_refused(autojump_clock, nursery, store, together):
+    """3 D8: a lost owner's commit fits by chance where the new one wrote as many; it is not stored all the same."""
+    persistence, _ = await opened_actor(nursery, store)
+    record: list = []
+    begun = [write("r"), msgspec.structs.replace(write("r", 2), expect=0, epoch=1)]
+    assert [Applied()] * 2 == await store.inner.commit(begun)
+    lost = [msgspec.structs.replace(write("r", 2, b"lost"), epoch=1), write("r", 3, b"made upon it")]
+    lost[1] = msgspec.structs.replace(lost[1], expect=1, epoch=1)
+    desk = Sender("old", record)
+    store.hold()
+    persistence.send(lost[0], desk)
+    if not together:
+        await settled()
+    persistence.send(lost[1], desk)
+    persistence.send(msgspec.structs.replace(lost[1], run_id="s"), desk)
+    await settled()
+    store.release()
+    await settled()
+
+    assert ["Stale", "Stale" if together else "Rejected", "Rejected"] == [type(each).__name__ for _, _, each in record]
+    assert [each.body for each in begun] == await store.inner.records("r")
     persistence.close(1)
 
 

@@ -16,7 +16,7 @@ from attrs import frozen
 from terzetto_protocol.backoff import backoff
 from terzetto_protocol.errors import ActorStopped, StoreError, StoreRejected, StoreUnavailable, TerzettoError, describe
 from terzetto_protocol.limits import GROUP_COMMITS
-from terzetto_protocol.records import Outcome, Rejected, Write
+from terzetto_protocol.records import Applied, Outcome, Rejected, Write
 
 from . import _faults
 from ._mailbox import Slot
@@ -194,8 +194,19 @@ class Persistence:
             _pass_points(_faults.hook, group)
         for (write, sender), outcome in zip(group, outcomes, strict=True):
             sender.written(write, outcome)
+            if type(outcome) is not Applied:
+                self._refuse_following(write, sender)
         self._tell_answered()
         return True
+
+    def _refuse_following(self, write: Write, sender: Sender) -> None:
+        """What a sender made upon a refused write might fit what another owner has made: it is never tried."""
+        rest, self._waiting = self._waiting, []
+        for each in rest:
+            if each[1] is sender and each[0].run_id == write.run_id:
+                sender.written(each[0], Rejected(f"it follows commit {write.seq}, which was refused", final=False))
+            else:
+                self._waiting.append(each)
 
     async def _do_chore(self, chore: _Chore[Any]) -> None:
         try:

@@ -84,12 +84,11 @@ class Store(BlobStore):
         without touching the others. A write that is there already, from a try whose answer was lost (same
         run, seq, epoch and body, and for a first write the same header), is `Applied`. An old epoch is
         `Stale`, a taken id or key `Exists`. Other content under a seq that is taken, a seq that leaves a
-        hole, an unknown run, and what the store cannot hold are `Rejected`; so is, by its seq, whatever
-        came after such a write. A write that names a `thread` moves its head to the run, with all the rest of
-        it or not at all, and once: written again it moves nothing. A write that names blobs makes the run keep
-        them, and is `Rejected` where one of them is not there. Whoever sends writes behind a first write that
-        is not answered yet must cope with `Exists`: they meet the other run, and would be applied to it if
-        they fit.
+        hole, an unknown run, and what the store cannot hold are `Rejected`. What follows a refused write in
+        its group (the next seq of its run, under the epoch that the refused one would have left) is refused
+        with it: behind a stale one as `Stale`, else as `Rejected`. A write that names a `thread` moves its
+        head to the run, with all the rest of it or not at all, and once: written again it moves nothing. A
+        write that names blobs makes the run keep them, and is `Rejected` where one of them is not there.
 
         Raises:
             StoreUnavailable: nothing is known about the group; write it again (after `reopen()`).

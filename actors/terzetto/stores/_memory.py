@@ -26,6 +26,7 @@ from ._memory_blobs import MemoryBlobs
 from ._verdict import (
     check_deletable,
     check_prunable,
+    in_order,
     is_closed,
     misnumbered,
     nameless,
@@ -129,7 +130,7 @@ class MemoryStore(MemoryBlobs, SettlingStore):
     def commit_now(self, writes: Sequence[Write]) -> list[Outcome]:
         """What `commit` does, at once: every write is settled when this returns."""
         self._groups += 1
-        return [self.settle(write) for write in writes]
+        return in_order(writes, self.settle)
 
     def settle(self, write: Write) -> Outcome:
         """Apply one write, at once."""

@@ -22,7 +22,7 @@ from terzetto_protocol.statuses import BarrierStatus
 from ._checksums import UNREADABLE, Damaged, checksum, moment, sum_blob, sum_columns
 from ._schema import Value
 from ._sqlite_reads import Reader
-from ._verdict import misnumbered, nameless, unknown, verdict
+from ._verdict import in_order, misnumbered, nameless, unknown, verdict
 
 SEGMENT_BYTES: Final = 256 * 1024
 """Bodies that one row holds, bytes; more make another row, so that reading one commit stays cheap."""
@@ -147,7 +147,7 @@ class LogWriter:
                 self._apply_all(writes)
         except (_Unusual, *DATA_ERRORS):
             with self.transaction():
-                return [self._settle(write) for write in writes]
+                return in_order(writes, self._settle)
         return [_APPLIED] * len(writes)
 
     def move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:

@@ -1,4 +1,6 @@
-"""Why a write is not simply applied: the one decision that every store makes in the same way."""
+"""Why a write is not simply applied: the decisions that every store makes in the same way."""
+
+from collections.abc import Callable, Sequence
 
 from terzetto_protocol.errors import Refused, StaleEpoch, UnknownRun
 from terzetto_protocol.records import Applied, BarrierRow, Outcome, Rejected, Stale, Write
@@ -23,6 +25,28 @@ def verdict(write: Write, epoch: int, last: int, stored: tuple[int, bytes] | Non
     if write.seq != last + 1:
         return Rejected(f"commit {write.seq} of run {write.run_id!r} does not follow {last}, its last one")
     return None
+
+
+def in_order(writes: Sequence[Write], settle: Callable[[Write], Outcome]) -> list[Outcome]:
+    """Settle a group, one write after the other; what was made upon a refused one is refused with it.
+
+    It would fit by chance where another owner wrote as many commits under the same epoch.
+    """
+    outcomes = list[Outcome]()
+    refused = dict[tuple[str, int, int], Outcome]()
+    for write in writes:
+        before = refused.get((write.run_id, write.seq, write.expect))
+        outcome = settle(write) if before is None else _behind(before, write)
+        if not isinstance(outcome, Applied):
+            refused[write.run_id, write.seq + 1, write.epoch] = outcome
+        outcomes.append(outcome)
+    return outcomes
+
+
+def _behind(outcome: Outcome, write: Write) -> Outcome:
+    if isinstance(outcome, Stale):
+        return outcome
+    return Rejected(f"commit {write.seq} of run {write.run_id!r} follows one that was refused")
 
 
 def unknown(write: Write) -> Outcome:

@@ -178,6 +178,23 @@ async def a_refusal_leaves_the_others_alone(store: Store) -> None:
 
 
 @BOOK.law
+async def what_follows_a_refused_write_is_refused(store: Store) -> None:
+    """Also where it would fit by chance: another owner has made as many commits under the same epoch."""
+    writes = [*await started(store), claim(seq=3, epoch=2)]
+    await applied(store, writes[-1])
+    lost = [follow(seq=2, body=b"2"), claim(seq=3, epoch=2, body=b"3"), follow(seq=4, expect=2, epoch=2)]
+    expect(await store.commit(lost), [Stale(2)] * 3, "the third was made upon the second")
+    other = [follow(seq=3, expect=2, epoch=2, body=b"other"), follow(seq=4, expect=2, epoch=2)]
+    kinds = [type(outcome) for outcome in await store.commit(other)]
+    expect(kinds, [Rejected, Rejected], "the second was made upon the first")
+    await applied(store, first("s", header=header("s", key="k")))
+    taken = [first("s", header=header("s", graph="other")), claim("s")]
+    kinds = [type(outcome) for outcome in await store.commit(taken)]
+    expect(kinds, [Exists, Rejected], "it was made for another run")
+    await _nothing_else(store, "r", *writes)
+
+
+@BOOK.law
 async def a_group_is_applied_in_order(store: Store) -> None:
     """A run may be created, claimed, moved and ended in one group, among writes of other runs."""
     end = follow(seq=5, moved=True, status=RunStatus.FAILED, code="node_error", message="no", snapshot=b"end")
