@@ -23,6 +23,7 @@ from .._loading import load_fold
 from .._runtime import open_runtime
 from ._ledger import Ledger
 from ._life import Life
+from ._logged import listening
 from ._people import People
 from ._plan import FaultPlan
 from ._reader import Bytes, Reader
@@ -62,7 +63,7 @@ def simulate(scenario: Scenario, seed: int) -> "Simulation":
     before, collects = _faults.hook, gc.isenabled()
     gc.disable()  # a finaliser would run at a moment that depends on what this process did before
     try:
-        with seeded_schedule(seed):
+        with seeded_schedule(seed), listening(simulation.complain):
             trio.run(simulation.run, clock=MockClock(autojump_threshold=0))
     except Exception as error:  # noqa: BLE001 - whatever the world comes to is its result
         simulation.error = error
