@@ -366,3 +366,17 @@ async def test_a_thread_goes_on_with_a_head_of_an_older_version(store):
         run = await runtime.submit(new, thread="talk", run_id="r", auto_approve=True)
         assert Paper(["a", "b"], 3) == await run.state(at=1)
         assert Paper(["x", "y"], 6) == (await run.result()).state
+
+
+async def test_a_thread_goes_on_with_a_head_that_was_migrated_on_its_way(store):
+    """1: a head that began under an older version and ended under this one has this one's state."""
+    async with opened(store, old := first(Bodies())) as runtime:
+        await waiting(runtime, old, Draft(), thread="talk")
+    async with opened(store, new := second(Bodies())) as runtime:
+        run = runtime.get("r")
+        (barrier,) = await run.barriers()
+        await run.decide(barrier.barrier, Approve())
+        ended = (await run.result()).state
+        run = await runtime.submit(new, thread="talk", run_id="s", auto_approve=True)
+        assert ended == await run.state(at=1)
+        assert SUCCEEDED is (await run.result()).status

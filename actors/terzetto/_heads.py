@@ -55,7 +55,8 @@ def _led_on(mine: RunHeader, blueprint: Blueprint[Any], theirs: RunHeader, found
     """
     version = found.image.version or theirs.version
     chain = chain_from(blueprint.graph, version) if theirs.graph == blueprint.name else None
-    if not chain and mine.version == blueprint.version:
+    led_on = chain == () and bool(found.image.version)  # to this very version, of which its header knows nothing
+    if not (chain or led_on) and mine.version == blueprint.version:
         check_same_state(mine, theirs)
     caster = blueprint.upcaster(version) if chain else None
     return found.state if caster is None else caster.state(found.state)
