@@ -21,16 +21,20 @@ class Book:
         self.problems: list[str] = []
         self.ledger = Ledger(self.problems.append)
         self.seq = 0
+        self.run_id = "r"
 
     def commit(self, kind: Kind, status: RunStatus = _R.RUNNING, *, epoch=1, told=1, barriers=(), **fields) -> None:
         self.seq += 1
+        parent = fields.pop("parent", "")
         first = fields.pop("event_id", event_id(epoch, self.seq * 10))
         record = Record(fields.pop("seq", self.seq), kind, epoch, 0.0, status, first, **fields)
-        header = RunHeader("r", "g", "1", "", "", 0.0) if self.seq == 1 else None
+        header = RunHeader(self.run_id, "g", "1", "", "", 0.0, parent=parent) if self.seq == 1 else None
         body = msgspec.msgpack.encode(record)
         last = first + told - 1
         self.ledger.applied(
-            Write("r", 0, epoch, record.seq, 0.0, status, last, body, header=header, barriers=barriers, kind=kind)
+            Write(
+                self.run_id, 0, epoch, record.seq, 0.0, status, last, body, header=header, barriers=barriers, kind=kind
+            )
         )
 
     def begin(self, *steps: Step) -> "Book":
@@ -169,3 +173,44 @@ def test_ids_of_durable_events():
     assert (log.tells(10), log.tells(claim), log.tells(claim + 1)) == (True, True, False)
     assert [claim] == log.told_between(10, claim + 5)
     assert [] == log.told_between(claim, claim + 5)
+
+
+def test_a_log_is_cut_in_front_of_a_checkpoint():
+    """3.2: events of commits that are gone are missing to nobody."""
+    book = Book().begin()
+    book.end()
+    book.ledger.pruned("r", 1)
+    assert [] == book.problems
+    book.ledger.pruned("r", 3)
+    assert "pruned in front of commit 3, which is no checkpoint" in book.problems[0]
+    log = book.ledger.logs["r"]
+    assert [event_id(1, 30)] == log.told_between(0, event_id(2, 1))
+    assert log.tells(event_id(1, 20)), "it was told all the same"
+
+
+def test_only_what_has_ended_and_nobody_needs_is_deleted():
+    """3.3: and its id is free then, with everything that was known of it."""
+    book = Book().begin()
+    book.body("once", fence=5)
+    book.problems.clear()
+    book.ledger.deleted("r")
+    assert "it was deleted while it was RUNNING" in book.problems.pop()
+    assert ([], ["r"]) == ([*book.ledger.logs], [*book.ledger.gone])
+    book.seq = 0
+    assert book.begin().body("repeatable", fence=1)
+    book.end(status=_R.SUCCEEDED)
+    assert [] == book.problems
+    book.seq, book.run_id = 0, "s"
+    book.commit(Kind.SUBMIT, _R.QUEUED, epoch=0, steps=(Step(1, "a"),), parent="r@2")
+    book.ledger.deleted("r")
+    assert "it was deleted, and run s, which went on from it, is not over" in book.problems[0]
+
+
+def test_a_newer_version_may_finish_a_cancel():
+    """3, D6"""
+    book = Book().begin()
+    book.commit(Kind.CANCEL, _R.CANCELLING)
+    book.commit(Kind.MIGRATE, _R.CANCELLING, epoch=2)
+    book.commit(Kind.END, _R.CANCELLED, epoch=2)
+
+    assert [] == book.problems

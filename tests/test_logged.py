@@ -32,5 +32,5 @@ def test_a_run_that_breaks_off_ends_its_world(monkeypatch):
             raise RuntimeError("oh")
 
     monkeypatch.setattr(Hub, "publish", breaks)
-    with pytest.raises(PromiseBroken, match="an error was logged: run 'r.' broke off.*RuntimeError: oh"):
+    with pytest.raises(PromiseBroken, match=r"an error was logged: run 'r.' broke off.*RuntimeError: oh"):
         sweep(invent, range(20))

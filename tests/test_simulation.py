@@ -14,13 +14,17 @@ import trio
 from attrs import evolve
 
 import terzetto._loading as loading
+import terzetto.testing._invented_graphs as graphs
+from terzetto._feeds import _Feed
+from terzetto._forgetting import Forgetting
+from terzetto._heads import Heads
 from terzetto._hub import Hub
 from terzetto._persistence import Persistence
 from terzetto._recovery import Recovery
 from terzetto._run import RunActor
 from terzetto.stores import MemoryStore
 from terzetto.testing import PromiseBroken, Simulation, invent, simulate, sweep
-from terzetto.testing._simulated_store import SimulatedStore
+from terzetto.testing._simulated_store import SimulatedDisk, SimulatedStore
 from terzetto_protocol.events import told_by
 from terzetto_protocol.fold import read_record
 from terzetto_protocol.machine import RunMachine
@@ -53,13 +57,14 @@ def met() -> Counter[str]:
 
 WORDS = ["dies:", "loses the store", "is asked to stop", "leaves a note", "hears nothing", "has no luck", "is refused"]
 WORDS += ["Undone", "DecisionTaken", "AlreadyResolved", "outcome='stopped'", "Resumed", "finds the store in use"]
+WORDS += ["is pruned in front of", "is deleted", "keeps blob:", "goes back from", "leaves it at that"]
 
 
 def test_no_promise_is_broken(met):
     """Laws 2 and 5, in 300 worlds; and they are worth something only if they get somewhere, in every way."""
     statuses = ["SUCCEEDED", "FAILED", "CANCELLED", "AWAITING_INPUT", "PAUSED"]
     kinds = ["submit", "claim", "visit", "intent", "open", "unknown", "decide", "queue", "cancel", "interrupt", "end"]
-    rarer = ["fork", "join", "pause", "retry", "ask", "rewind", "send"]
+    rarer = ["fork", "join", "pause", "retry", "ask", "rewind", "send", "migrate"]
 
     assert [] == [word for word in (*statuses, *kinds, *rarer, *WORDS) if not met[word]]
 
@@ -208,10 +213,93 @@ def a_store_that_says_yes(monkeypatch):
     monkeypatch.setattr(SimulatedStore, "commit", lie)
 
 
+def the_line_of_a_thread_is_not_kept(monkeypatch):
+    monkeypatch.setattr("terzetto._heads.in_line", lambda rows: [])
+
+
+def a_head_that_is_not_looked_at_again(monkeypatch):
+    of, known = Heads.of, dict[str, str]()
+
+    async def remembered(self, thread):
+        return known.setdefault(thread, await of(self, thread))
+
+    monkeypatch.setattr(Heads, "of", remembered)
+
+
+def a_head_that_is_not_put_back(monkeypatch):
+    async def forgetful(self, thread, expect, run_id, at):
+        await trio.lowlevel.checkpoint()
+        return True
+
+    monkeypatch.setattr(MemoryStore, "move_head", forgetful)
+    monkeypatch.setattr(SimulatedDisk, "move_head", forgetful)
+
+
+def what_is_needed_is_deleted(monkeypatch):
+    async def nobody(self):
+        await trio.lowlevel.checkpoint()
+        return {}
+
+    async def no_head(self, row):
+        await trio.lowlevel.checkpoint()
+        return False
+
+    monkeypatch.setattr(Forgetting, "needed", nobody)
+    monkeypatch.setattr(Forgetting, "is_head", no_head)
+    monkeypatch.setattr("terzetto.stores._memory.check_deletable", lambda *args: None)
+
+
+def blobs_are_swept_as_they_are_put(monkeypatch):
+    monkeypatch.setattr(MemoryStore, "_kept_blobs", lambda self: ())
+    monkeypatch.setattr("terzetto._stored_blobs.BLOB_GRACE", -1.0)
+
+
+def a_log_is_cut_anywhere(monkeypatch):
+    prune = MemoryStore.prune
+
+    async def careless(self, run_id, before, **options):
+        count = await prune(self, run_id, before, **options)
+        run = self._runs[run_id]
+        if count and len(run.log) > 1:
+            del run.log[0]
+            run.before += 1
+        return count
+
+    monkeypatch.setattr(MemoryStore, "prune", careless)
+
+
+def a_sink_is_not_told_of_barriers_in_time(monkeypatch):
+    tell = _Feed._tell
+
+    async def forgetful(self, item):
+        if type(item).__name__ == "BarrierOpened":
+            return False
+        return await tell(self, item)
+
+    monkeypatch.setattr(_Feed, "_tell", forgetful)
+
+
+def mutations_of_an_older_version_are_dropped(monkeypatch):
+    lead_on = graphs._lead_on
+
+    def lossy(sections):
+        return evolve(lead_on(sections), mutation=lambda name, fields: None)
+
+    monkeypatch.setattr(graphs, "_lead_on", lossy)
+
+
 @pytest.mark.parametrize(
     "plant, finds",
     [
         (acknowledge_before_durable, "durable"),
+        (the_line_of_a_thread_is_not_kept, "before it has not ended|the head of its thread is"),
+        (a_head_that_is_not_looked_at_again, "the head of its thread is"),
+        (a_head_that_is_not_put_back, "told before it was durable: CancelReceipt"),
+        (what_is_needed_is_deleted, "and is the head of thread|which went on from it"),
+        (blobs_are_swept_as_they_are_put, "was swept|no blob:"),
+        (a_log_is_cut_anywhere, "which is no checkpoint|cannot be read back"),
+        (a_sink_is_not_told_of_barriers_in_time, "a sink was told event"),
+        (mutations_of_an_older_version_are_dropped, "is not on its trail"),
         (start_before_durable, "durable"),
         (rerun_a_finished_visit, "runs again|goes from"),
         (publish_before_commit, "shown before it was durable"),

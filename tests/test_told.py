@@ -10,6 +10,7 @@ from terzetto_protocol.receipts import (
     CancelReceipt,
     DecisionKept,
     DecisionTaken,
+    Deleted,
     Denied,
     PauseReceipt,
     Submitted,
@@ -19,6 +20,7 @@ from terzetto_protocol.records import Kind, Resolution, Rewind
 from terzetto_protocol.statuses import RunStatus
 
 from .test_ledger import Book
+from .test_ledger_threads import Talk
 
 _R = RunStatus
 
@@ -32,6 +34,7 @@ RECEIPTS = [
     PauseReceipt("r", "requested", durable=True),
     PauseReceipt("r", "paused", durable=True),
     Undone("r", 1, durable=True),
+    Deleted("r", 3, durable=True),
 ]
 
 
@@ -73,3 +76,26 @@ def test_a_run_that_is_not_there():
     assert [] == problems
     told(ledger, Submitted("r", durable=True))
     assert "told of a run that is not there" in problems[0]
+
+
+def test_a_run_that_was_deleted():
+    """3.3: what was told of it stays true."""
+    book = Book().begin()
+    book.end(status=_R.SUCCEEDED)
+    book.ledger.deleted("r")
+    told(book.ledger, RECEIPTS[-1])
+    told(book.ledger, CancelReceipt("r", "already_terminal", _R.SUCCEEDED, durable=True))
+
+    assert [] == book.problems
+
+
+def test_a_thread_that_was_put_back():
+    """9.2"""
+    talk = Talk()
+    talk.run("a")
+    receipt = CancelReceipt("a", "rolled_back", _R.SUCCEEDED, durable=True)
+    told(talk.ledger, receipt)
+    assert f"told before it was durable: {receipt}" in talk.problems.pop()
+    talk.threads.moved("t", "a", "", talk.ledger.logs["a"])
+    told(talk.ledger, receipt)
+    assert [] == talk.problems

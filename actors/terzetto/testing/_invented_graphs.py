@@ -4,42 +4,22 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 import trio
-from attrs import define, field, frozen
-from msgspec import Struct
+from attrs import frozen
 
 from terzetto_protocol.context import FlowContext, NodeContext
 from terzetto_protocol.dataflow import Dataflow
 from terzetto_protocol.decisions import Approve, Fail
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.graph import Graph
+from terzetto_protocol.migrations import Migration
 from terzetto_protocol.places import Barrier, Effects, Exit, Place
 from terzetto_protocol.retry import RetryPolicy
 
+from ._invented_states import ROUNDS, Came, Journey, Kept, Voyage, Went, add, few, fresh, three
 from ._world import World
 
 Shape: TypeAlias = Literal["node", "barrier", "parallel", "map", "subgraph"]
-ROUNDS: Final = 2
-"""How often a loop is gone round."""
-
-
-@define
-class Journey:
-    """The state of every invented graph."""
-
-    count: int = 0
-    trail: list[str] = field(factory=list[str])
-    """Every visit whose mutations count, once."""
-
-
-class Went(Struct, frozen=True):
-    """A visit was here."""
-
-    where: str
-
-    def apply(self, journey: Journey) -> None:
-        """Put it on the trail."""
-        journey.count += 1
-        journey.trail.append(self.where)
+_SECOND: Final[Mapping[str, Any]] = {"version": "2", "migrations": (Migration("1"),)}
 
 
 @frozen
@@ -57,6 +37,8 @@ class Temper:
     tries: int = 1
     """Attempts in all."""
     run_timeout: float | None = None
+    keeps: bool = False
+    """Whether it puts a blob, and reads those that are there."""
     probed: bool = False
     """Whether it can look what became of its effect."""
 
@@ -88,14 +70,24 @@ class Plan:
     flow: tuple[Temper, ...] = ()
     """Nodes of a dataflow, if it is one."""
 
-    def build(self, world: World) -> Declaration[Any, Any]:
-        """The graph; what its nodes do outside, they do in this world."""
-        return _flow(self, world) if self.flow else _Builder(self.name, world).graph(self.sections)
+    def build(self, world: World, *, newer: bool = False) -> Declaration[Any, Any]:
+        """The graph, or its second version; what its nodes do outside, they do in this world."""
+        if self.flow:
+            return _flow(self, world, newer=newer)
+        return _Builder(self.name, world, self.sections if newer else ()).graph(self.sections)
 
 
 class _Builder:
-    def __init__(self, name: str, world: World) -> None:
-        self._graph: Graph[Journey] = Graph(name, state=Journey, mutations=[Went], max_steps=200)
+    """Builds a graph, or its second version: that gets the sections of the first, whose nodes have other names."""
+
+    def __init__(self, name: str, world: World, since: tuple[Section, ...] = ()) -> None:
+        self._newer: Final = bool(since)
+        self._went: Final[type[Went | Came]] = Came if since else Went
+        self._graph: Graph[Any] = (
+            Graph(name, state=Voyage, mutations=[Came, Kept], max_steps=200, version="2", migrations=[_lead_on(since)])
+            if since
+            else Graph(name, state=Journey, mutations=[Went, Kept], max_steps=200)
+        )
         self._world: Final = world
 
     def graph(self, sections: tuple[Section, ...]) -> Graph[Journey]:
@@ -108,7 +100,7 @@ class _Builder:
             source = place.approved if isinstance(place, Barrier) else place
             if section.loops:
                 back: Exit[Journey] | Place[Journey] = place.rejected if isinstance(place, Barrier) else place
-                graph.edge(back, place, when=_few, max_visits=ROUNDS)
+                graph.edge(back, place, when=few, max_visits=ROUNDS)
             if number + 1 < len(ways):
                 graph.edge(source, ways[number + 1][1])
                 if isinstance(place, Barrier):
@@ -126,51 +118,51 @@ class _Builder:
             within = tuple(
                 Section("node", f"{name}-{number}", (temper,)) for number, temper in enumerate(section.tempers)
             )
-            return graph.subgraph(
-                name, _Builder(f"{graph.name}-{name}", self._world).graph(within), get=_fresh, put=_add
-            )
-        nodes = [self._node(f"{name}-{number}", temper) for number, temper in enumerate(section.tempers)]
+            return graph.subgraph(name, _Builder(f"{graph.name}-{name}", self._world).graph(within), get=fresh, put=add)
+        named = _renamed(name) if self._newer and section.shape == "node" else name
+        nodes = [self._node(f"{named}-{number}", temper) for number, temper in enumerate(section.tempers)]
         options: dict[str, Any] = {"merge": "replay", "errors": section.errors, "limit": section.limit}
         if section.shape == "parallel":
             return graph.parallel(name, nodes, **options)
         if section.shape == "map":
-            return graph.map(name, nodes[0], over=_three, item=int, **options)
+            return graph.map(name, nodes[0], over=three, item=int, **options)
         return nodes[0]
 
     def _node(self, name: str, temper: Temper) -> Place[Journey]:
-        world, options = self._world, _options(temper)
+        world, went, options = self._world, self._went, _options(temper)
 
         async def body(ctx: NodeContext[Journey]) -> None:
             await _behave(world, ctx, temper)
+            if temper.keeps:
+                await world.reads(ctx, ctx.state.blobs)
+                ctx.record(Kept(await ctx.blob(b"%d" % world.dice.randrange(3))))
             if world.dice.random() < temper.pauses:
                 ctx.pause()
-            ctx.record(Went(f"{name}@{ctx.visit.visit}"))
+            ctx.record(went(f"{ctx.visit.run_id} {name}@{ctx.visit.visit}"))
 
         async def probe(ctx: NodeContext[Journey]) -> bool:
             await trio.lowlevel.checkpoint()
             happened = world.happened(ctx)
             if happened:
-                ctx.record(Went(f"{name}@{ctx.visit.visit}"))
+                ctx.record(went(f"{ctx.visit.run_id} {name}@{ctx.visit.visit}"))
             return happened
 
         return self._graph.node(name=name, probe=probe if temper.probed else None, **options)(body)
 
 
-def _few(journey: Journey) -> bool:
-    return journey.count < 3 * ROUNDS
+def _lead_on(sections: tuple[Section, ...]) -> Migration:
+    """What leads from the first version of a graph to the second."""
+    names = [f"{section.name}-0" for section in sections if section.shape == "node"]
+    return Migration(
+        "1",
+        state=lambda state: {**state, "calm": False},
+        mutation=lambda name, fields: ("Came", {"place": fields["where"]}) if name == "Went" else (name, fields),
+        places={name: _renamed(name) for name in names},
+    )
 
 
-def _three(journey: Journey) -> list[int]:
-    return [*range(1 + journey.count % 3)]
-
-
-def _fresh(journey: Journey) -> Journey:
-    return Journey(journey.count)
-
-
-def _add(outer: Journey, inner: Journey) -> None:
-    outer.count = inner.count
-    outer.trail.extend(inner.trail)
+def _renamed(name: str) -> str:
+    return f"new-{name}"
 
 
 def _options(temper: Temper) -> dict[str, Any]:
@@ -192,9 +184,9 @@ async def _behave(world: World, ctx: NodeContext[Journey] | FlowContext, temper:
         raise OSError("bad luck")
 
 
-def _flow(plan: Plan, world: World) -> Dataflow[Any]:
+def _flow(plan: Plan, world: World, *, newer: bool) -> Dataflow[Any]:
     """One node after the other; the first sends several values on."""
-    flow = Dataflow(plan.name, max_steps=100)
+    flow = Dataflow(plan.name, max_steps=100, **(_SECOND if newer else {}))
     source = flow.input("count", int)
     for number, temper in enumerate(plan.flow):
         body = _first(world, temper) if not number else _next(world, temper)

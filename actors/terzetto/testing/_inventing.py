@@ -5,12 +5,26 @@ from functools import partial
 from random import Random
 from typing import Any, Final
 
-from terzetto_protocol.commands import Cancel, Command, Fork, Pause, Resume, Retry, Undo
+from terzetto_protocol.checkpoints import CheckpointPolicy
+from terzetto_protocol.commands import (
+    Cancel,
+    Command,
+    Delete,
+    Fork,
+    Pause,
+    Resume,
+    Retry,
+    Truncate,
+    Undo,
+)
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.places import Effects
+from terzetto_protocol.threads import BUSY
 
 from .. import _faults
-from ._invented_graphs import Journey, Plan, Section, Shape, Temper
+from ._invented_checks import holds_together
+from ._invented_graphs import Plan, Section, Shape, Temper
+from ._invented_traits import Traits, invent_release, invent_traits
 from ._scenario import Act, Crash, CrashAt, Fault, Freeze, Person, Restart, Scenario, Submission, Way
 from ._simulated_luck import Trouble
 from ._world import World
@@ -24,20 +38,29 @@ def invent(seed: int) -> Scenario:
     """A world: one or two graphs, some runs of them, people, and faults; the same seed makes the same one.
 
     The graphs have chains, loops, barriers, parallel branches, maps, graphs inside and dataflows, of nodes with all
-    kinds of effects, attempts, timeouts, questions, pauses and failures.
+    kinds of effects, attempts, timeouts, questions, pauses, failures and blobs. Some worlds have threads, a retention,
+    sinks, or newer versions of their graphs on the way.
     """
     dice = Random(f"invent {seed}")  # noqa: S311 - a simulation, no secret
-    plans = [_plan(dice, f"g{number}") for number in range(1 + (dice.random() < 0.15))]
-    submits = tuple(_submission(dice, plans, f"r{number}") for number in range(dice.choice((1, 1, 2, 2, 3))))
+    traits = invent_traits(dice)
+    plans = tuple(_plan(dice, f"g{number}", traits) for number in range(1 + (dice.random() < 0.15)))
+    count = dice.randint(2, 4) if traits.thread else dice.choice((1, 1, 2, 2, 3))
+    submits = tuple(_submission(dice, plans, f"r{number}", traits) for number in range(count))
+    faults = invent_faults(dice.randrange(2**32))
+    releases, restarts = invent_release(dice, partial(_build, plans, newer=True)) if traits.newer else ((), ())
     return Scenario(
-        graphs=partial(_build, tuple(plans)),
+        graphs=partial(_build, plans),
         submits=submits,
-        acts=_acts(dice, [each.run_id for each in submits]),
+        acts=_acts(dice, [each.run_id for each in submits], traits),
         people=_people(dice),
-        faults=invent_faults(dice.randrange(2**32)),
+        faults=(*(each for each in faults if traits.may_split or not isinstance(each, Freeze)), *restarts),
+        releases=releases,
+        sinks=traits.sinks,
+        linger=traits.linger,
         processes=dice.choice((1, 1, 1, 2)),
         latency=dice.choice((0.001, 0.01, 0.1)),
-        options=_options(dice),
+        check=holds_together,
+        options=_options(dice, traits),
     )
 
 
@@ -68,34 +91,36 @@ def _fault(dice: Random, seconds: float) -> Fault:
     return Trouble(at, lasts, fails, loses, hangs, slow=dice.choice((0.0, 0.5)))
 
 
-def _build(plans: tuple[Plan, ...], world: World) -> list[Declaration[Any, Any]]:
-    return [plan.build(world) for plan in plans]
+def _build(plans: tuple[Plan, ...], world: World, *, newer: bool = False) -> list[Declaration[Any, Any]]:
+    return [plan.build(world, newer=newer) for plan in plans]
 
 
-def _options(dice: Random) -> dict[str, Any]:
+def _options(dice: Random, traits: Traits) -> dict[str, Any]:
     options: dict[str, Any] = {"dispatch": dice.choice(("direct", "direct", "task")), "shutdown_deadline": 1.0}
     if dice.random() < 0.2:
         options["pool_size"] = 1
+    if traits.retention is not None:
+        options["retention"] = traits.retention
     return options
 
 
 # -- graphs ----------------------------------------------------------------------------------------------------
 
 
-def _plan(dice: Random, name: str) -> Plan:
+def _plan(dice: Random, name: str, traits: Traits) -> Plan:
     if dice.random() < 0.15:
-        return Plan(name, (), tuple(_temper(dice, flow=True) for _ in range(dice.randint(1, 3))))
+        return Plan(name, (), tuple(_temper(dice, traits, flow=True) for _ in range(dice.randint(1, 3))))
     shapes: list[Shape] = ["node", "node", "node", "barrier", "parallel", "map", "subgraph"]
     count = dice.randint(1, 5)
-    return Plan(name, tuple(_section(dice, dice.choice(shapes), f"p{number}") for number in range(count)))
+    return Plan(name, tuple(_section(dice, dice.choice(shapes), f"p{number}", traits) for number in range(count)))
 
 
-def _section(dice: Random, shape: Shape, name: str) -> Section:
+def _section(dice: Random, shape: Shape, name: str, traits: Traits) -> Section:
     many = shape in ("parallel", "subgraph")
     return Section(
         shape,
         name,
-        () if shape == "barrier" else tuple(_temper(dice) for _ in range(dice.randint(1, 3) if many else 1)),
+        () if shape == "barrier" else tuple(_temper(dice, traits) for _ in range(dice.randint(1, 3) if many else 1)),
         loops=dice.random() < 0.2,
         timeout=dice.choice((None, None, 1.0, 5.0)),
         fails=dice.random() < 0.3,
@@ -104,7 +129,7 @@ def _section(dice: Random, shape: Shape, name: str) -> Section:
     )
 
 
-def _temper(dice: Random, *, flow: bool = False) -> Temper:
+def _temper(dice: Random, traits: Traits, *, flow: bool = False) -> Temper:
     effects = dice.choice(_EFFECTS)
     is_once = effects == "once"
     return Temper(
@@ -116,6 +141,7 @@ def _temper(dice: Random, *, flow: bool = False) -> Temper:
         asks=not is_once and dice.random() < 0.1,
         tries=1 if is_once else dice.choice((1, 1, 3)),
         run_timeout=dice.choice((None, None, None, 0.7)),
+        keeps=traits.blobs and not flow and dice.random() < 0.5,
         probed=is_once and not flow and dice.random() < 0.5,
     )
 
@@ -123,8 +149,8 @@ def _temper(dice: Random, *, flow: bool = False) -> Temper:
 # -- people ----------------------------------------------------------------------------------------------------
 
 
-def _submission(dice: Random, plans: list[Plan], run_id: str) -> Submission:
-    plan = dice.choice(plans)
+def _submission(dice: Random, plans: tuple[Plan, ...], run_id: str, traits: Traits) -> Submission:
+    plan = plans[0] if traits.thread else dice.choice(plans)
     options: dict[str, Any] = {}
     if dice.random() < 0.1:
         options["deadline"] = 5.0
@@ -132,12 +158,20 @@ def _submission(dice: Random, plans: list[Plan], run_id: str) -> Submission:
         options["durability"] = dice.choice(("barriers", "exit"))
     if dice.random() < 0.1:
         options["auto_approve"] = True
-    state: Any = _begin if plan.flow else Journey()
-    return Submission(plan.name, state, run_id, at=dice.choice((0.0, 0.0, dice.random())), options=options)
+    if traits.retention is not None and dice.random() < 0.7:
+        options["checkpoints"] = CheckpointPolicy(every=dice.choice((1, 2, 3)))
+    if traits.thread:
+        options |= {"thread": "t", "busy": dice.choice((*BUSY, "enqueue"))}
+    at = dice.choice((0.0, 0.0, dice.random(), SECONDS * dice.random() if traits.thread else 0.0))
+    return Submission(plan.name, _begin_flow if plan.flow else _begin, run_id, at=at, options=options)
+
+
+def _begin_flow(graph: Any) -> Any:
+    return graph.begin({"count": 2})
 
 
 def _begin(graph: Any) -> Any:
-    return graph.begin({"count": 2})
+    return graph.state()
 
 
 def _people(dice: Random) -> tuple[Person, ...]:
@@ -145,16 +179,16 @@ def _people(dice: Random) -> tuple[Person, ...]:
     return dice.choice(((), (patient,), (patient, Person("bob", every=0.5, until=SECONDS))))
 
 
-def _acts(dice: Random, run_ids: list[str]) -> tuple[Act, ...]:
+def _acts(dice: Random, run_ids: list[str], traits: Traits) -> tuple[Act, ...]:
     ways: tuple[Way, ...] = ("call", "desk", "inbox") if dice.random() < 0.3 else ("call", "desk")
     acts = list[Act]()
-    for number in range(dice.choice((0, 0, 1, 1, 2, 3))):
-        command = _command(dice, dice.choice(run_ids), number)
+    for number in range(dice.choice((1, 2, 3) if traits.thread else (0, 0, 1, 1, 2, 3))):
+        command = _command(dice, dice.choice(run_ids), number, traits)
         acts.append(Act(SECONDS * dice.random(), command, dice.choice(("ann", "cy")), dice.choice(ways)))
     return tuple(acts)
 
 
-def _command(dice: Random, run_id: str, number: int) -> Command:
+def _command(dice: Random, run_id: str, number: int, traits: Traits) -> Command:
     name = f"c{number}"
     makers: list[Callable[[], Command]] = [
         lambda: Cancel(name, run_id, "enough"),
@@ -165,4 +199,8 @@ def _command(dice: Random, run_id: str, number: int) -> Command:
         lambda: Fork(name, run_id, f"{run_id}-{name}", repeat_effects=dice.random() < 0.7),
         lambda: Retry(name, run_id, f"{run_id}-{name}", repeat_effects=True),
     ]
+    if traits.thread:
+        makers += 2 * len(makers) * [lambda: Cancel(name, run_id, "back", "rollback", repeat_effects=dice.random() < 0.5)]
+    if not traits.may_split:
+        makers += [lambda: Delete(name, run_id), lambda: Truncate(name, run_id, dice.randint(2, 9))]
     return dice.choice(makers)()

@@ -8,25 +8,26 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
-from attrs import Factory, define
 
 from terzetto_protocol.decisions import Retry
 from terzetto_protocol.places import Effects
 from terzetto_protocol.port import Visit
 from terzetto_protocol.records import Record, Resolution, Rewind, Write
 
-_ENDS: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
+from ._ledger_blobs import BlobBook
+from ._ledger_log import ENDS, Log
+from ._ledger_threads import ThreadBook
+
 _RUN: Final[Mapping[str, frozenset[str]]] = {
     "": frozenset({"QUEUED"}),
     "QUEUED": frozenset({"QUEUED", "RUNNING", "CANCELLED", "FAILED"}),
     "RUNNING": frozenset({"RUNNING", "AWAITING_INPUT", "PAUSED", "CANCELLING", "INTERRUPTED", "SUCCEEDED", "FAILED"}),
-    "AWAITING_INPUT": frozenset({"AWAITING_INPUT", "QUEUED", "RUNNING", "PAUSED", *_ENDS}),
+    "AWAITING_INPUT": frozenset({"AWAITING_INPUT", "QUEUED", "RUNNING", "PAUSED", *ENDS}),
     "PAUSED": frozenset({"PAUSED", "QUEUED", "RUNNING", "CANCELLED", "FAILED"}),
     "CANCELLING": frozenset({"CANCELLING", "CANCELLED"}),
     "INTERRUPTED": frozenset({"INTERRUPTED", "QUEUED", "RUNNING", "AWAITING_INPUT", "CANCELLED", "FAILED"}),
 }
 """Which status may follow which; SEMANTICS 2, written down a second time on purpose."""
-_RESTING: Final = frozenset({*_ENDS, "AWAITING_INPUT", "PAUSED"})
 _VISIT_ENDS: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELLED", "SKIPPED"})
 _VISIT: Final[Mapping[str, frozenset[str]]] = {
     "PENDING": frozenset({"RUNNING", "AWAITING_INPUT", "WAITING_RETRY", *_VISIT_ENDS}),
@@ -39,73 +40,6 @@ _FRAME: Final = 32
 _decode: Final = msgspec.msgpack.Decoder(Record).decode
 
 
-@define(eq=False)
-class Log:
-    """One run, as far as it is durable."""
-
-    run_id: str
-    records: list[Record] = Factory(list[Record])
-    writes: list[Write] = Factory(list[Write])
-    status: str = ""
-    visits: dict[int, str] = Factory(dict[int, str])
-    """Visits and their statuses."""
-    intents: set[tuple[int, int]] = Factory(set[tuple[int, int]])
-    """Visits of `once` nodes that were meant to begin, by their attempts."""
-    retries: dict[int, int] = Factory(dict[int, int])
-    """How often a person had a visit started again whose effect was unknown."""
-    decided: dict[str, int] = Factory(dict[str, int])
-    """Barriers that were decided, by the commit that says so."""
-    resolved: set[str] = Factory(set[str])
-    """Barriers that somebody answered, whatever came of it."""
-    open: set[str] = Factory(set[str])
-    """Barriers that wait."""
-    begins_elsewhere: bool = False
-    """Whether some of its visits come from another run, or from its own past."""
-
-    @property
-    def event_id(self) -> int:
-        """Its last durable event."""
-        return self.writes[-1].event_id
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing may follow."""
-        return self.status in _ENDS
-
-    @property
-    def rests(self) -> bool:
-        """Whether it has ended, or waits for nobody but people."""
-        return self.status in _RESTING or self.asks
-
-    @property
-    def asks(self) -> bool:
-        """Whether it waits for a person, and keeps its slot meanwhile."""
-        return self.status == "RUNNING" and bool(self.open)
-
-    @property
-    def holds_back(self) -> bool:
-        """Whether it was asked to promise less."""
-        header = self.writes[0].header
-        return header is not None and header.durability != "commits"
-
-    def tells(self, event_id: int) -> bool:
-        """Whether this is the id of a durable event."""
-        return any(
-            record.event_id <= event_id <= write.event_id
-            for record, write in zip(self.records, self.writes, strict=True)
-        )
-
-    def told_between(self, after: int, before: int) -> list[int]:
-        """Ids of the durable events after one and before another."""
-        ids = [
-            number
-            for record, write in zip(self.records, self.writes, strict=True)
-            if write.event_id > after and record.event_id < before
-            for number in range(record.event_id, write.event_id + 1)
-        ]
-        return [number for number in ids if after < number < before]
-
-
 class Ledger:
     """Every run's log, and everything that is wrong with it.
 
@@ -115,14 +49,15 @@ class Ledger:
 
     def __init__(self, complain: Callable[[str], None]) -> None:
         self.logs: Final[dict[str, Log]] = {}
+        """Runs that are there."""
+        self.gone: Final[dict[str, Log]] = {}
+        """Runs that were deleted; another may have the id of one by now."""
+        self.threads: Final = ThreadBook(self.check)
+        self.blobs: Final = BlobBook(self.check)
         self._complain: Final = complain
         self._fences: dict[str, int] = {}
         self._begun: dict[tuple[str, int], int] = {}
         """How often the body of a `once` visit has begun."""
-
-    def forget(self, run_id: str) -> None:
-        """A run was deleted. Not a checkpoint."""
-        self.logs.pop(run_id, None)
 
     def check(self, run_id: str, fine: object, promise: str) -> None:
         """Complain unless it is so. Not a checkpoint."""
@@ -144,6 +79,9 @@ class Ledger:
         self._enters(log, write, record)
         if isinstance(record.detail, Resolution):
             self._decided(log, record, record.detail)
+        self.threads.applied(log, write, record)
+        self.blobs.named(write.run_id, write.blobs)
+        log.closed |= {row.barrier for row in write.barriers if row.status.value != "OPEN"}
         log.open = (log.open - {row.barrier for row in write.barriers}) | {
             row.barrier for row in write.barriers if row.status.value == "OPEN"
         }
@@ -163,7 +101,8 @@ class Ledger:
             self.check(run_id, fine, f"a commit of epoch {record.epoch} follows one of epoch {last.epoch}")
             self.check(run_id, record.event_id > log.event_id, f"event {record.event_id} does not rise")
             if log.status == "CANCELLING":
-                self.check(run_id, status == "CANCELLED", f"commit {record.seq} ({record.kind}) after a cancel")
+                fine = status == "CANCELLED" or record.kind.value == "migrate"  # who finishes it may be a newer version
+                self.check(run_id, fine, f"commit {record.seq} ({record.kind}) after a cancel")
         told = write.event_id - record.event_id
         self.check(run_id, told >= -1, f"commit {record.seq} tells {told + 1} events")
         if write.event_id >= record.event_id:
@@ -200,6 +139,26 @@ class Ledger:
             del log.decided[made.barrier]
         else:
             self.check(log.run_id, before == record.seq, f"barrier {made.barrier} was decided twice")
+
+    def pruned(self, run_id: str, first: int) -> None:
+        """3.2: commits in front of this one have gone. Not a checkpoint."""
+        log = self.logs[run_id]
+        if first > log.first:
+            fine = first <= len(log.writes) and log.writes[first - 1].snapshot is not None
+            self.check(run_id, fine, f"it was pruned in front of commit {first}, which is no checkpoint")
+            log.first = first
+
+    def deleted(self, run_id: str) -> None:
+        """3.3, 3.4: a run has gone, and its id is free. Not a checkpoint."""
+        log = self.gone[run_id] = self.logs.pop(run_id)
+        self.check(run_id, log.has_ended, f"it was deleted while it was {log.status}")
+        for other in self.logs.values():
+            needs = not other.has_ended and other.header.parent.rpartition("@")[0] == run_id
+            self.check(run_id, not needs, f"it was deleted, and run {other.run_id}, which went on from it, is not over")
+        self.threads.deleted(log)
+        self.blobs.deleted(run_id)
+        self._fences.pop(run_id, None)
+        self._begun = {visit: begun for visit, begun in self._begun.items() if visit[0] != run_id}
 
     # -- bodies ----------------------------------------------------------------------------------------------
 

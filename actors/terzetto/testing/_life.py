@@ -1,8 +1,9 @@
 """A simulated process: it opens a runtime over its handle on the store, dies, and is started again."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from random import Random
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
@@ -82,12 +83,12 @@ class Life:
         await trio.sleep(seconds + _LINGER * dice.random())
         self.crash("it had lost the store", self.down)
 
-    async def live(self, open_runtime: "Callable[[SimulatedStore], Any]") -> None:
+    async def live(self, open_runtime: "Callable[[Life], AbstractAsyncContextManager[Runtime]]") -> None:
         """Run until it dies or is stopped. A checkpoint."""
         LIFE.set(self)
         with self._scope:
             try:
-                async with open_runtime(self.store) as runtime:
+                async with open_runtime(self) as runtime:
                     self.runtime, self._owned = runtime, True
                     self._say(self.name, "owns the store")
                     await self._stop.wait()

@@ -1,14 +1,24 @@
 """The people of a simulation: they submit, decide, cancel and read, hear answers, and remember what was promised."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from math import inf
 from random import Random
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 
 from terzetto_protocol.commands import Command
-from terzetto_protocol.errors import QueueFull, RunConflict, StoreUnavailable, TerzettoError, describe
+from terzetto_protocol.errors import (
+    HeadMissing,
+    InvalidRequest,
+    QueueFull,
+    RunConflict,
+    StoreUnavailable,
+    TerzettoError,
+    ThreadBusy,
+    describe,
+)
 from terzetto_protocol.receipts import Receipt, Submitted
 from terzetto_protocol.records import BarrierRow, Posted
 from terzetto_protocol.statuses import RunStatus
@@ -20,6 +30,7 @@ from ._simulated_store import SimulatedStore
 from ._told import told, told_end
 
 if TYPE_CHECKING:
+    from .._handles import Run
     from .._runtime import Runtime
     from ._simulation import Simulation
 
@@ -29,6 +40,8 @@ _PATIENCE: Final = 20.0
 """Seconds for which somebody waits for an answer."""
 _SILENCE: Final = 5.0
 """Seconds after which a reader looks elsewhere, where two processes may believe that the store is theirs."""
+_IN_VAIN: Final = (RunConflict, ThreadBusy, HeadMissing, InvalidRequest)
+"""What a submit comes to that would come to the same again."""
 _PAUSE: Final = 0.5
 """Seconds before somebody tries again, or looks again."""
 
@@ -39,36 +52,62 @@ class People:
     def __init__(self, world: "Simulation") -> None:
         self._world: Final = world
         self.readers: Final[dict[str, Reader]] = {}
+        self.said = 0
+        """How many acts are over, answered or not."""
+        self._given_up: Final[set[str]] = set()
 
     # -- what they do ----------------------------------------------------------------------------------------
 
     async def submit(self, wish: Submission) -> None:
         """Submit, until there is an answer. A checkpoint."""
         await trio.sleep_until(wish.at)
-        graph = self._world.graph(wish.graph)
-        state = wish.state(graph) if callable(wish.state) else wish.state
-        while True:
-            run = await self._ask(
-                "ann", f"submits {wish.run_id}",
-                lambda runtime: runtime.submit(graph, state, run_id=wish.run_id, **wish.options),
-            )  # fmt: skip
-            if run is not None:
-                self._hears("ann", Submitted(run.run_id, durable=True, reused=run.reused))
-                return
-            await trio.sleep(_PAUSE)
+        goes_on = "thread" in wish.options
+        while not self.is_done(wish.run_id):
+            try:
+                call = partial(_submit, wish, goes_on=goes_on)
+                run = await self._ask("ann", f"submits {wish.run_id}", call, raises=_IN_VAIN)
+            except HeadMissing:
+                goes_on = False
+            except (ThreadBusy, RunConflict, InvalidRequest) as error:
+                self._gives_up(wish, error)
+            else:
+                if run is not None:
+                    self._hears("ann", Submitted(run.run_id, durable=True, reused=run.reused))
+                    return
+                await trio.sleep(_PAUSE)
+
+    def _gives_up(self, wish: Submission, error: ThreadBusy | RunConflict | InvalidRequest) -> None:
+        """A thread is busy with what may not be forgotten, or a try that nobody answered was of an older version."""
+        world, run_id = self._world, wish.run_id
+        if isinstance(error, RunConflict):
+            fine = bool(world.scenario.releases) and run_id in world.ledger.logs
+        elif isinstance(error, ThreadBusy):
+            fine = world.ledger.threads.knows(error.thread, error.run_id)
+        else:
+            fine = "thread" in wish.options
+        world.ledger.check(run_id, fine, describe(error))
+        world.trace.say("ann", f"submits {wish.run_id}, and leaves it at that: {describe(error)}")
+        self._given_up.add(wish.run_id)
+
+    def is_done(self, run_id: str) -> bool:
+        """Whether nobody tries to submit this run any more. Not a checkpoint."""
+        return run_id in self.readers or run_id in self._given_up
 
     async def act(self, act: Act) -> None:
         """Say something once. A checkpoint."""
         await trio.sleep_until(act.at)
-        command, what = act.command, f"{type(act.command).__name__.lower()}s {act.command.run_id}"
-        if act.way == "inbox":
-            receipt = await self._post(act.who, what, command)
-        elif act.way == "desk":
-            receipt = await self._ask(act.who, what, lambda runtime: runtime.ask(command))
-        else:
-            receipt = await self._ask(act.who, what, lambda runtime: runtime.carry_out(command))
+        receipt = await self._say(act)
+        self.said += 1
         if receipt is not None:
             self._hears(act.who, receipt)
+
+    async def _say(self, act: Act) -> Receipt | None:
+        command, what = act.command, f"{type(act.command).__name__.lower()}s {act.command.run_id}"
+        if act.way == "inbox":
+            return await self._post(act.who, what, command)
+        if act.way == "desk":
+            return await self._ask(act.who, what, lambda runtime: runtime.ask(command))
+        return await self._ask(act.who, what, lambda runtime: runtime.carry_out(command))
 
     async def decide(self, person: Person, dice: Random) -> None:
         """Look at open barriers and paused runs again and again. A checkpoint, until cancelled."""
@@ -101,16 +140,21 @@ class People:
 
     async def wait(self, run_id: str) -> None:
         """Wait for a run's end, wherever it is. A checkpoint."""
-        while True:
+        logs = self._world.ledger.logs
+        log = logs.get(run_id)
+        while log is not None and logs.get(run_id) is log:  # else it was deleted
             result = await self._ask("", "", lambda runtime: runtime.get(run_id).result(), patience=1e9)
             if result is not None:
-                told_end(self._world.ledger, result)
+                if logs.get(run_id) is log:
+                    told_end(self._world.ledger, result)
                 return
             await trio.sleep(_PAUSE)
 
     async def read(self, reader: Reader) -> None:
         """Read a run's events to the end, wherever they are. A checkpoint."""
-        while not reader.ended:
+        logs = self._world.ledger.logs
+        log = logs.get(reader.run_id)
+        while not reader.ended and logs.get(reader.run_id) is log:
             await self._ask("", "", reader.follow, patience=1e9)
             if not reader.ended:
                 await trio.sleep(_PAUSE)
@@ -118,14 +162,19 @@ class People:
     # -- how they do it --------------------------------------------------------------------------------------
 
     async def _ask(
-        self, who: str, what: str, call: "Callable[[Runtime], Awaitable[T]]", patience: float = _PATIENCE
+        self,
+        who: str,
+        what: str,
+        call: "Callable[[Runtime], Awaitable[T]]",
+        patience: float = _PATIENCE,
+        raises: tuple[type[TerzettoError], ...] = (),
     ) -> T | None:
-        """What a process that is up answers; None where there is no answer. A checkpoint."""
+        """What a process that is up answers; None where there is no answer. A checkpoint; raises what it is told to."""
         life = await self._world.somebody()
         try:
             answer = await life.ask(call, patience)
         except TerzettoError as error:
-            if isinstance(error, RunConflict):
+            if isinstance(error, raises) and life.alive:
                 raise
             if who and life.alive:
                 kind = "has no luck" if isinstance(error, StoreUnavailable | QueueFull) else "is refused"
@@ -162,3 +211,12 @@ class People:
             )
             world.nursery.start_soon(self.read, reader)
             world.nursery.start_soon(self.wait, receipt.run_id)
+
+
+async def _submit(wish: Submission, runtime: "Runtime", *, goes_on: bool) -> "Run[Any]":
+    """Submit to this process, which has its own version of the graph; `goes_on` without a state of one's own."""
+    graph = runtime.registry.latest(wish.graph).graph
+    if goes_on:
+        return await runtime.submit(graph, run_id=wish.run_id, **wish.options)
+    state = wish.state(graph) if callable(wish.state) else wish.state
+    return await runtime.submit(graph, state, run_id=wish.run_id, **wish.options)

@@ -31,6 +31,11 @@ class Bytes:
         before = self._shown.setdefault((event.run_id, event.id), data)
         self._ledger.check(event.run_id, before == data, f"event {event.id} was other bytes before")
 
+    def forget(self, run_id: str) -> None:
+        """The run was deleted: another may have its id, and the ids of its events. Not a checkpoint."""
+        for seen in [seen for seen in self._shown if seen[0] == run_id]:
+            del self._shown[seen]
+
 
 class Reader:
     """One reader of one run.
@@ -43,6 +48,7 @@ class Reader:
     """
 
     def __init__(self, run_id: str, ledger: Ledger, bytes_shown: Bytes, patience: float = inf) -> None:
+        self.kind: Final = "reader"
         self.run_id: Final = run_id
         self.ended = False
         """Whether it was shown the end."""

@@ -26,12 +26,15 @@ Choose: TypeAlias = Callable[[BarrierRow, Random], Decision | None]
 
 @frozen
 class Submission:
-    """Somebody submits a run, and tries again under the same id until there is an answer."""
+    """Somebody submits a run, and tries again under the same id until there is an answer.
+
+    One for a thread that is busy is such an answer; where the thread has no state to go on from, they bring one.
+    """
 
     graph: str
     """Its name."""
     state: Any
-    """What it begins with, or a function that makes it of its graph."""
+    """What it begins with, or a function that makes it of its graph, which may be called again."""
     run_id: str
     at: float = 0.0
     """Seconds."""
@@ -118,6 +121,15 @@ class Freeze:
     """Seconds before another one is started in its place, which takes the store over."""
 
 
+@frozen
+class Release:
+    """Processes that start from now on have other graphs: newer versions, with migrations."""
+
+    at: float
+    """Seconds."""
+    graphs: Graphs
+
+
 Fault: TypeAlias = Crash | CrashAt | Restart | Freeze | Trouble
 
 
@@ -131,6 +143,12 @@ class Scenario:
     acts: tuple[Act, ...] = ()
     people: tuple[Person, ...] = ()
     faults: tuple[Fault, ...] = ()
+    releases: tuple[Release, ...] = ()
+    """Newer versions of the graphs, earliest first."""
+    sinks: bool = False
+    """Whether each process has sinks for every run, and what they are told is checked, too."""
+    linger: float = 0.0
+    """Seconds for which the world goes on when every run rests, for whoever cleans up."""
     processes: int = 1
     """Processes that would like to own the store: one does, and the others wait for it."""
     latency: float = 0.01
@@ -151,6 +169,7 @@ class Scenario:
     def calm(self) -> float:
         """When the last thing has happened that the scenario names, seconds."""
         moments = [wish.at for wish in self.submits] + [act.at for act in self.acts]
+        moments += [release.at for release in self.releases]
         return max([*moments, *(_end(fault) for fault in self.faults)], default=0.0)
 
 

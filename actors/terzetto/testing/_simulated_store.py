@@ -4,7 +4,7 @@ A `SimulatedDisk` is what is durable: it survives every process. A `SimulatedSto
 is cut off when that process dies: nothing that a dead process still does reaches the disk.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from random import Random
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -24,22 +24,79 @@ T = TypeVar("T")
 _DEAD: Final = "the process is dead"
 
 
+class Witness:
+    """Sees what becomes durable, in order, and makes nothing of it."""
+
+    def applied(self, write: Write) -> None:
+        """A write was applied. Not a checkpoint, as none of these is."""
+
+    def moved(self, thread: str, left: str, head: str) -> None:
+        """The head of a thread was put back from one run to another, or to none."""
+
+    def pruned(self, run_id: str, first: int) -> None:
+        """A run's log begins with this commit now, if it did not before."""
+
+    def deleted(self, run_id: str) -> None:
+        """A run has gone."""
+
+    def kept(self, run_id: str, digest: str) -> None:
+        """A run keeps a blob from now on."""
+
+    def swept(self, digests: Sequence[str]) -> None:
+        """These blobs have gone."""
+
+
 class SimulatedDisk(MemoryStore):
     """What is durable in a simulation, and who owns it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.owner: SimulatedStore | None = None
-        self.on_applied: Callable[[Write], None] = _nobody
-        """Called with every write when it has become durable, once."""
+        self.witness = Witness()
+        """Told of all that becomes durable, once."""
 
     def settle(self, write: Write) -> Outcome:
         """Apply one write, at once."""
         before = self._count(write.run_id)
         outcome = super().settle(write)
         if self._count(write.run_id) > before:
-            self.on_applied(write)
+            self.witness.applied(write)
         return outcome
+
+    async def move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
+        """As the contract says; a checkpoint, before anything happens."""
+        moved = await super().move_head(thread, expect, run_id, at)
+        if moved:
+            self.witness.moved(thread, expect, run_id)
+        return moved
+
+    async def prune(
+        self, run_id: str, before: int, *, epoch: int, keep: Collection[int] = (), closed_before: float = 0.0
+    ) -> int:
+        """As the contract says; a checkpoint, before anything happens."""
+        count = await super().prune(run_id, before, epoch=epoch, keep=keep, closed_before=closed_before)
+        self.witness.pruned(run_id, self._runs[run_id].before + 1)
+        return count
+
+    async def delete(self, run_id: str, *, epoch: int) -> int:
+        """As the contract says; a checkpoint, before anything happens."""
+        count = await super().delete(run_id, epoch=epoch)
+        self.witness.deleted(run_id)
+        return count
+
+    async def keep_blob(self, digest: str, *, upload: str = "", run_id: str = "", at: float) -> bool:
+        """As the contract says; a checkpoint, before anything happens."""
+        is_there = await super().keep_blob(digest, upload=upload, run_id=run_id, at=at)
+        if is_there and run_id in self._runs:
+            self.witness.kept(run_id, digest)
+        return is_there
+
+    async def sweep_blobs(self, *, before: float, live: Collection[str]) -> bool:
+        """As the contract says; a checkpoint, before anything happens."""
+        there = set(self._blobs)
+        more = await super().sweep_blobs(before=before, live=live)
+        self.witness.swept(sorted(there - self._blobs.keys()))
+        return more
 
     def _count(self, run_id: str) -> int:
         run = self._runs.get(run_id)
@@ -195,8 +252,4 @@ class SimulatedStore(PassedOn):
             raise StoreInUse(f"the simulated store was opened as a guest, which reads and posts: {what} is its owner's")
 
 
-def _nobody(write: Write) -> None:
-    """Nobody wants to know."""
-
-
-__all__ = ["SimulatedDisk", "SimulatedStore", "Trouble"]
+__all__ = ["SimulatedDisk", "SimulatedStore", "Trouble", "Witness"]

@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from random import Random
@@ -12,8 +12,8 @@ import trio
 
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import TerzettoError, describe
-from terzetto_protocol.graph import unbind
-from terzetto_protocol.records import Record, Write
+from terzetto_protocol.graph import Bound, unbind
+from terzetto_protocol.limits import POOL_SIZE
 
 from .. import _faults
 from .._chance import load_dice
@@ -21,6 +21,7 @@ from .._clock import set_virtual_clock
 from .._hub import Hub
 from .._loading import load_fold
 from .._runtime import open_runtime
+from ._hearing import Hearing
 from ._ledger import Ledger
 from ._life import Life
 from ._logged import listening
@@ -29,6 +30,7 @@ from ._plan import FaultPlan
 from ._reader import Bytes, Reader
 from ._scenario import Crash, CrashAt, Fault, Freeze, Restart, Scenario
 from ._scheduling import seeded_schedule
+from ._scribe import Scribe
 from ._simulated_luck import Trouble, Weather
 from ._simulated_store import SimulatedDisk, SimulatedStore
 from ._trace import Trace
@@ -42,7 +44,7 @@ BEGINNING: Final = 1_700_000_000.0
 _LOOK: Final = 0.5
 """Seconds between two looks whether everything rests."""
 _CATCH_UP: Final = 60.0
-"""Seconds that readers have to hear of an end."""
+"""Seconds that readers and sinks have to hear of an end."""
 
 
 def simulate(scenario: Scenario, seed: int) -> "Simulation":
@@ -101,7 +103,11 @@ class Simulation:
         self.nursery: trio.Nursery
         self.may_split: Final = any(isinstance(fault, Freeze) for fault in scenario.faults)
         """Whether two processes may believe that the store is theirs."""
-        self._graphs = tuple(scenario.graphs(self.world))
+        self.hearings: Final[list[Hearing]] = []
+        """Sinks, one for each run that a process heard of."""
+        self._releases: Final = [(0.0, tuple(scenario.graphs(self.world)))] + [
+            (release.at, tuple(release.graphs(self.world))) for release in scenario.releases
+        ]
         self._choice = self.dice("choice")
         self._broken = trio.Event()
         self._over = False
@@ -118,10 +124,6 @@ class Simulation:
     def now(self) -> float:
         """UNIX time in the simulation. Not a checkpoint."""
         return BEGINNING + trio.current_time()
-
-    def graph(self, name: str) -> Declaration[Any, Any]:
-        """A graph by its name. Not a checkpoint."""
-        return next(graph for graph in (unbind(each).graph for each in self._graphs) if graph.name == name)
 
     def complain(self, problem: str) -> None:
         """A promise was broken: nothing after that matters. Not a checkpoint."""
@@ -144,11 +146,12 @@ class Simulation:
         """Everything, from the beginning to the end. A checkpoint."""
         load_dice(self.dice("ids"))
         set_virtual_clock(BEGINNING)
-        self.disk.on_applied = self._applied
+        self.disk.witness = Scribe(self.trace, self.ledger, self.shown, self._stirred)
         async with trio.open_nursery() as self.nursery:
             self.nursery.start_soon(self._end_early)
             self._begin()
             await self._rest()
+            await trio.sleep(self.scenario.linger)
             await self._close()
             self.nursery.cancel_scope.cancel(reason="the simulation is over")
         if not self.problems:
@@ -201,8 +204,20 @@ class Simulation:
             if not self._over:
                 await trio.sleep(life.down)
 
-    def _open(self, store: SimulatedStore) -> "AbstractAsyncContextManager[Runtime]":
-        return open_runtime(store, graphs=self._graphs, **self.scenario.options)
+    def _open(self, life: Life) -> "AbstractAsyncContextManager[Runtime]":
+        options = dict(self.scenario.options)
+        if self.scenario.sinks:
+            options["sinks"] = partial(self._hear, life)
+        return open_runtime(life.store, graphs=self._graphs(), **options)
+
+    def _graphs(self) -> Sequence[Declaration[Any, Any] | Bound[Any]]:
+        """What a process carries that starts now."""
+        return [graphs for at, graphs in self._releases if at <= trio.current_time()][-1]
+
+    def _hear(self, life: Life, run_id: str) -> list[Hearing]:
+        hearing = Hearing(run_id, life, self.ledger, self.shown)
+        self.hearings.append(hearing)
+        return [hearing]
 
     async def _strike(self, fault: Fault) -> None:
         if isinstance(fault, Trouble | CrashAt):
@@ -228,10 +243,8 @@ class Simulation:
             if isinstance(fault, CrashAt) and (fault.point, fault.count) == (point, self._points[point]):
                 life.crash(f"it was killed at {point}", fault.down)
 
-    def _applied(self, write: Write) -> None:
+    def _stirred(self) -> None:
         self._moved = trio.current_time()
-        record = self.ledger.applied(write)
-        self.trace.say("disk", _line(write.run_id, record))
 
     # -- the end ---------------------------------------------------------------------------------------------
 
@@ -244,11 +257,11 @@ class Simulation:
             await _until(lambda: self._all_rest() and (self._all_ended() or trio.current_time() >= self._moved + quiet))
             return
         for wish in scenario.submits:
-            ledger.check(
-                wish.run_id, wish.run_id in ledger.logs, f"not submitted {scenario.patience:g} s after the calm"
-            )
+            is_done = self.people.is_done(wish.run_id)
+            ledger.check(wish.run_id, is_done, f"not submitted {scenario.patience:g} s after the calm")
         for log in ledger.logs.values():
-            ledger.check(log.run_id, log.rests, f"still {log.status} {scenario.patience:g} s after the last fault")
+            fine = log.rests or ledger.threads.waits(log)
+            ledger.check(log.run_id, fine, f"still {log.status} {scenario.patience:g} s after the last fault")
         ledger.check("any", fine=False, promise="something goes on and on")
 
     def _all_ended(self) -> bool:
@@ -256,20 +269,22 @@ class Simulation:
 
     def _all_rest(self) -> bool:
         logs = self.ledger.logs.values()
-        if not all(wish.run_id in self.people.readers for wish in self.scenario.submits):
+        people, scenario = self.people, self.scenario
+        if people.said < len(scenario.acts) or not all(people.is_done(wish.run_id) for wish in scenario.submits):
             return False
         if any(life.frozen and life.alive for life in self.lives):
             return False
-        full = any(log.asks for log in logs)  # who waits for a person inside of a node keeps its slot
-        return all(log.rests or (full and log.status == "QUEUED") for log in logs)
+        # Who waits for a person inside of a node keeps its slot; whoever else is not at rest then waits for one.
+        full = sum(log.asks for log in logs) >= scenario.options.get("pool_size", POOL_SIZE)
+        return full or all(log.rests or self.ledger.threads.waits(log) for log in logs)
 
     async def _close(self) -> None:
         """Readers hear of every end, and every process leaves in good order."""
         if not self.may_split:  # who reads where the store was lost is told nothing of what goes on elsewhere
             with trio.move_on_after(_CATCH_UP):
-                await _until(lambda: all(reader.ended for reader in self._readers_of_ended()))
-            for reader in self._readers_of_ended():
-                self.ledger.check(reader.run_id, reader.ended, "its reader was never shown the end")
+                await _until(lambda: all(each.ended for each in self._who_hears_the_end()))
+            for each in self._who_hears_the_end():
+                self.ledger.check(each.run_id, each.ended, f"its {each.kind} was never told the end")
         self._over = True
         for life in self.lives:
             restarts = 0 if life.runtime is None else life.runtime.statistics().restarts
@@ -277,12 +292,16 @@ class Simulation:
             life.stop(0.0)
         await _until(lambda: not any(life.alive for life in self.lives))
 
-    def _readers_of_ended(self) -> list[Reader]:
-        return [reader for run_id, reader in self.people.readers.items() if self.ledger.logs[run_id].has_ended]
+    def _who_hears_the_end(self) -> list[Reader | Hearing]:
+        """Readers of runs that have ended, and sinks in processes that are alive."""
+        logs = self.ledger.logs
+        everybody: list[Reader | Hearing] = [*self.people.readers.values()]
+        everybody += [hearing for hearing in self.hearings if hearing.life.alive]
+        return [each for each in everybody if each.run_id in logs and logs[each.run_id].has_ended]
 
     async def _look_back(self) -> None:
         """3 D4, law 1: what is left can be read back, all of it, and is what was seen."""
-        graphs = {unbind(each).graph.name: unbind(each).graph for each in self._graphs}
+        graphs = {unbind(each).graph.name: unbind(each).graph for each in self._graphs()}
         hub = Hub(self.disk)
         for run_id, log in self.ledger.logs.items():
             row = await self.disk.run(run_id)
@@ -305,15 +324,6 @@ class Simulation:
 async def _until(is_so: Callable[[], bool]) -> None:
     while not is_so():  # noqa: ASYNC110 - it looks at everything, and nobody is to tell it
         await trio.sleep(_LOOK)
-
-
-def _line(run_id: str, record: Record) -> str:
-    parts = [f"{run_id}#{record.seq}.{record.epoch} {record.kind.value}"]
-    if record.visit:
-        parts.append(f"{record.path + '/' if record.path else ''}{record.place}@{record.visit}")
-    if record.outcome is not None:
-        parts.append(record.outcome.value)
-    return " ".join([*parts, "->", record.status.value])
 
 
 def _leaves(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from terzetto_protocol.receipts import (
     CancelReceipt,
     DecisionKept,
     DecisionTaken,
+    Deleted,
     PauseReceipt,
     Receipt,
     Resumed,
@@ -16,15 +17,21 @@ from terzetto_protocol.receipts import (
 from terzetto_protocol.records import Rewind
 
 from .._results import Result
-from ._ledger import Ledger, Log
+from ._ledger import Ledger
+from ._ledger_log import Log
 
 _CANCELLED: Final = {"requested": ("CANCELLING", "CANCELLED"), "stopped": ("CANCELLED",)}
 
 
 def told(ledger: Ledger, receipt: Receipt) -> None:
     """Somebody who is alive has a receipt: complain unless the log says so too (SEMANTICS 3, D1, D5, D6)."""
-    log = ledger.logs.get(receipt.run_id)
-    if log is not None:
+    log = ledger.logs.get(receipt.run_id) or ledger.gone.get(receipt.run_id)
+    if isinstance(receipt, Deleted):
+        ledger.check(receipt.run_id, receipt.run_id in ledger.gone, f"told before it was durable: {receipt}")
+    elif isinstance(receipt, CancelReceipt) and receipt.outcome == "rolled_back":
+        head = log and ledger.threads.heads.get(log.header.thread)
+        ledger.check(receipt.run_id, head != receipt.run_id, f"told before it was durable: {receipt}")
+    elif log is not None:
         ledger.check(log.run_id, _is_true(log, receipt), f"told before it was durable: {receipt}")
     elif isinstance(receipt, CancelReceipt) and receipt.outcome == "unknown":
         pass

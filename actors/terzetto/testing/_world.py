@@ -1,11 +1,14 @@
 """The world outside of a simulation: it counts what the nodes do to it, by the key that each effect has."""
 
 from collections import Counter
+from collections.abc import Iterable
 from contextvars import ContextVar
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from terzetto_protocol.context import AnyContext
+from terzetto_protocol.blobs import Blob
+from terzetto_protocol.context import AnyContext, NodeContext
+from terzetto_protocol.errors import BlobDamaged, UnknownBlob, describe
 from terzetto_protocol.ids import effect_key
 from terzetto_protocol.places import Effects
 from terzetto_protocol.port import Visit
@@ -56,6 +59,14 @@ class World:
         self._trace.say("world", f"{label} {effects}{what and ': '}{what}")
         self._ledger.began(visit, effects, frozen=life.frozen)
         return True
+
+    async def reads(self, ctx: NodeContext[Any], blobs: Iterable[Blob]) -> None:
+        """A visit reads what its state names: all of it is there, and is what was put. A checkpoint."""
+        for blob in blobs:
+            try:
+                await ctx.blob_bytes(blob)
+            except (UnknownBlob, BlobDamaged) as error:
+                self._ledger.check(ctx.visit.run_id, fine=False, promise=describe(error))
 
     def happened(self, ctx: AnyContext) -> bool:
         """Whether the world was told of this visit's effect, for a probe; from now on an older owner's is refused.
