@@ -3,11 +3,10 @@
 import inspect
 
 import pytest
-import trio
 
 from terzetto.stores import MemoryStore, Store
 from terzetto.testing._simulated_calls import PassedOn
-from terzetto.testing._simulated_store import SimulatedStore
+from terzetto.testing._simulated_store import SimulatedDisk, SimulatedStore
 from terzetto.testing._store_laws import first, posted, started
 from terzetto_protocol.errors import StoreInUse
 
@@ -15,6 +14,7 @@ ELSEWHERE = {"commit", "reopen", "statistics", "__aenter__", "__aexit__"}
 """Who opens, closes or commits does more than to pass it on."""
 READS = {
     "run": ("r",),
+    "load": ("r",),
     "run_by_key": ("k",),
     "runs": (),
     "head": ("t",),
@@ -72,7 +72,7 @@ class Noting(PassedOn):
 
 
 def test_no_call_of_the_contract_is_forgotten():
-    methods = {name for name in Store.__abstractmethods__ if inspect.isfunction(getattr(Store, name))}
+    methods = {name for name, _ in inspect.getmembers(Store, inspect.iscoroutinefunction)} | Store.__abstractmethods__
     assert methods - ELSEWHERE == READS.keys() | OWNED.keys() | {"post"}
 
 
@@ -117,16 +117,9 @@ async def test_what_is_the_owners_is_asked_for_first():
 
 @pytest.mark.parametrize("name", OWNED)
 async def test_a_guest_is_refused(autojump_clock, name):
-    async with SimulatedStore(disk := _disk()) as owner:
+    async with SimulatedStore(disk := SimulatedDisk()) as owner:
         await started(owner)
         async with SimulatedStore(disk, guest=True) as guest:
             with pytest.raises(StoreInUse, match=name):
                 await getattr(guest, name)(*OWNED[name], **OPTIONS.get(name, {}))
         assert await owner.run("r") is not None
-    await trio.lowlevel.checkpoint()
-
-
-def _disk():
-    from terzetto.testing._simulated_store import SimulatedDisk
-
-    return SimulatedDisk()

@@ -200,7 +200,9 @@ def _command(dice: Random, run_id: str, number: int, traits: Traits) -> Command:
         lambda: Retry(name, run_id, f"{run_id}-{name}", repeat_effects=True),
     ]
     if traits.thread:
-        makers += 2 * len(makers) * [lambda: Cancel(name, run_id, "back", "rollback", repeat_effects=dice.random() < 0.5)]
+        makers += (
+            2 * len(makers) * [lambda: Cancel(name, run_id, "back", "rollback", repeat_effects=dice.random() < 0.5)]
+        )
     if not traits.may_split:
         makers += [lambda: Delete(name, run_id), lambda: Truncate(name, run_id, dice.randint(2, 9))]
     return dice.choice(makers)()
