@@ -9,11 +9,15 @@ from .stores import FaultyStore, trail
 
 
 class Slow(FaultyStore):
-    """A store in which the first row is looked for when `before` is set, and commits come when `after` is."""
+    """A store in which the first row is looked for when `before` is set, and commits come when `after` is.
+
+    What becomes of writes is told when `told` is set.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.before, self.after = trio.Event(), trio.Event()
+        self.before, self.after, self.told = trio.Event(), trio.Event(), trio.Event()
+        self.told.set()
         self.asked = trio.Event()
 
     async def run(self, run_id):
@@ -21,6 +25,11 @@ class Slow(FaultyStore):
             self.asked.set()
             await self.before.wait()
         return await self.inner.run(run_id)
+
+    async def commit(self, writes):
+        outcomes = await super().commit(writes)
+        await self.told.wait()
+        return outcomes
 
     async def records(self, run_id, *, after=0, limit=None):
         found = await self.inner.records(run_id, after=after, limit=limit)
@@ -75,6 +84,28 @@ async def test_what_was_read_before_a_run_went_on_is_not_believed(autojump_clock
         store.after.set()
         await settled()
         assert [("already_terminal", "SUCCEEDED")] == told
+
+
+async def test_what_a_run_tells_is_told_by_its_own_actor(autojump_clock):
+    """8: who reads a run that is submitted at this moment does not show what its actor is about to show."""
+    store, held = Slow(), Held()
+    store.after.set()
+    graph = chain(held, says("after"))
+    async with opened(store, graph) as runtime, trio.open_nursery() as nursery:
+        nursery.start_soon(runtime.get("r").pause)
+        await store.asked.wait()
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        await held.begun.wait()
+        store.told = trio.Event()
+        held.go.set()
+        await settled()  # the visit's commit is stored, and nobody was told
+        store.before.set()
+        await settled()
+        store.told.set()
+        await settled()
+        await run.resume()
+        assert ["held", "after"] == (await run.result()).state.trail
+        assert 0 == runtime.statistics().restarts
 
 
 async def test_a_run_that_many_look_for_is_read_once(autojump_clock):

@@ -135,10 +135,12 @@ class Roster:
         self._loading[run_id] = done = trio.Event()
         try:
             machine, deps = await self.load(run_id)
+            if done.is_set():
+                return  # it was submitted meanwhile, and its actor tells what it does
             await self._catch_up(run_id, machine.fold.image.event_id)
             self.check()
             if done.is_set():
-                return  # it was submitted meanwhile
+                return
             if self._loading.get(run_id) is not done:
                 raise UnknownRun(run_id)  # it was deleted meanwhile, and what has its id now is another run
             self.live[run_id] = RunActor(machine, deps, self._services)
