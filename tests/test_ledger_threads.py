@@ -131,9 +131,11 @@ def test_a_thread_goes_back_to_where_its_head_began(talk):
     assert "its thread is put back to '', and it began with 'a'" in other.problems[0]
     third = Talk()
     third.run("a")
+    third.submit("c", line=1)
     third.submit("b", base="a")
+    third.problems.clear()
     third.threads.moved("t", "a", "", third.ledger.logs["a"])
-    assert "and ['b'] are under way" in third.problems[0]
+    assert "and ['b'] began with what it came to" in third.problems[0], "c waits, and has begun with nothing"
     assert {} == third.threads.heads
 
 

@@ -69,8 +69,8 @@ class ThreadBook:
         self._check(left, self.heads.get(thread) == left, f"thread {thread!r} is put back, and it is not its head")
         fine = log is not None and log.base == head
         self._check(left, fine, f"its thread is put back to {head!r}, and it began with {log and log.base!r}")
-        under_way = [*self._lines.get(thread, ())]
-        self._check(left, not under_way, f"its thread is put back, and {under_way} are under way")
+        begun = [other.run_id for other in self._lines.get(thread, {}).values() if other.base is not None]
+        self._check(left, not begun, f"its thread is put back, and {begun} began with what it came to")
         self.heads[thread] = head
         if not head:
             del self.heads[thread]
