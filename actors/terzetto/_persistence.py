@@ -201,12 +201,12 @@ class Persistence:
 
     def _refuse_following(self, write: Write, sender: Sender) -> None:
         """What a sender made upon a refused write might fit what another owner has made: it is never tried."""
-        rest, self._waiting = self._waiting, []
-        for each in rest:
-            if each[1] is sender and each[0].run_id == write.run_id:
-                sender.written(each[0], Rejected(f"it follows commit {write.seq}, which was refused", final=False))
-            else:
-                self._waiting.append(each)
+        theirs = [each for each in self._waiting if each[1] is sender and each[0].run_id == write.run_id]
+        if theirs:
+            gone = {id(each) for each in theirs}
+            self._waiting = [each for each in self._waiting if id(each) not in gone]
+        for each, _ in theirs:
+            sender.written(each, Rejected(f"it follows commit {write.seq}, which was refused", final=False))
 
     async def _do_chore(self, chore: _Chore[Any]) -> None:
         try:

@@ -293,9 +293,11 @@ class RunActor:
 
     def _do(self, effect: Effect) -> bool:
         """Carry out one effect; False when the rest of the turn must not happen."""
-        if isinstance(effect, Write):
+        if isinstance(effect, Stepped):  # first, for a run that runs ahead has hundreds of them in a turn
+            self._publish_step(effect)
+        elif isinstance(effect, Write):
             return self._write(effect)
-        if isinstance(effect, Start):
+        elif isinstance(effect, Start):
             self._start(effect)
         elif isinstance(effect, Reply):
             self.services.keeper.reply(effect.command_id, effect.receipt)
@@ -307,8 +309,6 @@ class RunActor:
             self._wake()
         elif isinstance(effect, CancelNodes):
             self._cancel_nodes(effect.visits)
-        elif isinstance(effect, Stepped):
-            self._publish_step(effect)
         else:
             self._publish(effect)
         return True

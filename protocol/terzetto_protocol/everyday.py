@@ -221,7 +221,7 @@ class Everyday(Forks[S], Generic[S]):
         None where there is anything else to consider.
         """
         gate, outbox, entry = self.waits.gate, self.waits.outbox, self.lone
-        if self.crowded and not gate:
+        if not gate and (self.crowded or entry is not None):
             self.durable = max(seq, self.durable)
             return Turn(more=tuple(self.waits.ready(self.durable)))
         if entry is None or len(gate) != 1 or len(outbox) != 1 or outbox[0][0] > seq:
