@@ -4,12 +4,13 @@ import pytest
 from msgspec import Struct
 
 from terzetto_protocol.errors import IllegalTransition
+from terzetto_protocol.frames import Frame
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.inputs import CommitDurable, NodeFinished
 from terzetto_protocol.records import Kind, Note
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 
-from .branches import each, fan
+from .branches import Board, each, fan
 from .machines import Driver, ended, refused
 from .sketches import Add, Tally, body, gated, sketch
 
@@ -301,3 +302,19 @@ def test_statistics_count_what_was_finished():
 
     assert (driver.machine.fold.image.finished, driver.machine.fold.image.cost) == (2, 2.5)
     assert driver.status in TERMINAL
+
+
+def test_a_cancel_of_many_looks_at_the_state_once(monkeypatch):
+    """9.1: what bodies did to the state that they were lent is undone before the run ends, and not once for each."""
+    looked: list[str] = []
+    rebuild = Frame.rebuild
+    monkeypatch.setattr(Frame, "rebuild", lambda frame: (looked.append(frame.path), rebuild(frame))[1])
+    driver = Driver(fan("w x y z", of=Board, merge="replay"), Board(), watch=False).claim()
+    driver.state.w = 99  # what a body must not do
+    driver.cancel()
+    for node in "wxyz":
+        driver.leave(node)
+
+    assert _R.CANCELLED is driver.status
+    assert 0 == driver.state.w
+    assert [""] == looked

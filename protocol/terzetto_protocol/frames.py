@@ -116,6 +116,11 @@ class Frame(Generic[S]):
         self.state = self.blueprint.state.unpack(self._base)
         self.blueprint.vocabulary.replay(self._tail, self.state)
 
+    @property
+    def lender(self) -> "Frame[S]":
+        """Whose state its nodes are lent."""
+        return self
+
     def cleanse(self) -> None:
         """Undo what a node that gave no result may have done to the state that it was only lent."""
         if self.blueprint.flow is not None:
@@ -250,20 +255,15 @@ class SharedBranch(Branch[S]):
         super().rebuild()
         self._applied = len(self._tail)
 
+    @property
+    def lender(self) -> Frame[S]:
+        """Whose state its nodes are lent: its own from the first commit on."""
+        return self if self._tail else self._parent.lender
+
     def cleanse(self) -> None:
         """Undo what a node may have done to the state that it was lent."""
-        if self._tail:
-            self.view()
-            super().cleanse()
-        else:
-            self._parent.cleanse()
-
-    def disown(self) -> None:
-        """Make the state anew that a body was lent."""
-        if self._tail:
-            self.rebuild()
-        else:
-            self._parent.disown()
+        self.view()
+        super().cleanse()
 
     def changed(self) -> tuple[str, ...]:
         """The fields of the state that differ from what the branch began with, but those that merge."""

@@ -6,9 +6,9 @@ import msgspec
 
 from .ahead import Ahead
 from .limits import CANCEL_GRACE, OBSERVED_VISIT
-from .pending import is_within, label_of
+from .pending import Pending, is_within, label_of
 from .records import Failure, Kind, Note, Observed, ObservedError
-from .statuses import FailureCode, VisitStatus
+from .statuses import FailureCode, RunStatus, VisitStatus
 from .turn import CancelNodes
 
 S = TypeVar("S")
@@ -31,6 +31,21 @@ class Leaving(Ahead[S], Generic[S]):
         self.waits.gate.clear()
         if self.live:
             self.effects.append(CancelNodes())
+
+    def _cleanse(self, entry: Pending) -> None:
+        """Undo what a body that gave no result may have done to the state that it was lent.
+
+        Where nothing commits or begins any more that is done once, when the last body has left.
+        """
+        self.soiled.add(self.fold.frame(entry.path).lender)
+        if self.status is RunStatus.RUNNING and self.expired is None:
+            self.wash()
+
+    def wash(self) -> None:
+        """Have every state that was lent be as it was before."""
+        for frame in self.soiled:
+            frame.cleanse()
+        self.soiled.clear()
 
     def _skip_begun(self, visits: set[int], at: float) -> None:
         """End visits whose intent is written and whose body has not begun: nothing of them can have happened."""

@@ -161,6 +161,8 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
 
     def _conclude(self, at: float, *, moved: bool) -> Turn:
         """Do what an input has led to, if it has `moved` the run or not, and say what is to be done about it."""
+        if self.soiled and not self.live:
+            self.wash()
         self.work_off(at)
         if moved and (self.fold.header.auto_approve or self.fold.image.kept):
             self.decide_by_itself(at)

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from .blueprint import Blueprint
 from .events import NodeStarted, told_by
 from .fold import Fold
+from .frames import Frame
 from .holding import Held, provisional
 from .ids import event_id
 from .image import Origin
@@ -70,6 +71,7 @@ class Stage(Generic[S]):
         "resolved",
         "sending",
         "settled",
+        "soiled",
         "stuck",
         "tells",
         "todo",
@@ -103,6 +105,8 @@ class Stage(Generic[S]):
         """Why the run fails as soon as nothing of it is live: its deadline has passed."""
         self.failing: list[str] = []
         """Paths of the outermost forks whose branches are being ended because one of them failed."""
+        self.soiled: set[Frame[Any]] = set()
+        """Frames whose states were lent to bodies that gave no result, and have to be as they were before."""
         self.stuck: list[Pending] = []
         """Visits whose bodies ignored their cancel, and about which no commit has told yet."""
         self.fenced = ""

@@ -61,7 +61,7 @@ class Visits(Everyday[S], Generic[S]):
         self._end_calls(entry)
         frame = self.fold.frame(entry.path)
         if self.status is not _R.RUNNING or self.is_moot(entry):
-            frame.cleanse()
+            self._cleanse(entry)
             return  # D6: nothing commits after an acknowledged cancel
         if frame.blueprint.flow is not None:
             msg = self._closing(frame.blueprint.flow, entry, msg)
@@ -124,7 +124,7 @@ class Visits(Everyday[S], Generic[S]):
     def _on_failed(self, msg: NodeFailed) -> None:
         entry = self._leave(msg.visit)
         self._end_calls(entry)
-        self.fold.frame(entry.path).cleanse()
+        self._cleanse(entry)
         if self.status is not _R.RUNNING or self.is_moot(entry):
             return
         node = self.blueprint_of(entry).node(entry.place)
@@ -161,7 +161,7 @@ class Visits(Everyday[S], Generic[S]):
 
     def _on_node_cancelled(self, msg: NodeCancelled) -> None:
         entry = self._leave(msg.visit)
-        self.fold.frame(entry.path).cleanse()
+        self._cleanse(entry)
         if self.parking and self._waits_inside(entry.visit):
             return  # it only waited, and was told to leave so that the run can be paused
         if self.status is _R.RUNNING and self.halting is None and not self.is_moot(entry):
@@ -169,7 +169,7 @@ class Visits(Everyday[S], Generic[S]):
 
     def _on_node_stuck(self, msg: NodeStuck) -> None:
         entry = self._leave(msg.visit)
-        self.fold.frame(entry.path).disown()
+        self.fold.frame(entry.path).lender.disown()
         if msg.timeout and self.status is _R.RUNNING and not self.is_moot(entry):
             self._expire(self._ignored(f"{label_of(entry)}: {msg.timeout}", msg.trace), msg.at)
         elif self.expired is not None and self.expired.code == FailureCode.DEADLINE_EXCEEDED:
@@ -185,7 +185,7 @@ class Visits(Everyday[S], Generic[S]):
             self.live.add(msg.visit)
             self._on_finished(NodeFinished(msg.visit, msg.batch, msg.at, Remarks(observed=msg.observed)))
             return
-        self.fold.frame(entry.path).cleanse()
+        self._cleanse(entry)
         if self.status is not _R.RUNNING or self.is_moot(entry):
             return
         if msg.happened is None:
