@@ -281,10 +281,10 @@ class RunActor:
         if turn.commit is not None and not self._write(turn.commit):
             return
         event = turn.event
-        if isinstance(event, Stepped):
-            self._publish_step(event)
+        if isinstance(event, Stepped) and _faults.hook is None:
+            self.services.outlet.publish_step(event)
         elif event is not None:
-            self._publish(event)
+            self._do(event)
         for effect in turn.more:
             if not self._do(effect):
                 return
@@ -454,7 +454,7 @@ class RunActor:
     async def _carry_inline(self) -> None:
         """One visit after another on this task, while there is one at a time."""
         starts, fold, clock = self._starts, self.machine.fold, self.services.clock
-        live, task = self.machine.live, trio.lowlevel.current_task()
+        live, nodes, task = self.machine.live, self.machine.blueprint.nodes, trio.lowlevel.current_task()
         steps, since, turns = 0, clock(), times_scheduled(task)
         while not self.rested and len(starts) <= 1 and not fold.owners:
             if not starts:
@@ -462,7 +462,10 @@ class RunActor:
                 steps, since = 0, clock()
                 continue
             start = starts.pop()
-            msg = await self._body(start, self._handle)
+            if start.path or _faults.hook is not None:
+                msg = await self._body(start, self._handle)
+            else:
+                msg = await self._handle(nodes[start.node], start, self.lent, self.services)
             if start.visit in live:
                 self.deliver(msg)
             if not starts:

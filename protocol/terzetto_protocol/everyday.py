@@ -82,7 +82,7 @@ class Everyday(Forks[S], Generic[S]):
             fold.drop(msg.batch)
             return None
         try:
-            state = self._checkpoint(fold, msg.batch, _RUNNING, msg.at)
+            state = self._state_beside(msg)
         except NotStorable:
             fold.drop(msg.batch)
             return None
@@ -95,6 +95,15 @@ class Everyday(Forks[S], Generic[S]):
         step = entry.visit, way.place, -1, None, "", 0, 0
         write = everyday_write(fold, left, msg, (step,), state) if self.logged else None
         return self._go_on_told(entry, write, msg, left[0], ahead=way.is_pure)
+
+    def _state_beside(self, msg: NodeFinished) -> bytes | None:
+        """As `_checkpoint`, for the run's own frame."""
+        fold = self.fold
+        if not self.logged:
+            fold.forget()
+            return None
+        heavy = fold.weigh(msg.batch)
+        return self._snapshot(msg.at, heavy=heavy) if heavy or fold.header.checkpoints else None
 
     def _finished(self, msg: NodeFinished, node: str) -> FinishedEvent:
         self.told += 1

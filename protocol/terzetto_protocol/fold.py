@@ -45,7 +45,7 @@ from .records import (
     failure_in,
     failure_of,
 )
-from .state import Entry
+from .state import Entry, weight_of
 from .statuses import PARKED, TERMINAL, RunStatus, VisitStatus
 
 S = TypeVar("S")
@@ -583,9 +583,9 @@ class Fold(Frame[S], Generic[S]):
         """The encoded state, or None for one that cannot be stored (which the log itself still can)."""
         return self.blueprint.state.try_pack(self.state)
 
-    def snapshot_due(self, weight: int) -> bool:
-        """Whether the deltas since the last snapshot, with `weight` bytes more, outweigh it."""
-        self._weight += weight
+    def weigh(self, entries: Sequence[Entry]) -> bool:
+        """Count a batch, and say whether the deltas since the last snapshot outweigh it."""
+        self._weight += weight_of(entries)
         return self._weight > self._written + SLACK
 
 

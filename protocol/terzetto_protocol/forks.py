@@ -17,7 +17,7 @@ from .pending import Pending, fork_path, is_within, label_of
 from .records import Failure, Forked, Joined, Kind, Note, Observed, Opening, Step
 from .routing import NoWay, Way, after_failure, after_success
 from .scribe import RESTING
-from .state import Entry
+from .state import Entry, weight_of
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
 from .turn import Answered, CancelNodes
 
@@ -468,26 +468,20 @@ class Forks(Calls[S], Generic[S]):
         if not self.logged:
             frame.forget()
             return None
-        weight = _weight(batch)
-        heavy, policy = self.fold.snapshot_due(weight), self.fold.header.checkpoints
-        if not (heavy or asked or policy or status in RESTING or frame is not self.fold):
-            return None  # nearly always
-        state = None
-        due = heavy if policy is None else self.is_due(self.fold.image.seq + 1, at)
-        if due or asked or status in RESTING:
-            state = self.blueprint.state.pack(self.fold.state)
-        elif heavy:
-            self.fold.rebase(self.blueprint.state.pack(self.fold.state))  # in memory, where the tail would only grow
+        state = self._snapshot(at, heavy=self.fold.weigh(batch), asked=asked or status in RESTING)
         if isinstance(frame, Branch):  # last, for whoever drops the batch has to find it in the tail
-            frame.compact(weight + _weight(folded))
+            frame.compact(weight_of(batch) + weight_of(folded))
         return state
 
-
-def _weight(entries: Sequence[Entry]) -> int:
-    weight = 0
-    for entry in entries:
-        weight += len(entry.body)  # type: ignore[union-attr]  # with a log every entry is encoded
-    return weight
+    def _snapshot(self, at: float, *, heavy: bool, asked: bool = False) -> bytes | None:
+        """The encoded state where a snapshot is asked for or due; by default one is due that is `heavy`."""
+        fold = self.fold
+        due = heavy if fold.header.checkpoints is None else self.is_due(fold.image.seq + 1, at)
+        if due or asked:
+            return self.blueprint.state.pack(fold.state)
+        if heavy:
+            fold.rebase(self.blueprint.state.pack(fold.state))  # in memory, where the tail would only grow
+        return None
 
 
 def _text(branch: Branch[Any]) -> str:

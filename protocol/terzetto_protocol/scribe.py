@@ -14,6 +14,7 @@ from .ids import barrier_id
 from .inputs import NodeFinished
 from .pending import Pending
 from .records import BarrierRow, Kind, Note, Opening, Record, Resolution, Step, Write, failure_of
+from .state import pairs_of
 from .statuses import PARKED, TERMINAL, BarrierStatus, RunStatus, VisitStatus
 
 encode_record = msgspec.msgpack.Encoder().encode
@@ -96,7 +97,7 @@ def everyday_write(
     image, (place, attempt, path) = fold.image, left
     seq, epoch, event = image.seq, image.epoch, image.event_id
     # The arrays that a `Record` is encoded as, without the objects: making one takes longer than encoding it.
-    mutations = [(entry.name, entry.body) for entry in msg.batch]  # type: ignore[union-attr]  # with a log all are encoded
+    mutations = pairs_of(msg.batch)
     body = encode_record((
         seq, _VISIT, epoch, msg.at, _RUNNING, event, msg.visit, place, _SUCCEEDED, attempt, steps, mutations,
         None, path, False, None, None,

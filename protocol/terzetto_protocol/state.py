@@ -6,7 +6,7 @@ the node still holds can change what it recorded. Without a log a mutation whose
 the way down is applied as it is.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar, cast
 
 import attrs
@@ -70,6 +70,23 @@ def stored(entries: Iterable[Entry]) -> tuple[Recorded, ...]:
     return tuple(
         [Recorded(entry.name, entry.body) if type(entry) is Proved else cast("Recorded", entry) for entry in entries]
     )
+
+
+def pairs_of(entries: Sequence[Entry]) -> list[tuple[str, Raw]]:
+    """A batch as the log holds it, each entry as the array that a `Recorded` is encoded as."""
+    batch: Any = entries  # with a log every entry is encoded when it is recorded
+    if len(batch) == 1:  # nearly always, and a comprehension is another call
+        return [(batch[0].name, batch[0].body)]
+    return [(entry.name, entry.body) for entry in batch]
+
+
+def weight_of(entries: Iterable[Entry]) -> int:
+    """Bytes of a batch; with a log every entry is encoded when it is recorded."""
+    weight = 0
+    entry: Any  # a recorded one
+    for entry in entries:
+        weight += len(entry.body)
+    return weight
 
 
 class StateForm(Generic[S]):
@@ -229,12 +246,11 @@ class Vocabulary(Generic[S]):
     def apply(self, entries: Iterable[Entry], state: S) -> None:
         """Apply in order; raises `MutationFailed` (or `Malformed`), after which the state must be rebuilt."""
         for entry in entries:
+            mutation: Any = entry
             if type(entry) is Proved:
                 mutation = entry.value
             elif type(entry) is Recorded:
                 mutation = self.revive(entry)
-            else:
-                mutation = cast("Mutation[S]", entry)
             try:
                 mutation.apply(state)
             except KeyboardInterrupt:
