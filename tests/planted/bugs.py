@@ -241,7 +241,7 @@ BUGS: Final[Sequence[Bug]] = (
         "commit after an acknowledged cancel",
         "3, D6",
         "test_machine_stops.py",
-        (f"{_PROTOCOL}/visits.py", "            frame.cleanse()\n            return  # D6", "            pass  # D6"),
+        (f"{_PROTOCOL}/visits.py", "            self._cleanse(entry)\n            return  # D6", "            pass  # D6"),
     ),
     _bug(
         "go on with a cancelled run after a crash",
