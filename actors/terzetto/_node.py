@@ -147,8 +147,11 @@ class Lent:
         if not (path or wants_item):
             visit = Visit(fold.header.run_id, start.node, start.visit, start.attempt, "", fold.image.epoch)
             return kind(fold.state, self._deps, visit, self._own)
-        graph = self._graph_of(path)
-        parts = fold.frame(path).view(), self.deps_of(graph), self._visit(start), self._port_of(graph)
+        graph, state = self._graph_of(path), fold.frame(path).view()
+        if graph:
+            parts = state, self.deps_of(graph), self._visit(start), self._port_of(graph)
+        else:
+            parts = state, self._deps, self._visit(start), self._own
         if not wants_item:
             return kind(*parts)
         found = fold.item_of(path)

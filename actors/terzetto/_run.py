@@ -526,7 +526,9 @@ class RunActor:
         tasks[start.visit] = trio.lowlevel.current_task(), start
         try:
             await trio.lowlevel.checkpoint_if_cancelled()  # told to start at the very moment of a cancel, it does not
-            self._end(start, await self._body(start, self._handle_alone))
+            msg = await self._body(start, self._handle_alone)
+            if start.visit in self.machine.live:  # else nobody waits for it any more
+                self.deliver(msg)
         except BaseException as error:  # noqa: BLE001, ASYNC103 - what is not its own is raised again
             self._break_off(own_part(error))  # noqa: ASYNC104 - as above
         finally:

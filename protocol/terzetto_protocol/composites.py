@@ -144,8 +144,8 @@ class Map(Composite[S], Generic[S, T]):
 
     def open(self, state: S, ticket: int = 0) -> Opened:
         """One branch for each item."""
-        what = f"an item of {self.name}"
-        items = tuple(Raw(self.form.pack(item, what)) for item in self.over(state))
+        what, pack = f"an item of {self.name}", self.form.pack
+        items = tuple([Raw(pack(item, what)) for item in self.over(state)])
         return Opened(len(items), items)
 
     def begins_at(self, index: int) -> str:

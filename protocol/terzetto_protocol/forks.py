@@ -38,10 +38,11 @@ class Forks(Calls[S], Generic[S]):
 
     def _enter(self, entry: Pending, at: float, *, ahead: bool) -> None:
         """Let a pending visit begin: hold a node at the gate, open a barrier, open branches."""
-        blueprint = self.blueprint_of(entry)
-        if blueprint.node(entry.place) is not None:
+        if self.node_of(entry) is not None:
             self.hold(entry.visit, ahead=ahead)
-        elif blueprint.composite(entry.place) is not None:
+            return
+        blueprint = self.blueprint_of(entry)
+        if blueprint.composite(entry.place) is not None:
             self._fork(entry, at)
         elif entry.opening is None:
             opening = self._opening(blueprint, self.fold.frame(entry.path).view(), entry.place, at)
@@ -94,7 +95,7 @@ class Forks(Calls[S], Generic[S]):
             self._recover_effect(entry, at)
 
     def _recover_effect(self, entry: Pending, at: float, observed: Observed | None = None) -> None:
-        node = self.blueprint_of(entry).node(entry.place)
+        node = self.node_of(entry)
         if node is not None and node.options.probe is not None:
             self.waits.hold(self.fold.image.seq, entry.visit, "probe")
         else:

@@ -14,7 +14,7 @@ from msgspec import Raw, inspect
 
 from .codec import pack
 from .errors import Malformed, NotStorable, describe
-from .fields import field_names, has_fields
+from .fields import Checker, checker_of, comes_back, field_names, has_fields
 from .limits import MESSAGE_BYTES, STATE_BYTES
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Form(Generic[T]):
         self._decode: _Decode[T]
         self._decode_json: Callable[[bytes], T]
         self._plain: Callable[[T], object] | None = None
+        self._check: Checker | None = checker_of(of) if msgspec_can(of) and comes_back(of) else None
+        """Whether a value is exactly of this type, where that proves that it comes back as it is."""
         if msgspec_can(of):
             self._decode, self._decode_json = msgspec.msgpack.Decoder(of).decode, msgspec.json.Decoder(of).decode
         else:
@@ -48,6 +50,8 @@ class Form(Generic[T]):
 
     def pack(self, value: T, what: str, limit: int = MESSAGE_BYTES) -> bytes:
         """Encode; raises `NotStorable` for what would not come back as it is."""
+        if self._check is not None and self._check(value):
+            return pack(value, what, limit)  # it is exactly what was declared: nobody need look at what comes back
         return self.copy(value, what, limit)[0]
 
     def copy(self, value: T, what: str, limit: int = MESSAGE_BYTES) -> tuple[bytes, T]:

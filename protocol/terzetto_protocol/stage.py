@@ -14,6 +14,7 @@ from .ids import event_id
 from .image import Origin
 from .limits import RUN_AHEAD
 from .pending import LASTING, Pending, is_within
+from .places import Node
 from .receipts import AlreadyResolved, Receipt
 from .records import (
     Asked,
@@ -125,7 +126,12 @@ class Stage(Generic[S]):
 
     def blueprint_of(self, entry: Pending) -> Blueprint[Any]:
         """The graph that a visit belongs to."""
-        return self.fold.frame(entry.path).blueprint
+        return self.fold.branches[entry.path].blueprint if entry.path else self.blueprint
+
+    def node_of(self, entry: Pending) -> Node[Any, Any] | None:
+        """The node of a visit; None for a barrier or a place that opens branches."""
+        blueprint = self.fold.branches[entry.path].blueprint if entry.path else self.blueprint
+        return blueprint.nodes.get(entry.place)
 
     @property
     def at_rest(self) -> bool:
@@ -308,11 +314,12 @@ class Stage(Generic[S]):
 
     def hold(self, visit: int, *, ahead: bool) -> None:
         """Let a pending node begin: when its predecessor is durable, or (`ahead`, if it is pure) a window earlier."""
-        image = self.fold.image
-        entry = image.frontier[visit]
-        node = self.blueprint_of(entry).node(entry.place)
-        pure = ahead and node is not None and node.options.effects == "pure"
-        self.waits.hold(max(image.seq - RUN_AHEAD, self.claimed) if pure else image.seq, visit)
+        need = self.fold.image.seq
+        if ahead:
+            node = self.node_of(self.fold.image.frontier[visit])
+            if node is not None and node.options.effects == "pure":
+                need = max(need - RUN_AHEAD, self.claimed)
+        self.waits.hold(need, visit)
 
     def turn(self, at: float) -> Turn:
         """Everything that this input led to."""
@@ -323,15 +330,16 @@ class Stage(Generic[S]):
 
     def _release(self, at: float) -> None:
         """Let out what no longer waits: visible effects in their order, and visits that may go."""
+        waits, image, is_leaving = self.waits, self.fold.image, self.is_leaving
         while True:
-            if self.waits.outbox:
-                self.effects.extend(self.waits.ready(self.durable))
-            if not self.waits.gate or self.status is not RunStatus.RUNNING:
+            if waits.outbox:
+                self.effects.extend(waits.ready(self.durable))
+            if not waits.gate or image.status is not RunStatus.RUNNING:
                 return
-            opened = self.waits.open(self.durable, only_begun=self.is_leaving, has_room=self.has_room)
+            opened = waits.open(self.durable, only_begun=is_leaving, has_room=self.has_room)
             if opened is None:
                 return
-            self._go(self.fold.image.frontier[opened[0]], opened[1], at)
+            self._go(image.frontier[opened[0]], opened[1], at)
 
     def has_room(self, visit: int) -> bool:
         """Whether one more visit of its fan-out may be live; always outside of one."""
@@ -349,7 +357,7 @@ class Stage(Generic[S]):
         return sum(1 for v in busy if (p := frontier[v].path) and branches[p].fork == fork) < limit
 
     def _go(self, entry: Pending, mode: Mode, at: float) -> None:
-        node = self.blueprint_of(entry).node(entry.place)
+        node = self.node_of(entry)
         if mode == "start" and node is not None and node.options.effects == "once":
             # D2: the intent is a write of its own, made only now that everything before it is durable.
             attempt = entry.attempt + 1

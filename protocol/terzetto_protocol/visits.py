@@ -127,7 +127,7 @@ class Visits(Everyday[S], Generic[S]):
         self._cleanse(entry)
         if self.status is not _R.RUNNING or self.is_moot(entry):
             return
-        node = self.blueprint_of(entry).node(entry.place)
+        node = self.node_of(entry)
         policy = None if node is None else node.options.retry
         if msg.unknown and entry.status is _V.RUNNING:
             self._recover_effect(entry, msg.at, msg.observed)
@@ -282,7 +282,7 @@ class Visits(Everyday[S], Generic[S]):
         )
 
     def _open_ask(self, entry: Pending, question: AskDecision, at: float) -> None:
-        node = self.blueprint_of(entry).node(entry.place)
+        node = self.node_of(entry)
         if node is not None and node.options.effects == "once":
             raise Refused(self.run_id, f"node {entry.place!r} is once, and would not run again to hear a decision")
         deadline = None if question.timeout is None else at + question.timeout
