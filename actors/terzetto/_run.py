@@ -221,9 +221,14 @@ class RunActor:
             return
         self._busy = True
         try:
-            self._take(msg)
-            while self._mail:
-                self._take(self._mail.pop(0))
+            try:
+                turn = self.machine.feed(msg)
+            except Refused as error:
+                self._refuse(msg, error)
+            else:
+                self._carry_out(turn)
+            if self._mail:
+                self._take_mail()
         except (TerzettoError, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001, ASYNC103 - nothing awaits in a turn, so it is no cancel
@@ -249,8 +254,7 @@ class RunActor:
         self._busy = True
         try:
             self._carry_out(turn)
-            while self._mail:
-                self._take(self._mail.pop(0))
+            self._take_mail()
         finally:
             self._busy = False
 
@@ -263,13 +267,16 @@ class RunActor:
             reason = f"run {self.run_id!r}: it broke off: {describe(error)}"
             self._carry_out(self.machine.feed(CommitRefused(self.machine.durable, reason, self.services.clock())))
 
-    def _take(self, msg: Input) -> None:
-        try:
-            turn = self.machine.feed(msg)
-        except Refused as error:
-            self._refuse(msg, error)
-        else:
-            self._carry_out(turn)
+    def _take_mail(self) -> None:
+        """Take what has come during a turn, each in a turn of its own."""
+        while self._mail:
+            msg = self._mail.pop(0)
+            try:
+                turn = self.machine.feed(msg)
+            except Refused as error:
+                self._refuse(msg, error)
+            else:
+                self._carry_out(turn)
 
     def _refuse(self, msg: Input, error: Refused) -> None:
         command_id = getattr(msg, "command_id", "")
