@@ -3,11 +3,11 @@
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from .closest import closest
 from .places import Place
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def function_mistakes(
 def unknown_place(declared: Declared, name: str, path: str) -> Iterator[str]:
     """That there is no place of this name, with the nearest one that there is."""
     if name not in declared.places:
-        close = get_close_matches(name, declared.places, n=1)
+        close = closest(name, declared.places)
         known = ", ".join(list(declared.places)[:10]) or "none"
-        hint = f" (did you mean {close[0]!r}?)" if close else f" (there are {known})"
+        hint = f" (did you mean {close!r}?)" if close else f" (there are {known})"
         yield f"{path}: no node {name!r}{hint}"

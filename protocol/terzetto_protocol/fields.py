@@ -3,7 +3,6 @@
 Nothing here looks at values except `Checker`, which tells whether a value is exactly what was declared.
 """
 
-import dataclasses
 import enum
 import math
 import types
@@ -11,13 +10,14 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Annotated, Any, Final, Literal, TypeAlias, TypeGuard, cast, get_args, get_origin
 from uuid import UUID
 
 import attrs
 import msgspec
 from msgspec import Struct
+
+from .closest import closest
 
 Checker: TypeAlias = Callable[[Any], bool]
 """Whether a value is exactly of a declared type, all the way down, and storable as it is."""
@@ -38,7 +38,7 @@ def has_fields(cls: object) -> TypeGuard[type[Any]]:
     if not isinstance(cls, type) or isinstance(cls, types.GenericAlias):
         return False
     found = cast("type[Any]", cls)
-    return issubclass(found, Struct) or attrs.has(found) or dataclasses.is_dataclass(found)
+    return issubclass(found, Struct) or attrs.has(found) or hasattr(found, "__dataclass_fields__")
 
 
 def field_names(of: type[Any]) -> list[str]:
@@ -50,6 +50,8 @@ def field_names(of: type[Any]) -> list[str]:
         return list(of.__struct_fields__)
     if attrs.has(of):
         return [field.name for field in attrs.fields(of)]
+    import dataclasses  # whoever has one has loaded it
+
     return [field.name for field in dataclasses.fields(of)]
 
 
@@ -63,8 +65,8 @@ def stored_names(of: type[Any]) -> set[str]:
 
 def no_field(name: str, names: Collection[str]) -> str:
     """What to say of a name that is no field's."""
-    close = get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(names) or 'none'}"
+    close = closest(name, names)
+    hint = f"did you mean {close!r}?" if close else f"it has {', '.join(names) or 'none'}"
     return f"has no field {name!r} ({hint})"
 
 
@@ -91,6 +93,8 @@ def field_defaults(of: type[Any]) -> dict[str, Any]:
         return _made(found, msgspec.NODEFAULT)
     if attrs.has(of):
         return {field.name: field.default for field in attrs.fields(of) if field.default is not attrs.NOTHING}
+    import dataclasses  # as above
+
     found = {field.name: (field.default, field.default_factory) for field in dataclasses.fields(of)}
     return _made(found, dataclasses.MISSING)
 
@@ -206,6 +210,8 @@ def _is_taken_as_it_is(cls: type[Any]) -> bool:
         return not cls.__struct_config__.omit_defaults
     if attrs.has(cls):
         return all(field.init and field.converter is None and field.validator is None for field in attrs.fields(cls))
+    import dataclasses  # as above
+
     return all(field.init for field in dataclasses.fields(cls))
 
 

@@ -3,9 +3,9 @@
 import inspect
 from collections import Counter
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
+from .closest import closest
 from .codec import check_text
 from .errors import InvalidInput, InvalidRequest, Malformed, NotStorable
 from .flow_state import INPUTS
@@ -177,8 +177,8 @@ def _sink(nodes: dict[str, Pinned], link: Link, path: str) -> Iterator[str]:
 
 def _known(name: str, names: Any, text: str) -> Iterator[str]:
     if name not in names:
-        close = get_close_matches(name, list(names), n=1)
-        hint = f" (did you mean {close[0]!r}?)" if close else f" (there are {', '.join(list(names)[:10]) or 'none'})"
+        close = closest(name, names)
+        hint = f" (did you mean {close!r}?)" if close else f" (there are {', '.join(list(names)[:10]) or 'none'})"
         yield f"{text} {name!r}{hint}"
 
 

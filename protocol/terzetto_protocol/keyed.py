@@ -11,7 +11,6 @@ Nodes record `Notes.put(topic="tea", messages=["hi"])` and `Notes.reset("topic")
 
 from collections.abc import Iterator
 from copy import deepcopy
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, Final, Self, TypeVar, cast
 
@@ -19,6 +18,7 @@ import msgspec
 from msgspec import NODEFAULT, UNSET, Struct
 from msgspec.structs import FieldInfo
 
+from .closest import closest
 from .errors import InvalidRequest
 from .fields import field_names, field_types, transient_fields
 from .forms import Form
@@ -186,6 +186,6 @@ def _default(of: type[KeyedState], name: str) -> Any:
 
 def _unknown(of: type[KeyedState], name: str) -> str:
     names = field_names(of)
-    close = get_close_matches(name, names, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names[:10]) or 'none'}"
+    close = closest(name, names)
+    hint = f"did you mean {close!r}?" if close else f"there are {', '.join(names[:10]) or 'none'}"
     return f"{of.__name__} has no key {name!r} ({hint})"

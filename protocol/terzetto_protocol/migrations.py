@@ -5,11 +5,11 @@ of any of them is led through all that followed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import frozen
 
+from .closest import closest
 from .composites import Subgraph, calls_of
 from .declared import function_mistakes
 from .places import as_node
@@ -130,5 +130,5 @@ def _inner(graph: "Declaration[Any, Any]", number: int, path: str) -> Iterator[s
 
 
 def _hint(name: str, names: Sequence[str]) -> str:
-    close = get_close_matches(name, names, n=1)
-    return f" (did you mean {close[0]!r}?)" if close else f" (there are {', '.join(names[:10]) or 'none'})"
+    close = closest(name, names)
+    return f" (did you mean {close!r}?)" if close else f" (there are {', '.join(names[:10]) or 'none'})"

@@ -1,13 +1,13 @@
 """What a decision means at a barrier: checked against the graph before anything moves."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
 from .blueprint import Blueprint
+from .closest import closest
 from .codec import unpack_plain
 from .decisions import (
     Approve,
@@ -77,8 +77,8 @@ def _misfit(shown: Any, name: str, value: object) -> str:
     """Why this is no new value for a part of what was shown; empty if it is one."""
     parts = cast("dict[str, Any]", shown) if isinstance(shown, dict) else {}
     if name not in parts:
-        close = get_close_matches(name, parts, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"what may be changed: {', '.join(parts) or 'nothing'}"
+        close = closest(name, parts)
+        hint = f"did you mean {close!r}?" if close else f"what may be changed: {', '.join(parts) or 'nothing'}"
         return f"it showed no {name!r} ({hint})"
     like: object = parts[name]
     try:
