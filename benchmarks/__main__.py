@@ -32,7 +32,7 @@ from ._plot import picture
 from ._rounds import play
 from ._setting import Setting
 from ._sizes import FULL, QUICK
-from ._table import json_lines, table
+from ._table import json_lines, markdown, table
 from .peers import load_peers
 
 
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = choose(all_contests(Setting(sizes, options.dir, peers)), options.only)
     _note(_machine(options.dir))
     rows = play(_opposed(chosen), options.rounds or (1 if options.quick else 5), _note)
-    print(json_lines(rows) if options.json else table(rows))
+    print(options.form(rows))
     if options.plot is not None:
         options.plot.write_text(picture(rows), encoding="utf-8")
 
@@ -60,7 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, one round: shows that it runs, not how fast")
-    parser.add_argument("--json", action="store_true", help="one object per line instead of a table")
+    forms = parser.add_mutually_exclusive_group()
+    for name, form, what in (
+        ("--json", json_lines, "one object per line instead of a table"),
+        ("--markdown", markdown, "a table of the targets for a page"),
+    ):
+        forms.add_argument(name, action="store_const", dest="form", const=form, default=table, help=what)
     parser.add_argument(
         "--peers", action="store_true", help="beside other libraries, too: in .bench-venv, made if missing"
     )

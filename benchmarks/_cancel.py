@@ -5,23 +5,18 @@ from functools import partial
 from time import perf_counter
 
 import trio
-from attrs import define
 
 import terzetto
 
 from ._arrivals import Arrivals, arrivals
 from ._contest import Bar, Contest, Opponent
 from ._setting import Setting
+from ._states import Nothing
 
 MILLISECONDS = 1e3
 DEPTH = 3
 """Maps in maps."""
 _RAW = "nurseries in nurseries of the same nesting: cancel the outermost scope, until it is left"
-
-
-@define
-class Nothing:
-    """A state without content."""
 
 
 Nest = terzetto.Graph[Nothing, Arrivals]

@@ -3,22 +3,17 @@
 from time import perf_counter
 
 import trio
-from attrs import define
 
 import terzetto
 
 from ._arrivals import Arrivals, arrivals
 from ._contest import Contest, Opponent
 from ._setting import Setting
+from ._states import Nothing
 
 MILLISECONDS = 1e3
 _RAW_EACH = "Trio tasks in scopes of their own: cancel each, until every one has said that it ended"
 _RAW_ALL = "a nursery of sleeping Trio tasks: cancel its scope, until it is gone"
-
-
-@define
-class Nothing:
-    """A state without content."""
 
 
 def contests(setting: Setting) -> list[Contest]:

@@ -11,7 +11,8 @@ import terzetto
 
 from ._contest import Bar, Contest, Opponent
 from ._setting import Setting
-from ._work import RAW_CHAIN, Chain, Tally, chain_graph, checked_rate, raw_chain
+from ._states import Tally, checked_rate
+from ._work import RAW_CHAIN, Chain, chain_graph, raw_chain
 
 Dispatch = Literal["direct", "task"]
 

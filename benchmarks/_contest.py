@@ -5,6 +5,7 @@ from statistics import median
 from typing import Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 Measure = Callable[[], float]
 """Does the work once and says how fast, how long or how large."""
@@ -30,6 +31,16 @@ class Opponent(Struct, frozen=True):
     is_peer: bool = False
 
 
+class Limit(Struct, frozen=True):
+    """A raw loop without any code of ours that does what nobody can leave out who keeps the same promises."""
+
+    measure: Measure
+    how: str
+    """What it does, and what for."""
+    beside: str = ""
+    """The one opponent beside whom it says something; empty for all."""
+
+
 class Contest(Struct, frozen=True):
     """One piece of work, and all who do it."""
 
@@ -47,6 +58,8 @@ class Contest(Struct, frozen=True):
     """Turns in a round: short works take several."""
     rounds: int | None = None
     """Rounds at most, for works that take long and vary little; such works have no warm-up."""
+    limit: Limit | None = None
+    """How far anybody could come."""
 
 
 class Turn(Struct, frozen=True):
@@ -55,6 +68,7 @@ class Turn(Struct, frozen=True):
     ours: float
     others: dict[str, float]
     """By name; who failed is missing."""
+    limit: float | None = None
 
 
 class Row(Struct, frozen=True):
@@ -79,6 +93,17 @@ class Row(Struct, frozen=True):
     target: float | None
     aim: float | None
     met: bool | None
+    limit: float | None = None
+    """What a raw loop reaches that does only the unavoidable part of the work."""
+    of_limit: float | None = None
+    """How much of that is reached: ours to the limit, or the limit to ours where less is better."""
+    limit_ratio: float | None = None
+    """The limit's own ratio to the opponent; beside `target` it says how far anybody could come."""
+    limit_meets: bool | None = None
+    """Whether the limit itself reaches the target: where it does, the rest of the way is ours."""
+    limit_shown: bool = False
+    """Whether the target is missed and the limit stands beside it."""
+    limit_how: str = ""
 
 
 def rows_of(contest: Contest, turns: Sequence[Turn]) -> list[Row]:
@@ -103,7 +128,7 @@ def _with_fastest(turn: Turn, peers: Sequence[str], better: Better) -> Turn:
     if not figures:
         return turn
     best = max(figures) if better == "more" else min(figures)
-    return Turn(turn.ours, turn.others | {FASTEST: best})
+    return replace(turn, others=turn.others | {FASTEST: best})
 
 
 def _row(contest: Contest, opponent: Opponent, turns: Sequence[Turn]) -> Row | None:
@@ -112,7 +137,7 @@ def _row(contest: Contest, opponent: Opponent, turns: Sequence[Turn]) -> Row | N
         return None
     ratios = [_short(ours / theirs) for ours, theirs in pairs]
     ratio, bar = median(ratios), opponent.bar
-    return Row(
+    row = Row(
         goal=contest.goal,
         name=contest.name,
         work=contest.work,
@@ -130,6 +155,25 @@ def _row(contest: Contest, opponent: Opponent, turns: Sequence[Turn]) -> Row | N
         target=None if bar is None else bar.target,
         aim=None if bar is None else bar.aim,
         met=None if bar is None else reaches(ratio, bar.target, contest.better),
+    )
+    return _with_limit(row, contest, [turn for turn in turns if opponent.name in turn.others])
+
+
+def _with_limit(row: Row, contest: Contest, turns: Sequence[Turn]) -> Row:
+    """The same row, and how far anybody could come where that is known."""
+    limit = contest.limit
+    found = [(turn.ours, turn.limit, turn.others[row.opponent]) for turn in turns if turn.limit is not None]
+    if limit is None or limit.beside not in ("", row.opponent) or not found:
+        return row
+    ratio, more = _short(median(at / theirs for _, at, theirs in found)), contest.better == "more"
+    return replace(
+        row,
+        limit=_short(median(at for _, at, _ in found)),
+        of_limit=_short(median(ours / at if more else at / ours for ours, at, _ in found)),
+        limit_ratio=ratio,
+        limit_meets=None if row.target is None else reaches(ratio, row.target, contest.better),
+        limit_shown=row.met is False,
+        limit_how=limit.how,
     )
 
 

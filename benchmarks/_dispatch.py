@@ -7,7 +7,8 @@ import trio
 from ._chain import in_memory
 from ._contest import Bar, Contest, Opponent
 from ._setting import Setting
-from ._work import Tally, checked_rate, raw_step
+from ._states import Tally, checked_rate
+from ._work import raw_step
 
 _MAILBOX = "a Trio task that sends the state to another over a memory channel, which does the step and sends it back"
 

@@ -14,7 +14,7 @@ import terzetto
 from ._contest import Bar, Contest, Opponent
 from ._rows import INSERT, open_raw, relaxed
 from ._setting import Setting
-from ._work import Counted, Tally, checked_rate
+from ._states import Counted, Tally, checked_rate
 
 Fan = terzetto.Graph[Tally, None]
 Ctx = terzetto.ItemContext[Tally, int]

@@ -6,33 +6,17 @@ from tempfile import TemporaryDirectory
 
 import apsw
 import trio
-from attrs import define, field, frozen
+from attrs import define, frozen
 
 import terzetto
 
 from ._contest import Bar, Contest, Opponent
 from ._rows import relaxed
 from ._setting import Setting
+from ._states import History, Said, line_of
 
 _DELTAS = "what the commits alone weigh, without the snapshots beside them"
 _HALF = "the same run when half of the steps were made: 2 is linear, 4 would be quadratic"
-
-
-@define
-class History:
-    """A state that only grows."""
-
-    lines: list[str] = field(factory=list[str])
-
-
-@frozen
-class Said:
-    """One line more."""
-
-    line: str
-
-    def apply(self, history: History, /) -> None:
-        history.lines.append(self.line)
 
 
 @define
@@ -122,7 +106,7 @@ def _graph() -> terzetto.Graph[History, Looks]:
     async def step(ctx: terzetto.NodeContext[History, Looks]) -> None:
         number = len(ctx.state.lines)
         ctx.deps.look(number)
-        ctx.record(Said(f"line {number} of a conversation that grows"))
+        ctx.record(Said(line_of(number)))
         if number + 1 == ctx.deps.steps:
             ctx.end()
 

@@ -12,7 +12,7 @@ import terzetto
 
 from ._contest import Bar, Contest, Opponent
 from ._setting import Setting
-from ._work import Counted, Tally
+from ._states import Counted, Tally
 
 BULK_LINES, BULK_LINE = 100, "y" * 1000
 LIMIT = 1536.0

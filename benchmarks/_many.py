@@ -9,7 +9,8 @@ import terzetto
 
 from ._contest import Bar, Contest, Opponent
 from ._setting import Setting
-from ._work import Counted, Tally, raw_step
+from ._states import Counted, Tally
+from ._work import raw_step
 
 STEPS = 10
 _RAW = "as many Trio tasks in one nursery, which do the step and yield ten times each"

@@ -6,8 +6,8 @@ from ._contest import Bar, Contest, Opponent
 from ._process import say
 from ._resident import LIVE, RAW
 from ._setting import Setting
+from ._states import Tally
 from ._waiting import parked_graph
-from ._work import Tally
 
 PARKED, LIVING, ALL = 512.0, 3 * 1024.0, 100e6
 """Bytes: of a parked run without its encoded state, of a live one, and of a process with all parked ones."""

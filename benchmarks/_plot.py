@@ -5,10 +5,10 @@ from math import ceil, floor, log10
 from xml.sax.saxutils import escape
 
 from ._contest import Row
-from ._table import bound, figure
+from ._table import bound, figure, limit_ratio
 
 _LINE, _TOP, _BOTTOM = 22, 56, 40
-_LABELS, _BARS, _FIGURES = 330, 380, 250
+_LABELS, _BARS, _FIGURES = 330, 380, 290
 _WIDTH = _LABELS + _BARS + _FIGURES
 _MET, _UNMET, _GREY, _INK = "#1b7f5c", "#c2571a", "#c8c8c8", "#222222"
 _MARGIN = 0.1
@@ -20,7 +20,7 @@ _EXCEEDED = 0.1
 def picture(rows: Sequence[Row]) -> str:
     """A bar for each row that has a target: right of the line it is met, and a tick shows the aim."""
     promised = [row for row in rows if row.target is not None]
-    scale = _Scale([_score(row, row.ratio) for row in promised] + [_score(row, row.aim) for row in promised if row.aim])
+    scale = _Scale([score for row in promised for score in _scores(row)])
     height = _TOP + _LINE * len(promised) + _BOTTOM
     return "\n".join([*_head(height), *_axis(scale, height), *_bars(promised, scale), "</svg>", ""])
 
@@ -35,6 +35,15 @@ class _Scale:
 
     def at(self, score: float) -> float:
         return _LABELS + _BARS * (log10(score) - self.least) / (self.most - self.least)
+
+
+def _scores(row: Row) -> Iterator[float]:
+    """All that is drawn of a row."""
+    yield _score(row, row.ratio)
+    if row.aim:
+        yield _score(row, row.aim)
+    if row.limit_shown and row.limit_ratio:
+        yield _score(row, row.limit_ratio)
 
 
 def _score(row: Row, ratio: float) -> float:
@@ -53,7 +62,7 @@ def _head(height: int) -> Iterator[str]:
     )
     yield "<title>The goals, and what was measured</title>"
     yield f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>'
-    yield _text(16, 24, "Times the target (right of the line: met; the tick is the aim)", weight="600")
+    yield _text(16, 24, "Times the target (right of the line: met; tick: aim; ring: limit)", weight="600")
     yield _text(_LABELS + _BARS + 12, 24, "ratio, target", weight="600")
 
 
@@ -77,8 +86,19 @@ def _bars(rows: Sequence[Row], scale: _Scale) -> Iterator[str]:
         if row.aim:
             aim = scale.at(_score(row, row.aim))
             yield _line(aim, y - 1, y + 17, _INK, 2)
-        sign = "met" if row.met else "not met"
-        yield _text(_LABELS + _BARS + 12, y + 12, f"{figure(row.ratio)} ({bound(row, row.target)}, {sign})")
+        if row.limit_shown and row.limit_ratio:
+            yield _ring(scale.at(_score(row, row.limit_ratio)), y + 8)
+        yield _text(_LABELS + _BARS + 12, y + 12, f"{figure(row.ratio)} ({bound(row, row.target)}, {_sign(row)})")
+
+
+def _sign(row: Row) -> str:
+    if row.met:
+        return "met"
+    return f"not met; limit {limit_ratio(row)}" if row.limit_shown else "not met"
+
+
+def _ring(x: float, y: float) -> str:
+    return f'<circle cx="{x:.1f}" cy="{y}" r="5" fill="#ffffff" stroke="{_INK}" stroke-width="2"/>'
 
 
 def _line(x: float, top: float, bottom: float, colour: str, width: float) -> str:

@@ -14,8 +14,8 @@ import trio.testing
 
 import terzetto
 
+from ._states import Tally
 from ._waiting import Calls, live_graph, parked_graph, store_url, submit_many, until_parked
-from ._work import Tally
 
 LIVE, RAW = "live", "raw"
 

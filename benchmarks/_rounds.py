@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from ._contest import Contest, Opponent, Row, Turn, rows_of
 
 Note = Callable[[str], None]
+_OURS, _LIMIT = "ours", "the raw limit of the work"
 
 
 def play(contests: Sequence[Contest], rounds: int, note: Note) -> list[Row]:
@@ -55,15 +56,15 @@ class _Table:
             self.turns.setdefault(contest.name, []).extend(turns)
 
     def _take_turn(self, contest: Contest, number: int) -> Turn:
-        ours, others = 0.0, dict[str, float]()
-        order: list[Opponent | None] = [None, *contest.opponents]
-        for opponent in order if number % 2 else reversed(order):
+        limit = [] if contest.limit is None else [Opponent(_LIMIT, contest.limit.measure, contest.limit.how)]
+        order = [Opponent(_OURS, contest.ours, contest.work), *limit, *contest.opponents]
+        figures = dict[str, float]()
+        for each in order if number % 2 else reversed(order):
             gc.collect()  # nobody pays for what the one before left lying about
-            if opponent is None:
-                ours = contest.ours()
-            elif (figure := self._measure(contest, opponent)) is not None:
-                others[opponent.name] = figure
-        return Turn(ours, others)
+            if (figure := self._measure(contest, each)) is not None:
+                figures[each.name] = figure
+        ours, at = figures.pop(_OURS), figures.pop(_LIMIT, None)
+        return Turn(ours, figures, at)
 
     def _measure(self, contest: Contest, opponent: Opponent) -> float | None:
         if not opponent.is_peer:

@@ -8,13 +8,14 @@ from typing import Literal
 
 import trio
 import trio.testing
-from attrs import define, frozen
+from attrs import frozen
 
 import terzetto
 from terzetto_protocol.limits import EVENT_WINDOW
 
 from ._contest import Bar, Contest, Opponent
 from ._setting import Setting
+from ._states import Nothing
 from ._work import RAW_CHAIN, raw_chain
 
 PACE = 64
@@ -26,11 +27,6 @@ OTHERS = 6
 Reading = Literal["each", "batches"]
 
 _CHANNELS = f"a memory channel of {CHANNEL} events for every reader, each read by async for"
-
-
-@define
-class Nothing:
-    """A state without content."""
 
 
 @frozen

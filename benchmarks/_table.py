@@ -6,7 +6,21 @@ import msgspec
 
 from ._contest import Row
 
-_HEAD = ("goal", "name", "ours", "against", "theirs", "unit", "ratio", "low - high", "target", "aim", "met")
+_HEAD = (
+    "goal",
+    "name",
+    "ours",
+    "against",
+    "theirs",
+    "unit",
+    "ratio",
+    "low - high",
+    "target",
+    "aim",
+    "met",
+    "limit",
+    "of it",
+)
 
 
 def json_lines(rows: Sequence[Row]) -> str:
@@ -19,7 +33,44 @@ def table(rows: Sequence[Row]) -> str:
     lines = [_HEAD, *map(_cells, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
     drawn = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    return "\n".join([*drawn, "", *_told(rows)])
+    return "\n".join([*drawn, "", summary(rows), "", *_told(rows)])
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """How many targets are met, and what is shown about the others, in a sentence or two."""
+    missed = [row for row in rows if row.met is False]
+    shown = [row for row in missed if row.limit_shown]
+    beyond = [row for row in shown if not row.limit_meets]
+    told = f"{sum(row.met is True for row in rows)} of {sum(row.met is not None for row in rows)} targets are met."
+    if not missed:
+        return told
+    return (
+        f"{told} Of the other {len(missed)}, {len(shown)} have their limit shown; "
+        f"{len(beyond)} of these limits do not reach the target either."
+    )
+
+
+_COLUMNS = ("goal", "name", "beside", "target", "reached", "met", "limit", "of the limit")
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows with a target, for a page."""
+    lines = [_COLUMNS, tuple("---" for _ in _COLUMNS), *(_markdown_cells(row) for row in rows if row.met is not None)]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", summary(rows)])
+
+
+def _markdown_cells(row: Row) -> tuple[str, ...]:
+    met = "yes" if row.met else "no"
+    return (
+        row.goal,
+        f"`{row.name}`",
+        row.opponent,
+        bound(row, row.target),
+        figure(row.ratio),
+        met,
+        limit_ratio(row),
+        of_limit(row),
+    )
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -35,7 +86,19 @@ def _cells(row: Row) -> tuple[str, ...]:
         bound(row, row.target),
         bound(row, row.aim),
         {True: "yes", False: "no", None: ""}[row.met],
+        limit_ratio(row),
+        of_limit(row),
     )
+
+
+def limit_ratio(row: Row) -> str:
+    """The ratio of the limit, where it is to be shown; else nothing."""
+    return "" if row.limit_ratio is None or not row.limit_shown else figure(row.limit_ratio)
+
+
+def of_limit(row: Row) -> str:
+    """How much of it is reached, where it is to be shown; else nothing."""
+    return "" if row.of_limit is None or not row.limit_shown else f"{row.of_limit:.0%}"
 
 
 def bound(row: Row, value: float | None) -> str:
@@ -47,9 +110,13 @@ def bound(row: Row, value: float | None) -> str:
 
 def _told(rows: Sequence[Row]) -> list[str]:
     works: dict[str, list[str]] = {}
+    limits: dict[str, str] = {}
     for row in rows:
-        works.setdefault(f"{row.name}: {row.work}", []).append(f"    {row.opponent}: {row.how}")
-    return [line for work, ways in works.items() for line in (work, *ways)]
+        work = f"{row.name}: {row.work}"
+        works.setdefault(work, []).append(f"    {row.opponent}: {row.how}")
+        if row.limit_shown:
+            limits[work] = f"    limit ({figure(row.limit or 0)} {row.unit}): {row.limit_how}"
+    return [line for work, ways in works.items() for line in (work, *ways, *filter(None, [limits.get(work)]))]
 
 
 def figure(value: float) -> str:

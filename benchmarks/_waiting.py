@@ -9,7 +9,7 @@ from attrs import frozen
 
 import terzetto
 
-from ._work import Counted, Tally
+from ._states import Counted, Tally
 
 _WORKERS = 500
 """Submits under way at once, so that a store can take them in groups."""

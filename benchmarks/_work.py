@@ -4,32 +4,12 @@ from collections.abc import Callable
 from time import perf_counter
 
 import trio
-from attrs import Factory, define, frozen
 
 import terzetto
 
-LINES = 10
+from ._states import Counted, Tally, checked_rate
+
 RAW_CHAIN = "a Trio task that does the step and yields, trio.lowlevel.checkpoint(), after each"
-
-
-@define
-class Tally:
-    """What a chain works on."""
-
-    count: int = 0
-    log: list[str] = Factory(lambda: ["x"] * LINES)
-
-
-@frozen
-class Counted:
-    """One step."""
-
-    line: str
-
-    def apply(self, tally: Tally, /) -> None:
-        tally.count += 1
-        tally.log = [*tally.log[1:], self.line]
-
 
 Ctx = terzetto.NodeContext[Tally, int]
 Chain = terzetto.Graph[Tally, int]
@@ -68,9 +48,3 @@ async def _raw_chain(steps: int) -> float:
         await raw_step(tally)
         await trio.lowlevel.checkpoint()
     return checked_rate(tally, steps, perf_counter() - began)
-
-
-def checked_rate(end: Tally, count: int, took: float) -> float:
-    """How many a second, if all were done."""
-    assert end.count == count, (end.count, count)
-    return count / took

@@ -21,7 +21,7 @@ from .._import import figure
 from .._many import STEPS
 from .._resume import MICROSECONDS
 from .._setting import Peer, Setting, Way
-from .._work import LINES
+from .._states import LINES
 from ._asyncio import cancelled, gathered, rate_of
 
 _IMPORT = "import burr.core"

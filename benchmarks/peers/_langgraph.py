@@ -26,8 +26,8 @@ from .._large import BULK_LINE, BULK_LINES, folder_bytes
 from .._many import STEPS
 from .._resume import MICROSECONDS
 from .._setting import Peer, Setting, Way
+from .._states import LINES
 from .._stream import PACE
-from .._work import LINES
 from ._asyncio import cancelled, gathered, rate_of
 
 _IMPORT = "from langgraph.graph import StateGraph"

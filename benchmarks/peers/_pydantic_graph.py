@@ -14,7 +14,7 @@ from .._cancel import DEPTH, MILLISECONDS
 from .._import import figure
 from .._many import STEPS
 from .._setting import Peer, Setting, Way
-from .._work import LINES
+from .._states import LINES
 from ._asyncio import cancelled, gathered
 
 _IMPORT = "from pydantic_graph import GraphBuilder"
