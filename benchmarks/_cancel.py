@@ -9,9 +9,10 @@ import trio
 import terzetto
 
 from ._arrivals import Arrivals, arrivals
-from ._contest import Bar, Contest, Opponent
+from ._contest import Bar, Contest, Limit, Opponent
 from ._setting import Setting
 from ._states import Nothing
+from .limits import _cancel as limits
 
 MILLISECONDS = 1e3
 DEPTH = 3
@@ -41,6 +42,7 @@ def contests(setting: Setting) -> list[Contest]:
             opponents=opponents,
             better="less",
             turns=2,
+            limit=Limit(lambda: limits.run(width, DEPTH) * MILLISECONDS, limits.RUN),
         ),
         Contest(
             goal="G7",
@@ -51,6 +53,7 @@ def contests(setting: Setting) -> list[Contest]:
             opponents=opponents,
             better="less",
             turns=2,
+            limit=Limit(lambda: limits.scope(width, DEPTH) * MILLISECONDS, limits.SCOPE),
         ),
     ]
 

@@ -9,10 +9,11 @@ import trio
 
 import terzetto
 
-from ._contest import Bar, Contest, Opponent
+from ._contest import Bar, Contest, Limit, Opponent
 from ._setting import Setting
 from ._states import Tally, checked_rate
 from ._work import RAW_CHAIN, Chain, chain_graph, raw_chain
+from .limits import _chain as limits
 
 Dispatch = Literal["direct", "task"]
 
@@ -30,6 +31,7 @@ def contests(setting: Setting) -> list[Contest]:
             ours=lambda: trio.run(alone, chain_graph(), steps),
             opponents=[raw(Bar(1.0, 1.5)), *setting.peers_at("chain", LangGraph=Bar(50, 90))],
             fastest=Bar(2.5),
+            limit=Limit(partial(limits.alone, steps), limits.ALONE),
         ),
         Contest(
             name="chain_when",
@@ -45,6 +47,7 @@ def contests(setting: Setting) -> list[Contest]:
             unit="steps/s",
             ours=lambda: trio.run(in_memory, steps, "direct"),
             opponents=[raw(Bar(0.8, 1.2)), *setting.peers_at("memory", LangGraph=Bar(50, 90))],
+            limit=Limit(partial(limits.stored, steps), limits.STORED),
         ),
     ]
 

@@ -1,14 +1,16 @@
 """A task of its own for each step, beside a round trip from mailbox to mailbox."""
 
+from functools import partial
 from time import perf_counter
 
 import trio
 
 from ._chain import in_memory
-from ._contest import Bar, Contest, Opponent
+from ._contest import Bar, Contest, Limit, Opponent
 from ._setting import Setting
 from ._states import Tally, checked_rate
 from ._work import raw_step
+from .limits import _chain as limits
 
 _MAILBOX = "a Trio task that sends the state to another over a memory channel, which does the step and sends it back"
 
@@ -24,6 +26,7 @@ def contests(setting: Setting) -> list[Contest]:
             unit="steps/s",
             ours=lambda: trio.run(in_memory, steps, "task"),
             opponents=[Opponent("raw mailbox", lambda: trio.run(_round_trips, steps), _MAILBOX, Bar(1.0, 1.4))],
+            limit=Limit(partial(limits.tasks, steps), limits.TASKS),
         )
     ]
 

@@ -8,11 +8,12 @@ import trio
 
 import terzetto
 
-from ._contest import Bar, Contest, Opponent
+from ._contest import Bar, Contest, Limit, Opponent
 from ._rows import HOW, raw_rows, relaxed
 from ._setting import Setting
 from ._states import Tally, checked_rate
 from ._work import RAW_CHAIN, Chain, chain_graph, raw_chain
+from .limits import _durable as limits
 
 KILOBYTE = 1024
 
@@ -34,6 +35,7 @@ def contests(setting: Setting) -> list[Contest]:
                 *setting.peers_at("ahead", LangGraph=Bar(60, 130)),
             ],
             turns=2,
+            limit=Limit(partial(limits.ahead, folder, sizes.ahead), limits.AHEAD),
         ),
         Contest(
             goal="G3b",
@@ -43,6 +45,7 @@ def contests(setting: Setting) -> list[Contest]:
             ours=partial(_one, folder, "repeatable", sizes.rows),
             opponents=[_one_by_one(setting, Bar(0.5, 0.65)), *setting.peers_at("durable", LangGraph=Bar(3.5, 4.5))],
             turns=2,
+            limit=Limit(partial(limits.one_run, folder, sizes.rows), limits.ONE_RUN),
         ),
         Contest(
             goal="G3c",
@@ -52,6 +55,7 @@ def contests(setting: Setting) -> list[Contest]:
             ours=partial(_many, folder, sizes.runs, sizes.steps),
             opponents=[_one_by_one(setting, Bar(8, 12))],
             turns=2,
+            limit=Limit(partial(limits.many_runs, folder, sizes.runs, sizes.steps), limits.MANY_RUNS),
         ),
     ]
 

@@ -11,10 +11,11 @@ import trio
 
 import terzetto
 
-from ._contest import Bar, Contest, Opponent
+from ._contest import Bar, Contest, Limit, Opponent
 from ._rows import INSERT, open_raw, relaxed
 from ._setting import Setting
 from ._states import Counted, Tally, checked_rate
+from .limits import _fan as limits
 
 Fan = terzetto.Graph[Tally, None]
 Ctx = terzetto.ItemContext[Tally, int]
@@ -35,6 +36,7 @@ def contests(setting: Setting) -> list[Contest]:
             unit="branches/s",
             ours=lambda: trio.run(_alone, _graph(fans, branches), fans * branches),
             opponents=[raw(Bar(0.65, 0.8)), *setting.peers_at("fan", LangGraph=Bar(12, 15))],
+            limit=Limit(partial(limits.tasks, fans, branches), limits.TASKS),
         ),
         Contest(
             goal="G4",
@@ -43,6 +45,7 @@ def contests(setting: Setting) -> list[Contest]:
             unit="branches/s",
             ours=lambda: trio.run(_alone, _graph(fans, branches, plain=True), fans * branches),
             opponents=[raw(Bar(2.5, 5))],
+            limit=Limit(partial(limits.calls, fans, branches), limits.CALLS),
         ),
         Contest(
             name="fan_memory",

@@ -10,10 +10,11 @@ from attrs import define, frozen
 
 import terzetto
 
-from ._contest import Bar, Contest, Opponent
+from ._contest import Bar, Contest, Limit, Opponent
 from ._rows import relaxed
 from ._setting import Setting
 from ._states import History, Said, line_of
+from .limits import _history as limits
 
 _DELTAS = "what the commits alone weigh, without the snapshots beside them"
 _HALF = "the same run when half of the steps were made: 2 is linear, 4 would be quadratic"
@@ -60,6 +61,7 @@ def contests(setting: Setting) -> list[Contest]:
             opponents=[Opponent("the deltas", lambda: written(steps).deltas, _DELTAS, Bar(1.3, 1.1))],
             better="less",
             rounds=1,
+            limit=Limit(lambda: written(steps).deltas + limits.snapshots(steps), limits.HOW),
         ),
         Contest(
             goal="G3e",

@@ -2,9 +2,10 @@
 
 from functools import partial
 
-from ._contest import Bar, Contest, Opponent
+from ._contest import Bar, Contest, Limit, Opponent
 from ._process import say
 from ._setting import Setting
+from .limits import _first_run as limits
 
 _OURS = "import terzetto"
 _RAW = "import trio, msgspec"
@@ -50,6 +51,7 @@ def contests(setting: Setting) -> list[Contest]:
             opponents=[_raw(TIME, Bar(1.3, 1.15)), *setting.peers_at("first_run", LangGraph=Bar(0.25))],
             better="less",
             turns=turns,
+            limit=Limit(partial(figure, limits.PROGRAM, TIME), limits.HOW),
         ),
         Contest(
             goal="G8",

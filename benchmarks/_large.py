@@ -10,9 +10,10 @@ from attrs import Factory, define
 
 import terzetto
 
-from ._contest import Bar, Contest, Opponent
+from ._contest import Bar, Contest, Limit, Opponent
 from ._setting import Setting
 from ._states import Counted, Tally
+from .limits import _durable as limits
 
 BULK_LINES, BULK_LINE = 100, "y" * 1000
 LIMIT = 1536.0
@@ -38,6 +39,7 @@ def contests(setting: Setting) -> list[Contest]:
             unit="steps/s",
             ours=partial(_rate, setting.folder, steps),
             opponents=setting.peers_at("large", LangGraph=Bar(60, 150)),
+            limit=Limit(partial(limits.ahead, setting.folder, steps, Large), limits.AHEAD),
         ),
         Contest(
             goal="G3d",

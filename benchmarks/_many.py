@@ -7,12 +7,14 @@ import trio
 
 import terzetto
 
-from ._contest import Bar, Contest, Opponent
+from ._contest import Bar, Contest, Limit, Opponent
 from ._setting import Setting
 from ._states import Counted, Tally
 from ._work import raw_step
+from .limits import _many as limits
 
 STEPS = 10
+_RAW_NAME = "raw Trio"
 _RAW = "as many Trio tasks in one nursery, which do the step and yield ten times each"
 _Many = terzetto.Graph[Tally, None]
 
@@ -30,6 +32,7 @@ def contests(setting: Setting) -> list[Contest]:
             ours=lambda: trio.run(_alone, some),
             opponents=[_raw(some), *setting.peers_at("many", LangGraph=Bar(60))],
             rounds=3,
+            limit=Limit(partial(limits.runs, some, STEPS), limits.HOW),
         ),
         Contest(
             goal="G5a",
@@ -44,6 +47,7 @@ def contests(setting: Setting) -> list[Contest]:
                 ),
             ],
             rounds=3,
+            limit=Limit(partial(limits.runs, more, STEPS), limits.HOW, beside=_RAW_NAME),
         ),
         Contest(
             name="many_memory",
@@ -56,7 +60,7 @@ def contests(setting: Setting) -> list[Contest]:
 
 
 def _raw(count: int) -> Opponent:
-    return Opponent("raw Trio", lambda: trio.run(_raw_tasks, count), _RAW, Bar(0.45, 0.7))
+    return Opponent(_RAW_NAME, lambda: trio.run(_raw_tasks, count), _RAW, Bar(0.45, 0.7))
 
 
 def _graph() -> _Many:

@@ -2,16 +2,19 @@
 
 from functools import cache, partial
 
-from ._contest import Bar, Contest, Opponent
+from ._contest import Bar, Contest, Limit, Opponent
 from ._process import say
 from ._resident import LIVE, RAW
 from ._setting import Setting
 from ._states import Tally
 from ._waiting import parked_graph
+from .limits import _waiting as limits
 
 PARKED, LIVING, ALL = 512.0, 3 * 1024.0, 100e6
 """Bytes: of a parked run without its encoded state, of a live one, and of a process with all parked ones."""
 _STANDS = "it stands still"
+_PACKED_AT_LEAST = 20_000
+"""Packed runs of which one is weighed: fewer may find room in what the process has."""
 _TASK = "a Trio task in sleep_forever that holds such a state"
 
 
@@ -29,6 +32,7 @@ def contests(setting: Setting) -> list[Contest]:
             opponents=[Opponent("the limit", lambda: ALL, f"100 MB for 100,000 runs; {_STANDS}", Bar(1.0))],
             better="less",
             rounds=1,
+            limit=Limit(lambda: _raw_figures("parked", setting.sizes.parked)[1], limits.PARKED),
         ),
         _live(setting),
     ]
@@ -48,6 +52,7 @@ def _parked(setting: Setting, kind: str) -> Contest:
         ],
         better="less",
         rounds=1,
+        limit=Limit(_packed, limits.PARKED) if kind == "memory" else None,
     )
 
 
@@ -65,6 +70,7 @@ def _live(setting: Setting) -> Contest:
         ],
         better="less",
         rounds=1,
+        limit=Limit(lambda: _raw_figures("live", count)[0] / count, limits.LIVE),
     )
 
 
@@ -90,4 +96,14 @@ def _in_all(kind: str, setting: Setting) -> float:
 def _figures(kind: str, count: int, folder: str | None) -> tuple[int, int]:
     place = [] if folder is None else [folder]
     grown, total = say("-m", "benchmarks._resident", kind, str(count), *place).split()
+    return int(grown), int(total)
+
+
+def _packed() -> float:
+    return _raw_figures("parked", _PACKED_AT_LEAST)[0] / _PACKED_AT_LEAST - state_bytes()
+
+
+@cache
+def _raw_figures(kind: str, count: int) -> tuple[int, int]:
+    grown, total = say("-m", "benchmarks.limits._resident", kind, str(count)).split()
     return int(grown), int(total)

@@ -8,7 +8,7 @@ from ._contest import Row
 from ._table import bound, figure, limit_ratio
 
 _LINE, _TOP, _BOTTOM = 22, 56, 40
-_LABELS, _BARS, _FIGURES = 330, 380, 290
+_LABELS, _BARS, _FIGURES = 330, 380, 330
 _WIDTH = _LABELS + _BARS + _FIGURES
 _MET, _UNMET, _GREY, _INK = "#1b7f5c", "#c2571a", "#c8c8c8", "#222222"
 _MARGIN = 0.1

@@ -4,16 +4,14 @@
 grown, and how many it has in all.
 """
 
-import gc
-import os
 import sys
-from pathlib import Path
 
 import trio
 import trio.testing
 
 import terzetto
 
+from ._pages import resident
 from ._states import Tally
 from ._waiting import Calls, live_graph, parked_graph, store_url, submit_many, until_parked
 
@@ -32,13 +30,6 @@ def _figures(kind: str, count: int, folder: str | None) -> tuple[int, int]:
         return trio.run(_live, count)
     with store_url(kind, folder) as url:
         return trio.run(_park, url, count)
-
-
-def resident() -> int:
-    """Bytes of this process that are in memory now, without what waits to be collected."""
-    gc.collect()
-    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    return int(pages) * os.sysconf("SC_PAGESIZE")
 
 
 def _since(before: int) -> tuple[int, int]:

@@ -9,9 +9,10 @@ import trio.testing
 
 import terzetto
 
-from ._contest import Bar, Contest, Opponent
+from ._contest import Bar, Contest, Limit, Opponent
 from ._setting import Setting
 from ._waiting import SIGN_OFF, Calls, parked_graph, run_ids, submit_many, until_parked
+from .limits import _waiting as limits
 
 MICROSECONDS = 1e6
 _RAW = "a Trio task that waits on a memory channel: from send_nowait until it has the message"
@@ -31,6 +32,7 @@ def contests(setting: Setting) -> list[Contest]:
             opponents=[Opponent("raw wake-up", partial(_raw_wake_up, count), _RAW, Bar(4, 2.5))],
             better="less",
             turns=2,
+            limit=Limit(lambda: limits.until_begun(count) * MICROSECONDS, limits.RESUME),
         ),
         Contest(
             goal="G5c",
@@ -40,6 +42,7 @@ def contests(setting: Setting) -> list[Contest]:
             ours=lambda: trio.run(_until_ended, count),
             opponents=setting.peers_at("resume", LangGraph=Bar(1 / 20)),
             better="less",
+            limit=Limit(lambda: limits.until_ended(count) * MICROSECONDS, limits.RESUME),
         ),
     ]
 

@@ -13,10 +13,11 @@ from attrs import frozen
 import terzetto
 from terzetto_protocol.limits import EVENT_WINDOW
 
-from ._contest import Bar, Contest, Opponent
+from ._contest import Bar, Contest, Limit, Opponent
 from ._setting import Setting
 from ._states import Nothing
 from ._work import RAW_CHAIN, raw_chain
+from .limits import _stream as limits
 
 PACE = 64
 """Events after which a node, or the raw loop, lets its readers go on."""
@@ -77,6 +78,7 @@ def contests(setting: Setting) -> list[Contest]:
                 Opponent("raw Trio", partial(raw_chain, sizes.chain), f"{RAW_CHAIN} (steps/s)", Bar(4, 7)),
                 *setting.peers_at("stream", LangGraph=Bar(3)),
             ],
+            limit=Limit(partial(limits.told, sizes.events, 1, "each", PACE), limits.EACH),
         ),
         _to_many(setting, "each", sizes.deliveries, Bar(15, 30)),
         _to_many(setting, "batches", sizes.batched, Bar(100, 300)),
@@ -95,6 +97,7 @@ def _to_many(setting: Setting, reading: Reading, events: int, bar: Bar) -> Conte
         unit="deliveries/s",
         ours=lambda: trio.run(_tell, events, readers, reading).rate,
         opponents=[Opponent("raw channels", lambda: trio.run(_raw_tell, raw, readers), _CHANNELS, bar)],
+        limit=Limit(partial(limits.told, events, readers, reading, PACE), limits.HOW[reading]),
     )
 
 

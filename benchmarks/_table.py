@@ -93,7 +93,9 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def limit_ratio(row: Row) -> str:
     """The ratio of the limit, where it is to be shown; else nothing."""
-    return "" if row.limit_ratio is None or not row.limit_shown else figure(row.limit_ratio)
+    if row.limit_ratio is None or not row.limit_shown:
+        return ""
+    return figure(row.limit_ratio) if row.limit_meets else f"{figure(row.limit_ratio)} (missed too)"
 
 
 def of_limit(row: Row) -> str:
