@@ -221,14 +221,16 @@ class RunActor:
             return
         self._busy = True
         try:
-            try:
-                turn = self.machine.feed(msg)
-            except Refused as error:
-                self._refuse(msg, error)
-            else:
-                self._carry_out(turn)
-            if self._mail:
-                self._take_mail()
+            while True:
+                try:
+                    turn = self.machine.feed(msg)
+                except Refused as error:
+                    self._refuse(msg, error)
+                else:
+                    self._carry_out(turn)
+                if not self._mail:
+                    return
+                msg = self._mail.pop(0)
         except (TerzettoError, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001, ASYNC103 - nothing awaits in a turn, so it is no cancel
@@ -254,9 +256,10 @@ class RunActor:
         self._busy = True
         try:
             self._carry_out(turn)
-            self._take_mail()
         finally:
             self._busy = False
+        if self._mail:
+            self.deliver(self._mail.pop(0))
 
     def _break_off(self, error: BaseException) -> None:
         """Give the run up here, for a turn may be half taken: nothing that the machine knows is written any more."""
@@ -266,17 +269,6 @@ class RunActor:
         if not self.rested:
             reason = f"run {self.run_id!r}: it broke off: {describe(error)}"
             self._carry_out(self.machine.feed(CommitRefused(self.machine.durable, reason, self.services.clock())))
-
-    def _take_mail(self) -> None:
-        """Take what has come during a turn, each in a turn of its own."""
-        while self._mail:
-            msg = self._mail.pop(0)
-            try:
-                turn = self.machine.feed(msg)
-            except Refused as error:
-                self._refuse(msg, error)
-            else:
-                self._carry_out(turn)
 
     def _refuse(self, msg: Input, error: Refused) -> None:
         command_id = getattr(msg, "command_id", "")
