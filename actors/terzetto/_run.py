@@ -26,6 +26,7 @@ from terzetto_protocol.inputs import (
     Ended,
     Input,
     NodeCancelled,
+    NodeFinished,
 )
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import next_moment
@@ -454,6 +455,7 @@ class RunActor:
         """One visit after another on this task, while there is one at a time."""
         starts, fold, clock = self._starts, self.machine.fold, self.services.clock
         live, nodes, task = self.machine.live, self.machine.blueprint.nodes, trio.lowlevel.current_task()
+        step = None if self.machine.tells else self.machine.step
         steps, since, turns = 0, clock(), times_scheduled(task)
         while not self.rested and len(starts) <= 1 and not fold.owners:
             if not starts:
@@ -465,7 +467,10 @@ class RunActor:
                 msg = await self._body(start, self._handle)
             else:
                 msg = await self._handle(nodes[start.node], start, self.lent, self.services)
-            if start.visit in live:
+            following = step(msg) if step is not None and type(msg) is NodeFinished else None
+            if following is not None:
+                starts.append(following)
+            elif start.visit in live:
                 self.deliver(msg)
             if not starts:
                 continue  # what comes next is a checkpoint, and a full one unless a start is there by then

@@ -30,6 +30,8 @@ class EasyWay(Struct, Generic[S], frozen=True):
     place: str
     is_pure: bool
     """Whether the node may run before what led to it is durable."""
+    cost: float
+    """What the visit costs that it leads on from."""
 
 
 class Easy(Struct, Generic[S], frozen=True):
@@ -214,8 +216,9 @@ class Blueprint(Generic[S]):
     def _easy_ways(self, name: str) -> tuple[EasyWay[S], ...] | None:
         routes = self.routes_from(name)
         edges = [*routes.conditional, *(edge for edge in (routes.plain, routes.fallback) if edge is not None)]
+        cost = self.nodes[name].options.token_cost
         ways = [
-            EasyWay(edge.when, node.name, node.options.effects == "pure")
+            EasyWay(edge.when, node.name, node.options.effects == "pure", cost)
             for edge in edges
             if (node := self._easy(edge)) is not None
         ]

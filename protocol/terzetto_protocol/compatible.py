@@ -7,7 +7,6 @@ from .composites import as_map
 from .errors import NotStorable
 from .fold import Fold
 from .pending import Pending, label_of
-from .state import stored
 from .wiring import OTHER_LINKS
 
 
@@ -61,7 +60,7 @@ def _renamed(fold: Fold[Any]) -> Iterator[str]:
 def _revive(fold: Fold[Any]) -> None:
     """Decode what is decoded only when somebody needs it; raises `Malformed`."""
     for branch in fold.branches.values():
-        for entry in stored(branch.entries):
+        for entry in branch.entries:
             branch.blueprint.vocabulary.revive(entry)
     for path, fork in fold.image.forks.items():
         found = as_map(fold.composite_of(path))

@@ -59,20 +59,43 @@ class Everyday(Forks[S], Generic[S]):
         """The turn for a body that has returned; None, with nothing moved, when it needs the general path's words."""
         if msg.visit not in self.live:
             return None
-        lone, remarks = self.lone, msg.remarks
-        if remarks is not NO_REMARKS:
-            return self._end(lone, msg) if lone is not None and remarks is THE_END else None
-        if lone is not None and lone.visit == msg.visit:
-            return self._follow(lone, msg)
-        return self._end_branch(msg) if self.crowded and not self.waits.gate else None
+        lone, is_silent = self.lone, msg.remarks is NO_REMARKS
+        if lone is None or lone.visit != msg.visit:
+            return self._end_branch(msg) if is_silent and self.crowded and not self.waits.gate else None
+        if self.tells:
+            return self._follow(lone, msg) if is_silent else None
+        start = self.step(msg)
+        return self._end(lone, msg) if start is None else Turn(start=start)
 
-    def _follow(self, entry: Pending, msg: NodeFinished) -> Turn | None:
+    def step(self, msg: NodeFinished) -> Start | None:
+        """What begins after the end of this visit, in a run of which nobody hears: it is the whole of an everyday turn.
+
+        None, with nothing moved, where another one has to be taken.
+        """
+        entry, fold = self.lone, self.fold
+        if entry is None or msg.remarks is not NO_REMARKS or entry.visit != msg.visit or msg.visit not in self.live:
+            return None
+        way = self._way_on(entry, msg)
+        if way is None:
+            return None
+        try:
+            fold.forget()
+        except NotStorable:
+            fold.drop(msg.batch)
+            return None
+        fold.follow(entry, way.place, self.told + 1, way.cost)
+        self.told += 2  # that the one has finished, and that the other begins: counted, and not made
+        self.durable = fold.image.seq
+        self.live.clear()
+        self.live.add(entry.visit)
+        return Start(entry.visit, way.place, 1)
+
+    def _way_on(self, entry: Pending, msg: NodeFinished) -> EasyWay[S] | None:
+        """Apply what a visit has recorded, and choose; None, with nothing applied, where that is no everyday matter."""
         fold = self.fold
         easy = self.blueprint.everyday.get(entry.place)
-        if easy is None or fold.image.visits >= fold.header.max_steps:
+        if easy is None or not easy.ways or fold.image.visits >= fold.header.max_steps:
             return None
-        if not easy.ways:
-            return self._end(entry, msg)
         try:
             fold.apply(msg.batch)
         except MutationFailed:
@@ -80,6 +103,11 @@ class Everyday(Forks[S], Generic[S]):
         way = easy.only or _choose(easy.ways, fold.state)
         if way is None:
             fold.drop(msg.batch)
+        return way
+
+    def _follow(self, entry: Pending, msg: NodeFinished) -> Turn | None:
+        fold, way = self.fold, self._way_on(entry, msg)
+        if way is None:
             return None
         try:
             state = self._state_beside(msg)
@@ -87,11 +115,8 @@ class Everyday(Forks[S], Generic[S]):
             fold.drop(msg.batch)
             return None
         left = entry.place, entry.attempt, ""
-        event = self.told + 1
-        fold.follow(entry, way.place, event, easy.cost)
+        fold.follow(entry, way.place, self.told + 1, way.cost)
         self.live.clear()
-        if not self.tells:
-            return self._go_on_unheard(entry, event)
         step = entry.visit, way.place, -1, None, "", 0, 0
         write = everyday_write(fold, left, msg, (step,), state) if self.logged else None
         return self._go_on_told(entry, write, msg, left[0], ahead=way.is_pure)
@@ -119,9 +144,9 @@ class Everyday(Forks[S], Generic[S]):
         )
 
     def _end(self, entry: Pending, msg: NodeFinished) -> Turn | None:
-        """The run ends well; None where that is stored or told, and therefore no everyday turn."""
+        """The run, of which nobody hears, ends well; None where its last visit does not say so, or leads on."""
         fold, easy = self.fold, self.blueprint.everyday.get(entry.place)
-        if self.tells or easy is None or entry.visit != msg.visit:
+        if easy is None or not (msg.remarks is THE_END or (msg.remarks is NO_REMARKS and not easy.ways)):
             return None
         try:
             fold.apply(msg.batch)
@@ -133,13 +158,6 @@ class Everyday(Forks[S], Generic[S]):
         self.lone = None
         self.durable = fold.image.seq
         return self.turn(msg.at)
-
-    def _go_on_unheard(self, entry: Pending, event: int) -> Turn:
-        """Nothing is stored and nobody listens: events are counted and not made."""
-        self.told = event + 1
-        self.durable = self.fold.image.seq
-        self.live.add(entry.visit)
-        return Turn(start=Start(entry.visit, entry.place, 1))
 
     def _go_on_told(self, entry: Pending, write: Write | None, msg: NodeFinished, left: str, *, ahead: bool) -> Turn:
         """Start the visit that follows, now or when the commit is durable."""

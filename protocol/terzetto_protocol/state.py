@@ -234,8 +234,10 @@ class Vocabulary(Generic[S]):
         check = self._bare.get(type(mutation))
         return mutation if check is not None and check(mutation) else self.note(mutation)
 
-    def revive(self, entry: Recorded) -> Mutation[S]:
+    def revive(self, entry: Entry) -> Mutation[S]:
         """The mutation of a stored entry; raises `Malformed` when the graph does not know it or its form."""
+        if not isinstance(entry, Recorded):
+            return entry
         form = self._forms.get(entry.name)
         if form is None and entry.name in self._others:
             return self._others[entry.name](entry.body)
