@@ -231,7 +231,7 @@ async def test_a_run_with_which_something_is_wrong_keeps_no_other_from_being_cle
     async with opened(store, graph, limit=LONG) as runtime:
         for name in ("a", "b", "c"):
             await parked(runtime, graph, name)
-    damaged = store.inner._runs["b"]
+    damaged = store.inner._wake("b")
     damaged.log = [(*kept[:3], b"\xff damaged") for kept in damaged.log]
     async with opened(store, graph, **keeping(history=Keep(latest=1))) as runtime:
         await rounds(3)

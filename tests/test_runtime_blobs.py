@@ -282,7 +282,9 @@ async def test_a_fork_keeps_what_it_goes_on_with(store):
 async def forget(store, run_id: str) -> None:
     """Delete a run, as the store does it."""
     if isinstance(store, MemoryStore):
+        store._wake(run_id)
         del store._runs[run_id]
+        store._let_go(run_id)
     else:
         await store._thread.call("test", store._connection.execute, "delete from runs where id = ?", (run_id,))
 

@@ -168,7 +168,7 @@ def no_epoch_check_in_the_store(monkeypatch):
     settle = MemoryStore.settle
 
     def trusting(self, write):
-        run = self._runs.get(write.run_id)
+        run = self._find(write.run_id)
         stale = run is not None and write.header is None and run.epoch > write.expect
         return settle(self, msgspec.structs.replace(write, expect=run.epoch, seq=run.last + 1) if stale else write)
 
@@ -250,7 +250,7 @@ def what_is_needed_is_deleted(monkeypatch):
 
 
 def blobs_are_swept_as_they_are_put(monkeypatch):
-    monkeypatch.setattr(MemoryStore, "_kept_blobs", lambda self: ())
+    monkeypatch.setattr(MemoryStore, "_keep", lambda self, run_id, digests: None)
     monkeypatch.setattr("terzetto._stored_blobs.BLOB_GRACE", -1.0)
 
 
@@ -259,10 +259,11 @@ def a_log_is_cut_anywhere(monkeypatch):
 
     async def careless(self, run_id, before, **options):
         count = await prune(self, run_id, before, **options)
-        run = self._runs[run_id]
+        run = self._wake(run_id)
         if count and len(run.log) > 1:
             del run.log[0]
             run.before += 1
+        self._rest(run)
         return count
 
     monkeypatch.setattr(MemoryStore, "prune", careless)

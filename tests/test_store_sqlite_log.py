@@ -145,7 +145,7 @@ async def test_an_odd_write_is_rejected_alone(path, write) -> None:
 
 def next_write(draw, store: MemoryStore, applied):
     name = draw(st.sampled_from("abc"))
-    run = store._runs.get(name)
+    run = store._find(name)
     last, epoch = (len(run.log), run.epoch) if run else (0, 0)
     kind = draw(st.sampled_from(["everyday"] * 6 + ["claim", "move", "create", "again", "stale", "hole", "other"]))
     seq = draw(st.integers(1, last + 1)) if kind in ("again", "other") else last + 1 + (kind == "hole")

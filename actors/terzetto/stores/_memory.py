@@ -1,6 +1,8 @@
 """The store for tests and for runs that may be forgotten: dicts and lists, gone with the process."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from itertools import chain
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, Final, TypeVar
 
@@ -19,15 +21,17 @@ from terzetto_protocol.records import (
     RunRow,
     Write,
 )
-from terzetto_protocol.statuses import BarrierStatus, RunStatus
+from terzetto_protocol.scribe import RESTING
+from terzetto_protocol.statuses import PARKED, BarrierStatus, RunStatus
 
 from ._contract import SettlingStore, StoredRun, StoreHealth
 from ._memory_blobs import MemoryBlobs
+from ._memory_rest import RestingRuns
+from ._memory_run import KeptRun
 from ._verdict import (
     check_deletable,
     check_prunable,
     in_order,
-    is_closed,
     misnumbered,
     nameless,
     unknown,
@@ -37,63 +41,6 @@ from ._verdict import (
 T = TypeVar("T")
 
 _APPLIED: Final = Applied()
-
-
-def _kept(write: Write) -> tuple[int, int, float, bytes]:
-    return write.epoch, write.event_id, write.at, write.body
-
-
-class _Run:
-    # The writes themselves are kept: appending one is all that an everyday commit costs.
-    __slots__ = ("alone", "barriers", "before", "blobs", "epoch", "header", "log", "moved", "snapshots")
-
-    def __init__(self, header: RunHeader, first: Write) -> None:
-        self.header = header
-        self.epoch = first.epoch
-        self.log = [_kept(first)]
-        self.before = 0
-        """The commits up to here are gone, but those that stand alone."""
-        self.alone: dict[int, tuple[int, int, float, bytes]] = {}
-        self.moved = first
-        """The last write that said something about the run's row."""
-        self.snapshots: list[tuple[int, bytes]] = []
-        self.barriers: dict[str, BarrierRow] = {}
-        self.blobs = set(first.blobs)
-
-    def row(self) -> RunRow:
-        (_, event_id, at, _), moved = self.log[-1], self.moved
-        return RunRow(
-            self.header, moved.status, self.epoch, self.last, event_id, at,
-            moved.code, moved.message, moved.timer, self.before + 1,
-        )  # fmt: skip
-
-    @property
-    def last(self) -> int:
-        return self.before + len(self.log)
-
-    def stored(self, seq: int) -> tuple[int, bytes] | None:
-        if not self.before < seq <= self.last:
-            return None
-        epoch, _, _, body = self.log[seq - 1 - self.before]
-        return epoch, body
-
-    def after(self, seq: int) -> list[tuple[int, int, float, bytes]]:
-        alone = [kept for number, kept in self.alone.items() if number > seq]
-        return alone + self.log[max(0, seq - self.before) :]
-
-    def left(self) -> int:
-        return len(self.log) + len(self.alone)
-
-    def cut(self, cut: int, keep: Collection[int]) -> None:
-        kept = {seq for seq, _ in self.snapshots if seq >= cut or seq in keep}
-        more = {seq: self.log[seq - 1 - self.before] for seq in sorted(kept) if self.before < seq < cut}
-        self.alone = {seq: each for seq, each in self.alone.items() if seq in kept} | more
-        del self.log[: max(0, cut - 1 - self.before)]
-        self.before = max(self.before, cut - 1)
-        self.snapshots = [each for each in self.snapshots if each[0] in kept]
-
-    def age(self) -> tuple[float, str]:
-        return self.header.at, self.header.run_id
 
 
 class MemoryStore(MemoryBlobs, SettlingStore):
@@ -107,10 +54,14 @@ class MemoryStore(MemoryBlobs, SettlingStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self._runs: dict[str, _Run] = {}
-        self._keys: dict[str, _Run] = {}
-        self._barriers: dict[tuple[str, str], None] = {}
-        """Every barrier, in order of opening."""
+        self._runs: dict[str, KeptRun] = {}
+        """Those that somebody is at work on, or that are too heavy to rest."""
+        self._resting = RestingRuns()
+        self._keys: dict[str, str] = {}
+        self._threads: dict[str, dict[str, None]] = {}
+        """The runs on each thread."""
+        self._barriers = 0
+        """How many were opened."""
         self._heads: dict[str, Head] = {}
         self._inbox: dict[str, Posted] = {}
         self._waiting: dict[str, Posted] = {}
@@ -142,31 +93,50 @@ class MemoryStore(MemoryBlobs, SettlingStore):
         if write.blobs:
             if (missing := self._missing_blob(write.blobs)) is not None:
                 return nameless(write, missing)
-            run.blobs.update(write.blobs)
+            self._keep(write.run_id, write.blobs)
         run.log.append((write.epoch, write.event_id, write.at, write.body))
         if write.moved or write.snapshot is not None or write.barriers or write.epoch != write.expect:
             self._note(run, write)
         return _APPLIED
 
-    def _blobs_of(self, run_id: str) -> set[str] | None:
-        run = self._runs.get(run_id)
-        return None if run is None else run.blobs
+    def _has_run(self, run_id: str) -> bool:
+        return run_id in self._runs or run_id in self._resting
 
-    def _kept_blobs(self) -> Iterator[set[str]]:
-        return (run.blobs for run in self._runs.values())
+    def _find(self, run_id: str) -> KeptRun | None:
+        """A run, to be looked at."""
+        return self._runs.get(run_id) or self._resting.get(run_id)
 
-    def _note(self, run: _Run, write: Write) -> None:
+    def _wake(self, run_id: str) -> KeptRun | None:
+        """A run, to be changed; `_rest` it afterwards."""
+        run = self._runs.get(run_id) or self._resting.take(run_id)
+        if run is not None:
+            self._runs[run_id] = run
+        return run
+
+    def _rest(self, run: KeptRun) -> None:
+        """Make a run small, if nobody is at work on it."""
+        if run.status in RESTING and self._resting.add(run):
+            del self._runs[run.header.run_id]
+
+    def _note(self, run: KeptRun, write: Write) -> None:
         if write.moved or write.epoch != write.expect:
-            run.moved, run.epoch = write, write.epoch
+            run.move(write)
             if write.thread:
                 self._heads[write.thread] = Head(write.thread, write.run_id, write.at)
         if write.snapshot is not None:
             run.snapshots.append((write.seq, write.snapshot))
-        for barrier in write.barriers:
-            run.barriers[barrier.barrier] = barrier
-            self._barriers[write.run_id, barrier.barrier] = None
+        for row in write.barriers:
+            self._barriers += row.barrier not in run.barriers
+            number, _ = run.barriers.get(row.barrier, (self._barriers, row))
+            run.barriers[row.barrier] = number, row
+        self._rest(run)
 
-    def _unusual(self, write: Write, run: _Run | None) -> Outcome:
+    def _unusual(self, write: Write, run: KeptRun | None) -> Outcome:
+        if run is None and (run := self._wake(write.run_id)) is not None:
+            outcome = MemoryStore.settle(self, write)  # of this class: to one above it, it is one call
+            if write.run_id in self._runs:
+                self._rest(run)
+            return outcome
         if write.header is not None:
             return self._create(write, write.header, run)
         if run is None:
@@ -174,19 +144,23 @@ class MemoryStore(MemoryBlobs, SettlingStore):
         # A write that could be applied does not come here, so there is always a verdict.
         return verdict(write, run.epoch, run.last, run.stored(write.seq)) or _APPLIED
 
-    def _create(self, write: Write, header: RunHeader, run: _Run | None) -> Outcome:
+    def _create(self, write: Write, header: RunHeader, run: KeptRun | None) -> Outcome:
         if run is not None and run.header == header and run.stored(write.seq) == (write.epoch, write.body):
             return _APPLIED
-        taken = run or (self._keys.get(header.key) if header.key else None)
+        taken = run or (self._find(self._keys.get(header.key, "")) if header.key else None)
         if taken is not None:
             return Exists(taken.row())
         if (wrong := misnumbered(write)) is not None:
             return wrong
         if (missing := self._missing_blob(write.blobs)) is not None:
             return nameless(write, missing)
-        run = self._runs[write.run_id] = _Run(header, write)
+        run = self._runs[write.run_id] = KeptRun(header, write)
         if header.key:
-            self._keys[header.key] = run
+            self._keys[header.key] = write.run_id
+        if header.thread:
+            self._threads.setdefault(header.thread, {})[write.run_id] = None
+        if write.blobs:
+            self._keep(write.run_id, write.blobs)
         self._note(run, write)
         return _APPLIED
 
@@ -197,23 +171,23 @@ class MemoryStore(MemoryBlobs, SettlingStore):
     async def run(self, run_id: str) -> RunRow | None:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
-        run = self._runs.get(run_id)
+        run = self._find(run_id)
         return None if run is None else run.row()
 
     async def load(self, run_id: str) -> StoredRun | None:
         """As the contract says, of one moment; a checkpoint."""
         await trio.lowlevel.checkpoint()
-        run = self._runs.get(run_id)
+        run = self._find(run_id)
         if run is None:
             return None
         newest = run.snapshots[-1] if run.snapshots else None
         bodies = [body for _, _, _, body in run.after(0 if newest is None else newest[0])]
-        return StoredRun(run.row(), newest, bodies, list(run.barriers.values()))
+        return StoredRun(run.row(), newest, bodies, list(run.rows()))
 
     async def run_by_key(self, key: str) -> RunRow | None:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
-        run = self._keys.get(key)
+        run = self._find(self._keys.get(key, ""))
         return None if run is None else run.row()
 
     async def runs(
@@ -226,20 +200,28 @@ class MemoryStore(MemoryBlobs, SettlingStore):
     ) -> list[RunRow]:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
-        found: Iterable[_Run] = self._runs.values()
-        if thread is not None:
-            found = _on(found, thread)
-        if statuses is not None:
-            found = _having(found, frozenset(statuses))
+        wanted = frozenset(RunStatus if statuses is None else statuses)
+        ages = self._ages(wanted) if thread is None else self._ages_on(thread, wanted)
         if before is not None:
-            found = _older(found, self._known(before).age())
-        return [run.row() for run in _first(sorted(found, key=_Run.age, reverse=True), limit)]
+            oldest = self._known(before).age()
+            ages = (age for age in ages if age < oldest)
+        return [self._known(run_id).row() for _, run_id in _first(sorted(ages, reverse=True), limit)]
 
-    def _known(self, run_id: str) -> _Run:
-        try:
-            return self._runs[run_id]
-        except KeyError:
-            raise UnknownRun(run_id) from None
+    def _ages(self, statuses: Collection[RunStatus]) -> Iterable[tuple[float, str]]:
+        """What the runs with these statuses are listed by."""
+        working = (run.age() for run in self._runs.values() if run.status in statuses)
+        return chain(working, self._resting.ages(statuses))
+
+    def _ages_on(self, thread: str, statuses: Collection[RunStatus]) -> Iterable[tuple[float, str]]:
+        """As `_ages`, of the runs on a thread."""
+        runs = map(self._known, self._threads.get(thread, ()))
+        return (run.age() for run in runs if run.status in statuses)
+
+    def _known(self, run_id: str) -> KeptRun:
+        run = self._find(run_id)
+        if run is None:
+            raise UnknownRun(run_id)
+        return run
 
     async def head(self, thread: str) -> Head | None:
         """As the contract says; a checkpoint."""
@@ -252,7 +234,7 @@ class MemoryStore(MemoryBlobs, SettlingStore):
         head = self._heads.get(thread)
         if head is None or head.run_id != expect:
             return False
-        if run_id and run_id not in self._runs:
+        if run_id and not self._has_run(run_id):
             raise StoreRejected(f"there is no run {run_id!r} to be the head of thread {thread!r}")
         if run_id:
             self._heads[thread] = Head(thread, run_id, at)
@@ -263,69 +245,67 @@ class MemoryStore(MemoryBlobs, SettlingStore):
     async def snapshot(self, run_id: str, *, at: int | None = None) -> tuple[int, bytes] | None:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
-        run = self._runs.get(run_id)
+        run = self._find(run_id)
         snapshots = [] if run is None else run.snapshots
         return next((each for each in reversed(snapshots) if at is None or each[0] <= at), None)
 
     async def checkpoints(self, run_id: str) -> list[int]:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
-        run = self._runs.get(run_id)
+        run = self._find(run_id)
         return [] if run is None else [seq for seq, _ in run.snapshots]
 
     async def records(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[bytes]:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
-        run = self._runs.get(run_id)
+        run = self._find(run_id)
         return [] if run is None else [body for _, _, _, body in _first(run.after(after), limit)]
 
     async def records_by_event(self, run_id: str, *, after_event: int, limit: int | None = None) -> list[bytes]:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
-        run = self._runs.get(run_id)
+        run = self._find(run_id)
         told = [] if run is None else [body for _, event_id, _, body in run.after(0) if event_id > after_event]
         return _first(told, limit)
 
     async def barriers(self, run_id: str | None = None, *, only_open: bool = True) -> list[BarrierRow]:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
-        rows = self._barriers_of(run_id)
-        return [row for row in rows if row.status is BarrierStatus.OPEN] if only_open else list(rows)
-
-    def _barriers_of(self, run_id: str | None) -> Iterator[BarrierRow]:
+        runs: Iterable[KeptRun]
         if run_id is None:
-            return (self._runs[run].barriers[barrier] for run, barrier in self._barriers)
-        run = self._runs.get(run_id)
-        return iter(() if run is None else run.barriers.values())
+            runs = chain(self._runs.values(), self._resting.all(PARKED if only_open else RESTING))
+        else:
+            runs = filter(None, [self._find(run_id)])
+        rows = (each for run in runs for each in run.barriers.values())
+        wanted = [each for each in rows if not only_open or each[1].status is BarrierStatus.OPEN]
+        return [row for _, row in sorted(wanted, key=itemgetter(0))]
 
     async def prune(
         self, run_id: str, before: int, *, epoch: int, keep: Collection[int] = (), closed_before: float = 0.0
     ) -> int:
         """As the contract says; a checkpoint, before anything happens."""
         await trio.lowlevel.checkpoint()
-        run = self._runs.get(run_id)
+        run = self._find(run_id)
         check_prunable(run_id, None if run is None else run.epoch, epoch)
         assert run is not None, "it was checked"
-        cut = max((seq for seq, _ in run.snapshots if seq <= before), default=None)
-        if cut is None:
-            return 0
-        left = run.left()
-        run.cut(cut, keep)
-        for barrier in [row for row in run.barriers.values() if is_closed(row, closed_before)]:
-            del run.barriers[barrier.barrier], self._barriers[run_id, barrier.barrier]
-        return left - run.left()
+        run = self._wake(run_id) or run
+        gone = run.prune(before, keep, closed_before)
+        self._rest(run)
+        return gone
 
     async def delete(self, run_id: str, *, epoch: int) -> int:
         """As the contract says; a checkpoint, before anything happens."""
         await trio.lowlevel.checkpoint()
-        run = self._runs.get(run_id)
+        run = self._find(run_id)
         thread = next((head.thread for head in self._heads.values() if head.run_id == run_id), None)
-        check_deletable(run_id, None if run is None else (run.epoch, run.moved.status), epoch, thread)
+        check_deletable(run_id, None if run is None else (run.epoch, run.status), epoch, thread)
         assert run is not None, "it was checked"
+        self._wake(run_id)
         del self._runs[run_id]
         self._keys.pop(run.header.key, None)
-        for barrier in run.barriers:
-            del self._barriers[run_id, barrier]
+        self._let_go(run_id)
+        if run.header.thread:
+            del self._threads[run.header.thread][run_id]
         for command in [each for each in self._inbox.values() if each.run_id == run_id and each.receipt is not None]:
             del self._inbox[command.command_id]
         return run.left()
@@ -359,24 +339,15 @@ class MemoryStore(MemoryBlobs, SettlingStore):
     async def health(self, *, deep: bool = False) -> StoreHealth:
         """As the contract says; a checkpoint. There is nothing that could be damaged."""
         await trio.lowlevel.checkpoint()
-        return StoreHealth("memory:", durable=False, version=1, details=(("runs", str(len(self._runs))),))
+        return StoreHealth("memory:", durable=False, version=1, details=(("runs", str(self._count())),))
+
+    def _count(self) -> int:
+        return len(self._runs) + len(self._resting)
 
     def statistics(self) -> dict[str, Any]:
         """Transactions, and the runs and commits that are kept."""
-        commits = sum(len(run.log) for run in self._runs.values())
-        return {"transactions": self._groups, "runs": len(self._runs), "commits": commits}
-
-
-def _having(runs: Iterable[_Run], statuses: Collection[RunStatus]) -> Iterator[_Run]:
-    return (run for run in runs if run.moved.status in statuses)
-
-
-def _on(runs: Iterable[_Run], thread: str) -> Iterator[_Run]:
-    return (run for run in runs if thread and run.header.thread == thread)
-
-
-def _older(runs: Iterable[_Run], age: tuple[float, str]) -> Iterator[_Run]:
-    return (run for run in runs if run.age() < age)
+        commits = sum(len(run.log) for run in self._runs.values()) + self._resting.commits
+        return {"transactions": self._groups, "runs": self._count(), "commits": commits}
 
 
 def _first(items: list[T], limit: int | None) -> list[T]:

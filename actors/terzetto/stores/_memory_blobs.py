@@ -23,13 +23,20 @@ class MemoryBlobs(BlobStore):
         self._blobs: dict[str, _Blob] = {}
         self._uploads: dict[str, dict[int, bytes]] = {}
 
-    @abstractmethod
-    def _blobs_of(self, run_id: str) -> set[str] | None:
-        """The blobs that a run keeps; None for an unknown one."""
+        self._keeping: dict[str, set[str]] = {}
+        """The blobs that each run keeps, of those that keep any."""
 
     @abstractmethod
-    def _kept_blobs(self) -> Iterable[Collection[str]]:
-        """Those that each run keeps."""
+    def _has_run(self, run_id: str) -> bool:
+        """Whether there is such a run."""
+
+    def _keep(self, run_id: str, digests: Iterable[str]) -> None:
+        """Have a run keep these, too."""
+        self._keeping.setdefault(run_id, set()).update(digests)
+
+    def _let_go(self, run_id: str) -> None:
+        """A run keeps nothing any more."""
+        self._keeping.pop(run_id, None)
 
     def _missing_blob(self, digests: Iterable[str]) -> str | None:
         """The first that is not there."""
@@ -49,11 +56,10 @@ class MemoryBlobs(BlobStore):
             if chunks is None:
                 return False
             blob = self._blobs[digest] = _Blob(tuple(chunks[number] for number in sorted(chunks)))
-        kept = self._blobs_of(run_id)
-        if kept is None:
-            blob.held = max(blob.held, at)
+        if self._has_run(run_id):
+            self._keep(run_id, [digest])
         else:
-            kept.add(digest)
+            blob.held = max(blob.held, at)
         return True
 
     async def blob_chunk(self, digest: str, number: int) -> bytes | None:
@@ -67,7 +73,7 @@ class MemoryBlobs(BlobStore):
         await trio.lowlevel.checkpoint()
         for upload in self._uploads.keys() - set(live):
             del self._uploads[upload]
-        kept = set[str]().union(*self._kept_blobs())
+        kept = set[str]().union(*self._keeping.values())
         for digest in [each for each, blob in self._blobs.items() if each not in kept and blob.held < before]:
             del self._blobs[digest]
         return False

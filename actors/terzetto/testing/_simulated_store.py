@@ -57,9 +57,9 @@ class SimulatedDisk(MemoryStore):
 
     def settle(self, write: Write) -> Outcome:
         """Apply one write, at once."""
-        before = self._count(write.run_id)
+        before = self._last(write.run_id)
         outcome = super().settle(write)
-        if self._count(write.run_id) > before:
+        if self._last(write.run_id) > before:
             self.witness.applied(write)
         return outcome
 
@@ -75,7 +75,7 @@ class SimulatedDisk(MemoryStore):
     ) -> int:
         """As the contract says; a checkpoint, before anything happens."""
         count = await super().prune(run_id, before, epoch=epoch, keep=keep, closed_before=closed_before)
-        self.witness.pruned(run_id, self._runs[run_id].before + 1)
+        self.witness.pruned(run_id, self._known(run_id).before + 1)
         return count
 
     async def delete(self, run_id: str, *, epoch: int) -> int:
@@ -87,7 +87,7 @@ class SimulatedDisk(MemoryStore):
     async def keep_blob(self, digest: str, *, upload: str = "", run_id: str = "", at: float) -> bool:
         """As the contract says; a checkpoint, before anything happens."""
         is_there = await super().keep_blob(digest, upload=upload, run_id=run_id, at=at)
-        if is_there and run_id in self._runs:
+        if is_there and self._has_run(run_id):
             self.witness.kept(run_id, digest)
         return is_there
 
@@ -98,8 +98,8 @@ class SimulatedDisk(MemoryStore):
         self.witness.swept(sorted(there - self._blobs.keys()))
         return more
 
-    def _count(self, run_id: str) -> int:
-        run = self._runs.get(run_id)
+    def _last(self, run_id: str) -> int:
+        run = self._find(run_id)
         return 0 if run is None else run.last
 
     async def health(self, *, deep: bool = False) -> StoreHealth:
