@@ -5,7 +5,7 @@ from typing import Final, TypeAlias
 
 APPLICATION_ID: Final = 0x74727A74
 """What the file says it is ("trzt"), so that another program's database is never touched."""
-VERSION: Final = 5
+VERSION: Final = 6
 """Version of the tables below; a store with a higher one is refused, one with a lower one is upgraded by its owner."""
 THREADS_SINCE: Final = 2
 """The first version that knows threads."""
@@ -14,7 +14,7 @@ BLOBS_SINCE: Final = 3
 PRUNES_SINCE: Final = 4
 """The first version that knows logs whose beginning was pruned."""
 SUMS_SINCE: Final = 5
-"""The first version whose rows have checksums."""
+"""The first version whose rows have checksums. With the one after it large snapshots are pressed (see `_pressing`)."""
 
 Value: TypeAlias = int | float | str | bytes | None
 """What a column holds."""
@@ -61,6 +61,7 @@ create table commits (
 ) strict;
 create unique index commits_run on commits (run, last);
 
+-- A large body is pressed, and then begins with "x", which none does that is not.
 create table snapshots (
     run integer not null,
     seq integer not null,
@@ -162,5 +163,6 @@ UPGRADES: Final[Mapping[int, str]] = {
     2: BLOBS,
     3: PRUNES,
     4: SUMS,
+    5: "-- what is stored already is read as it was",
 }
 """What makes the tables of one version those of the next."""

@@ -20,6 +20,7 @@ from terzetto_protocol.records import Applied, BarrierRow, Exists, Outcome, Reje
 from terzetto_protocol.statuses import BarrierStatus
 
 from ._checksums import UNREADABLE, Damaged, checksum, moment, sum_blob, sum_columns
+from ._pressing import press
 from ._schema import Value
 from ._sqlite_reads import Reader
 from ._verdict import in_order, misnumbered, nameless, unknown, verdict
@@ -235,8 +236,9 @@ class LogWriter:
 
     def _attach(self, write: Write) -> None:
         if write.snapshot is not None:
-            crc = checksum(write.snapshot, write.run_id, write.seq)
-            self._execute(_SNAPSHOT, (write.run_id, write.seq, write.snapshot, crc))
+            snapshot = press(write.snapshot)
+            crc = checksum(snapshot, write.run_id, write.seq)
+            self._execute(_SNAPSHOT, (write.run_id, write.seq, snapshot, crc))
         for barrier in write.barriers:
             self._execute(_BARRIER, (write.run_id, *_barrier(write.run_id, barrier)))
         for digest in write.blobs:

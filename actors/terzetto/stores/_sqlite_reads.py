@@ -3,6 +3,7 @@
 What is damaged is an error where it is asked for, and where many rows are asked for it keeps nobody from the others.
 """
 
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
@@ -15,6 +16,7 @@ from terzetto_protocol.records import BarrierRow, Head, Posted, RunRow
 from terzetto_protocol.statuses import BarrierStatus, RunStatus
 
 from ._checksums import UNREADABLE, Damaged, checksum, columns_fit, fits
+from ._pressing import unpress
 from ._schema import Value
 from ._sqlite_join import Join, limited
 from ._sqlite_runs import read_run, read_run_by_key, read_runs
@@ -168,7 +170,10 @@ class Reader:
         seq, crc, body = row
         if not fits(crc, body, run_id, seq):
             raise Damaged(run_id, f"the snapshot of commit {seq}")
-        return seq, body
+        try:
+            return seq, unpress(body)
+        except zlib.error as error:
+            raise Damaged(run_id, f"the snapshot of commit {seq}", str(error)) from error
 
     def checkpoints(self, run_id: str) -> list[int]:
         """See `Store.checkpoints`."""
