@@ -370,7 +370,7 @@ def counts_of(fold: Fold[Any]) -> list[object]:
     """What is counted so that nobody has to look at every visit."""
     pending = {path: branch.pending for path, branch in fold.branches.items()}
     nested = {path: fork.nested for path, fork in fold.image.forks.items()}
-    return [fold.waiting, fold.retrying, fold.asking, fold.owners, fold.pending, pending, nested]
+    return [fold.waiting, fold.retrying, fold.asking, set(fold.owners), fold.pending, pending, nested]
 
 
 def counted(fold: Fold[Any]) -> list[object]:

@@ -135,8 +135,8 @@ class Lent:
         self._deps = deps
         self._port = port
         self._own: Final = port(fold.blueprint.vocabulary)
-        self._ports: Final[dict[Vocabulary[Any], Port]] = {fold.blueprint.vocabulary: self._own}
-        """By that of the graph that the node belongs to."""
+        self._ports: Final[dict[Vocabulary[Any], Port]] = {}
+        """By those of graphs within the run's own."""
 
     def context(self, kind: Callable[..., Any], start: Start) -> Any:
         """What a body gets."""
@@ -189,6 +189,8 @@ class Lent:
 
     def _port_of(self, graph: str) -> Port:
         vocabulary = self.fold.frame(graph).blueprint.vocabulary
+        if vocabulary is self.fold.blueprint.vocabulary:
+            return self._own
         if vocabulary not in self._ports:
             self._ports[vocabulary] = self._port(vocabulary)
         return self._ports[vocabulary]

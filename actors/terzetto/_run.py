@@ -177,7 +177,8 @@ class RunActor:
         self._overlaps = services.tasks or machine.blueprint.overlaps
         """Whether every visit has a task of its own."""
         self._busy = False
-        self._crowds: Final = Crowds()
+        self._crowds: Crowds | None = None
+        """Those of its branches, once it has some."""
         self._mail: list[Input] = []
         self._starts: list[Start] = []
         self._nursery: trio.Nursery | None = None
@@ -366,7 +367,8 @@ class RunActor:
             self._mail.append(NodeCancelled(start.visit, self.services.clock()))
         if visits is None and self._scope is not None:
             self._scope.cancel(reason=f"run {self.run_id} is being cancelled")
-        self._crowds.cancel(visits or (), f"a branch beside it failed in run {self.run_id}")
+        if self._crowds is not None:
+            self._crowds.cancel(visits or (), f"a branch beside it failed in run {self.run_id}")
         self._bodies.tell_to_leave(meant)
 
     def _emit(self, visit: int, emission: Emission) -> None:
@@ -519,6 +521,7 @@ class RunActor:
     def _begin_task(self, start: Start, nursery: trio.Nursery) -> None:
         if start.path:
             fork = self.machine.fold.branches[start.path].fork
+            self._crowds = self._crowds or Crowds()
             self._crowds.begin(start, fork, nursery, self._visit_alone)
         else:
             nursery.start_soon(self._visit_alone, start)
@@ -537,7 +540,8 @@ class RunActor:
             self._break_off(own_part(error))  # noqa: ASYNC104 - as above
         finally:
             del tasks[start.visit]
-            if self._crowds.leave(start.visit) and start.visit in self.machine.live:
+            is_cancelled = self._crowds is not None and self._crowds.leave(start.visit)
+            if is_cancelled and start.visit in self.machine.live:
                 self.deliver(NodeCancelled(start.visit, self.services.clock()))
             self._bodies.ended(start.visit)
 

@@ -89,7 +89,7 @@ class Fold(Frame[S], Generic[S]):
         """When that was, as UNIX time; of one that was read, nobody knows."""
         self.branches: dict[str, Branch[Any]] = {}
         """Every frame but this one, by its path."""
-        self.owners: set[int] = {fork.owner for fork in image.forks.values() if not fork.called}
+        self.owners = _owners(image)
         """Visits of composite places whose branches live."""
         self.waiting = sum(1 for entry in image.frontier.values() if entry.status in WAITING)
         self.retrying = sum(1 for entry in image.frontier.values() if entry.due is not None)
@@ -265,7 +265,7 @@ class Fold(Frame[S], Generic[S]):
     def _fork(self, record: Record, made: Forked) -> None:
         path = fork_path(self.image.frontier[record.visit])
         self.image.forks[path] = Fork(record.visit, made.count, items=made.items)
-        self.owners.add(record.visit)
+        self.owners[record.visit] = None
         self._count_nested(record, +1)
         if made.state:
             self._open_branch(path, made.state, Counts())
@@ -297,7 +297,7 @@ class Fold(Frame[S], Generic[S]):
             self.opened.drop_all(entry)
             del self.image.frontier[entry.visit]
         for inner in [path] if over else [each for each in self.image.forks if is_within(each, path)]:
-            self.owners.discard(self.image.forks.pop(inner).owner)
+            self.owners.pop(self.image.forks.pop(inner).owner, None)
         for branch in frames:
             del self.branches[branch]
 
@@ -321,7 +321,7 @@ class Fold(Frame[S], Generic[S]):
         self.counts, self.branches = was.counts, {}
         self.waiting, self.retrying, self.asking = 0, 0, 0  # all of it is pending again
         self.opened = OpenBarriers()
-        self.owners = {fork.owner for fork in was.forks.values() if not fork.called}
+        self.owners = _owners(was)
         self.state = self.blueprint.state.unpack(stored.state)
         self.rebase(stored.state)
         self._restore_branches()
@@ -554,7 +554,7 @@ class Fold(Frame[S], Generic[S]):
         image.unknown += tuple(label_of(entry) for entry in image.frontier.values() if entry.status in unsure)
         image.frontier, image.forks = {}, {}
         self.waiting, self.retrying, self.asking, self.opened = 0, 0, 0, OpenBarriers()
-        self.branches, self.owners, self.pending = {}, set(), 0
+        self.branches, self.owners, self.pending = {}, {}, 0
 
     def snapshot(self, state: bytes, at: float = -inf) -> bytes:
         """Encode the image with the encoded state, and begin a new tail; `at` is the time of the commit."""
@@ -587,6 +587,10 @@ class Fold(Frame[S], Generic[S]):
         """Count a batch, and say whether the deltas since the last snapshot outweigh it."""
         self._weight += weight_of(entries)
         return self._weight > self._written + SLACK
+
+
+def _owners(image: Image) -> dict[int, None]:
+    return {fork.owner: None for fork in image.forks.values() if not fork.called}  # empty, it is smaller than a set
 
 
 def upcast(blueprint: Blueprint[Any], header: RunHeader, stored: Snapshot) -> Snapshot:

@@ -37,7 +37,7 @@ class Leaving(Ahead[S], Generic[S]):
 
         Where nothing commits or begins any more that is done once, when the last body has left.
         """
-        self.soiled.add(self.fold.frame(entry.path).lender)
+        self.soiled[self.fold.frame(entry.path).lender] = None
         if self.status is RunStatus.RUNNING and self.expired is None:
             self.wash()
 

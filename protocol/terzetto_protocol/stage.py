@@ -106,7 +106,7 @@ class Stage(Generic[S]):
         """Why the run fails as soon as nothing of it is live: its deadline has passed."""
         self.failing: list[str] = []
         """Paths of the outermost forks whose branches are being ended because one of them failed."""
-        self.soiled: set[Frame[Any]] = set()
+        self.soiled: dict[Frame[Any], None] = {}
         """Frames whose states were lent to bodies that gave no result, and have to be as they were before."""
         self.stuck: list[Pending] = []
         """Visits whose bodies ignored their cancel, and about which no commit has told yet."""

@@ -1,7 +1,7 @@
 """A run as the store in memory keeps it while somebody is at work on it."""
 
-from collections.abc import Collection, Iterable
-from typing import TypeAlias
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final, TypeAlias
 
 from terzetto_protocol.records import BarrierRow, RunHeader, RunRow, Write
 
@@ -9,6 +9,9 @@ from ._verdict import is_closed
 
 Kept: TypeAlias = tuple[int, int, float, bytes]
 """Epoch, last event id, time and body of a commit."""
+
+
+_NONE: Final[Mapping[int, Kept]] = {}
 
 
 class KeptRun:
@@ -33,7 +36,8 @@ class KeptRun:
         self.log: list[Kept] = [(first.epoch, first.event_id, first.at, first.body)]
         self.before = 0
         """The commits up to here are gone, but those that stand alone."""
-        self.alone: dict[int, Kept] = {}
+        self.alone: Mapping[int, Kept] = _NONE
+        """Those in front of that which stand alone."""
         self.snapshots: list[tuple[int, bytes]] = []
         self.barriers: dict[str, tuple[int, BarrierRow]] = {}
         """Each with its number among all of the store."""
