@@ -32,7 +32,7 @@ async def test_law(law, durable, tmp_path):
 
 
 def test_every_call_of_the_contract_has_a_name():
-    assert Store.__abstractmethods__ - {"__aexit__"} | {"load", "open"} == set(CALLS)
+    assert Store.__abstractmethods__ - {"__aexit__"} | {"load", "open", "timers"} == set(CALLS)
     assert len({*WRITING, *READING}) == len(CALLS) - 2
 
 

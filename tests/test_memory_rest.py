@@ -50,6 +50,7 @@ async def everything(store: MemoryStore, run_id: str) -> list[object]:
         await store.run_by_key(f"key {run_id}"),
         [await store.runs(statuses=[status]) for status in RunStatus],
         await store.runs(thread="t"),
+        sorted(await store.timers()),
         await store.barriers(run_id),
         await store.barriers(only_open=False),
         [(await store.records(run_id, after=seq), await store.snapshot(run_id, at=seq)) for seq in range(6)],

@@ -15,6 +15,7 @@ ELSEWHERE = {"commit", "reopen", "statistics", "__aenter__", "__aexit__"}
 READS = {
     "run": ("r",),
     "load": ("r",),
+    "timers": (),
     "run_by_key": ("k",),
     "runs": (),
     "head": ("t",),

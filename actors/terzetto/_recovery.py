@@ -23,7 +23,6 @@ from .stores._contract import Store
 RECOVERY_INTERVAL: Final = 30.0
 """Seconds between looks."""
 _UNFINISHED: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.CANCELLING, RunStatus.INTERRUPTED)
-_TIMED: Final = (RunStatus.QUEUED, RunStatus.AWAITING_INPUT, RunStatus.PAUSED)
 
 
 class Recovery:
@@ -79,10 +78,9 @@ class Recovery:
     async def _look_through(self) -> None:
         rows = reversed(await self._store.runs(statuses=_UNFINISHED, limit=None))
         self._admit([row for row in rows if not (self._here(row) or self._pool.closing)])
-        for row in await self._store.runs(statuses=_TIMED, limit=None):
-            due = 0.0 if row.damaged else row.timer  # who looks closer at a damaged one is told what is wrong
-            if due is not None and row.run_id not in self._roster.live:
-                self._timers.set(row.run_id, due)
+        for run_id, due in await self._store.timers():  # who looks closer at a damaged one is told what is wrong
+            if run_id not in self._roster.live:
+                self._timers.set(run_id, due)
         self._pool.fill()
 
     def _admit(self, rows: Iterable[RunRow]) -> None:

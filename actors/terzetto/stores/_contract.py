@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from attrs import frozen
 
@@ -11,6 +11,9 @@ from terzetto_protocol.records import BarrierRow, Head, Outcome, Posted, RunRow,
 from terzetto_protocol.statuses import RunStatus
 
 from ._blob_contract import BlobStore
+
+TIMED: Final = (RunStatus.QUEUED, RunStatus.AWAITING_INPUT, RunStatus.PAUSED)
+"""Statuses of a run that nobody carries, in which a moment may come all the same."""
 
 
 @frozen
@@ -145,6 +148,16 @@ class Store(BlobStore):
         Raises:
             UnknownRun: there is no run `before`.
         """
+
+    async def timers(self) -> list[tuple[str, float]]:
+        """Runs in `TIMED` statuses whose row has a timer, each with that, in any order; a damaged one is due at 0.
+
+        It is asked often, of a store that may hold many runs that wait for people. One that finds them without a look
+        at all of those should.
+        """
+        rows = await self.runs(statuses=TIMED, limit=None)
+        moments = ((row.run_id, 0.0 if row.damaged else row.timer) for row in rows)
+        return [(run_id, moment) for run_id, moment in moments if moment is not None]
 
     @abstractmethod
     async def head(self, thread: str) -> Head | None:

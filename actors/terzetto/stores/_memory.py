@@ -24,7 +24,7 @@ from terzetto_protocol.records import (
 from terzetto_protocol.scribe import RESTING
 from terzetto_protocol.statuses import PARKED, BarrierStatus, RunStatus
 
-from ._contract import SettlingStore, StoredRun, StoreHealth
+from ._contract import TIMED, SettlingStore, StoredRun, StoreHealth
 from ._memory_blobs import MemoryBlobs
 from ._memory_rest import RestingRuns
 from ._memory_run import KeptRun
@@ -222,6 +222,12 @@ class MemoryStore(MemoryBlobs, SettlingStore):
         if run is None:
             raise UnknownRun(run_id)
         return run
+
+    async def timers(self) -> list[tuple[str, float]]:
+        """As the contract says, without a look at the runs that rest; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        working = [(run.header.run_id, run.timer) for run in self._runs.values() if run.status in TIMED]
+        return [(run_id, moment) for run_id, moment in working if moment is not None] + self._resting.timers()
 
     async def head(self, thread: str) -> Head | None:
         """As the contract says; a checkpoint."""

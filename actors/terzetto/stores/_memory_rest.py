@@ -14,7 +14,7 @@ from msgspec.structs import astuple
 
 from terzetto_protocol.records import BarrierRow, RunHeader
 from terzetto_protocol.scribe import RESTING
-from terzetto_protocol.statuses import TERMINAL, BarrierStatus, RunStatus
+from terzetto_protocol.statuses import PARKED, TERMINAL, BarrierStatus, RunStatus
 
 from ._memory_run import Kept, KeptRun
 
@@ -60,6 +60,8 @@ class RestingRuns:
     def __init__(self) -> None:
         self._runs: Final[dict[RunStatus, dict[str, bytes]]] = {status: {} for status in sorted(RESTING)}
         self._sample = b""
+        self._timers: Final[dict[str, float]] = {}
+        """Of those that are parked and have one."""
         self.commits = 0
         """Those that are left of all of them."""
 
@@ -77,6 +79,8 @@ class RestingRuns:
         press = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY, zlib.Z_DEFAULT_STRATEGY, self._sample)
         header = run.header
         self._runs[run.status][header.run_id] = _AGE.pack(header.at) + press.compress(data) + press.flush()
+        if run.timer is not None and run.status in PARKED:
+            self._timers[header.run_id] = run.timer
         self.commits += len(run.log)
         return True
 
@@ -85,6 +89,7 @@ class RestingRuns:
         run = self.get(run_id)
         if run is not None:
             del self._runs[run.status][run_id]
+            self._timers.pop(run_id, None)
             self.commits -= len(run.log)
         return run
 
@@ -104,6 +109,10 @@ class RestingRuns:
         for status in statuses:
             for run_id, data in self._runs.get(status, {}).items():
                 yield _AGE.unpack_from(data)[0], run_id
+
+    def timers(self) -> list[tuple[str, float]]:
+        """Those that are parked and have a timer, each with that."""
+        return list(self._timers.items())
 
     def _unpack(self, data: bytes) -> KeptRun:
         return _unpack(zlib.decompressobj(_WINDOW, self._sample).decompress(data[_AGE.size :]))

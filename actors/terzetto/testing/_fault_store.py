@@ -138,6 +138,10 @@ class FaultStore(Store):
         options = {"statuses": statuses, "before": before, "limit": limit, "thread": thread}
         return await self._pass("runs", self.inner.runs, **options)
 
+    async def timers(self) -> list[tuple[str, float]]:
+        """As the store inside."""
+        return await self._pass("timers", self.inner.timers)
+
     async def head(self, thread: str) -> Head | None:
         """As the store inside."""
         return await self._pass("head", self.inner.head, thread)

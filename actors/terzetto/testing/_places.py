@@ -212,7 +212,7 @@ SILENT: Final = ("commit", "post", "answer", "put_chunk")
 BYTES: Final = ("records", "records_by_event", "snapshot", "blob_chunk", "receipt")
 """Calls that answer with bytes."""
 READING: Final = (
-    *BYTES, "run", "load", "run_by_key", "runs", "head", "checkpoints", "barriers", "posted", "health",
+    *BYTES, "run", "load", "run_by_key", "runs", "timers", "head", "checkpoints", "barriers", "posted", "health",
 )  # fmt: skip
 CALLS: Final = ("open", "reopen", *WRITING, *READING)
 """Every call of a store; `open` is its `__aenter__`."""

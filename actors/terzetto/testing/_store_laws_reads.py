@@ -1,6 +1,7 @@
 """Laws about reading: runs, commits, snapshots, barriers, health."""
 
 import trio
+from msgspec.structs import replace
 
 from terzetto_protocol.errors import UnknownRun
 from terzetto_protocol.records import Write
@@ -66,6 +67,20 @@ async def runs_are_found_by_status(store: Store) -> None:
     expect(await _ids(store, statuses=[RunStatus.SUCCEEDED, RunStatus.RUNNING], limit=2), ["e", "b"], "two, limited")
     await applied(store, follow("a", 2, expect=0, epoch=0, moved=True, status=RunStatus.RUNNING))
     expect(await _ids(store, statuses=[RunStatus.QUEUED]), ["d"], "a run that moved on")
+
+
+@BOOK.law
+async def timers_are_those_of_runs_that_nobody_carries(store: Store) -> None:
+    """Of runs that wait for a slot, for people or to be resumed; the timer is the current one."""
+    queued, parked = (_submitted(name, 1.0) for name in "ab")
+    await applied(store, replace(queued, timer=7.0), parked, *(_submitted(name, 1.0) for name in "cd"))
+    for name, status in (("b", RunStatus.AWAITING_INPUT), ("c", RunStatus.RUNNING), ("d", RunStatus.PAUSED)):
+        timer = None if name == "d" else 5.5
+        await applied(store, follow(name, 2, expect=0, epoch=0, moved=True, status=status, timer=timer))
+    expect(sorted(await store.timers()), [("a", 7.0), ("b", 5.5)], "queued and parked")
+    again = follow("b", 3, expect=0, epoch=0, moved=True, status=RunStatus.AWAITING_INPUT, timer=9.5)
+    await applied(store, again, follow("a", 2, expect=0, epoch=0, moved=True, status=RunStatus.CANCELLED))
+    expect(await store.timers(), [("b", 9.5)], "one went on waiting, the other ended")
 
 
 @BOOK.law
