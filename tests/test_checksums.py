@@ -249,3 +249,16 @@ def retype(connection):
     connection.execute("pragma writable_schema=reset")
     connection.execute("update runs set epoch = null, crc = null where id = 'r'")
     connection.execute("update runs set code = cast(x'ff' as text), crc = null where id = 'other'")
+
+
+@pytest.mark.parametrize("at", [1753353600.1234567, 1.0 / 3.0, 1e-7, 0.0, 4.0])
+@in_time
+async def test_moments_come_back_to_their_last_digit(tmp_path, at):
+    """D4: what was stored is what is told, also under a SQLite whose JSON shortens numbers; else all of it is damaged."""
+    async with SqliteStore(tmp_path / "runs.db") as store:
+        await applied(store, first(), claim(at=at, timer=at))
+        row = await store.run("r")
+
+        assert row is not None
+        assert (at, at) == (row.updated, row.timer)
+        assert 2 == len(await store.records("r"))
