@@ -3,6 +3,7 @@
 import pytest
 from msgspec import Struct
 
+from terzetto_protocol.checkpoints import CheckpointPolicy
 from terzetto_protocol.errors import IllegalTransition
 from terzetto_protocol.frames import Frame
 from terzetto_protocol.graph import Graph
@@ -318,3 +319,49 @@ def test_a_cancel_of_many_looks_at_the_state_once(monkeypatch):
     assert _R.CANCELLED is driver.status
     assert 0 == driver.state.w
     assert [""] == looked
+
+
+def boards(**header) -> Driver:
+    """A fan whose bodies run, each of whose commits is a checkpoint."""
+    policy = CheckpointPolicy(every=1)
+    return Driver(fan("w x y z", of=Board, merge="replay"), Board(), watch=False, checkpoints=policy, **header).claim()
+
+
+def test_the_checkpoint_of_a_cancel_is_without_what_bodies_did_to_the_state():
+    """4.3: a node that is cancelled leaves no trace, also where a checkpoint is made before it has left."""
+    driver = Driver(sketch("a"), checkpoints=CheckpointPolicy(every=1)).claim()
+    driver.state.count = 99  # what a body must not do
+    driver.cancel()
+
+    assert (_R.CANCELLING, 0) == (driver.status, driver.stored.count)
+    driver.leave("a")
+    assert (_R.CANCELLED, 0, 0) == (driver.status, driver.stored.count, driver.state.count)
+
+
+@pytest.mark.parametrize("command", ["cancel", "pause"])
+def test_what_is_commanded_when_the_time_is_over_stores_no_trace_of_a_body_that_left(command):
+    """4.3, 9.7: of several bodies one has left, and a command is stored before the others have."""
+    driver = boards(deadline=10.0)
+    driver.now = 11.0
+    driver.expire()
+    driver.state.w = 99
+    driver.leave("w")
+    getattr(driver, command)()
+
+    assert 0 == driver.stored.w
+    for node in "xyz":
+        driver.leave(node)
+    assert (True, 0, 0) == (ended(driver), driver.stored.w, driver.state.w)
+
+
+def test_the_checkpoint_of_a_branch_is_without_what_its_siblings_did_to_the_state():
+    """4.3, 5.5: they are lent the same state, and one that is cancelled later leaves no trace."""
+    driver = boards()
+    driver.state.w = 99
+    driver.finish(node="x")
+
+    assert 0 == driver.stored.w
+    driver.cancel()
+    for node in "wyz":
+        driver.leave(node)
+    assert (_R.CANCELLED, 0) == (driver.status, driver.state.w)

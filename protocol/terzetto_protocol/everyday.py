@@ -128,7 +128,7 @@ class Everyday(Forks[S], Generic[S]):
             fold.forget()
             return None
         heavy = fold.weigh(msg.batch)
-        return self._snapshot(msg.at, heavy=heavy) if heavy or fold.header.checkpoints else None
+        return self._snapshot(msg.at, heavy=heavy, lone=True) if heavy or fold.header.checkpoints else None
 
     def _finished(self, msg: NodeFinished, node: str) -> FinishedEvent:
         self.told += 1

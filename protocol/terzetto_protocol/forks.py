@@ -474,14 +474,21 @@ class Forks(Calls[S], Generic[S]):
             frame.compact(weight_of(batch) + weight_of(folded))
         return state
 
-    def _snapshot(self, at: float, *, heavy: bool, asked: bool = False) -> bytes | None:
-        """The encoded state where a snapshot is asked for or due; by default one is due that is `heavy`."""
+    def _snapshot(self, at: float, *, heavy: bool, asked: bool = False, lone: bool = False) -> bytes | None:
+        """The encoded state where a snapshot is asked for or due; by default one is due that is `heavy`.
+
+        `lone` says that no other body was lent the state.
+        """
         fold = self.fold
-        due = heavy if fold.header.checkpoints is None else self.is_due(fold.image.seq + 1, at)
-        if due or asked:
-            return self.blueprint.state.pack(fold.state)
-        if heavy:
-            fold.rebase(self.blueprint.state.pack(fold.state))  # in memory, where the tail would only grow
+        due = asked or (heavy if fold.header.checkpoints is None else self.is_due(fold.image.seq + 1, at))
+        if not (due or heavy):
+            return None
+        if not lone:
+            self.undo_touches()
+        state = self.blueprint.state.pack(fold.state)
+        if due:
+            return state
+        fold.rebase(state)  # in memory, where the tail would only grow
         return None
 
 

@@ -226,6 +226,7 @@ class Stage(Generic[S]):
         self.told = image.event_id
         if self.logged:
             if state is None and (status in RESTING or self._is_checkpoint(record)):
+                self.undo_touches()
                 state = self.fold.try_pack()
             write = write_of(self.fold, record, events, expect=expect, before=before, rows=rows, state=state)
             if self._holds(write, steps, asked=checkpoint is not None):
@@ -236,6 +237,11 @@ class Stage(Generic[S]):
             self.waits.post(record.seq, event)
         if status is RunStatus.RUNNING and (kind in _TIMED or any(step.opening is not None for step in steps)):
             self.effects.append(Rearm())
+
+    def undo_touches(self) -> None:
+        """Before the run's state is stored: undo what bodies that live, or gave no result, may have done to it."""
+        if self.live or self.soiled:
+            self.fold.cleanse()
 
     def _migrate(self, origin: Origin, at: float) -> None:
         """Before anything else is committed: from here on the log is of this version of the graph."""
