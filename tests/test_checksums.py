@@ -254,7 +254,7 @@ def retype(connection):
 @pytest.mark.parametrize("at", [1753353600.1234567, 1.0 / 3.0, 1e-7, 0.0, 4.0])
 @in_time
 async def test_moments_come_back_to_their_last_digit(tmp_path, at):
-    """D4: what was stored is what is told, also under a SQLite whose JSON shortens numbers; else all of it is damaged."""
+    """D4: what was stored is told, also under a SQLite whose JSON shortens numbers: else all of it seems damaged."""
     async with SqliteStore(tmp_path / "runs.db") as store:
         await applied(store, first(), claim(at=at, timer=at))
         row = await store.run("r")

@@ -38,6 +38,13 @@ class Tagged(Struct, frozen=True, tag=True):
     x: int
 
 
+class Tree(Struct, frozen=True):
+    """It may hold others of its own kind, and they it."""
+
+    name: str
+    left: "Tree | None" = None
+
+
 @attrs.define
 class Drawing:
     """Only cattrs can do this: a union of attrs classes."""
@@ -297,3 +304,11 @@ def test_json_makes_the_same_as_msgpack():
         data=b"\xff", day=date(2025, 2, 3)
     )
     assert Form(Drawing).from_json(b'{"shapes": [{"side": 2}]}', "it") == Drawing([Square(2.0)])
+
+
+def test_a_type_that_holds_itself():
+    """4.7: nothing about it has to be known beforehand: what comes back is looked at."""
+    tree = Tree("a", Tree("b"))
+    form = Form(Tree)
+
+    assert tree == form.unpack(form.pack(tree, "the tree"), "the tree")

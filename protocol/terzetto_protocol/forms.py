@@ -36,7 +36,8 @@ class Form(Generic[T]):
         self._decode: _Decode[T]
         self._decode_json: Callable[[bytes], T]
         self._plain: Callable[[T], object] | None = None
-        self._check: Checker | None = checker_of(of) if msgspec_can(of) and comes_back(of) else None
+        check = checker_of(of) if msgspec_can(of) else None  # None for a type that holds itself: whoever looks ends
+        self._check: Checker | None = None if check is None or not comes_back(of) else check
         """Whether a value is exactly of this type, where that proves that it comes back as it is."""
         if msgspec_can(of):
             self._decode, self._decode_json = msgspec.msgpack.Decoder(of).decode, msgspec.json.Decoder(of).decode

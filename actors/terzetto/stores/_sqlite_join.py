@@ -77,7 +77,7 @@ class Join(Generic[C]):
 
 def _cast(name: str, kind: Any) -> str:
     made = f"cast({name} as {next(_TYPES[one] for one in get_args(kind) or (kind,) if one in _TYPES)})"
-    # The JSON of older SQLites keeps 15 digits of a float, and the checksum is of all of them. What is quoted keeps all.
+    # The JSON of older SQLites keeps 15 digits of a float, and the checksum is of all: what is quoted keeps them.
     return f"json(lower(quote({made})))" if float in (kind, *get_args(kind)) else made
 
 
