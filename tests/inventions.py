@@ -313,7 +313,8 @@ class Player:
         driver = self.driver
         waiting = [barrier for entry in driver.frontier.values() for barrier, _, _ in entry.open_barriers]
         chosen = waiting[number % len(waiting)]
-        options: list[Decision] = [Approve(), Reject("no"), Approve(), Retry(), Fail(), Confirm(tuple(self.result()))]
+        confirm = Confirm(driver.noted(self.result()))
+        options: list[Decision] = [Approve(), Reject("no"), Approve(), Retry(), Fail(), confirm]
         for shift in range(len(options)):
             try:
                 decision = options[(number + shift) % len(options)]

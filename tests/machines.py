@@ -9,7 +9,7 @@ import pytest
 
 from terzetto_protocol.codec import pack
 from terzetto_protocol.dataflow import Dataflow
-from terzetto_protocol.decisions import Approve, Decision
+from terzetto_protocol.decisions import Approve, Decision, Recorded
 from terzetto_protocol.errors import Refused, TerzettoError
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.image import Snapshot, read_snapshot
@@ -284,6 +284,11 @@ class Driver:
         vocabulary = self.machine.fold.frame(at).blueprint.vocabulary
         pack_one = vocabulary.note if self.logged else vocabulary.keep
         return [pack_one(mutation) for mutation in mutations]
+
+    def noted(self, batch):
+        """A batch as somebody outside of the process says it."""
+        vocabulary = self.blueprint.vocabulary
+        return tuple(each if isinstance(each, Recorded) else vocabulary.note(each) for each in batch)
 
     def start_of(self, node: str | int = "") -> Start:
         """The body that runs for longest, or that of a node, which may be named by its path, or of a visit."""
