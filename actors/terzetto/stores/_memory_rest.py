@@ -60,6 +60,8 @@ class RestingRuns:
     def __init__(self) -> None:
         self._runs: Final[dict[RunStatus, dict[str, bytes]]] = {status: {} for status in sorted(RESTING)}
         self._sample = b""
+        self._last: KeptRun | None = None
+        """The one that was packed or looked at last: who asked for it is likely to ask again, or to write to it."""
         self._timers: Final[dict[str, float]] = {}
         """Of those that are parked and have one."""
         self.commits = 0
@@ -82,6 +84,7 @@ class RestingRuns:
         if run.timer is not None and run.status in PARKED:
             self._timers[header.run_id] = run.timer
         self.commits += len(run.log)
+        self._last = run
         return True
 
     def take(self, run_id: str) -> KeptRun | None:
@@ -90,14 +93,18 @@ class RestingRuns:
         if run is not None:
             del self._runs[run.status][run_id]
             self._timers.pop(run_id, None)
+            self._last = None
             self.commits -= len(run.log)
         return run
 
     def get(self, run_id: str) -> KeptRun | None:
-        """A copy of a run, if it is here."""
+        """A copy of a run, if it is here; not to be changed."""
+        if self._last is not None and self._last.header.run_id == run_id:
+            return self._last
         for runs in self._runs.values():
             if (data := runs.get(run_id)) is not None:
-                return self._unpack(data)
+                self._last = self._unpack(data)
+                return self._last
         return None
 
     def all(self, statuses: Collection[RunStatus]) -> Iterator[KeptRun]:
