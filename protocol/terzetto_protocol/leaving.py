@@ -35,7 +35,8 @@ class Leaving(Ahead[S], Generic[S]):
     def _cleanse(self, entry: Pending) -> None:
         """Undo what a body that gave no result may have done to the state that it was lent.
 
-        Where nothing commits or begins any more that is done once, when the last body has left.
+        Where nothing begins any more that is done once, when the last body has left; a checkpoint of before that has
+        nothing of it either.
         """
         self.soiled[self.fold.frame(entry.path).lender] = None
         if self.status is RunStatus.RUNNING and self.expired is None:
