@@ -11,7 +11,7 @@ from terzetto_protocol.checkpoints import CheckpointPolicy
 from terzetto_protocol.decisions import Approve, Confirm, Decision, Fail, Reject, Retry
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.graph import Graph
-from terzetto_protocol.inputs import Again, CommitDurable, Emitted, NodeCancelled, NodeFinished, Probed
+from terzetto_protocol.inputs import Again, BodiesCancelled, CommitDurable, Emitted, NodeCancelled, NodeFinished, Probed
 from terzetto_protocol.migrations import Migration
 from terzetto_protocol.port import Text
 from terzetto_protocol.questions import AskDecision, Journal
@@ -414,6 +414,7 @@ class Player:
             NodeFinished(gone, driver.batch(Add(100)), now),
             NodeFinished(99, (), now),
             NodeCancelled(gone, now),
+            BodiesCancelled((gone,), now),
             Probed(gone, True, driver.batch(Add(100)), now),
             Emitted(gone, Text("late"), now),
             CommitDurable(driver.disk.seq - 1, now),

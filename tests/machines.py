@@ -14,6 +14,7 @@ from terzetto_protocol.errors import Refused, TerzettoError
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.image import Snapshot, read_snapshot
 from terzetto_protocol.inputs import (
+    BodiesCancelled,
     BodyAsked,
     CancelRequested,
     Claimed,
@@ -345,6 +346,13 @@ class Driver:
     def leave(self, node: str | int = "") -> None:
         """A body that runs is cancelled."""
         self.feed(NodeCancelled(self._end(node), self.now))
+
+    def leave_all(self) -> None:
+        """Every body that runs is cancelled, at once."""
+        visits = tuple(sorted(self.running))
+        self.running.clear()
+        self.leaving.clear()
+        self.feed(BodiesCancelled(visits, self.now))
 
     def stick(self, node: str | int = "", *, timeout: str = "") -> None:
         """A body that was told to leave has not, and nobody waits for it any longer."""

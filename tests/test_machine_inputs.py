@@ -10,6 +10,7 @@ import pytest
 from terzetto_protocol.decisions import Approve
 from terzetto_protocol.errors import IllegalTransition, Refused
 from terzetto_protocol.inputs import (
+    BodiesCancelled,
     CancelRequested,
     Claimed,
     CommitDurable,
@@ -42,6 +43,7 @@ INPUTS = {
     "finished": lambda d: NodeFinished(VISIT, d.batch(), NOW),
     "failed": lambda d: NodeFailed(VISIT, Failure("node_error", "no"), NOW),
     "node cancelled": lambda d: NodeCancelled(VISIT, NOW),
+    "bodies cancelled": lambda d: BodiesCancelled((VISIT,), NOW),
     "probed": lambda d: Probed(VISIT, None, (), NOW),
     "emitted": lambda d: Emitted(VISIT, Text("..."), NOW),
     "decided": lambda d: Decided("gate@2", Approve(), "ann", NOW),
@@ -57,7 +59,7 @@ INPUTS = {
 }
 
 ALWAYS = {"emitted", "cancel", "halted", "halted hard", "durable", "refused"}
-ENDINGS = {"finished", "failed", "node cancelled"}
+ENDINGS = {"finished", "failed", "node cancelled", "bodies cancelled"}
 ACCEPTED = {
     "QUEUED": ALWAYS | {"claimed", "gave up", "pause"},
     "RUNNING": ALWAYS | ENDINGS | {"pause"},

@@ -126,7 +126,7 @@ def _one_act(player: Player, number: int) -> None:
         driver.emit(str(number))
     if driver.running and number == 19:
         driver.halt(hard=True)
-        driver.leave()
+        driver.leave_all()
     elif driver.running and number == 18:
         driver.cancel("c")
         driver.finish()

@@ -7,11 +7,11 @@ from terzetto_protocol.checkpoints import CheckpointPolicy
 from terzetto_protocol.errors import IllegalTransition
 from terzetto_protocol.frames import Frame
 from terzetto_protocol.graph import Graph
-from terzetto_protocol.inputs import CommitDurable, NodeFinished
+from terzetto_protocol.inputs import BodiesCancelled, CommitDurable, NodeFinished
 from terzetto_protocol.records import Kind, Note
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 
-from .branches import Board, each, fan
+from .branches import Board, Set, each, fan
 from .machines import Driver, ended, refused
 from .sketches import Add, Tally, body, gated, sketch
 
@@ -365,3 +365,30 @@ def test_the_checkpoint_of_a_branch_is_without_what_its_siblings_did_to_the_stat
     for node in "wyz":
         driver.leave(node)
     assert (_R.CANCELLED, 0) == (driver.status, driver.state.w)
+
+
+@pytest.mark.parametrize("stop", ["cancel", "halt", "expire", "nothing"])
+def test_bodies_that_leave_at_once_are_bodies_that_leave_one_by_one(stop):
+    """9.1: the scope of a run takes all of them with it, and the machine hears of that once."""
+    drivers = [Driver(fan("w x y z", of=Board), Board(), watch=False, deadline=60.0).claim() for _ in range(2)]
+    for driver in drivers:
+        driver.finish(Set("w", 1), node="w")
+        driver.state.x = 99  # what a body must not do
+        driver.now = 60.0 if stop == "expire" else 5.0
+        if stop != "nothing":
+            driver.halt(hard=True) if stop == "halt" else getattr(driver, stop)()
+    for node in "xyz":
+        drivers[0].leave(node)
+    drivers[1].leave_all()
+
+    assert drivers[0].disk.writes == drivers[1].disk.writes
+    assert [driver.state for driver in drivers] == [drivers[0].state] * 2
+    assert 0 == drivers[1].state.x
+    assert drivers[0].events == drivers[1].events
+
+
+def test_who_does_not_run_cannot_leave():
+    """A refused input changes nothing: not even about those that do run."""
+    driver = Driver(fan("w x", of=Board), Board()).claim()
+    refused(driver.feed, BodiesCancelled((2, 99), 0.0))
+    assert {2, 3} == driver.machine.live

@@ -19,6 +19,7 @@ from terzetto_protocol.blobs import BlobKeeper
 from terzetto_protocol.errors import Refused, StaleEpoch, StoreRejected, TerzettoError, describe
 from terzetto_protocol.events import Event
 from terzetto_protocol.inputs import (
+    BodiesCancelled,
     CommitDurable,
     CommitRefused,
     DeadlinePassed,
@@ -443,8 +444,8 @@ class RunActor:
     def _end_live(self) -> None:
         """Tell the machine about every visit that the scope took with it: the log says what that means."""
         self._starts.clear()
-        for visit in sorted(self.machine.live):
-            self.deliver(NodeCancelled(visit, self.services.clock()))
+        if live := tuple(sorted(self.machine.live)):
+            self.deliver(BodiesCancelled(live, self.services.clock()))
 
     async def _carry(self) -> None:
         while not self.rested:
@@ -491,12 +492,14 @@ class RunActor:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
-                while not self.rested and self._needs_tasks(self._bodies.tasks):
-                    await self._begin_tasks(nursery)
-                    await self._sleep()
-                self._nursery = None  # what is told to start from here on waits until all that run have left
+                try:
+                    while not self.rested and self._needs_tasks(self._bodies.tasks):
+                        await self._begin_tasks(nursery)
+                        await self._sleep()
+                finally:
+                    self._nursery = None  # what is told to start from here on waits until all that run have left
         finally:
-            self._bodies.tasks = self._nursery = None
+            self._bodies.tasks = None
 
     def _needs_tasks(self, tasks: Tasks) -> bool:
         """Whether there is more for tasks to do; one that does not leave keeps the nursery open anyway."""

@@ -77,6 +77,13 @@ class NodeCancelled(Struct, frozen=True):
     at: float
 
 
+class BodiesCancelled(Struct, frozen=True):
+    """The scope around these bodies was cancelled, and all of them have left; as `NodeCancelled` for each, in order."""
+
+    visits: tuple[int, ...]
+    at: float
+
+
 class NodeStuck(Struct, frozen=True):
     """A node's body was told to leave, and has not done so within its grace: nobody waits for it any longer."""
 
@@ -223,6 +230,7 @@ Input: TypeAlias = (
     | BodyAsked
     | GivenUp
     | NodeCancelled
+    | BodiesCancelled
     | NodeStuck
     | Probed
     | Emitted

@@ -18,6 +18,7 @@ from .errors import IllegalTransition, Refused
 from .fold import Fold
 from .image import Image, Snapshot
 from .inputs import (
+    BodiesCancelled,
     Claimed,
     CommitDurable,
     CommitRefused,
@@ -246,6 +247,8 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
     def _feed_fenced(self, msg: Input) -> Turn:
         if isinstance(msg, _ENDING):
             self.live.discard(msg.visit)
+        elif isinstance(msg, BodiesCancelled):
+            self.live.difference_update(msg.visits)
         elif not isinstance(msg, Emitted | CommitDurable | CommitRefused | Halted):
             raise Refused(self.run_id, f"this process does not own it any more: {self.fenced}")
         return NOTHING

@@ -14,6 +14,7 @@ from .frames import Frame, SharedBranch
 from .ids import barrier_id
 from .inputs import (
     Again,
+    BodiesCancelled,
     BodyAsked,
     Emitted,
     GivenUp,
@@ -162,6 +163,20 @@ class Visits(Everyday[S], Generic[S]):
     def _on_node_cancelled(self, msg: NodeCancelled) -> None:
         entry = self._leave(msg.visit)
         self._cleanse(entry)
+        self._halt_without(entry)
+
+    def _on_bodies_cancelled(self, msg: BodiesCancelled) -> None:
+        if not self.live.issuperset(msg.visits):
+            raise Refused(self.run_id, f"not all of the visits {msg.visits} are running")
+        entries = [self._leave(visit) for visit in msg.visits]
+        self.soiled.update((self.fold.frame(entry.path).lender, None) for entry in entries)
+        if self.status is _R.RUNNING and self.expired is None:
+            self.wash()
+        for entry in entries:
+            self._halt_without(entry)
+
+    def _halt_without(self, entry: Pending) -> None:
+        """A body was cancelled: where nobody of ours has asked for that, the run is to be interrupted."""
         if self.parking and self._waits_inside(entry.visit):
             return  # it only waited, and was told to leave so that the run can be paused
         if self.status is _R.RUNNING and self.halting is None and not self.is_moot(entry):
@@ -296,6 +311,7 @@ class Visits(Everyday[S], Generic[S]):
         NodeFinished: _on_finished,
         NodeFailed: _on_failed,
         NodeCancelled: _on_node_cancelled,
+        BodiesCancelled: _on_bodies_cancelled,
         NodeStuck: _on_node_stuck,
         Probed: _on_probed,
         Emitted: _on_emitted,
