@@ -5,6 +5,7 @@ import gc
 import attrs
 import pytest
 import trio
+import trio.testing
 
 import terzetto
 from terzetto_protocol.decisions import Approve, Choose, Reject
@@ -366,3 +367,17 @@ async def test_a_decider_is_asked_by_one_barrier_after_the_other():
         await terzetto.run(graph, Tally(), decider=decide)
 
     assert asked == ["first", "second"]
+
+
+async def test_it_is_a_checkpoint_whatever_its_nodes_do():
+    """A graph whose nodes wait for nothing lets others run all the same, and a cancelled caller begins nothing."""
+    ran: list[str] = []
+    graph = chain(says("one"))
+    with trio.testing.assert_checkpoints():
+        await terzetto.run(graph, Tally())
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await terzetto.run(graph, Tally())
+        ran.append("never")
+    assert scope.cancelled_caught
+    assert [] == ran

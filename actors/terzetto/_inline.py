@@ -202,6 +202,7 @@ def _heard(blueprint: Blueprint[Any], sinks: "Sequence[Sink]") -> "Heard | None"
 
 async def _live(actor: RunActor, alone: _Alone, decider: Decider | None) -> None:
     machine = actor.machine
+    await trio.lowlevel.checkpoint()  # for bodies that wait for nothing have none
     if decider is None:
         await actor.main()
     else:

@@ -398,14 +398,21 @@ class Fold(Frame[S], Generic[S]):
 
     def follow(self, entry: Pending, place: str, event: int, cost: float) -> None:
         """As `move`, for the everyday commit: the lone visit has ended well, and `place` follows it."""
-        image = self._leave_well(entry, event, cost)
+        image, frontier = self.image, self.image.frontier  # as in `_leave_well`, without the call
+        image.seq += 1
+        image.event_id = event
+        image.claims = 0
+        image.finished += 1
+        if cost:
+            image.cost += cost
+        del frontier[entry.visit]
         entry.visit = image.visits = visit = image.visits + 1
         entry.place = place
         if entry.status is not _PENDING or entry.attempt or entry.asked or entry.journal:
             self.retrying -= entry.due is not None
             entry.status, entry.attempt, entry.opening, entry.asked, entry.due = _PENDING, 0, None, 0, None
             entry.journal = {}
-        image.frontier[visit] = entry
+        frontier[visit] = entry
 
     def _leave_well(self, entry: Pending, event: int, cost: float) -> Image:
         image = self.image
