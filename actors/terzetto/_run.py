@@ -550,10 +550,9 @@ class RunActor:
 
     def _body(self, start: Start, handle: Handle) -> Awaitable[Ended]:
         """The body of a visit, to be awaited."""
-        nodes = self.machine.blueprint.nodes if not start.path else self.machine.fold.frame(start.path).blueprint.nodes
         if _faults.hook is not None:
-            return _faults.hook.body(handle, nodes[start.node], start, self.lent, self.services)
-        return handle(nodes[start.node], start, self.lent, self.services)
+            return _faults.hook.body(handle, self._node(start), start, self.lent, self.services)
+        return handle(self._node(start), start, self.lent, self.services)
 
     def _node(self, start: Start) -> Node[Any, Any]:
         fold = self.machine.fold
