@@ -8,6 +8,7 @@ they decode. There is no fallback codec.
 import math
 import re
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
@@ -23,7 +24,8 @@ T = TypeVar("T")
 # that there is none.
 _NOT_FINITE: Final = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]|\xca[\x7f\xff][\x80-\xff]", re.DOTALL)
 _NIL: Final = b"\xc0"
-_UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeError, OverflowError, RecursionError)
+UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeError, OverflowError, RecursionError)
+"""What decoding raises for bytes that are no message."""
 
 _pack = msgspec.msgpack.Encoder().encode
 _unpack = msgspec.msgpack.Decoder().decode
@@ -97,7 +99,7 @@ def check_plain(data: bytes, what: str) -> None:
     """Raise `NotStorable` for packed bytes that do not come back as plain data, or are nested too deep to be shown."""
     try:
         value = _unpack(data)
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise NotStorable(what, str(error)) from error
     if _is_deeper(value, PAYLOAD_DEPTH):
         raise NotStorable(what, f"it is nested deeper than {PAYLOAD_DEPTH} levels")
@@ -122,18 +124,17 @@ def check_text(text: str, what: str) -> str:
 
 
 _JSON_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-_JSON_BRACKET: Final = re.compile(rb"[\[\]{}]")
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_LEVELS: Final = [(byte in b"[{") - (byte in b"]}") for byte in range(256)]
 
 
 def check_json(data: bytes, what: str, limit: int = MESSAGE_BYTES, depth: int = DEPTH) -> None:
     """Raise `Malformed` for JSON text that is too large or nested too deep, without decoding it."""
     if len(data) > limit:
         raise Malformed(what, f"it has {len(data)} bytes, and the limit is {limit}")
-    level = 0
-    for bracket in _JSON_BRACKET.finditer(_JSON_STRING.sub(b"", data)):
-        level += 1 if bracket[0] in b"[{" else -1
-        if level > depth:
-            raise Malformed(what, f"it is nested deeper than {depth} levels")
+    brackets = _JSON_STRING.sub(b"", data).translate(None, _NO_BRACKETS)
+    if max(accumulate(map(_LEVELS.__getitem__, brackets)), default=0) > depth:
+        raise Malformed(what, f"it is nested deeper than {depth} levels")
 
 
 class Codec(Generic[T]):
@@ -164,7 +165,7 @@ class Codec(Generic[T]):
             raise Malformed(self._what, f"it has {len(data)} bytes, and the limit is {self._limit}")
         try:
             return self._from_packed.decode(data)
-        except _UNDECODABLE as error:
+        except UNDECODABLE as error:
             raise Malformed(self._what, str(error)) from error
 
     def copy(self, message: T) -> T:
@@ -189,8 +190,8 @@ class Codec(Generic[T]):
         """Decode JSON; size and depth are checked first, and everything undeclared is refused with its path."""
         check_json(data, self._what, self._limit)
         try:
-            message: T = _repacked(self._from_json.decode(data))
-        except _UNDECODABLE as error:
+            message: T = repacked(self._from_json.decode(data))
+        except UNDECODABLE as error:
             raise Malformed(self._what, str(error)) from error
         return message
 
@@ -203,17 +204,17 @@ class Codec(Generic[T]):
             raise NotStorable(self._what, f"{message!r:.200} would come back changed")
 
 
-def _repacked(message: Any) -> Any:
+def repacked(message: Any) -> Any:
     """Raw fields hold msgpack wherever a message came from: here they still hold a piece of its JSON."""
     if isinstance(message, Raw):
         data = bytes(message)
         return message if data == _NIL else Raw(_pack(msgspec.json.decode(data)))  # the default is msgpack already
     if isinstance(message, tuple):
-        return tuple(map(_repacked, cast("tuple[object, ...]", message)))
+        return tuple(map(repacked, cast("tuple[object, ...]", message)))
     if not isinstance(message, Struct):
         return message
     old = {name: getattr(message, name) for name in message.__struct_fields__}
-    new = {name: _repacked(value) for name, value in old.items()}
+    new = {name: repacked(value) for name, value in old.items()}
     return msgspec.structs.replace(message, **new) if any(new[name] is not old[name] for name in old) else message
 
 
