@@ -82,3 +82,17 @@ FLOW_LIMIT: Final = 100
 """Visits of a dataflow that are under way at once."""
 THREADS: Final = 40
 """Plain functions of nodes that run in threads at once, in one event loop; abandoned ones count until they return."""
+WIRE_RATE: Final = 50.0
+"""Frames that one connection to the console may send each second, once its burst is used up."""
+WIRE_BURST: Final = 200
+"""Frames that it may send at once: more than a client asks anew when it comes back."""
+WIRE_REQUESTS: Final = 64
+"""Requests of one connection that wait for their answers."""
+WIRE_SUBSCRIPTIONS: Final = 64
+"""Subscriptions of one connection."""
+WIRE_LIST: Final = 1000
+"""Runs, commits, barriers or visits that one answer lists at most."""
+WIRE_PIECE: Final = 256 * 1024
+"""Bytes of JSON text after which a long answer, or a frame of events, goes on in the next one."""
+WIRE_ANSWER: Final = 8 * 1024 * 1024
+"""Largest frame that a server sends, and a client takes: one event or commit may be as large, bytes."""
