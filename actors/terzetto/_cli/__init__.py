@@ -59,6 +59,10 @@ def _command(name: str) -> _Command:
             from ._graph import graph
 
             return graph
+        case "schema":
+            from ._schema import schema
+
+            return schema
         case "doctor":
             from ._doctor import doctor
 

@@ -183,6 +183,11 @@ def _graph(parser: ArgumentParser) -> None:
     parser.add_argument("--run", metavar="RUN", help=text)
 
 
+def _schema(parser: ArgumentParser) -> None:
+    text = "of this graph's state and mutations instead"
+    parser.add_argument("--graph", default="", metavar="MODULE:GRAPH", help=text)
+
+
 def _doctor(parser: ArgumentParser) -> None:
     parser.add_argument("--deep", action="store_true", help="check the integrity of everything that is stored")
     text = "look whether this graph can go on with its runs (repeated: other versions and graphs)"
@@ -271,6 +276,7 @@ COMMANDS: Final[Mapping[str, tuple[str, Callable[[ArgumentParser], None]]]] = {
     "truncate": ("forget the first commits of a run", _truncate),
     "delete": ("forget a run that has ended", _delete),
     "graph": ("draw a graph, also with what a run has done, or check it", _graph),
+    "schema": ("print the JSON Schema of the console's protocol, or of a graph", _schema),
     "doctor": ("versions, store health, what waits and what to do", _doctor),
 }
 """Every command: what it is for, and what adds its options."""
