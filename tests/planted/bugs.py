@@ -417,4 +417,24 @@ BUGS: Final[Sequence[Bug]] = (
             "        else:\n            decision, source = Approve()",
         ),
     ),
+    _bug(
+        "count again after a cut what was counted before it",
+        "8.8",
+        "test_stream_place.py test_client_session.py",
+        (
+            f"{_PROTOCOL}/stream_place.py",
+            "yield Gap(self._last or 0, cursor.missed - owed)",
+            "yield Gap(self._last or 0, cursor.missed)",
+        ),
+    ),
+    _bug(
+        "go on after a cut where the subscription began",
+        "8.8",
+        "test_client_session.py",
+        (
+            f"{_PROTOCOL}/client_session.py",
+            "return replace(self.ask, last_event_id=self.place.last_event_id)",
+            "return self.ask",
+        ),
+    ),
 )
