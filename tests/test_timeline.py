@@ -1,9 +1,12 @@
 """`terzetto_protocol.timeline`: when visits began, waited, were tried again and ended, read from the log alone."""
 
 import msgspec
+import trio.testing
 from hypothesis import given, settings
 from msgspec import Raw
 
+from terzetto._history import left_of
+from terzetto.stores import MemoryStore
 from terzetto_protocol.decisions import Approve, Retry
 from terzetto_protocol.image import read_snapshot
 from terzetto_protocol.inputs import Again
@@ -13,10 +16,13 @@ from terzetto_protocol.retry import RetryPolicy
 from terzetto_protocol.statuses import TERMINAL, VisitStatus
 from terzetto_protocol.timeline import Span, Try, Wait, timeline
 
+from .flows import flow, started
 from .inventions import Player, histories, plans
 from .machines import Driver
+from .runtimes import opened, parked
 from .sketches import sketch
 from .test_progress_view import each, graph_of, within
+from .test_runtime_forks import approval
 
 _V = VisitStatus
 
@@ -128,6 +134,36 @@ def test_what_the_end_of_a_run_cuts_off_ends_with_it():
         span.node: span.status for span in spans_of(driver)
     }
     assert all(span.end is not None for span in spans_of(driver))
+
+
+def test_visits_of_a_dataflow_overlap():
+    driver = started(flow(".x>a.v", "a.out>b.v", "b.out>.r"), {"x": 1})
+    driver.now = 1.0
+    driver.send(2)
+    driver.now = 2.0
+    driver.finish(node="a")
+    driver.now = 3.0
+    driver.send(3)
+    driver.finish()
+    driver.settle()
+
+    spans = {span.node: (span.begin, span.end) for span in spans_of(driver)}
+    assert {"inputs": (0.0, 0.0), "a": (0.0, 2.0), "b": (1.0, 3.0)} == spans
+
+
+async def test_what_was_undone_has_ended_and_what_follows_has_new_numbers():
+    graph, store = approval(), MemoryStore()
+    async with opened(store, graph) as runtime:
+        run = await parked(runtime, graph, "r")
+        await run.undo(1)
+        await trio.testing.wait_all_tasks_blocked()
+        begin, records = await left_of(store, await runtime.row("r"))
+        spans = timeline(records, begin=begin)
+
+    gates = [(span.node, span.status, span.end is None) for span in spans]
+    assert [("first", _V.SUCCEEDED, False), ("gate", _V.CANCELLED, False), ("first", _V.SUCCEEDED, False),
+            ("gate", _V.AWAITING_INPUT, True)] == gates  # fmt: skip
+    assert [1, 2, 3, 4] == [span.visit for span in spans]
 
 
 @settings(max_examples=250, deadline=None, derandomize=True)

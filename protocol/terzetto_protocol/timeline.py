@@ -65,7 +65,7 @@ def timeline(records: Iterable[Record], *, begin: Snapshot | None = None, at: fl
 
     Args:
         records: the whole log, in order; with `begin`, what came after that.
-        begin: the run as it was at the first commit that is left.
+        begin: the run as it was at the first commit that is left; of a fork its log alone does not tell that.
         at: when that was, as UNIX time.
     """
     chart = _Chart()
