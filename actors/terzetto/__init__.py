@@ -10,6 +10,16 @@ if TYPE_CHECKING:
     from terzetto_protocol.agent_json import AgentGraph as AgentGraph
     from terzetto_protocol.agents import Agent as Agent, Blocks as Blocks, load_agent as load_agent
     from terzetto_protocol.blobs import Blob as Blob, BlobReader as BlobReader
+    from terzetto_protocol.bridge import (
+        CANCELLED_SENTINEL as CANCELLED_SENTINEL,
+        END_SENTINEL as END_SENTINEL,
+        HEARTBEAT_SENTINEL as HEARTBEAT_SENTINEL,
+        TERMINAL_STATES as TERMINAL_STATES,
+        JSONValue as JSONValue,
+        ResumeResult as ResumeResult,
+        StreamEvent as StreamEvent,
+        resume_of as resume_of,
+    )
     from terzetto_protocol.checkpoints import CheckpointPolicy as CheckpointPolicy
     from terzetto_protocol.composites import Lens as Lens, Map as Map, Parallel as Parallel, Subgraph as Subgraph
     from terzetto_protocol.context import (
@@ -103,6 +113,7 @@ if TYPE_CHECKING:
         payload_of as payload_of,
     )
     from terzetto_protocol.flow_state import FlowState as FlowState
+    from terzetto_protocol.foreign_stream import BridgeTerms as BridgeTerms
     from terzetto_protocol.graph import Bound as Bound, Graph as Graph, bind as bind
     from terzetto_protocol.keyed import KeyedState as KeyedState
     from terzetto_protocol.migrations import Migration as Migration
@@ -141,11 +152,13 @@ if TYPE_CHECKING:
     from terzetto_protocol.statuses import (
         FailureCode as FailureCode,
         RunStatus as RunStatus,
+        StreamStatus as StreamStatus,
         VisitStatus as VisitStatus,
     )
     from terzetto_protocol.views import CommitView as CommitView
 
     from ._blobs import Blobs as Blobs
+    from ._bridge_reader import BridgeReader as BridgeReader
     from ._deciders import Decider as Decider
     from ._feeds import SinkStatistics as SinkStatistics
     from ._handles import DecisionChannel as DecisionChannel, Run as Run, Thread as Thread
@@ -153,6 +166,7 @@ if TYPE_CHECKING:
     from ._hub import Subscription as Subscription
     from ._inline import run as run
     from ._mailbox import Address as Address, Envelope as Envelope, Mailbox as Mailbox, open_mailbox as open_mailbox
+    from ._memory_bridge import BridgeStatistics as BridgeStatistics, MemoryStreamBridge as MemoryStreamBridge
     from ._results import Result as Result
     from ._run import RunStatistics as RunStatistics
     from ._runtime import (
@@ -168,6 +182,7 @@ if TYPE_CHECKING:
         StreamSink as StreamSink,
         TraceSink as TraceSink,
     )
+    from ._stream_bridge import StreamBridge as StreamBridge
 
 __version__ = "0.1.0"
 
@@ -176,6 +191,10 @@ _NAMES: Final = {
     "terzetto_protocol.agent_json": "AgentGraph",
     "terzetto_protocol.agents": "Agent Blocks load_agent",
     "terzetto_protocol.blobs": "Blob BlobReader",
+    "terzetto_protocol.bridge": (
+        "CANCELLED_SENTINEL END_SENTINEL HEARTBEAT_SENTINEL TERMINAL_STATES JSONValue ResumeResult StreamEvent "
+        "resume_of"
+    ),
     "terzetto_protocol.checkpoints": "CheckpointPolicy",
     "terzetto_protocol.composites": "Lens Map Parallel Subgraph",
     "terzetto_protocol.context": "FlowContext ItemContext LeafContext NodeContext",
@@ -197,6 +216,7 @@ _NAMES: Final = {
         "ThinkingChunk ToolChunk payload_of"
     ),
     "terzetto_protocol.flow_state": "FlowState",
+    "terzetto_protocol.foreign_stream": "BridgeTerms",
     "terzetto_protocol.graph": "Bound Graph bind",
     "terzetto_protocol.keyed": "KeyedState",
     "terzetto_protocol.migrations": "Migration",
@@ -211,9 +231,10 @@ _NAMES: Final = {
     "terzetto_protocol.retry": "USER_ERRORS RetryPolicy retry_after_of",
     "terzetto_protocol.shown": "Shown",
     "terzetto_protocol.state": "Mutation transient",
-    "terzetto_protocol.statuses": "FailureCode RunStatus VisitStatus",
+    "terzetto_protocol.statuses": "FailureCode RunStatus StreamStatus VisitStatus",
     "terzetto_protocol.views": "CommitView",
     "._blobs": "Blobs",
+    "._bridge_reader": "BridgeReader",
     "._deciders": "Decider",
     "._feeds": "SinkStatistics",
     "._handles": "DecisionChannel Run Thread",
@@ -221,10 +242,12 @@ _NAMES: Final = {
     "._hub": "Subscription",
     "._inline": "run",
     "._mailbox": "Address Envelope Mailbox open_mailbox",
+    "._memory_bridge": "BridgeStatistics MemoryStreamBridge",
     "._results": "Result",
     "._run": "RunStatistics",
     "._runtime": "Runtime RuntimeStatistics open_runtime",
     "._sinks": "BarrierSink Checkpoint CheckpointSink Sink StreamSink TraceSink",
+    "._stream_bridge": "StreamBridge",
 }
 _HOMES: Final = {name: module for module, names in _NAMES.items() for name in names.split()}
 

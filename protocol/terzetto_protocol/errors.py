@@ -198,9 +198,9 @@ class BranchesFailed(TerzettoError):
 class UnknownRun(TerzettoError, LookupError):
     """No run has this id; reading did not create one."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, where: str = "this store (list them with `terzetto runs`)") -> None:
         self.run_id = run_id
-        super().__init__(f"no run {run_id!r} in this store (list them with `terzetto runs`)")
+        super().__init__(f"no run {run_id!r} in {where}")
 
 
 class UnknownBlob(TerzettoError, LookupError):

@@ -54,6 +54,16 @@ SINK_GRACE: Final = 5.0
 """Time that sinks have to be told the rest when a runtime is left or `terzetto.run` has ended, seconds."""
 RECONNECT_GRACE: Final = 10.0
 """Time that the last reader of a run has to come back before `on_disconnect="cancel"` cancels it, seconds."""
+BRIDGE_STREAMS: Final = 1000
+"""Streams of foreign producers that a bridge keeps in memory."""
+DEAD_LETTER: Final = 600.0
+"""Time without a publish after which the stream of a foreign producer ends with an error, seconds."""
+DEAD_LETTER_AWAITING: Final = 7200.0
+"""The same while it is marked as awaiting input, seconds."""
+STREAM_RETENTION: Final = 300.0
+"""Time for which the stream of a foreign producer is kept after its end, seconds."""
+STREAM_UNREAD: Final = 60.0
+"""Time for which it is kept without readers after its end, seconds."""
 CLAIMS: Final = 3
 """Claims without a new commit after which a run is given up."""
 CANCEL_GRACE: Final = 5.0

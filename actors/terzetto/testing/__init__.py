@@ -1,6 +1,7 @@
 """What people test their own graphs and stores with."""
 
 from .. import _faults
+from ._bridge_kit import BRIDGE_LAWS as BRIDGE_LAWS, BridgeKit as BridgeKit
 from ._context import (
     Emissions as Emissions,
     context as context,
@@ -54,10 +55,12 @@ points = _faults.POINTS
 """Every named fault point, and what is true when it is passed."""
 
 __all__ = [
+    "BRIDGE_LAWS",
     "STORE_LAWS",
     "Act",
     "AfterNode",
     "AtPoint",
+    "BridgeKit",
     "Crash",
     "CrashAt",
     "DeciderMaker",
