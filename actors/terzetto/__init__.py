@@ -174,6 +174,7 @@ if TYPE_CHECKING:
         RuntimeStatistics as RuntimeStatistics,
         open_runtime as open_runtime,
     )
+    from ._runtime_bridge import RuntimeStreamBridge as RuntimeStreamBridge
     from ._sinks import (
         BarrierSink as BarrierSink,
         Checkpoint as Checkpoint,
@@ -246,6 +247,7 @@ _NAMES: Final = {
     "._results": "Result",
     "._run": "RunStatistics",
     "._runtime": "Runtime RuntimeStatistics open_runtime",
+    "._runtime_bridge": "RuntimeStreamBridge",
     "._sinks": "BarrierSink Checkpoint CheckpointSink Sink StreamSink TraceSink",
     "._stream_bridge": "StreamBridge",
 }

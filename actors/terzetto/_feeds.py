@@ -201,13 +201,17 @@ class Feeds:
         store: where commits are read.
         load: gives the state of a run as of a commit.
         sinks: those of every run; None where runs have only their own.
+        always: further ones of every run, whatever becomes of those.
     """
 
-    def __init__(self, hub: Hub, store: Store, load: LoadAt, sinks: Sinks | None = None) -> None:
+    def __init__(
+        self, hub: Hub, store: Store, load: LoadAt, sinks: Sinks | None = None, always: Sequence[Sink] = ()
+    ) -> None:
         self.hub: Final = hub
         self.store: Final = store
         self.load: Final = load
         self._sinks = sinks
+        self._always: Final = tuple(always)
         self._counts: dict[str, _Counts] = {}
         self._fed: dict[str, _Fed] = {}
         self._own: dict[str, list[Sink]] = {}
@@ -240,7 +244,7 @@ class Feeds:
 
     def stir(self, run_id: str, after: int) -> None:
         """A run tells something, after it has been silent: nobody may be waited for here. Not a checkpoint."""
-        if self._sinks is not None or run_id in self._fed:
+        if self._sinks is not None or self._always or run_id in self._fed:
             self._stirred[run_id] = after
             self._wake.set()
 
@@ -276,7 +280,7 @@ class Feeds:
         fed = self._fed.setdefault(run_id, _Fed())
         if after is not None and not fed.is_common:
             fed.is_common = True
-            fed.feeds += [_Feed(self, run_id, sink, after) for sink in self._made_for(run_id)]
+            fed.feeds += [_Feed(self, run_id, sink, after) for sink in (*self._made_for(run_id), *self._always)]
         for sink in self._own.pop(run_id, ()):
             if not any(feed.sink is sink for feed in fed.feeds):
                 fed.feeds.append(_Feed(self, run_id, sink, None))

@@ -192,6 +192,11 @@ class Hub:
                     if row.status in RESTING:
                         self.idle(run_id, row.epoch)
 
+    def let_go(self, run_id: str) -> None:
+        """Drop the log of a run that has parked or ended and that nobody reads; else nothing. Not a checkpoint."""
+        if run_id in self._idle:
+            self._drop(run_id)
+
     def forget(self, run_id: str) -> None:
         """Say that a run was deleted: readers get what is in memory, then `UnknownRun`. Not a checkpoint."""
         stream = self._streams.pop(run_id, None)

@@ -34,6 +34,7 @@ from terzetto_protocol.turn import Turn
 
 from . import _faults
 from ._blobs import Blobs
+from ._bridge_sink import BridgeSink, check_bridge
 from ._carrying_out import CarryingOut
 from ._chance import new_id
 from ._cleaner import Cleaner, CleanerStatistics
@@ -53,6 +54,7 @@ from ._persistence import Persistence, PersistenceStatistics
 from ._services import Service, ServiceTree
 from ._sinks import Sink, Sinks, check_sinks
 from ._stored_blobs import StoredBlobs
+from ._stream_bridge import StreamBridge
 from ._stuck import OnStuck, log_stuck
 from ._supervisor import Supervisor, SupervisorStatistics
 from ._timers import Timers
@@ -124,6 +126,7 @@ class Runtime:
         *,
         sinks: Sinks | None,
         forgetting: Forgetting,
+        stream_bridge: StreamBridge | None = None,
     ) -> None:
         self.store: Final = store
         self.hub: Final = hub
@@ -142,7 +145,8 @@ class Runtime:
         """Who forgets what is not to be kept, if there is a retention."""
         self.watchdog: Watchdog | None = None
         """Who watches the event loop, if anybody is to."""
-        self.feeds: Final = Feeds(hub, store, lambda run_id, seq: self.state(run_id, at=seq), sinks)
+        always = () if stream_bridge is None else (BridgeSink(stream_bridge),)
+        self.feeds: Final = Feeds(hub, store, lambda run_id, seq: self.state(run_id, at=seq), sinks, always)
 
     @overload
     async def submit(self, graph: Declaration[S, Any], state: S, /, **options: Unpack[SubmitOptions[S]]) -> Run[S]: ...
@@ -560,6 +564,7 @@ async def open_runtime(
     strict: bool = False,
     max_blob: int = BLOB_BYTES,
     retention: Retention | None = None,
+    stream_bridge: StreamBridge | None = None,
 ) -> AsyncGenerator["Runtime", None]:
     """Run graphs as long as the `async with` block lasts; afterwards no task, thread or descriptor is left.
 
@@ -592,6 +597,8 @@ async def open_runtime(
             snapshot says is not carried on.
         max_blob: largest blob, bytes.
         retention: what is forgotten of the past; by default nothing is.
+        stream_bridge: where everything that runs tell is published, too. It is neither started nor closed here, and
+            nobody waits for it: it is a sink of every run, whose failures `statistics().sinks` counts.
 
     Raises:
         GraphError: a graph has mistakes.
@@ -602,6 +609,8 @@ async def open_runtime(
     sinks = sinks if sinks is None or callable(sinks) else check_sinks(sinks)
     if not isinstance(cast("object", retention), Retention | None):
         raise InvalidRequest(f"retention={retention!r:.80}: say terzetto.Retention(history=..., finished=...)")
+    if stream_bridge is not None:
+        check_bridge(stream_bridge)
     registry = Registry(graphs, strict=strict)
     opened = open_store(store) if isinstance(store, str) else store
     if _faults.hook is not None:
@@ -627,7 +636,16 @@ async def open_runtime(
             blobs=blobs,
         )
         persistence.on_change = supervisor.store_changed
-        runtime = Runtime(opened, registry, hub, persistence, supervisor, sinks=sinks, forgetting=forgetting)
+        runtime = Runtime(
+            opened,
+            registry,
+            hub,
+            persistence,
+            supervisor,
+            sinks=sinks,
+            forgetting=forgetting,
+            stream_bridge=stream_bridge,
+        )
         runtime.cleaner = cleaner
         runtime.watchdog = Watchdog() if watchdog else None
         with closing(hub):

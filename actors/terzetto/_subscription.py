@@ -103,7 +103,7 @@ class Subscription:
         self._source, self._run_id = source, run_id
         self._last_event_id, self._heartbeat, self._strict = last_event_id, heartbeat, strict
         self._place: tuple[Reader, Stream] | None = None
-        self._entered = self._begun = self._busy = False
+        self._entered = self._begun = self._busy = self._stopped = False
         self._items: Iterator[StreamItem] = iter(())
         """Fetched, and to be given out."""
 
@@ -124,6 +124,10 @@ class Subscription:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         """Detach, whatever has happened; not a checkpoint."""
+        self.leave()
+
+    def leave(self) -> None:
+        """Detach, as leaving the `async with` does; twice is once. Not a checkpoint."""
         if self._place is not None:
             stream = self._place[1]
             self._place, self._items = None, iter(())
@@ -133,6 +137,17 @@ class Subscription:
                 self._left()
             if self._busy:
                 stream.wake()  # another task is waiting in here, and nobody would ever wake it
+
+    def stop(self) -> None:
+        """Have it give what is there, and then raise `ActorStopped`. Not a checkpoint."""
+        self._stopped = True
+        if self._place is not None:
+            self._place[1].wake()
+
+    @property
+    def position(self) -> int:
+        """Id up to which every event was given or counted; 0 before it is entered."""
+        return 0 if self._place is None else self._place[0].last
 
     def __aiter__(self) -> "Subscription":
         return self
@@ -210,7 +225,7 @@ class Subscription:
 
     def _check(self, stream: Stream) -> None:
         """Raise when no event will come, so that nobody waits for it."""
-        if self._source.closed:
+        if self._source.closed or self._stopped:
             raise ActorStopped(HUB)
         if stream.log.terminal is not None:  # its last event was to be read back, and is not there any more
             raise UnknownRun(self._run_id)
