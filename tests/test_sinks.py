@@ -15,6 +15,7 @@ from terzetto_protocol.errors import InvalidRequest, StoreUnavailable
 from terzetto_protocol.events import (
     BarrierOpened,
     BarrierResolved,
+    CancelRequested,
     NodeFinished,
     NodeStarted,
     RunEnded,
@@ -702,3 +703,68 @@ def test_a_checkpoint_is_shown_without_what_makes_its_state():
     assert "load" not in repr(checkpoint)
     assert 3 == trio.run(checkpoint.state).count
     assert NodeFinished is not type(checkpoint)
+
+
+# -- required ones -------------------------------------------------------------------------------------------
+
+
+async def breaks(event) -> None:
+    raise OSError("no space left")
+
+
+@both
+@pytest.mark.parametrize("act, text", [(breaks, "OSError: no space left"), (for_ever, "it took longer than 5 s")])
+async def test_a_required_sink_that_fails_ends_its_run(autojump_clock, dispatch, act, text):
+    """8.7: cancelled, with the reason; other runs go on."""
+    held, others = Held(), Held("other")
+    graph, other = chain(held), chain(others, name="other")
+    async with opened(MemoryStore(), graph, other, dispatch=dispatch) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r", sinks=[terzetto.Required(Stream(act))])
+        second = await runtime.submit(other, Tally(), run_id="s", sinks=[Stream(breaks)])
+        result = await run.result()
+        assert CANCELLED is result.status
+        reasons = [event.reason for event in await told(run) if isinstance(event, CancelRequested)]
+        assert [f"required sink Stream failed: {text}"] == reasons
+        others.go.set()
+        assert SUCCEEDED is (await second.result()).status
+
+
+async def test_a_required_sink_of_every_run_ends_every_run(autojump_clock):
+    """8.7: recovered ones too."""
+    store, graph = MemoryStore(), chain("ask", Held())
+    async with opened(store, graph) as runtime:
+        await parked(runtime, graph, "r")
+    async with opened(store, graph, sinks=[terzetto.Required(Stream(breaks))]) as runtime:
+        run = runtime.get("r")
+        await run.decide("ask", terzetto.Approve())
+        assert CANCELLED is (await run.result()).status
+
+
+async def test_a_required_sink_that_fails_too_late_changes_nothing(autojump_clock):
+    """8.7: a run that has ended by then stays as it ended."""
+    graph, sink = chain(says("a")), Stream(for_ever)
+    async with opened(MemoryStore(), graph) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r", sinks=[terzetto.Required(sink)])
+        assert SUCCEEDED is (await run.result()).status
+        await trio.sleep(SINK_DEADLINE + 1)
+        assert SUCCEEDED is await run.status()
+        assert 1 == counted(runtime, "Stream").failed
+
+
+async def test_a_required_sink_that_works_is_any_sink(autojump_clock):
+    graph, ear = chain(says("a")), Ear()
+    async with opened(MemoryStore(), graph) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r", sinks=[terzetto.Required(ear)])
+        assert SUCCEEDED is (await run.result()).status
+        await settled()
+        assert ear.events == await told(run)
+        assert 0 == counted(runtime, "Ear").failed
+
+
+async def test_where_nobody_could_end_the_run_none_is_required(autojump_clock):
+    graph = chain(says("a"))
+    with pytest.raises(InvalidRequest, match="a required sink needs a runtime"):
+        await terzetto.run(graph, Tally(), sinks=[terzetto.Required(Ear())])
+    async with opened(MemoryStore(), graph) as runtime:
+        with pytest.raises(InvalidRequest, match="object is no sink"):
+            await runtime.submit(graph, Tally(), sinks=[terzetto.Required(object())])

@@ -179,6 +179,7 @@ if TYPE_CHECKING:
         BarrierSink as BarrierSink,
         Checkpoint as Checkpoint,
         CheckpointSink as CheckpointSink,
+        Required as Required,
         Sink as Sink,
         StreamSink as StreamSink,
         TraceSink as TraceSink,
@@ -248,7 +249,7 @@ _NAMES: Final = {
     "._run": "RunStatistics",
     "._runtime": "Runtime RuntimeStatistics open_runtime",
     "._runtime_bridge": "RuntimeStreamBridge",
-    "._sinks": "BarrierSink Checkpoint CheckpointSink Sink StreamSink TraceSink",
+    "._sinks": "BarrierSink Checkpoint CheckpointSink Required Sink StreamSink TraceSink",
     "._stream_bridge": "StreamBridge",
 }
 _HOMES: Final = {name: module for module, names in _NAMES.items() for name in names.split()}

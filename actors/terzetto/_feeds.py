@@ -24,7 +24,18 @@ from terzetto_protocol.views import commit_view
 
 from ._failures import own_part
 from ._hub import REPLAY_COMMITS, Hub
-from ._sinks import BarrierSink, CheckpointSink, Sink, Sinks, StreamSink, TraceSink, check_sinks, checkpoint_of
+from ._sinks import (
+    BarrierSink,
+    CheckpointSink,
+    Required,
+    Sink,
+    Sinks,
+    StreamSink,
+    TraceSink,
+    check_sinks,
+    checkpoint_of,
+    heard_by,
+)
 from .stores._contract import Store
 
 NAPPING: Final = 10_000
@@ -76,16 +87,18 @@ class _Feed:
         self.is_own: Final = after is None
         """Whether the sink was given to this run, and not to all."""
         self.sink: Final = sink
-        self.counts: Final = world.counts_of(sink)
+        self._required = isinstance(sink, Required)
+        called = heard_by(sink)
+        self.counts: Final = world.counts_of(called)
         self.active = False
         """Whether it has a task, or is about to."""
         self.over = False
         """Whether nothing more can come."""
         self._world: Final = world
-        self._stream = sink.emit if isinstance(sink, StreamSink) else None
-        self._barriers = sink if isinstance(sink, BarrierSink) else None
-        self._trace = sink.on_commits if isinstance(sink, TraceSink) else None
-        self._checkpoint = sink.on_checkpoint if isinstance(sink, CheckpointSink) else None
+        self._stream = called.emit if isinstance(called, StreamSink) else None
+        self._barriers = called if isinstance(called, BarrierSink) else None
+        self._trace = called.on_commits if isinstance(called, TraceSink) else None
+        self._checkpoint = called.on_checkpoint if isinstance(called, CheckpointSink) else None
         self._event = after
         """Id of the last event that was dealt with; None at the beginning."""
         self._told = after or 0
@@ -178,10 +191,13 @@ class _Feed:
                 failed = describe(own_part(error))
         if scope.cancelled_caught:
             failed = f"it took longer than {SINK_DEADLINE:g} s"
-        if failed:
-            self.counts.fail(self.run_id, failed)
-        else:
+        if not failed:
             self.counts.delivered += 1
+            return
+        self.counts.fail(self.run_id, failed)
+        if self._required:
+            self._required = False  # once is enough
+            await self._world.on_broken(self.run_id, f"required sink {self.counts.name} failed: {failed}")
 
 
 @define(eq=False)
@@ -221,6 +237,8 @@ class Feeds:
         self._napping: dict[str, None] = {}
         self._wake = trio.Event()
         self._moved = trio.Event()
+        self.on_broken: Callable[[str, str], Awaitable[None]] = _nobody
+        """Told of a run that is not to go on, for a required sink of it has failed, and of the reason."""
         hub.on_stir = self.stir
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -260,7 +278,7 @@ class Feeds:
                 self._moved = trio.Event()
                 await self._moved.wait()
 
-    def counts_of(self, sink: Sink) -> _Counts:
+    def counts_of(self, sink: object) -> _Counts:
         """Where the calls of a sink are counted: with those of its class."""
         name = type(sink).__qualname__
         return self._counts.setdefault(name, _Counts(name))
@@ -317,6 +335,10 @@ class Feeds:
         if len(self._napping) > NAPPING:
             oldest = next(iter(self._napping))
             del self._napping[oldest], self._fed[oldest]
+
+
+async def _nobody(run_id: str, reason: str) -> None:
+    """Nobody could end the run."""
 
 
 def _hole(last: int, number: int) -> int:

@@ -7,13 +7,14 @@ import msgspec
 import trio
 
 from terzetto_protocol.blueprint import Blueprint
+from terzetto_protocol.errors import InvalidRequest
 from terzetto_protocol.limits import SINK_GRACE
 from terzetto_protocol.records import Outcome, Write
 
 from ._feeds import Feeds
 from ._history import Past
 from ._hub import Hub
-from ._sinks import Sink, check_sinks
+from ._sinks import Required, Sink, check_sinks
 from .stores._memory import MemoryStore
 
 
@@ -22,6 +23,8 @@ class Heard:
 
     def __init__(self, blueprint: Blueprint[Any], sinks: Sequence[Sink]) -> None:
         self._sinks: Final = check_sinks(sinks)
+        if any(isinstance(sink, Required) for sink in self._sinks):
+            raise InvalidRequest("a required sink needs a runtime, which can cancel the run: submit it there")
         self._blueprint: Final = blueprint
         self._log: Final = MemoryStore()
         self.hub: Final = Hub(self._log)

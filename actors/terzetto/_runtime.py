@@ -147,6 +147,7 @@ class Runtime:
         """Who watches the event loop, if anybody is to."""
         always = () if stream_bridge is None else (BridgeSink(stream_bridge),)
         self.feeds: Final = Feeds(hub, store, lambda run_id, seq: self.state(run_id, at=seq), sinks, always)
+        self.feeds.on_broken = self._cancel_broken
 
     @overload
     async def submit(self, graph: Declaration[S, Any], state: S, /, **options: Unpack[SubmitOptions[S]]) -> Run[S]: ...
@@ -486,6 +487,10 @@ class Runtime:
         if not (self.hub.readers(run_id) or self.supervisor.closing):
             with suppress(TerzettoError):  # it has ended, or nobody can end it now
                 await self.cancel(run_id, "its last reader left")
+
+    async def _cancel_broken(self, run_id: str, reason: str) -> None:
+        with suppress(TerzettoError):  # it has ended, or nobody can end it now
+            await self.cancel(run_id, reason)
 
     async def pause(self, run_id: str) -> PauseReceipt:
         """Stop a run at its next commit, until it is resumed; once this returns that is durable. A checkpoint.

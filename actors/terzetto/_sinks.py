@@ -92,8 +92,15 @@ class TraceSink(Protocol):
         ...
 
 
-Sink: TypeAlias = StreamSink | CheckpointSink | BarrierSink | TraceSink
-"""Any of them; one object may be several."""
+@frozen
+class Required:
+    """A sink without which its run is not to go on: where a call of it fails, the run is cancelled, with the reason."""
+
+    sink: StreamSink | CheckpointSink | BarrierSink | TraceSink
+
+
+Sink: TypeAlias = StreamSink | CheckpointSink | BarrierSink | TraceSink | Required
+"""Any of them, perhaps as a required one; one object may be several."""
 Sinks: TypeAlias = Sequence[Sink] | Callable[[str], Sequence[Sink]]
 """Sinks for every run, or what makes them for a run, by its id."""
 
@@ -105,7 +112,13 @@ def check_sinks(sinks: Sequence[Sink]) -> tuple[Sink, ...]:
     if not isinstance(sinks, Iterable):
         raise InvalidRequest(f"sinks= takes a list, also of one sink, and not a {type(sinks).__name__}")
     for sink in sinks:
-        if isinstance(sink, type) or not isinstance(sink, _KINDS):
+        asked = heard_by(sink)
+        if isinstance(asked, type) or not isinstance(asked, _KINDS):
             names = "emit, on_checkpoint, on_commits, or on_barrier_opened and on_barrier_resolved"
-            raise InvalidRequest(f"{type(sink).__name__} is no sink: it has none of the methods {names}")
+            raise InvalidRequest(f"{type(asked).__name__} is no sink: it has none of the methods {names}")
     return tuple(sinks)
+
+
+def heard_by(sink: Sink) -> object:
+    """Who is called: what is required, or the sink itself."""
+    return sink.sink if isinstance(sink, Required) else sink
