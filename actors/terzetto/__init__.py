@@ -169,6 +169,7 @@ if TYPE_CHECKING:
     from ._memory_bridge import BridgeStatistics as BridgeStatistics, MemoryStreamBridge as MemoryStreamBridge
     from ._results import Result as Result
     from ._run import RunStatistics as RunStatistics
+    from ._run_facade import Runs as Runs
     from ._runtime import (
         Runtime as Runtime,
         RuntimeStatistics as RuntimeStatistics,
@@ -247,6 +248,7 @@ _NAMES: Final = {
     "._memory_bridge": "BridgeStatistics MemoryStreamBridge",
     "._results": "Result",
     "._run": "RunStatistics",
+    "._run_facade": "Runs",
     "._runtime": "Runtime RuntimeStatistics open_runtime",
     "._runtime_bridge": "RuntimeStreamBridge",
     "._sinks": "BarrierSink Checkpoint CheckpointSink Required Sink StreamSink TraceSink",

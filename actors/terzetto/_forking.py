@@ -138,6 +138,7 @@ class Forking:
             line=0,
             from_head=False,
             recorded=(),
+            on_completion="keep",
         )
 
     async def _parent(self, run_id: str) -> "tuple[RunRow, Bound[Any]]":

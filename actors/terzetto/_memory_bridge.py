@@ -33,6 +33,8 @@ from ._stream_bridge import StreamBridge
 
 BRIDGE: Final = "the stream bridge"
 """What errors call it."""
+TURN: Final = 16
+"""Publishes after which the other tasks get to run: a producer who never rests is read in batches, and by everybody."""
 
 
 @frozen
@@ -194,7 +196,10 @@ class MemoryStreamBridge(StreamBridge):
     # -- for producers ---------------------------------------------------------------------------------------
 
     async def _enter(self) -> None:
-        await trio.lowlevel.checkpoint()
+        if self._published % TURN:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await trio.lowlevel.checkpoint()
         self.check()
 
     async def _stream(self, run_id: str) -> _Kept:

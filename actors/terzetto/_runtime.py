@@ -3,7 +3,7 @@
 import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
-from typing import Any, Final, Generic, Literal, Required, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, Final, Generic, Literal, Required, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
 
 import trio
 from attrs import frozen
@@ -28,7 +28,6 @@ from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.registry import Registry
 from terzetto_protocol.retention import Retention
 from terzetto_protocol.state import Mutation
-from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.threads import BUSY, Busy
 from terzetto_protocol.turn import Turn
 
@@ -39,6 +38,7 @@ from ._carrying_out import CarryingOut
 from ._chance import new_id
 from ._cleaner import Cleaner, CleanerStatistics
 from ._clock import wall_clock
+from ._completions import Completions
 from ._desk import Desk
 from ._feeds import Feeds, SinkStatistics
 from ._forgetting import Forgetting
@@ -51,6 +51,7 @@ from ._joining import Joining
 from ._loading import carrier_of
 from ._mailbox import Address, MailboxStatistics
 from ._persistence import Persistence, PersistenceStatistics
+from ._run_facade import Runs
 from ._services import Service, ServiceTree
 from ._sinks import Sink, Sinks, check_sinks
 from ._stored_blobs import StoredBlobs
@@ -63,6 +64,9 @@ from .stores import Store, open_store
 from .stores._contract import SettlingStore
 
 S = TypeVar("S")
+OnCompletion: TypeAlias = Literal["keep", "delete"]
+COMPLETIONS: Final[tuple[OnCompletion, ...]] = ("keep", "delete")
+"""What may become of a run that has ended."""
 
 
 @frozen
@@ -99,6 +103,7 @@ class RunOptions(TypedDict, Generic[S], total=False):
     busy: Busy
     record: Sequence[Mutation[S]]
     sinks: Sequence[Sink]
+    on_completion: OnCompletion
 
 
 class SubmitOptions(RunOptions[S], Generic[S], total=False):
@@ -147,6 +152,10 @@ class Runtime:
         """Who watches the event loop, if anybody is to."""
         always = () if stream_bridge is None else (BridgeSink(stream_bridge),)
         self.feeds: Final = Feeds(hub, store, lambda run_id, seq: self.state(run_id, at=seq), sinks, always)
+        self.runs: Final = Runs(self)
+        """Create, join, list and delete runs, under the names that users of other systems know."""
+        self.completions: Final = Completions(store, forgetting, hub.readers, supervisor.clock)
+        supervisor.on_unkept = self.completions.ended
         self.feeds.on_broken = self._cancel_broken
 
     @overload
@@ -172,6 +181,7 @@ class Runtime:
         busy: Busy = "reject",
         record: Sequence[Mutation[S]] = (),
         sinks: Sequence[Sink] = (),
+        on_completion: OnCompletion = "keep",
     ) -> Run[S]:
         """Start a run; once this has returned the run, its input and its graph version are durable. A checkpoint.
 
@@ -199,6 +209,8 @@ class Runtime:
                 on a thread that is the head's state, as it is when the run's turn has come.
             sinks: who hears of this run, from its beginning; a slow or failing one is counted, and harms nobody.
                 They are forgotten with this runtime: those of `open_runtime` hear of runs that are recovered, too.
+            on_completion: `"delete"` forgets the run some time after its end, `FINISHED_GRACE` seconds or more, when
+                nobody reads it and no unfinished run went on from it. Not for runs on threads.
 
         Raises:
             QueueFull: every slot and every place in the queue is taken.
@@ -222,6 +234,8 @@ class Runtime:
         check_choice(busy, BUSY, "busy")
         if thread is None and busy != "reject":
             raise InvalidRequest(f"busy={busy!r} says what happens while a thread is busy, and none is given: thread=")
+        if check_choice(on_completion, COMPLETIONS, "on_completion") == "delete" and thread is not None:
+            raise InvalidRequest('on_completion="delete": the next run on a thread begins with what this one came to')
         on = "" if thread is None else f"thread:{check_run_id(thread, 'thread id')}"
         recorded = tuple(map(blueprint.vocabulary.note, record))
         if given is not None and recorded:
@@ -245,7 +259,10 @@ class Runtime:
             state_schema=blueprint.state_schema if thread else "",
             checkpoints=blueprint.checkpoints if checkpoints is None else check_policy(checkpoints),
             recorded=recorded,
+            on_completion=on_completion,
         )
+        if on_completion == "delete":
+            self.completions.expect()
         if given is None or thread:
             run = await Joining(self).join(header, blueprint, given, bound.deps, busy)
         else:
@@ -338,17 +355,6 @@ class Runtime:
         """A handle on a thread, whether or not there is a run on it. Not a checkpoint."""
         return Thread(self, check_run_id(thread, "thread id"))
 
-    async def runs(
-        self,
-        *,
-        statuses: Sequence[RunStatus] | None = None,
-        before: str | None = None,
-        limit: int | None = 100,
-        thread: str | None = None,
-    ) -> list[RunRow]:
-        """Runs of the store (or of one thread), newest first; `limit` 0 means none, None all. A checkpoint."""
-        return await self.store.runs(statuses=statuses, before=before, limit=limit, thread=thread)
-
     async def past(self, run_id: str) -> Past:
         """A run's stored past. A checkpoint; raises `UnknownRun`, and `Refused` for an unknown graph."""
         row = await self.row(run_id)
@@ -420,6 +426,7 @@ class Runtime:
         """A run was deleted: nobody here may take what comes under its id for it."""
         self.hub.forget(run_id)
         self.supervisor.forget(run_id)
+        self.completions.forget(run_id)
         self._abandoned.drop(run_id)
 
     async def decide(
@@ -656,6 +663,7 @@ async def open_runtime(
         with closing(hub):
             async with _tree(runtime, persistence, supervisor) as nursery:
                 nursery.start_soon(runtime.cancel_abandoned)
+                await nursery.start(runtime.completions.run)
                 await nursery.start(runtime.feeds.run)
                 stop = _Stop(runtime, shutdown_deadline)
                 if signals:

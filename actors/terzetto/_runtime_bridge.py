@@ -5,7 +5,7 @@ It owns its readers, and nothing else: the events are the hub's and the store's,
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, Literal, NoReturn, final
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias, final
 
 import trio
 
@@ -25,7 +25,9 @@ from ._subscription import Subscription
 if TYPE_CHECKING:
     from ._runtime import Runtime
 
-OnDisconnect = Literal["continue", "cancel"]
+OnDisconnect: TypeAlias = Literal["continue", "cancel"]
+DISCONNECTED: Final[tuple[OnDisconnect, ...]] = ("continue", "cancel")
+"""What may become of a run whose last reader has left."""
 
 
 @final
@@ -74,7 +76,7 @@ class RuntimeStreamBridge(StreamBridge):
         """Read a run's stream; see `StreamBridge.subscribe`. `on_disconnect` and `grace` are those of `Run.events`."""
         if not heartbeat_interval > 0:
             raise InvalidRequest(f"run {run_id!r}: a heartbeat every {heartbeat_interval!r} s is not possible")
-        check_choice(on_disconnect, ("continue", "cancel"), "on_disconnect")
+        check_choice(on_disconnect, DISCONNECTED, "on_disconnect")
 
         def open_events() -> Subscription:
             run = self.runtime.get(run_id)

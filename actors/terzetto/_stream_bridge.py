@@ -18,7 +18,7 @@ class StreamBridge(ABC):
     Each run has one stream. Its terminal event (`end`, `cancel` or `error`) is a real event, which can be read again;
     there is exactly one, it is always kept, and it is last. `close` ends the bridge, and is no end of a run.
 
-    `async with bridge:` is `start` and `close`. Methods are checkpoints. Everything raises `ActorStopped` once the
+    `async with bridge:` is `start` and `close`. Methods notice a cancel, and let others run. Everything raises `ActorStopped` once the
     bridge is closed.
     """
 

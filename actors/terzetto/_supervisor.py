@@ -135,6 +135,8 @@ class Supervisor:
         )
         self._nursery: trio.Nursery | None = None
         self._ended = 0
+        self.on_unkept: Callable[[str], None] = _nobody
+        """Told of a run that has ended and is not to be kept; waits for nothing."""
 
     # -- the actor's own life --------------------------------------------------------------------------------
 
@@ -396,6 +398,8 @@ class Supervisor:
             self._answers.ended(run_id, result_of(actor.machine.fold))
             if actor.machine.fold.header.thread:
                 self._next_on(actor.machine.fold.header.thread)
+            if actor.machine.fold.header.on_completion == "delete":
+                self.on_unkept(run_id)
 
     def _next_on(self, thread: str) -> None:
         """A run on this thread has ended, or was left behind: have the next one admitted."""
@@ -584,3 +588,7 @@ def _anew(run_id: str, why: TerzettoError | str) -> TerzettoError:
 def _passed(point: str, what: object) -> None:
     if _faults.hook is not None:
         _faults.hook(point, what)
+
+
+def _nobody(run_id: str) -> None:
+    """Nobody wants to know."""

@@ -385,6 +385,8 @@ class RunHeader(Struct, frozen=True):
     """Which commits carry a snapshot; None: when the deltas since the last one outweigh it."""
     recorded: tuple[Recorded, ...] = ()
     """What is applied to the state of its thread's head when it begins with that."""
+    on_completion: Literal["keep", "delete"] = "keep"
+    """What becomes of it when it has ended."""
 
 
 class BarrierRow(Struct, frozen=True):

@@ -68,7 +68,7 @@ async def chains(m: Maker) -> None:
     async with m.open() as runtime:
         options: Any = {"key": "k-1", "metadata": {"who": "ann", "n": 1, "x": 0.5, "yes": True}, "max_steps": 50}
         await (await m.begin(runtime, "chain", "chain", **options)).result()
-        await (await m.begin(runtime, "chain", "chain-exit", durability="exit")).result()
+        await (await m.begin(runtime, "chain", "chain-exit", durability="exit", on_completion="delete")).result()
         await m.begin(runtime, "chain", "chain-held")
         cut = await m.take("chain-held", "chain-running")
     of.HOLD.clear()

@@ -383,6 +383,42 @@ async def sinks() -> None:
         await terzetto.run(plain, Draft(), sinks=[Reporter(), Tracer()])
 
 
+class Broker(terzetto.StreamBridge):
+    async def publish(self, run_id: str, event: str, data: terzetto.JSONValue) -> str:
+        return ""
+
+    async def publish_end(self, run_id: str) -> str:
+        return await self.publish_terminal(run_id, terzetto.StreamStatus.ENDED)
+
+    async def publish_terminal(self, run_id: str, kind: terzetto.StreamStatus, data: terzetto.JSONValue = None) -> str:
+        return ""
+
+    async def subscribe(
+        self, run_id: str, *, last_event_id: str | None = None, heartbeat_interval: float = 15.0
+    ) -> AsyncIterator[terzetto.StreamEvent]:
+        yield terzetto.HEARTBEAT_SENTINEL
+
+    async def cleanup(self, run_id: str, *, delay: float = 0) -> None: ...
+
+
+async def bridges() -> None:
+    """A bridge of one's own, and the facade."""
+    async with Broker() as broker, terzetto.open_runtime("memory:", graphs=[plain], stream_bridge=broker) as runtime:
+        run, events = await runtime.runs.create_and_stream(plain, Draft(), run_id="r", on_disconnect="cancel")
+        assert_type(run, terzetto.Run[Draft])
+        async for event in events:
+            assert_type(event, terzetto.StreamEvent)
+            assert_type(terzetto.resume_of(event), terzetto.ResumeResult | None)
+        assert_type(await runtime.runs.create_background(plain, thread="t"), terzetto.Run[Draft])
+        assert_type(await runtime.runs.create_and_wait(plain, Draft(), key="k"), terzetto.Result[Draft])
+        assert_type(await runtime.runs.list(graph="plain", metadata={"n": 1}), list[terzetto.RunRow])
+        assert_type(await runtime.runs(limit=None), list[terzetto.RunRow])
+        assert_type(await runtime.runs.delete("r"), int)
+        await runtime.submit(plain, Draft(), on_completion="delete", sinks=[terzetto.Required(Reporter())])
+        bridge: terzetto.StreamBridge = terzetto.RuntimeStreamBridge(runtime)
+        await bridge.mark_awaiting_input("r")
+
+
 # Dataflows
 
 pages = terzetto.Dataflow("pages", deps=Clients)
