@@ -474,7 +474,7 @@ def live(world: World, steps: list[str]) -> list[int]:
 @settings(max_examples=300, deadline=None)
 @given(steps_of("cut"), st.integers(2, 6))
 def test_whatever_is_cut_each_event_is_given_once_in_order_and_what_is_missing_is_counted(steps, window):
-    """SEMANTICS 8.8: each once, in order; exact inside an epoch (8.2)."""
+    """SEMANTICS 8.9: each once, in order; exact inside an epoch (8.2)."""
     world = World(window)
     world.tell(done)  # of a log in which nothing was ever told nobody knows whether it should have been
     wanted = live(world, steps)
@@ -494,7 +494,7 @@ def test_whatever_is_cut_each_event_is_given_once_in_order_and_what_is_missing_i
 @settings(max_examples=300, deadline=None)
 @given(steps_of("claim"), st.integers(2, 6))
 def test_across_epochs_a_hole_is_told_where_it_is(steps, window):
-    """SEMANTICS 8.8: where nobody can count, it is said that something is missing."""
+    """SEMANTICS 8.9: where nobody can count, it is said that something is missing."""
     world = World(window)
     live(world, steps)
 

@@ -260,6 +260,11 @@ D8   cancels its run scope and publishes nothing
 8.4  closing the hub is not cancelling the runs
 8.5  never dropped by a flood of chunks
 8.5  chunks are typed
+8.6  dead letter after 600 s
+8.6  7,200 s awaiting input
+8.6  300 s after the end
+8.6  60 s without readers
+8.6  the delay can be cancelled
 9.1  durable command with receipts
 9.1  before the first claim: no node ever runs
 9.1  never swallowed

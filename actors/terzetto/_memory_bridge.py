@@ -29,10 +29,8 @@ from terzetto_protocol.statuses import StreamStatus
 
 from ._bridge_reader import BridgeReader
 from ._clock import wall_clock
-from ._stream_bridge import StreamBridge
+from ._stream_bridge import BRIDGE, StreamBridge
 
-BRIDGE: Final = "the stream bridge"
-"""What errors call it."""
 TURN: Final = 16
 """Publishes after which the other tasks get to run: a producer who never rests is read in batches, and by everybody."""
 

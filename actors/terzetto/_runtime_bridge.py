@@ -18,8 +18,7 @@ from terzetto_protocol.limits import HEARTBEAT, RECONNECT_GRACE
 from terzetto_protocol.statuses import TERMINAL, StreamStatus
 
 from ._bridge_reader import BridgeReader
-from ._memory_bridge import BRIDGE
-from ._stream_bridge import StreamBridge
+from ._stream_bridge import BRIDGE, StreamBridge
 from ._subscription import Subscription
 
 if TYPE_CHECKING:

@@ -3,13 +3,16 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import trio
 
 from terzetto_protocol.bridge import JSONValue, StreamEvent
 from terzetto_protocol.limits import HEARTBEAT, SHUTDOWN_DEADLINE
 from terzetto_protocol.statuses import StreamStatus
+
+BRIDGE: Final = "the stream bridge"
+"""What errors call it."""
 
 
 class StreamBridge(ABC):
@@ -18,8 +21,8 @@ class StreamBridge(ABC):
     Each run has one stream. Its terminal event (`end`, `cancel` or `error`) is a real event, which can be read again;
     there is exactly one, it is always kept, and it is last. `close` ends the bridge, and is no end of a run.
 
-    `async with bridge:` is `start` and `close`. Methods notice a cancel, and let others run. Everything raises `ActorStopped` once the
-    bridge is closed.
+    `async with bridge:` is `start` and `close`. Methods notice a cancel, and let others run. Everything raises
+    `ActorStopped` once the bridge is closed.
     """
 
     async def __aenter__(self) -> Self:

@@ -54,6 +54,10 @@ TARGETS: Final[Sequence[Target]] = (
             "test_forgetting_runs.py",
         ),
     ),
+    Target(
+        _protocol("bridge", "bridged", "foreign_stream", "foreign_reader"),
+        ("test_bridge.py", "test_bridged.py", "test_foreign_*.py", "test_memory_bridge.py", "test_runtime_bridge.py"),
+    ),
     Target(_protocol("retry", "backoff"), ("test_retry.py", "test_backoff.py", "test_runtime_retries.py")),
     Target(_protocol("statuses"), ("test_statuses.py",)),
     Target(_protocol("codec"), ("test_codec.py", "test_codec_round_trips.py", "test_wrong_values.py")),

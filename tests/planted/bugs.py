@@ -419,7 +419,7 @@ BUGS: Final[Sequence[Bug]] = (
     ),
     _bug(
         "count again after a cut what was counted before it",
-        "8.8",
+        "8.9",
         "test_stream_place.py test_client_session.py",
         (
             f"{_PROTOCOL}/stream_place.py",
@@ -429,12 +429,64 @@ BUGS: Final[Sequence[Bug]] = (
     ),
     _bug(
         "go on after a cut where the subscription began",
-        "8.8",
+        "8.9",
         "test_client_session.py",
         (
             f"{_PROTOCOL}/client_session.py",
             "return replace(self.ask, last_event_id=self.place.last_event_id)",
             "return self.ask",
         ),
+    ),
+    _bug(
+        "a bridge does not say what a slow reader has missed",
+        "8.2, 8.6",
+        "test_foreign_reader.py test_bridge_kit.py",
+        (
+            f"{_PROTOCOL}/foreign_reader.py",
+            "            items.append(gap(self._seen, stream.floor - self._next))\n",
+            "",
+        ),
+    ),
+    _bug(
+        "the time of a silent producer counts from its beginning",
+        "8.6",
+        "test_foreign_stream.py",
+        (
+            f"{_PROTOCOL}/foreign_stream.py",
+            "        self.awaiting_input, self._moved = False, now\n",
+            "        self.awaiting_input = False\n",
+        ),
+    ),
+    _bug(
+        "a stream that is published anew has the ids of the one before it",
+        "8.1, 8.6",
+        "test_memory_bridge.py test_bridge_kit.py",
+        (
+            f"{_ACTORS}/_memory_bridge.py",
+            "self._births = max(self._births + 1, int(self._clock() * 1000))",
+            "self._births = 1",
+        ),
+    ),
+    _bug(
+        "who reads the stream of a run is shown another run's event of that id",
+        "8.8",
+        "test_bridged.py",
+        (f"{_PROTOCOL}/bridged.py", "if made is not None and made[0] is item:", "if made is not None:"),
+    ),
+    _bug(
+        "a run that is not to be kept goes while somebody reads it",
+        "10.4",
+        "test_completions.py",
+        (
+            f"{_ACTORS}/_completions.py",
+            "if run_id not in needed and not self._read_by(run_id):",
+            "if run_id not in needed:",
+        ),
+    ),
+    _bug(
+        "a required sink is as good as any",
+        "8.7",
+        "test_sinks.py",
+        (f"{_ACTORS}/_feeds.py", "self._required = isinstance(sink, Required)", "self._required = False"),
     ),
 )
