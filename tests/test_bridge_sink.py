@@ -8,7 +8,7 @@ from terzetto import MemoryStreamBridge, RuntimeStreamBridge, StreamBridge, resu
 from terzetto.stores import MemoryStore
 from terzetto_protocol.bridged import data_of, name_of
 from terzetto_protocol.errors import InvalidRequest
-from terzetto_protocol.events import BarrierOpened, RunEnded
+from terzetto_protocol.events import BarrierOpened, RunEnded, RunPaused
 from terzetto_protocol.limits import EVENT_WINDOW, SINK_DEADLINE, SINK_GRACE
 
 from .runtimes import Held, Tally, both, chain, function, opened, parked, says, settled, stores, told
@@ -76,6 +76,20 @@ async def test_everything_that_runs_tell_is_published(autojump_clock, dispatch, 
     published = [call for call in own.calls if call not in marked]
     names = [*map(name_of, events[:-1]), terzetto.StreamStatus.ENDED]
     assert [("r", name, data_of(event)) for name, event in zip(names, events, strict=True)] == published
+
+
+async def test_a_run_that_is_paused_is_not_dead(autojump_clock):
+    """8.6, 8.8: it waits for whoever resumes it."""
+    own, held = Own(), Held()
+    graph = chain(says("a"), held, says("b"))
+    async with opened(MemoryStore(), graph, stream_bridge=own) as runtime:
+        run = await runtime.submit(graph, Tally(), run_id="r")
+        await held.begun.wait()
+        await run.pause()
+        held.go.set()
+        await told(run, until=RunPaused)
+        await settled()
+        assert ["RunPaused", "awaiting"] == [event for _, event, _ in own.calls][-2:]
 
 
 async def test_readers_of_the_own_bridge_see_what_readers_of_the_runtime_see(autojump_clock):

@@ -8,7 +8,7 @@ import trio
 from terzetto_protocol.backoff import backoff
 from terzetto_protocol.bridged import data_of, kind_of, name_of
 from terzetto_protocol.errors import InvalidRequest
-from terzetto_protocol.events import BarrierOpened, Event, RunEnded
+from terzetto_protocol.events import BarrierOpened, Event, RunEnded, RunPaused
 
 from ._stream_bridge import StreamBridge
 
@@ -41,7 +41,7 @@ class BridgeSink:
             await self._end(event)
             return
         await self._bridge.publish(run_id, name_of(event), data_of(event))
-        if isinstance(event, BarrierOpened):
+        if isinstance(event, BarrierOpened | RunPaused):
             await self._bridge.mark_awaiting_input(run_id)
 
     async def _end(self, event: RunEnded) -> None:
