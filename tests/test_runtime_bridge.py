@@ -57,6 +57,7 @@ async def test_a_run_is_read_as_any_stream(autojump_clock):
         for cursor, how in (("x", "invalid"), (str(int(items[-1].id) + 1), "unknown")):
             other = await read(bridge, last_event_id=cursor)
             assert (how, items[1:]) == (resume_of(other[0]).status, other[1:])
+        assert items == await read(bridge, last_event_id="")
         with pytest.raises(UnknownRun):
             await read(bridge, "nobody")
         assert await runtime.store.run("nobody") is None

@@ -80,7 +80,10 @@ class RuntimeStreamBridge(StreamBridge):
         def open_events() -> Subscription:
             run = self.runtime.get(run_id)
             return run.events(
-                last_event_id=last_event_id, heartbeat=heartbeat_interval, on_disconnect=on_disconnect, grace=grace
+                last_event_id=last_event_id or None,
+                heartbeat=heartbeat_interval,
+                on_disconnect=on_disconnect,
+                grace=grace,
             )
 
         return BridgeReader(_Reading(self, run_id, open_events))

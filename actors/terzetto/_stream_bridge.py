@@ -78,7 +78,7 @@ class StreamBridge(ABC):
 
         Args:
             run_id: whose stream.
-            last_event_id: id of the last event that was seen; None for all that are there.
+            last_event_id: id of the last event that was seen; None, or an empty text, for all that are there.
             heartbeat_interval: seconds without an event after which `HEARTBEAT_SENTINEL` comes.
 
         Iterating raises:

@@ -13,13 +13,14 @@ BOOK = BridgeBook()
 
 @BOOK.law
 async def the_first_item_says_how_the_cursor_was_resolved(bridge: StreamBridge) -> None:
-    """SEMANTICS 8.2: `fresh` without a cursor; it has no id."""
+    """SEMANTICS 8.2: `fresh` without a cursor, or with an empty one; it has no id."""
     await bridge.publish("r", "one", None)
     await bridge.publish_end("r")
-    items = await everything(bridge)
-    expect((resumed_as(items).status, resumed_as(items).gap_count), ("fresh", 0), "the first item")
-    expect(items[0].id, "", "its id")
-    expect(names(items), ["one", "end"], "everything follows")
+    for cursor in (None, ""):
+        items = await everything(bridge, last_event_id=cursor)
+        expect((resumed_as(items).status, resumed_as(items).gap_count), ("fresh", 0), "the first item")
+        expect(items[0].id, "", "its id")
+        expect(names(items), ["one", "end"], "everything follows")
 
 
 @BOOK.law
