@@ -20,7 +20,10 @@ def test_a_reader_goes_on_after_a_kill(forks: Forks, tmp_path: Path) -> None:
     again = forks.live(str(CHILD), str(tmp_path / "runs.db"), last)
     assert 0 == again.code, again.errors
     (_, word, cursor), *after = again.all("item")
-    assert ("__resume__", "evicted", None) == (word, cursor["status"], cursor["gap_count"])
+    assert ("__resume__", None) == (word, cursor["gap_count"]), "nobody can know how many chunks went with the process"
+    assert cursor["status"] in ("resumed", "evicted"), (
+        "whether the run tells something again before the reader is there"
+    )
 
     ids = [int(number) for number, _, _ in before[1:] + after if number]
     assert sorted(set(ids)) == ids, "no id twice, and rising over both lives"
