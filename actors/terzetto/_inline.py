@@ -25,11 +25,13 @@ from terzetto_protocol.turn import Finish
 from terzetto_protocol.verdict import judge
 
 from ._blobs import Blobs
+from ._carrying import Carrying
 from ._chance import new_id
 from ._clock import wall_clock
 from ._deciders import Decider
 from ._results import Result, result_of
-from ._run import RunActor, Services
+from ._run import RunActor
+from ._run_services import Services
 
 if TYPE_CHECKING:
     from ._hub import Hub
@@ -59,7 +61,7 @@ class _Alone:
     def rested(self, actor: RunActor, finish: Finish) -> None:
         """Nothing to do: the caller looks at the machine."""
 
-    def left_behind(self, actor: RunActor) -> None:
+    def left_behind(self, actor: Carrying) -> None:
         """Nobody is: the caller's scope waits for every body."""
 
     def reply(self, command_id: str, receipt: Receipt) -> None:

@@ -65,7 +65,7 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
             _pass_points(_faults.hook, ctx)
         return NodeFinished(start.visit, ctx.batch, world.clock(), ctx.remarks)
     except BaseException as error:  # noqa: BLE001, ASYNC103 - a node may raise anything, and that is its own failure
-        return _failed(node, start, own_part(error), world, ctx)  # noqa: ASYNC104 - as above
+        return failed(node, start, own_part(error), world, ctx)  # noqa: ASYNC104 - as above
 
 
 async def _run_otherwise(node: Node[Any, Any], start: Start, lent: "Lent", ctx: Any) -> None:
@@ -87,7 +87,7 @@ def _sent(start: Start, ctx: FlowContext[Any], world: World) -> NodeFinished:
     return NodeFinished(start.visit, (), world.clock(), ctx.remarks)
 
 
-def _failed(node: Node[Any, Any], start: Start, error: BaseException, world: World, ctx: Any) -> NodeFailed:
+def failed(node: Node[Any, Any], start: Start, error: BaseException, world: World, ctx: Any) -> NodeFailed:
     again, unknown = _again(node.options.retry, error, world), isinstance(error, NodeTimeout)
     observed = None if ctx is None else ctx.remarks.observed
     return NodeFailed(start.visit, failure_of(label_of(start), error), world.clock(), again, unknown, observed)
@@ -128,13 +128,14 @@ async def _probe(node: Node[Any, Any], start: Start, lent: "Lent", clock: Callab
 class Lent:
     """What a run lends to its nodes; a frame's state is looked up at each start, for a commit may have replaced it."""
 
-    __slots__ = ("_deps", "_own", "_port", "_ports", "fold")
+    __slots__ = ("_port", "_ports", "deps", "fold", "own")
 
     def __init__(self, fold: Fold[Any], deps: Any, port: Callable[[Vocabulary[Any]], Port]) -> None:
         self.fold = fold
-        self._deps = deps
+        self.deps = deps
+        """Those of the run's own graph."""
         self._port = port
-        self._own: Final = port(fold.blueprint.vocabulary)
+        self.own: Final = port(fold.blueprint.vocabulary)
         self._ports: Final[dict[Vocabulary[Any], Port]] = {}
         """By those of graphs within the run's own."""
 
@@ -146,12 +147,12 @@ class Lent:
         wants_item = kind is ItemContext
         if not (path or wants_item):
             visit = Visit(fold.header.run_id, start.node, start.visit, start.attempt, "", fold.image.epoch)
-            return kind(fold.state, self._deps, visit, self._own)
+            return kind(fold.state, self.deps, visit, self.own)
         graph, state = self._graph_of(path), fold.frame(path).view()
         if graph:
             parts = state, self.deps_of(graph), self._visit(start), self._port_of(graph)
         else:
-            parts = state, self._deps, self._visit(start), self._own
+            parts = state, self.deps, self._visit(start), self.own
         if not wants_item:
             return kind(*parts)
         found = fold.item_of(path)
@@ -181,7 +182,7 @@ class Lent:
     def deps_of(self, graph: str) -> Any:
         """What nodes of a subgraph get as `ctx.deps`; may raise what a user's function raises."""
         if not graph:
-            return self._deps
+            return self.deps
         place = self.fold.composite_of(graph)
         outer = self.deps_of(self._graph_of(graph.rpartition("/")[0]))
         lens = place.lens if isinstance(place, Subgraph) else None
@@ -190,7 +191,7 @@ class Lent:
     def _port_of(self, graph: str) -> Port:
         vocabulary = self.fold.frame(graph).blueprint.vocabulary
         if vocabulary is self.fold.blueprint.vocabulary:
-            return self._own
+            return self.own
         if vocabulary not in self._ports:
             self._ports[vocabulary] = self._port(vocabulary)
         return self._ports[vocabulary]

@@ -17,6 +17,7 @@ from terzetto_protocol.backoff import backoff
 from terzetto_protocol.errors import ActorStopped, StoreError, StoreRejected, StoreUnavailable, TerzettoError, describe
 from terzetto_protocol.limits import GROUP_COMMITS
 from terzetto_protocol.records import Applied, Outcome, Rejected, Write
+from terzetto_protocol.step_commit import StepCommit
 
 from . import _faults
 from ._mailbox import Slot
@@ -119,6 +120,10 @@ class Persistence:
         if not isinstance(self.store, SettlingStore):
             return None
         return self.store.settle if self.on_stored is None else _noting(self.store.settle, self.on_stored)
+
+    def step_settler(self) -> Callable[[StepCommit], Outcome] | None:
+        """As `settler`, for everyday steps; None where somebody wants to see every write."""
+        return self.store.settle_step if isinstance(self.store, SettlingStore) and self.on_stored is None else None
 
     async def do(self, work: Callable[[], Awaitable[T]]) -> T:
         """Have something done to the store between two groups of writes, by the writer. A checkpoint.

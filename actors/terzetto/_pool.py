@@ -14,6 +14,7 @@ from terzetto_protocol.errors import Refused, StoreUnavailable, TerzettoError
 from terzetto_protocol.inputs import Claimed
 from terzetto_protocol.records import Taken
 
+from ._carrying import Carrying
 from ._left_open import close_left_open
 from ._roster import Roster
 from ._run import RunActor
@@ -111,7 +112,7 @@ class Pool:
             self._carried.add(actor.run_id)
             self._nursery.start_soon(self._main, actor, name=f"run {actor.run_id}")
 
-    def leave_behind(self, actor: RunActor) -> None:
+    def leave_behind(self, actor: Carrying) -> None:
         """Count a run that rests as one without a task, though a body of it may not have returned. Not a checkpoint."""
         if self._roster.live.get(actor.run_id) in (actor, None):  # else another one carries the run by now
             self._carried.discard(actor.run_id)

@@ -19,7 +19,8 @@ from terzetto_protocol.registry import Registry
 
 from ._loading import load_machine
 from ._mailbox import Slot
-from ._run import RunActor, Services
+from ._run import RunActor
+from ._run_services import Services
 from .stores._contract import Store
 
 

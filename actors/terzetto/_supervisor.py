@@ -54,6 +54,7 @@ from terzetto_protocol.turn import Finish
 
 from . import _faults
 from ._answers import Answers
+from ._carrying import Carrying
 from ._heads import Heads
 from ._history import Past
 from ._hub import Hub
@@ -63,7 +64,8 @@ from ._precedence import Lines, Rank
 from ._recovery import Recovery
 from ._results import Result, result_of
 from ._roster import Roster
-from ._run import RunActor, RunStatistics, Services
+from ._run import RunActor, RunStatistics
+from ._run_services import Services
 from ._stored_blobs import StoredBlobs
 from ._stuck import OnStuck, StuckBodies, log_stuck
 from ._timers import Timers
@@ -118,9 +120,9 @@ class Supervisor:
         self.clock: Final = clock
         self._persistence = persistence
         self._hub = hub
-        settle = persistence.settler()
         self._stuck = StuckBodies(on_stuck)
-        services = Services(self, hub, persistence, clock, settle, tasks, stuck=self._stuck, blobs=blobs)
+        settle, settle_step = persistence.settler(), persistence.step_settler()
+        services = Services(self, hub, persistence, clock, settle, settle_step, tasks, stuck=self._stuck, blobs=blobs)
         self._roster = Roster(store, registry, services, hub.catch_up)
         self._answers = Answers()
         self._lines = Lines()
@@ -369,7 +371,7 @@ class Supervisor:
             self._let_go(actor, finish.status)
         self._pool.fill()
 
-    def left_behind(self, actor: RunActor) -> None:
+    def left_behind(self, actor: Carrying) -> None:
         """Bodies of a run that rests do not leave: nobody waits for them."""
         self._pool.leave_behind(actor)
 

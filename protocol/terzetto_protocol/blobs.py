@@ -18,6 +18,8 @@ from .limits import BLOB_CHUNK
 _DIGEST: Final = re.compile(r"blob:[0-9a-f]{64}")
 MARK: Final = b"\xd9Eblob:"
 """How msgpack begins a text of 69 bytes that begins like a digest; inside of a text these bytes are not UTF-8."""
+NAME_BYTES: Final = 71
+"""What a digest takes at least wherever it is encoded."""
 _NAMED: Final = re.compile(rb"\xd9E(blob:[0-9a-f]{64})")
 
 

@@ -5,6 +5,7 @@ without asking what cannot be the case. It is most of what a run does, and the g
 What cannot be the case is looked at after every other turn, and stands in `lone` and `crowded`.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from .blueprint import EasyWay
@@ -19,9 +20,11 @@ from .limits import RUN_AHEAD
 from .pending import Pending
 from .port import Emission, Text
 from .records import Write
-from .remarks import NO_REMARKS, THE_END
+from .remarks import NO_REMARKS, THE_END, Remarks
 from .scribe import everyday_write
+from .state import Entry, names_blobs, pairs_of, weight_of
 from .statuses import RunStatus, VisitStatus
+from .step_commit import StepCommit, step_array
 from .stepped import Stepped, begun_after
 from .turn import NOTHING, Start, Turn
 
@@ -64,49 +67,77 @@ class Everyday(Forks[S], Generic[S]):
             return self._end_branch(msg) if is_silent and self.crowded and not self.waits.gate else None
         if self.tells:
             return self._follow(lone, msg) if is_silent else None
-        start = self.step(msg)
-        return self._end(lone, msg) if start is None else Turn(start=start)
+        if self.step(msg.visit, msg.batch, msg.at, msg.remarks) is None:
+            return self._end(lone, msg)
+        return Turn(start=Start(lone.visit, lone.place, 1))
 
-    def step(self, msg: NodeFinished) -> Start | None:
+    def step(self, visit: int, batch: Sequence[Entry], at: float, remarks: Remarks) -> Pending | None:
         """What begins after the end of this visit, in a run of which nobody hears: it is the whole of an everyday turn.
 
         None, with nothing moved, where another one has to be taken.
         """
         entry, fold = self.lone, self.fold
-        if entry is None or msg.remarks is not NO_REMARKS or entry.visit != msg.visit or msg.visit not in self.live:
+        if entry is None or remarks is not NO_REMARKS or entry.visit != visit or visit not in self.live:
             return None
-        way = self._way_on(entry, msg)
+        way = self._way_on(entry, batch)
         if way is None:
             return None
         try:
             fold.forget()
         except NotStorable:
-            fold.drop(msg.batch)
+            fold.drop(batch)
             return None
         fold.follow(entry, way.place, self.told + 1, way.cost)
         self.told += 2  # that the one has finished, and that the other begins: counted, and not made
         self.durable = fold.image.seq
         self.live.clear()
         self.live.add(entry.visit)
-        return Start(entry.visit, way.place, 1)
+        return entry
 
-    def _way_on(self, entry: Pending, msg: NodeFinished) -> EasyWay[S] | None:
+    def commit_step(self, visit: int, batch: Sequence[Entry], at: float, remarks: Remarks) -> StepCommit | None:
+        """As `step`, for a run whose commits are durable as soon as they are carried out: what is stored and told.
+
+        None, with nothing moved, where another turn has to be taken. The caller stores it and then tells it, at once.
+        """
+        entry, fold = self.lone, self.fold
+        if entry is None or remarks is not NO_REMARKS or entry.visit != visit or visit not in self.live:
+            return None
+        weight = fold.weight + weight_of(batch)
+        if weight > fold.ceiling or self.waits.outbox or fold.header.checkpoints or names_blobs(batch):
+            return None
+        way = self._way_on(entry, batch)
+        if way is None:
+            return None
+        left, tries, first = entry.place, entry.attempt, self.told + 1
+        fold.follow(entry, way.place, first, way.cost)
+        fold.weight = weight
+        self.told = first + 1  # as in `_started`
+        image, following = fold.image, entry.visit
+        self.durable = seq = image.seq
+        self.live.clear()
+        self.live.add(following)
+        return StepCommit(
+            first, fold.header.run_id, at, left, visit, seq, len(batch), way.place, following, 1, at,
+            image.epoch, tries, pairs_of(batch),
+        )  # fmt: skip
+
+    def _way_on(self, entry: Pending, batch: Sequence[Entry]) -> EasyWay[S] | None:
         """Apply what a visit has recorded, and choose; None, with nothing applied, where that is no everyday matter."""
         fold = self.fold
         easy = self.blueprint.everyday.get(entry.place)
         if easy is None or not easy.ways or fold.image.visits >= fold.header.max_steps:
             return None
         try:
-            fold.apply(msg.batch)
+            fold.apply(batch)
         except MutationFailed:
             return None
         way = easy.only or _choose(easy.ways, fold.state)
         if way is None:
-            fold.drop(msg.batch)
+            fold.drop(batch)
         return way
 
     def _follow(self, entry: Pending, msg: NodeFinished) -> Turn | None:
-        fold, way = self.fold, self._way_on(entry, msg)
+        fold, way = self.fold, self._way_on(entry, msg.batch)
         if way is None:
             return None
         try:
@@ -117,8 +148,8 @@ class Everyday(Forks[S], Generic[S]):
         left = entry.place, entry.attempt, ""
         fold.follow(entry, way.place, self.told + 1, way.cost)
         self.live.clear()
-        step = entry.visit, way.place, -1, None, "", 0, 0
-        write = everyday_write(fold, left, msg, (step,), state) if self.logged else None
+        steps = (step_array(entry.visit, way.place),)
+        write = everyday_write(fold, left, msg, steps, state) if self.logged else None
         return self._go_on_told(entry, write, msg, left[0], ahead=way.is_pure)
 
     def _state_beside(self, msg: NodeFinished) -> bytes | None:

@@ -226,6 +226,8 @@ def _checker_of_fields(cls: type[Any], outer: tuple[type[Any], ...]) -> Checker 
         if check is None:
             return None
         checks.append((name, check))
+    if len(checks) == 1:
+        return _checker_of_field(cls, *checks[0])
 
     def exactly(value: Any) -> bool:
         if type(value) is not cls:
@@ -236,6 +238,10 @@ def _checker_of_fields(cls: type[Any], outer: tuple[type[Any], ...]) -> Checker 
         return True
 
     return exactly
+
+
+def _checker_of_field(cls: type[Any], name: str, check: Checker) -> Checker:
+    return lambda value: type(value) is cls and check(getattr(value, name))
 
 
 def _is_text(value: Any) -> bool:

@@ -59,9 +59,9 @@ class Fold(Frame[S], Generic[S]):
 
     __slots__ = (
         "_upcaster",
-        "_written",
         "asking",
         "branches",
+        "ceiling",
         "header",
         "image",
         "moved",
@@ -81,8 +81,8 @@ class Fold(Frame[S], Generic[S]):
         """What leads commits that an older version wrote on to this one, if one did."""
         self.moved: dict[str, str] = {}
         """Paths that were called otherwise when visits entered them, and how."""
-        self._written = len(base)
-        """Bytes of the last snapshot."""
+        self.ceiling = len(base) + SLACK
+        """Bytes of deltas from which on a new snapshot is worth its while."""
         self.saved = image.seq
         """The commit of the last snapshot."""
         self.saved_at = -inf
@@ -583,7 +583,7 @@ class Fold(Frame[S], Generic[S]):
         self.saved, self.saved_at = self.image.seq, at
         image = msgspec.structs.replace(self.image, branches=branches) if branches else self.image
         data = pack(Snapshot(image, state), "snapshot", 2 * STATE_BYTES)
-        self._written = len(data)
+        self.ceiling = len(data) + SLACK
         return data
 
     def try_pack(self) -> bytes | None:
@@ -592,8 +592,8 @@ class Fold(Frame[S], Generic[S]):
 
     def weigh(self, entries: Sequence[Entry]) -> bool:
         """Count a batch, and say whether the deltas since the last snapshot outweigh it."""
-        self._weight += weight_of(entries)
-        return self._weight > self._written + SLACK
+        self.weight += weight_of(entries)
+        return self.weight > self.ceiling
 
 
 def _owners(image: Image) -> dict[int, None]:

@@ -76,7 +76,7 @@ class BranchImage(Struct, array_like=True):
 class Frame(Generic[S]):
     """A state, and enough of the log to rebuild it after a batch was dropped."""
 
-    __slots__ = ("_base", "_packed", "_tail", "_weight", "blueprint", "counts", "path", "pending", "state")
+    __slots__ = ("_base", "_packed", "_tail", "blueprint", "counts", "path", "pending", "state", "weight")
 
     def __init__(self, path: str, blueprint: Blueprint[S], state: S, base: bytes, counts: Counts) -> None:
         self.path: Final = path
@@ -151,7 +151,8 @@ class Frame(Generic[S]):
         self._base = base
         self._packed = None
         self._tail: list[Any] = []
-        self._weight = 0
+        self.weight = 0
+        """Bytes of the deltas since then."""
 
 
 class Branch(Frame[S]):
@@ -304,8 +305,8 @@ class InnerFrame(Branch[S]):
 
     def compact(self, weight: int) -> None:
         """Make a new base when the deltas outweigh the old one; raises `NotStorable`."""
-        self._weight += weight
-        if self._weight > len(self._base) + SLACK:
+        self.weight += weight
+        if self.weight > len(self._base) + SLACK:
             self.rebase(self.pack())
 
     def image(self) -> BranchImage:

@@ -13,16 +13,14 @@ from .fold import Fold
 from .ids import barrier_id
 from .inputs import NodeFinished
 from .pending import Pending
-from .records import BarrierRow, Kind, Note, Opening, Record, Resolution, Step, Write, failure_of
+from .records import BarrierRow, Note, Opening, Record, Resolution, Step, Write, failure_of
 from .state import pairs_of
-from .statuses import PARKED, TERMINAL, BarrierStatus, RunStatus, VisitStatus
+from .statuses import PARKED, TERMINAL, BarrierStatus, RunStatus
+from .step_commit import everyday_body
 
 encode_record = msgspec.msgpack.Encoder().encode
 
 RUNNING: Final = RunStatus.RUNNING
-_VISIT: Final = str(Kind.VISIT)
-_RUNNING: Final = str(RUNNING)
-_SUCCEEDED: Final = str(VisitStatus.SUCCEEDED)
 
 RESTING: Final = TERMINAL | PARKED
 """Statuses whose commit always carries a snapshot, so that anybody can read the run without folding its log."""
@@ -91,17 +89,13 @@ def everyday_write(
         fold: the run after it.
         left: (place, attempt, path) of the visit that has ended.
         msg: how it ended.
-        steps: what follows, each as the array that a `Step` is encoded as.
+        steps: what follows, each as a `step_array`.
         state: the encoded state, when a snapshot is to be written with it.
     """
-    image, (place, attempt, path) = fold.image, left
+    image = fold.image
     seq, epoch, event = image.seq, image.epoch, image.event_id
-    # The arrays that a `Record` is encoded as, without the objects: making one takes longer than encoding it.
-    mutations = pairs_of(msg.batch)
-    body = encode_record((
-        seq, _VISIT, epoch, msg.at, _RUNNING, event, msg.visit, place, _SUCCEEDED, attempt, steps, mutations,
-        None, path, False, None, None,
-    ))  # fmt: skip
+    batch = pairs_of(msg.batch)
+    body = everyday_body(seq, epoch, msg.at, event, visit=msg.visit, left=left, steps=steps, batch=batch)
     snapshot = None if state is None else fold.snapshot(state, msg.at)
     write = Write(fold.header.run_id, epoch, epoch, seq, msg.at, RUNNING, event, body, False, snapshot)
     return replace(write, blobs=named_in(body)) if MARK in body else write

@@ -13,6 +13,7 @@ import attrs
 import msgspec
 from msgspec import Raw
 
+from .blobs import MARK, NAME_BYTES
 from .codec import check_json
 from .decisions import Proved, Recorded
 from .errors import InvalidRequest, Malformed, MutationFailed, NotStorable, describe
@@ -72,21 +73,33 @@ def stored(entries: Iterable[Entry]) -> tuple[Recorded, ...]:
     )
 
 
-def pairs_of(entries: Sequence[Entry]) -> list[tuple[str, Raw]]:
+def pairs_of(entries: Sequence[Entry]) -> tuple[tuple[str, Raw], ...]:
     """A batch as the log holds it, each entry as the array that a `Recorded` is encoded as."""
     batch: Any = entries  # with a log every entry is encoded when it is recorded
     if len(batch) == 1:  # nearly always, and a comprehension is another call
-        return [(batch[0].name, batch[0].body)]
-    return [(entry.name, entry.body) for entry in batch]
+        return ((batch[0].name, batch[0].body),)
+    return tuple([(entry.name, entry.body) for entry in batch])
 
 
-def weight_of(entries: Iterable[Entry]) -> int:
+def weight_of(entries: Sequence[Entry]) -> int:
     """Bytes of a batch; with a log every entry is encoded when it is recorded."""
+    batch: Any = entries
+    if len(batch) == 1:  # as in `pairs_of`
+        return len(batch[0].body)
     weight = 0
     entry: Any  # a recorded one
     for entry in entries:
         weight += len(entry.body)
     return weight
+
+
+def names_blobs(entries: Sequence[Entry]) -> bool:
+    """Whether a batch names a blob; with a log every entry is encoded when it is recorded."""
+    entry: Any  # as in `weight_of`
+    for entry in entries:  # noqa: SIM110 - as in `_checker_of_fields`, for every commit of the memory store
+        if len(entry.body) >= NAME_BYTES and MARK in bytes(entry.body):
+            return True
+    return False
 
 
 class StateForm(Generic[S]):

@@ -223,8 +223,13 @@ BUGS: Final[Sequence[Bug]] = (
         "test_runtime_cancel.py",
         (
             f"{_ACTORS}/_node.py",
-            "return _failed(node, start, own_part(error), world, ctx)",
-            "return _failed(node, start, error, world, ctx)",
+            "return failed(node, start, own_part(error), world, ctx)",
+            "return failed(node, start, error, world, ctx)",
+        ),
+        (
+            f"{_ACTORS}/_carrying.py",
+            "return failed(node, Start(visit, place, attempt), own_part(error), services, ctx)",
+            "return failed(node, Start(visit, place, attempt), error, services, ctx)",
         ),
     ),
     _bug(

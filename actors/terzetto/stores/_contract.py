@@ -9,6 +9,7 @@ from attrs import frozen
 
 from terzetto_protocol.records import BarrierRow, Head, Outcome, Posted, RunRow, Write
 from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.step_commit import StepCommit
 
 from ._blob_contract import BlobStore
 
@@ -266,3 +267,7 @@ class SettlingStore(Store):
     @abstractmethod
     def settle(self, write: Write) -> Outcome:
         """Apply one write, as `commit` does. Not a checkpoint."""
+
+    def settle_step(self, step: StepCommit) -> Outcome:
+        """As `settle`, for a commit that need not be encoded before somebody reads it."""
+        return self.settle(step.write)

@@ -23,6 +23,7 @@ from terzetto_protocol.records import (
 )
 from terzetto_protocol.scribe import RESTING
 from terzetto_protocol.statuses import PARKED, BarrierStatus, RunStatus
+from terzetto_protocol.step_commit import StepCommit
 
 from ._contract import TIMED, SettlingStore, StoredRun, StoreHealth
 from ._memory_blobs import MemoryBlobs
@@ -97,6 +98,14 @@ class MemoryStore(MemoryBlobs, SettlingStore):
         run.log.append((write.epoch, write.event_id, write.at, write.body))
         if write.moved or write.snapshot is not None or write.barriers or write.epoch != write.expect:
             self._note(run, write)
+        return _APPLIED
+
+    def settle_step(self, step: StepCommit) -> Outcome:
+        """Apply the commit of an everyday step, at once; it is encoded when somebody reads it."""
+        run = self._runs.get(step.run_id)
+        if run is None or run.epoch != step.epoch or run.before + len(run.log) + 1 != step.seq:
+            return self.settle(step.write)
+        run.log.append(step)
         return _APPLIED
 
     def _has_run(self, run_id: str) -> bool:

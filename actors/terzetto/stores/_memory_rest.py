@@ -139,14 +139,15 @@ def _is_open_at_the_end(run: KeptRun) -> bool:
 
 def _pack(run: KeptRun) -> bytes:
     barriers = [(number, astuple(row)) for number, row in run.barriers.values()]
-    parts: list[Any] = [run.snapshots, run.log, run.before, run.alone, barriers, astuple(run.header)]
+    parts: list[Any] = [run.snapshots, run.after(run.before), run.before, run.alone, barriers, astuple(run.header)]
     return _encode([*parts, run.status, run.epoch, run.code, run.message, run.timer])
 
 
 def _unpack(data: bytes) -> KeptRun:
     packed = _decode(data)
     run = KeptRun.__new__(KeptRun)
-    run.snapshots, run.log, run.before, run.alone = packed.snapshots, packed.log, packed.before, packed.alone
+    run.snapshots, run.before, run.alone = packed.snapshots, packed.before, packed.alone
+    run.log = [*packed.log]
     run.barriers = {row.barrier: (number, BarrierRow(*astuple(row))) for number, row in packed.barriers}
     run.header = RunHeader(*astuple(packed.header))
     run.status, run.epoch = packed.status, packed.epoch

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final, TypeAlias
 
 from terzetto_protocol.records import BarrierRow, RunHeader, RunRow, Write
+from terzetto_protocol.step_commit import StepCommit
 
 from ._verdict import is_closed
 
@@ -33,7 +34,7 @@ class KeptRun:
 
     def __init__(self, header: RunHeader, first: Write) -> None:
         self.header = header
-        self.log: list[Kept] = [(first.epoch, first.event_id, first.at, first.body)]
+        self.log: list[Kept | StepCommit] = [(first.epoch, first.event_id, first.at, first.body)]
         self.before = 0
         """The commits up to here are gone, but those that stand alone."""
         self.alone: Mapping[int, Kept] = _NONE
@@ -50,7 +51,7 @@ class KeptRun:
 
     def row(self) -> RunRow:
         """The run as it is listed."""
-        _, event_id, at, _ = self.log[-1]
+        _, event_id, at, _ = kept(self.log[-1])
         return RunRow(
             self.header, self.status, self.epoch, self.last, event_id, at,
             self.code, self.message, self.timer, self.before + 1,
@@ -65,13 +66,13 @@ class KeptRun:
         """Epoch and body of a commit, if it is there."""
         if not self.before < seq <= self.last:
             return None
-        epoch, _, _, body = self.log[seq - 1 - self.before]
+        epoch, _, _, body = kept(self.log[seq - 1 - self.before])
         return epoch, body
 
     def after(self, seq: int) -> list[Kept]:
         """The commits that are left after `seq`."""
         alone = [each for number, each in self.alone.items() if number > seq]
-        return alone + self.log[max(0, seq - self.before) :]
+        return alone + [kept(each) for each in self.log[max(0, seq - self.before) :]]
 
     def left(self) -> int:
         """How many commits are left."""
@@ -93,7 +94,7 @@ class KeptRun:
 
     def _cut(self, cut: int, keep: Collection[int]) -> None:
         seqs = {seq for seq, _ in self.snapshots if seq >= cut or seq in keep}
-        more = {seq: self.log[seq - 1 - self.before] for seq in sorted(seqs) if self.before < seq < cut}
+        more = {seq: kept(self.log[seq - 1 - self.before]) for seq in sorted(seqs) if self.before < seq < cut}
         self.alone = {seq: each for seq, each in self.alone.items() if seq in seqs} | more
         del self.log[: max(0, cut - 1 - self.before)]
         self.before = max(self.before, cut - 1)
@@ -102,3 +103,8 @@ class KeptRun:
     def age(self) -> tuple[float, str]:
         """What runs are listed by: the time of the submit, then the id."""
         return self.header.at, self.header.run_id
+
+
+def kept(commit: Kept | StepCommit) -> Kept:
+    """A commit as everybody reads it."""
+    return commit.kept if isinstance(commit, StepCommit) else commit
