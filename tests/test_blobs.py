@@ -16,7 +16,7 @@ from terzetto_protocol.errors import InvalidRequest, Malformed, NotStorable
 from terzetto_protocol.forms import Form
 from terzetto_protocol.keyed import KeyedState
 from terzetto_protocol.limits import BLOB_CHUNK, STATE_BYTES
-from terzetto_protocol.port import Port, Visit
+from terzetto_protocol.port import PortOf, Visit
 from terzetto_protocol.records import Answer, Kind, Noted, Record
 from terzetto_protocol.scribe import encode_record
 from terzetto_protocol.state import StateForm
@@ -203,7 +203,7 @@ def test_a_state_that_is_too_large_says_what_to_do():
 
 
 def test_a_context_without_a_runtime_says_so():
-    ctx = NodeContext(Letter(), None, Visit("r", "n", 1, 1), Port(lambda it: it, lambda *_: None, lambda: False))
+    ctx = NodeContext(Letter(), None, Visit("r", "n", 1, 1), PortOf(lambda it: it, lambda *_: None, lambda: False))
 
     with pytest.raises(InvalidRequest, match="blobs need a runtime"):
         ctx.open_blob(blob())

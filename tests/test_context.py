@@ -11,7 +11,7 @@ from terzetto_protocol.context import LeafContext, NodeContext
 from terzetto_protocol.errors import InvalidRequest, NotStorable
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.ids import effect_key
-from terzetto_protocol.port import Custom, Port, Text, Tool, Visit
+from terzetto_protocol.port import Custom, PortOf, Text, Tool, Visit
 from terzetto_protocol.state import Vocabulary
 
 
@@ -39,7 +39,7 @@ def said() -> list[Any]:
 @pytest.fixture
 def ctx(said) -> NodeContext[Draft, None]:
     vocabulary = Vocabulary[Draft]([Written])
-    port = Port(vocabulary.note, lambda visit, emission: said.append((visit, emission)), lambda: False)
+    port = PortOf(vocabulary.note, lambda visit, emission: said.append((visit, emission)), lambda: False)
     return NodeContext(Draft("begin"), None, Visit("r-1", "write", 3, 1, "outer", fence=7), port)
 
 

@@ -10,12 +10,10 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, NoReturn, cast
 
-from msgspec.structs import replace
-
 from terzetto_protocol.context import FlowContext
 from terzetto_protocol.errors import InvalidRequest, Refused
 from terzetto_protocol.places import Node
-from terzetto_protocol.port import Visit
+from terzetto_protocol.port import Visit, port_like
 
 from ._threads import run_in_thread
 from ._timeouts import run_timed
@@ -36,7 +34,7 @@ async def run_block(node: Node[Any, Any], ctx: FlowContext[Any]) -> None:
         else:
             await whole(ctx)
     finally:
-        ctx.port = replace(ctx.port, send=partial(_refuse, ctx.visit))
+        ctx.port = port_like(ctx.port, send=partial(_refuse, ctx.visit))
 
 
 def _refuse(visit: Visit, number: int, sending: object) -> NoReturn:

@@ -17,10 +17,10 @@ from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import next_moment
 from terzetto_protocol.pending import Pending
 from terzetto_protocol.places import Node
-from terzetto_protocol.port import Emission, Port, Visit
+from terzetto_protocol.port import Emission, Visit
 from terzetto_protocol.records import Applied, Outcome
 from terzetto_protocol.remarks import Remarks
-from terzetto_protocol.state import Entry, Vocabulary
+from terzetto_protocol.state import Entry
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.step_commit import StepCommit
 from terzetto_protocol.turn import Start
@@ -32,7 +32,9 @@ from ._failures import own_part
 from ._left_open import Handle, close_after
 from ._node import Lent, failed, handle
 from ._questions import Questions
+from ._run_port import RunPort
 from ._run_services import Services
+from ._stuck import Body
 from ._threads import refuse_returned
 from ._turns import times_scheduled
 
@@ -42,6 +44,8 @@ YIELD_SECONDS: Final = 0.001
 """Time after which it does so, however few steps there were."""
 
 
+_HANDLE_ALONE: Final = partial(close_after, handle)
+
 TakeStep: TypeAlias = Callable[[int, Sequence[Entry], float, Remarks], Pending | None]
 """Takes an everyday step after a body that has ended well; None where another turn has to be taken."""
 
@@ -50,7 +54,6 @@ class Carrying(ABC):
     """Bodies of one run, and the task that carries them."""
 
     __slots__ = (
-        "_bodies",
         "_crowds",
         "_handle",
         "_handle_alone",
@@ -63,22 +66,19 @@ class Carrying(ABC):
         "_step",
         "_steps",
         "_waiter",
+        "bodies",
         "lent",
         "machine",
         "rested",
         "services",
-        "stuck",
     )
 
     def __init__(self, machine: RunMachine[Any], deps: Any, services: Services) -> None:
         self.machine = machine
         self.services = services
-        self._questions = Questions(self, services.clock, answers=services.answers)
-        self._bodies = Bodies(self, services.clock, services.stuck)
-        self.stuck: Final = self._bodies.left
-        """Bodies that were left behind and have not returned."""
-        self.lent, self._handle = self._lender(deps)
-        self._handle_alone: Final = partial(close_after, self._handle)
+        self._questions: Questions | None = None
+        self.bodies = Bodies(self, services.clock, services.stuck)
+        self.lent, self._handle, self._handle_alone = self._lender(deps)
         self.rested = False
         self._step = self._way_of_steps() if type(self.lent) is Lent else None
         """What an everyday step is, where nobody has to be told of it, or at once."""
@@ -99,29 +99,35 @@ class Carrying(ABC):
         """The run's id."""
         return self.machine.run_id
 
-    def _lender(self, deps: Any) -> tuple[Lent, Handle]:
-        """What bodies get, and who runs them."""
+    def _lender(self, deps: Any) -> tuple[Lent, Handle, Handle]:
+        """What bodies get, and who runs them: on the run's own task, and in one of their own."""
         if not self.machine.blueprint.is_strict:
-            return Lent(self.machine.fold, deps, self._port), handle
+            return Lent(self.machine.fold, deps, partial(RunPort, self)), handle, _HANDLE_ALONE
         from ._watched import WatchedLent, handle_watched
 
-        return WatchedLent(self.machine.fold, deps, self._port), handle_watched
+        lent = WatchedLent(self.machine.fold, deps, partial(RunPort, self))
+        return lent, handle_watched, partial(close_after, handle_watched)
 
-    def _port(self, vocabulary: Vocabulary[Any]) -> Port:
-        pack, asks = vocabulary.record if self.machine.logged else vocabulary.keep, self._questions
-        bodies = self._bodies
-        return Port(
-            pack, self._emit, self._is_cancelled,
-            decide=asks.decide, do=asks.do, run=asks.run, send=asks.send, limit=bodies.limit, blobs=self.services.blobs,
-        )  # fmt: skip
+    @property
+    def questions(self) -> Questions:
+        """What its bodies ask."""
+        if self._questions is None:
+            self._questions = Questions(self, self.services.clock, answers=self.services.answers)
+        return self._questions
 
-    def _is_cancelled(self) -> bool:
-        return self.machine.cancelling
+    @property
+    def stuck(self) -> dict[int, Body]:
+        """Bodies that were left behind and have not returned."""
+        return self.bodies.left
 
     def _way_of_steps(self) -> TakeStep | None:
         if not self.machine.tells:
             return self.machine.step
         return self._step_told if self.machine.settled and self.services.settle_step is not None else None
+
+    def retire(self) -> None:
+        """Let go of what refers to this, so that it leaves the memory at once: its run is over. Not a checkpoint."""
+        del self.lent, self.bodies, self._step, self._questions
 
     @abstractmethod
     def deliver(self, msg: Input) -> None:
@@ -132,7 +138,7 @@ class Carrying(ABC):
         """Give the run up here."""
 
     @abstractmethod
-    def _emit(self, visit: int, emission: Emission) -> None:
+    def emit(self, visit: int, emission: Emission) -> None:
         """Show a chunk."""
 
     @abstractmethod
@@ -149,8 +155,12 @@ class Carrying(ABC):
         try:
             while not self.rested:
                 with trio.CancelScope(deadline=self._deadline()) as self._scope:
-                    self._bodies.begin(self._scope.deadline)
-                    await self._carry()
+                    self.bodies.begin(self._scope.deadline)
+                    while not self.rested:
+                        if self._overlaps or len(self._starts) > 1 or self.machine.fold.owners:
+                            await self._carry_tasks()
+                        else:
+                            await self._carry_inline()
                 self._pass_deadline()
                 self._end_live()
         except BaseException as error:  # noqa: BLE001, ASYNC103 - what is not its own is raised again
@@ -159,7 +169,7 @@ class Carrying(ABC):
             finally:
                 self._end_live()
         finally:
-            self._bodies.end()
+            self.bodies.end()
 
     def _deadline(self) -> float:
         """When the run's own time is over, by Trio's clock."""
@@ -169,13 +179,13 @@ class Carrying(ABC):
     def _pass_deadline(self) -> None:
         ends_at = self.machine.fold.ends_at
         if ends_at is not None and self._scope is not None and trio.current_time() >= self._scope.deadline:
-            self._questions.deliver_late(DeadlinePassed(max(ends_at, self.services.clock())))
+            self.questions.deliver_late(DeadlinePassed(max(ends_at, self.services.clock())))
 
     def look(self) -> float:
         """Go on or end without bodies that do not leave; when to look again, by Trio's clock. Not a checkpoint."""
         if not self.rested:
             self._pass_deadline()  # a body that stays keeps the run's own task from saying so
-        again = self._bodies.leave_behind()
+        again = self.bodies.leave_behind()
         if self.rested and again == inf:
             self.services.keeper.left_behind(self)
         return again
@@ -185,13 +195,6 @@ class Carrying(ABC):
         self._starts.clear()
         if live := tuple(sorted(self.machine.live)):
             self.deliver(BodiesCancelled(live, self.services.clock()))
-
-    async def _carry(self) -> None:
-        while not self.rested:
-            if self._overlaps or len(self._starts) > 1 or self.machine.fold.owners:
-                await self._carry_tasks()
-            else:
-                await self._carry_inline()
 
     async def _carry_inline(self) -> None:
         """One visit after another on this task, while there is one at a time."""
@@ -271,25 +274,25 @@ class Carrying(ABC):
 
     def _begins_alone(self, start: Start) -> bool:
         """Whether a visit is to have a task of its own while others may run."""
-        tasks = self._bodies.tasks
+        tasks = self.bodies.tasks
         if not (self._overlaps or self.machine.fold.owners) or tasks is None or start.visit in tasks:
             return False  # the task of a visit's probe has to end before that of its body begins
         return self._node(start).runs != "on the loop" or _faults.hook is not None
 
     async def _carry_tasks(self) -> None:
         """A task for every visit, until none is left."""
-        self._bodies.tasks = {}
+        self.bodies.tasks = {}
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 try:
-                    while not self.rested and self._needs_tasks(self._bodies.tasks):
+                    while not self.rested and self._needs_tasks(self.bodies.tasks):
                         await self._begin_tasks(nursery)
                         await self._sleep()
                 finally:
                     self._nursery = None  # what is told to start from here on waits until all that run have left
         finally:
-            self._bodies.tasks = None
+            self.bodies.tasks = None
 
     def _needs_tasks(self, tasks: Tasks) -> bool:
         """Whether there is more for tasks to do; one that does not leave keeps the nursery open anyway."""
@@ -321,7 +324,7 @@ class Carrying(ABC):
 
     async def _visit_alone(self, start: Start) -> None:
         """A visit in a task of its own."""
-        tasks = self._bodies.tasks
+        tasks = self.bodies.tasks
         assert tasks is not None, "the nursery that it is in is open"
         tasks[start.visit] = trio.lowlevel.current_task(), start
         try:
@@ -336,7 +339,7 @@ class Carrying(ABC):
             is_cancelled = self._crowds is not None and self._crowds.leave(start.visit)
             if is_cancelled and start.visit in self.machine.live:
                 self.deliver(NodeCancelled(start.visit, self.services.clock()))
-            self._bodies.ended(start.visit)
+            self.bodies.ended(start.visit)
 
     def _body(self, start: Start, handle: Handle) -> Awaitable[Ended]:
         """The body of a visit, to be awaited."""
@@ -365,7 +368,7 @@ class Carrying(ABC):
             self._waiter = trio.lowlevel.current_task()
             await trio.lowlevel.wait_task_rescheduled(self._leave)
         if due is not None:
-            self._questions.fire()
+            self.questions.fire()
 
     def _leave(self, _: object) -> trio.lowlevel.Abort:
         self._waiter = None

@@ -1,8 +1,8 @@
 """Chance: where ids and jitter come from, so that a simulation can have all of it from one seed."""
 
 import random
+from os import urandom
 from typing import Final
-from uuid import uuid4
 
 import trio.lowlevel
 
@@ -17,7 +17,7 @@ def load_dice(dice: random.Random) -> None:
 def new_id() -> str:
     """32 hexadecimal digits that nobody else has. Must be called inside `trio.run`."""
     dice = _DICE.get()
-    return uuid4().hex if dice is None else f"{dice.getrandbits(128):032x}"
+    return urandom(16).hex() if dice is None else f"{dice.getrandbits(128):032x}"
 
 
 def chance() -> float:

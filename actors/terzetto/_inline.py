@@ -50,13 +50,6 @@ class _Alone:
 
     def __init__(self, hub: "Hub | None") -> None:
         self.hub: Final = hub
-        self.opened: list[BarrierOpened] = []
-        self.changed = trio.Event()
-        """Set when a barrier opens, and when the run is over."""
-        self.decided = trio.Event()
-        self.is_over = False
-        self.error: Exception | None = None
-        """What the decider has raised."""
 
     def rested(self, actor: RunActor, finish: Finish) -> None:
         """Nothing to do: the caller looks at the machine."""
@@ -81,19 +74,38 @@ class _Alone:
         """A run without a log makes no writes."""
 
     def publish(self, event: Event) -> None:
-        """Remember what is open."""
+        """Whoever listens is a sink."""
         if self.hub is not None:
             self.hub.publish(event)
-        if isinstance(event, BarrierOpened):
-            self.opened.append(event)
-            self.changed.set()
-        elif isinstance(event, BarrierResolved):
-            self.opened = [opened for opened in self.opened if opened.barrier != event.barrier]
 
     def publish_step(self, step: Stepped) -> None:
         """Steps open nothing."""
         if self.hub is not None:
             self.hub.publish_step(step)
+
+
+class _Decided(_Alone):
+    """As `_Alone`, of a run with a decider."""
+
+    def __init__(self, hub: "Hub | None", decider: Decider) -> None:
+        super().__init__(hub)
+        self.decider: Final = decider
+        self.opened: list[BarrierOpened] = []
+        self.changed = trio.Event()
+        """Set when a barrier opens, and when the run is over."""
+        self.decided = trio.Event()
+        self.is_over = False
+        self.error: Exception | None = None
+        """What the decider has raised."""
+
+    def publish(self, event: Event) -> None:
+        """Remember what is open."""
+        super().publish(event)
+        if isinstance(event, BarrierOpened):
+            self.opened.append(event)
+            self.changed.set()
+        elif isinstance(event, BarrierResolved):
+            self.opened = [opened for opened in self.opened if opened.barrier != event.barrier]
 
 
 async def run(
@@ -176,20 +188,28 @@ async def run_to_end(
         auto_approve=auto_approve,
     )
     heard, copied = _heard(blueprint, sinks), bound.graph.first(state)
+    kind: type[RunMachine[S]] = RunMachine  # to say RunMachine[S] here would take as long as half a step
     if heard is None:
-        machine, first = RunMachine[S].alone(blueprint, header, copied, tells=decider is not None)
+        machine, first = kind.alone(blueprint, header, copied, tells=decider is not None)
     else:
-        machine, first = RunMachine[S].begin(blueprint, header, copied, settled=True, promises=False)
-    alone = _Alone(None if heard is None else heard.hub)
+        machine, first = kind.begin(blueprint, header, copied, settled=True, promises=False)
+    hub = None if heard is None else heard.hub
+    alone = _Alone(hub) if decider is None else _Decided(hub, decider)
     settle = None if heard is None else heard.settle
     services = Services(alone, alone, alone, clock, settle, blobs=blobs or Blobs(), answers=decider is not None)
     actor = RunActor(machine, bound.deps, services)
     actor.perform(first)
+    live = partial(_live, actor, alone) if isinstance(alone, _Decided) else actor.main
+    await trio.lowlevel.checkpoint()  # for bodies that wait for nothing have none
     if heard is None:
-        await _live(actor, alone, decider)
+        await live()
     else:
         actor.claim(Claimed(clock()))
-        await heard.live(actor.run_id, partial(_live, actor, alone, decider))
+        await heard.live(actor.run_id, live)
+    actor.retire()
+    if machine.status not in TERMINAL:
+        await trio.lowlevel.checkpoint()  # it may be that the scope around us is gone
+        raise _unended(machine)
     return result_of(machine.fold)
 
 
@@ -202,25 +222,23 @@ def _heard(blueprint: Blueprint[Any], sinks: "Sequence[Sink]") -> "Heard | None"
     return Heard(blueprint, sinks)
 
 
-async def _live(actor: RunActor, alone: _Alone, decider: Decider | None) -> None:
-    machine = actor.machine
-    await trio.lowlevel.checkpoint()  # for bodies that wait for nothing have none
-    if decider is None:
-        await actor.main()
-    else:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_carry, actor, alone)
-            await _decide(actor, alone, decider)
-            nursery.cancel_scope.cancel(reason="the run has ended, or its decider has failed")
-        if alone.error is not None:
-            raise alone.error
+def _unended(machine: RunMachine[Any]) -> Refused:
+    """Why a run that has not ended can go on no more."""
     if machine.status is RunStatus.AWAITING_INPUT:
-        raise Refused(machine.run_id, _unapproved(machine))
+        return Refused(machine.run_id, _unapproved(machine))
     if machine.status is RunStatus.PAUSED:
-        raise Refused(machine.run_id, "it paused, and without a runtime nobody can resume it")
-    if machine.status not in TERMINAL:  # interrupted: the scope around us is gone
-        await trio.lowlevel.checkpoint()
-        raise Refused(machine.run_id, f"it stopped in {machine.status}")
+        return Refused(machine.run_id, "it paused, and without a runtime nobody can resume it")
+    return Refused(machine.run_id, f"it stopped in {machine.status}")
+
+
+async def _live(actor: RunActor, alone: _Decided) -> None:
+    """Carry the run while its decider is asked. A checkpoint."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_carry, actor, alone)
+        await _decide(actor, alone)
+        nursery.cancel_scope.cancel(reason="the run has ended, or its decider has failed")
+    if alone.error is not None:
+        raise alone.error
 
 
 def _unapproved(machine: RunMachine[Any]) -> str:
@@ -233,7 +251,7 @@ def _unapproved(machine: RunMachine[Any]) -> str:
     return f"nobody decides {barrier}: pass decider="
 
 
-async def _carry(actor: RunActor, alone: _Alone) -> None:
+async def _carry(actor: RunActor, alone: _Decided) -> None:
     """Carry the run, again after every decision that lets it go on, until it can go on no more."""
     try:
         while True:
@@ -247,7 +265,7 @@ async def _carry(actor: RunActor, alone: _Alone) -> None:
         alone.changed.set()
 
 
-async def _decide(actor: RunActor, alone: _Alone, decider: Decider) -> None:
+async def _decide(actor: RunActor, alone: _Decided) -> None:
     """Have what is open decided, one after the other, until the run is over."""
     while not alone.is_over:
         alone.changed = trio.Event()
@@ -255,7 +273,7 @@ async def _decide(actor: RunActor, alone: _Alone, decider: Decider) -> None:
             await alone.changed.wait()
             continue
         try:
-            await _ask(actor, alone, decider, alone.opened[0])
+            await _ask(actor, alone, alone.opened[0])
         except Exception as error:  # noqa: BLE001 - raised again, without a group around it
             alone.error = error
             return
@@ -267,9 +285,9 @@ async def _decided(decider: Decider, opened: BarrierOpened) -> Decision:
     return await deciding
 
 
-async def _ask(actor: RunActor, alone: _Alone, decider: Decider, opened: BarrierOpened) -> None:
+async def _ask(actor: RunActor, alone: _Decided, opened: BarrierOpened) -> None:
     await trio.lowlevel.checkpoint()  # what begins at this very moment may make the question pointless
-    decision = await _decided(decider, opened) if is_open(actor.machine, opened.barrier) else None
+    decision = await _decided(alone.decider, opened) if is_open(actor.machine, opened.barrier) else None
     if decision is None or not is_open(actor.machine, opened.barrier):  # it was dropped, or decided by something else
         alone.opened = [each for each in alone.opened if each is not opened]
         return

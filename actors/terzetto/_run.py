@@ -154,7 +154,7 @@ class RunActor(Carrying):
         elif isinstance(effect, Finish):
             self._finish(effect)
         elif isinstance(effect, Answered):
-            self._questions.told(effect)
+            self.questions.told(effect)
         elif isinstance(effect, Rearm):
             self._wake()
         elif isinstance(effect, CancelNodes):
@@ -211,9 +211,9 @@ class RunActor(Carrying):
             self._scope.cancel(reason=f"run {self.run_id} is being cancelled")
         if self._crowds is not None:
             self._crowds.cancel(visits or (), f"a branch beside it failed in run {self.run_id}")
-        self._bodies.tell_to_leave(meant)
+        self.bodies.tell_to_leave(meant)
 
-    def _emit(self, visit: int, emission: Emission) -> None:
+    def emit(self, visit: int, emission: Emission) -> None:
         """Show a chunk: at once, where it need not wait, and by a turn where it has to."""
         at = self.services.clock()
         chunk = None if self._busy else self.machine.show(visit, emission, at)

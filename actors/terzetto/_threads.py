@@ -12,13 +12,12 @@ from typing import Any, Final, NoReturn, TypeVar, cast
 
 import trio
 from attrs import define, field
-from msgspec.structs import replace
 
 from terzetto_protocol.context import AnyContext
 from terzetto_protocol.errors import InvalidRequest, Refused
 from terzetto_protocol.limits import THREADS
 from terzetto_protocol.places import Node
-from terzetto_protocol.port import Port, Visit
+from terzetto_protocol.port import Port, Visit, port_like
 
 from ._timeouts import timed
 
@@ -106,7 +105,7 @@ class _Line:
     def port(self, *, abandons: bool, beats: bool) -> Port:
         """The function's side. Encoding needs no loop; moving a deadline does."""
         heard = self.heard
-        return replace(
+        return port_like(
             heard,
             pack=partial(self.say, heard.pack) if beats else heard.pack,
             emit=partial(self.say, heard.emit),

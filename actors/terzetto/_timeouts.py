@@ -7,13 +7,12 @@ from typing import Any, TypeVar
 
 import trio
 from attrs import define
-from msgspec.structs import replace
 
 from terzetto_protocol.context import AnyContext
 from terzetto_protocol.decisions import Answering
 from terzetto_protocol.errors import NodeTimeout
 from terzetto_protocol.places import NodeOptions
-from terzetto_protocol.port import Emission, Port
+from terzetto_protocol.port import Emission, Port, port_like
 from terzetto_protocol.questions import AskDecision, Inner, Sending
 from terzetto_protocol.state import Entry
 
@@ -128,9 +127,9 @@ def timed(options: NodeOptions[Any, Any], ctx: AnyContext) -> Generator[Callable
             limits = (inf if whole is None else whole, inf if idle is None else idle)
             pulse = _Pulse(ctx.port, ctx.visit.visit, outer, inner, *limits)
             if options.is_timed:
-                ctx.port = replace(ctx.port, decide=pulse.decide)
+                ctx.port = port_like(ctx.port, decide=pulse.decide)
             if idle is not None:
-                ctx.port = replace(
+                ctx.port = port_like(
                     ctx.port, pack=pulse.pack, emit=pulse.emit, beat=pulse.beat, send=pulse.send, run=pulse.run
                 )
             try:

@@ -26,7 +26,7 @@ from .state import Entry, names_blobs, pairs_of, weight_of
 from .statuses import RunStatus, VisitStatus
 from .step_commit import StepCommit, step_array
 from .stepped import Stepped, begun_after
-from .turn import NOTHING, Start, Turn
+from .turn import NOTHING, Finish, Start, Turn
 
 S = TypeVar("S")
 
@@ -187,8 +187,8 @@ class Everyday(Forks[S], Generic[S]):
         fold.end(entry, self.told, easy.cost)
         self.live.clear()
         self.lone = None
-        self.durable = fold.image.seq
-        return self.turn(msg.at)
+        self.durable = self.announced = fold.image.seq
+        return Turn(more=(Finish(RunStatus.SUCCEEDED),))
 
     def _go_on_told(self, entry: Pending, write: Write | None, msg: NodeFinished, left: str, *, ahead: bool) -> Turn:
         """Start the visit that follows, now or when the commit is durable."""

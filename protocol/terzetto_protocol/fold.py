@@ -89,13 +89,14 @@ class Fold(Frame[S], Generic[S]):
         """When that was, as UNIX time; of one that was read, nobody knows."""
         self.branches: dict[str, Branch[Any]] = {}
         """Every frame but this one, by its path."""
-        self.owners = _owners(image)
+        self.owners = _owners(image) if image.forks else {}
         """Visits of composite places whose branches live."""
-        self.waiting = sum(1 for entry in image.frontier.values() if entry.status in WAITING)
-        self.retrying = sum(1 for entry in image.frontier.values() if entry.due is not None)
-        self.asking = sum(len(entry.asks) for entry in image.frontier.values())
+        self.waiting = self.retrying = self.asking = 0
         self.opened = OpenBarriers()
         for entry in image.frontier.values():
+            self.waiting += entry.status in WAITING
+            self.retrying += entry.due is not None
+            self.asking += len(entry.asks)
             self.opened.add_all(entry)
 
     @property

@@ -40,7 +40,7 @@ from .scribe import RESTING
 from .statuses import TERMINAL, FailureCode, RunStatus, VisitStatus
 from .steering import Steering
 from .travel import as_head
-from .turn import NOTHING, CancelNodes, Finish, Turn
+from .turn import NOTHING, CancelNodes, Finish, Start, Turn
 from .visits import Visits
 
 S = TypeVar("S")
@@ -110,10 +110,22 @@ class RunMachine(Visits[S], Steering[S], Generic[S]):
         fold.set_going()
         machine = cls(fold, logged=False, settled=True, promises=False)
         machine.owned, machine.tells, machine.claimed = True, tells, fold.image.seq
-        machine.plan("resume", [1])
-        turn = machine._conclude(header.at, moved=True)
-        machine.look_around()
-        return machine, turn
+        return machine, machine._set_out(header.at)
+
+    def _set_out(self, at: float) -> Turn:
+        """Let the first visit begin."""
+        (entry,) = self.fold.image.frontier.values()
+        node = self.node_of(entry)
+        if self.tells or node is None or node.options.effects == "once":
+            self.plan("resume", [entry.visit])
+            turn = self._conclude(at, moved=True)
+            self.look_around()
+            return turn
+        self.lone = entry
+        self.live.add(entry.visit)
+        self.told += 1  # that it begins: counted, and not made
+        self.announced = self.fold.image.seq
+        return Turn(start=Start(entry.visit, entry.place, 1))
 
     @classmethod
     def branch_off(

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias, TypeVar, cast, overload
 import trio
 
 from terzetto_protocol.context import FlowContext, LeafContext, NodeContext
-from terzetto_protocol.port import Emission, Port, Visit
+from terzetto_protocol.port import Emission, PortOf, Visit
 from terzetto_protocol.questions import Sending
 from terzetto_protocol.records import ObservedError
 from terzetto_protocol.state import Mutation
@@ -19,9 +19,20 @@ D = TypeVar("D")
 Emissions: TypeAlias = Sequence[Emission]
 
 
-class _TestPort(Port):
-    shown: list[Emission] = []  # noqa: RUF012 - a Struct's default, which every instance gets a copy of
-    went: list[tuple[str, Any]] = []  # noqa: RUF012 - as above
+class _TestPort(PortOf):
+    __slots__ = ("shown", "went")
+
+    def __init__(self, blobs: Blobs, *, cancelled: bool) -> None:
+        super().__init__(lambda mutation: mutation, self._show, lambda: cancelled, send=self._send, blobs=blobs)
+        self.shown: list[Emission] = []
+        self.went: list[tuple[str, Any]] = []
+
+    def _show(self, _: int, emission: Emission) -> None:
+        self.shown.append(emission)
+
+    async def _send(self, _: int, sending: Sending) -> None:
+        await trio.lowlevel.checkpoint()
+        self.went.append((sending.output, sending.value))
 
 
 @overload
@@ -53,23 +64,7 @@ def context(
         cancelled: what `ctx.is_cancelled()` says.
         blobs: where its blobs are; by default in memory, for this context alone.
     """
-    return NodeContext(state, deps, Visit(run_id, "node", visit, 1), _port(blobs, cancelled=cancelled))
-
-
-def _port(blobs: Blobs | None, *, cancelled: bool) -> Port:
-    port = _TestPort(
-        pack=lambda mutation: mutation,
-        emit=lambda _, emission: port.shown.append(emission),
-        is_cancelled=lambda: cancelled,
-        blobs=blobs or Blobs(),
-    )
-
-    async def send(_: int, sending: Sending) -> None:
-        await trio.lowlevel.checkpoint()
-        port.went.append((sending.output, sending.value))
-
-    port.send = send
-    return port
+    return NodeContext(state, deps, Visit(run_id, "node", visit, 1), _TestPort(blobs or Blobs(), cancelled=cancelled))
 
 
 @overload
@@ -88,7 +83,7 @@ def flow_context(
     Nothing is encoded and no output is checked: the test sees the very values that the node sent. Takes what `context`
     does.
     """
-    return FlowContext({}, deps, Visit(run_id, "node", visit, 1), _port(blobs, cancelled=cancelled))
+    return FlowContext({}, deps, Visit(run_id, "node", visit, 1), _TestPort(blobs or Blobs(), cancelled=cancelled))
 
 
 def sent(ctx: FlowContext[Any]) -> list[tuple[str, Any]]:
