@@ -6,7 +6,7 @@ over. Nobody looks by himself: a body that stays keeps the task that carries it,
 
 from collections.abc import Callable, Iterable
 from math import inf
-from typing import Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import trio
 
@@ -16,12 +16,13 @@ from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.port import Limit
 from terzetto_protocol.turn import Start
 
-from ._stuck import Body, Looker, StuckBodies
+if TYPE_CHECKING:
+    from ._stuck import Body, StuckBodies
 
 Tasks: TypeAlias = dict[int, tuple[trio.lowlevel.Task, Start]]
 
 
-class Carrier(Looker, Protocol):
+class Carrier(Protocol):
     """The run, as far as its bodies need it."""
 
     @property
@@ -38,6 +39,10 @@ class Carrier(Looker, Protocol):
         """Take a turn."""
         ...
 
+    def look(self) -> float:
+        """As `terzetto._stuck.Looker`."""
+        ...
+
 
 class Bodies:
     """Which visits have to leave, and when they should have.
@@ -50,7 +55,7 @@ class Bodies:
 
     __slots__ = ("_clock", "_deadline", "_gone", "_leaving", "_limits", "_run", "_task", "_watch", "left", "tasks")
 
-    def __init__(self, run: Carrier, clock: Callable[[], float], watch: StuckBodies | None) -> None:
+    def __init__(self, run: Carrier, clock: Callable[[], float], watch: "StuckBodies | None") -> None:
         self._run: Final = run
         self._clock: Final = clock
         self._watch: Final = watch
@@ -145,6 +150,8 @@ class Bodies:
 
     def _leave(self, task: trio.lowlevel.Task, start: Start, since: float, timeout: str) -> None:
         label = f"{start.path}/{start.node}" if start.path else start.node
+        from ._stuck import Body
+
         self.left[start.visit] = body = Body(self._run.run_id, label, start.visit, since, task, start.node)
         if self._watch is not None:
             self._watch.left(body)

@@ -7,10 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from math import inf
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
+from terzetto_protocol.blobs import BlobKeeper
 from terzetto_protocol.context import ItemContext
 from terzetto_protocol.inputs import BodiesCancelled, DeadlinePassed, Ended, Input, NodeCancelled, NodeFinished
 from terzetto_protocol.machine import RunMachine
@@ -27,24 +28,23 @@ from terzetto_protocol.turn import Start
 
 from . import _faults
 from ._bodies import Bodies, Tasks
-from ._crowds import Crowds
 from ._failures import own_part
-from ._left_open import Handle, close_after
-from ._node import Lent, failed, handle
-from ._questions import Questions
+from ._node import Lent, failed, handle, refuse_returned
 from ._run_port import RunPort
 from ._run_services import Services
-from ._stuck import Body
-from ._threads import refuse_returned
 from ._turns import times_scheduled
+
+if TYPE_CHECKING:
+    from ._crowds import Crowds
+    from ._left_open import Handle
+    from ._questions import Questions
+    from ._stuck import Body
 
 YIELD_STEPS: Final = 16
 """Steps after which a run lets every other task run."""
 YIELD_SECONDS: Final = 0.001
 """Time after which it does so, however few steps there were."""
 
-
-_HANDLE_ALONE: Final = partial(close_after, handle)
 
 TakeStep: TypeAlias = Callable[[int, Sequence[Entry], float, Remarks], Pending | None]
 """Takes an everyday step after a body that has ended well; None where another turn has to be taken."""
@@ -54,6 +54,7 @@ class Carrying(ABC):
     """Bodies of one run, and the task that carries them."""
 
     __slots__ = (
+        "_blobs",
         "_crowds",
         "_handle",
         "_handle_alone",
@@ -77,8 +78,11 @@ class Carrying(ABC):
         self.machine = machine
         self.services = services
         self._questions: Questions | None = None
+        self._blobs = services.blobs
         self.bodies = Bodies(self, services.clock, services.stuck)
-        self.lent, self._handle, self._handle_alone = self._lender(deps)
+        self.lent, self._handle = self._lender(deps)
+        self._handle_alone = self._handle
+        """As `_handle`, in a task of a visit's own."""
         self.rested = False
         self._step = self._way_of_steps() if type(self.lent) is Lent else None
         """What an everyday step is, where nobody has to be told of it, or at once."""
@@ -99,24 +103,34 @@ class Carrying(ABC):
         """The run's id."""
         return self.machine.run_id
 
-    def _lender(self, deps: Any) -> tuple[Lent, Handle, Handle]:
-        """What bodies get, and who runs them: on the run's own task, and in one of their own."""
+    def _lender(self, deps: Any) -> "tuple[Lent, Handle]":
+        """What bodies get, and who runs them."""
         if not self.machine.blueprint.is_strict:
-            return Lent(self.machine.fold, deps, partial(RunPort, self)), handle, _HANDLE_ALONE
+            return Lent(self.machine.fold, deps, partial(RunPort, self)), handle
         from ._watched import WatchedLent, handle_watched
 
-        lent = WatchedLent(self.machine.fold, deps, partial(RunPort, self))
-        return lent, handle_watched, partial(close_after, handle_watched)
+        return WatchedLent(self.machine.fold, deps, partial(RunPort, self)), handle_watched
 
     @property
-    def questions(self) -> Questions:
+    def questions(self) -> "Questions":
         """What its bodies ask."""
         if self._questions is None:
+            from ._questions import Questions
+
             self._questions = Questions(self, self.services.clock, answers=self.services.answers)
         return self._questions
 
     @property
-    def stuck(self) -> dict[int, Body]:
+    def blobs(self) -> BlobKeeper:
+        """Where its blobs are."""
+        if self._blobs is None:
+            from ._blobs import Blobs
+
+            self._blobs = Blobs()
+        return self._blobs
+
+    @property
+    def stuck(self) -> "dict[int, Body]":
         """Bodies that were left behind and have not returned."""
         return self.bodies.left
 
@@ -154,7 +168,7 @@ class Carrying(ABC):
         """
         try:
             while not self.rested:
-                with trio.CancelScope(deadline=self._deadline()) as self._scope:
+                with trio.CancelScope(deadline=self._deadline()) as self._scope:  # noqa: ASYNC912 - it carries until it rests
                     self.bodies.begin(self._scope.deadline)
                     while not self.rested:
                         if self._overlaps or len(self._starts) > 1 or self.machine.fold.owners:
@@ -281,6 +295,9 @@ class Carrying(ABC):
 
     async def _carry_tasks(self) -> None:
         """A task for every visit, until none is left."""
+        from ._left_open import close_after
+
+        self._handle_alone = partial(close_after, self._handle)
         self.bodies.tasks = {}
         try:
             async with trio.open_nursery() as nursery:
@@ -317,7 +334,10 @@ class Carrying(ABC):
     def _begin_task(self, start: Start, nursery: trio.Nursery) -> None:
         if start.path:
             fork = self.machine.fold.branches[start.path].fork
-            self._crowds = self._crowds or Crowds()
+            if self._crowds is None:
+                from ._crowds import Crowds
+
+                self._crowds = Crowds()
             self._crowds.begin(start, fork, nursery, self._visit_alone)
         else:
             nursery.start_soon(self._visit_alone, start)
@@ -341,7 +361,7 @@ class Carrying(ABC):
                 self.deliver(NodeCancelled(start.visit, self.services.clock()))
             self.bodies.ended(start.visit)
 
-    def _body(self, start: Start, handle: Handle) -> Awaitable[Ended]:
+    def _body(self, start: Start, handle: "Handle") -> Awaitable[Ended]:
         """The body of a visit, to be awaited."""
         if _faults.hook is not None:
             return _faults.hook.body(handle, self._node(start), start, self.lent, self.services)

@@ -24,16 +24,16 @@ from terzetto_protocol.stepped import Stepped
 from terzetto_protocol.turn import Finish
 from terzetto_protocol.verdict import judge
 
-from ._blobs import Blobs
 from ._carrying import Carrying
 from ._chance import new_id
 from ._clock import wall_clock
-from ._deciders import Decider
 from ._results import Result, result_of
 from ._run import RunActor
 from ._run_services import Services
 
 if TYPE_CHECKING:
+    from ._blobs import Blobs
+    from ._deciders import Decider
     from ._hub import Hub
     from ._inline_sinks import Heard
     from ._sinks import Sink
@@ -87,7 +87,7 @@ class _Alone:
 class _Decided(_Alone):
     """As `_Alone`, of a run with a decider."""
 
-    def __init__(self, hub: "Hub | None", decider: Decider) -> None:
+    def __init__(self, hub: "Hub | None", decider: "Decider") -> None:
         super().__init__(hub)
         self.decider: Final = decider
         self.opened: list[BarrierOpened] = []
@@ -116,10 +116,10 @@ async def run(
     run_id: str | None = None,
     max_steps: int | None = None,
     auto_approve: bool = False,
-    decider: Decider | None = None,
+    decider: "Decider | None" = None,
     sinks: "Sequence[Sink]" = (),
     strict: bool = False,
-    blobs: Blobs | None = None,
+    blobs: "Blobs | None" = None,
 ) -> S:
     """Run a graph to its end in the caller's own scope and return the final state; nothing is stored.
 
@@ -163,10 +163,10 @@ async def run_to_end(
     run_id: str | None,
     max_steps: int | None,
     auto_approve: bool,
-    decider: Decider | None,
+    decider: "Decider | None",
     sinks: "Sequence[Sink]" = (),
     strict: bool = False,
-    blobs: Blobs | None = None,
+    blobs: "Blobs | None" = None,
 ) -> Result[S]:
     """As `run`, with the outcome as a value. A checkpoint."""
     bound = unbind(graph)
@@ -196,7 +196,7 @@ async def run_to_end(
     hub = None if heard is None else heard.hub
     alone = _Alone(hub) if decider is None else _Decided(hub, decider)
     settle = None if heard is None else heard.settle
-    services = Services(alone, alone, alone, clock, settle, blobs=blobs or Blobs(), answers=decider is not None)
+    services = Services(alone, alone, alone, clock, settle, blobs=blobs, answers=decider is not None)
     actor = RunActor(machine, bound.deps, services)
     actor.perform(first)
     live = partial(_live, actor, alone) if isinstance(alone, _Decided) else actor.main
@@ -279,7 +279,7 @@ async def _decide(actor: RunActor, alone: _Decided) -> None:
             return
 
 
-async def _decided(decider: Decider, opened: BarrierOpened) -> Decision:
+async def _decided(decider: "Decider", opened: BarrierOpened) -> Decision:
     if not inspect.isawaitable(deciding := decider(opened)):
         raise TypeError("the decider has to be an `async def`")
     return await deciding

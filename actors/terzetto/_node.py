@@ -4,11 +4,12 @@ It owns nothing: the state is lent, the batch goes with the answer. What kills i
 then there is no answer, and the run tells its machine so.
 """
 
+import inspect
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from terzetto_protocol.composites import Subgraph
-from terzetto_protocol.context import FlowContext, ItemContext, LeafContext, NodeContext
+from terzetto_protocol.context import AnyContext, FlowContext, ItemContext, LeafContext, NodeContext
 from terzetto_protocol.errors import InvalidRequest, NodeTimeout
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.frames import InnerFrame
@@ -20,10 +21,7 @@ from terzetto_protocol.state import Vocabulary
 from terzetto_protocol.turn import Start
 
 from . import _faults
-from ._blocks import run_block
 from ._failures import failure_of, label_of, own_part
-from ._threads import call, refuse_returned, run_in_thread
-from ._timeouts import run_timed
 
 
 class World(Protocol):
@@ -55,6 +53,8 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
             if returned is not None:
                 refuse_returned(returned)
         elif node.runs == "as a block":
+            from ._blocks import run_block
+
             await run_block(node, ctx)
             return _sent(start, ctx, world)
         elif node.runs == "on the loop":
@@ -68,13 +68,36 @@ async def handle(node: Node[Any, Any], start: Start, lent: "Lent", world: World)
         return failed(node, start, own_part(error), world, ctx)  # noqa: ASYNC104 - as above
 
 
+def call(fn: Callable[[Any], object], ctx: AnyContext) -> None:
+    """Call a node's plain function; raises `TypeError` where it returns something."""
+    made = fn(ctx)
+    if made is not None:
+        refuse_returned(made)
+
+
+def refuse_returned(made: object) -> NoReturn:
+    """Raise `TypeError`: what a node returns goes nowhere, and who returns a change means that it is made."""
+    if inspect.isawaitable(made):
+        if inspect.iscoroutine(made):
+            made.close()
+        raise TypeError("it returned something to await: make its function an `async def`")
+    raise TypeError(
+        f"it returned a value ({type(made).__name__}), and a node returns nothing: "
+        "what it changes it records, with ctx.record(...)"
+    )
+
+
 async def _run_otherwise(node: Node[Any, Any], start: Start, lent: "Lent", ctx: Any) -> None:
     """Run a body in a thread, or within its timeouts."""
     if node.runs == "in a thread":
+        from ._threads import run_in_thread
+
         if node.options.on_cancel == "abandon":
             ctx.state = lent.copy(start)
         await run_in_thread(node, ctx)
     else:
+        from ._timeouts import run_timed
+
         returned: object = await run_timed(node.fn, node.options, ctx)
         if returned is not None:
             refuse_returned(returned)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
+from terzetto_protocol.blobs import BlobKeeper
 from terzetto_protocol.decisions import Answering
 from terzetto_protocol.port import Limit
 from terzetto_protocol.questions import AskDecision, Inner, Part, Sending
@@ -19,13 +20,17 @@ class RunPort:
         vocabulary: the mutations that bodies of this graph may record.
     """
 
-    __slots__ = ("_run", "blobs", "emit", "pack")
+    __slots__ = ("_run", "emit", "pack")
 
     def __init__(self, run: "Carrying", vocabulary: Vocabulary[Any]) -> None:
         self._run: Final = run
         self.pack: Final = vocabulary.record if run.machine.logged else vocabulary.keep
         self.emit: Final = run.emit
-        self.blobs: Final = run.services.blobs
+
+    @property
+    def blobs(self) -> BlobKeeper:
+        """Where the run's blobs are."""
+        return self._run.blobs
 
     def is_cancelled(self) -> bool:
         """Whether the run is being cancelled. Not a checkpoint."""

@@ -15,11 +15,11 @@ from terzetto_protocol.stepped import Stepped
 from terzetto_protocol.turn import Finish
 
 from ._chance import chance
-from ._stuck import StuckBodies
 
 if TYPE_CHECKING:
     from ._carrying import Carrying
     from ._run import RunActor
+    from ._stuck import StuckBodies
 
 
 class Keeper(Protocol):
@@ -76,9 +76,9 @@ class Services(Struct, frozen=True):
     """Whether every visit gets a task of its own."""
     chance: Callable[[], float] = chance
     """What jitter is made of."""
-    stuck: StuckBodies | None = None
+    stuck: "StuckBodies | None" = None
     """Who looks after bodies that do not leave; nobody, where a run could not end without them anyway."""
     blobs: BlobKeeper | None = None
-    """Where nodes put and read blobs."""
+    """Where nodes put and read blobs; None where each run has a place of its own."""
     answers: bool = True
     """Whether somebody may decide what bodies ask."""

@@ -5,7 +5,6 @@ only as long as its visit lasts. A function that was abandoned goes on in a visi
 it, and the state that it reads is a copy.
 """
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar, cast
@@ -19,31 +18,13 @@ from terzetto_protocol.limits import THREADS
 from terzetto_protocol.places import Node
 from terzetto_protocol.port import Port, Visit, port_like
 
+from ._node import call
 from ._timeouts import timed
 
 T = TypeVar("T")
 
 _threads: Final = trio.lowlevel.RunVar[trio.CapacityLimiter]("threads of nodes")
 """Not Trio's own: however many nodes block, whoever else needs a thread gets one."""
-
-
-def call(fn: Callable[[Any], object], ctx: AnyContext) -> None:
-    """Call a node's plain function; raises `TypeError` where it returns something."""
-    made = fn(ctx)
-    if made is not None:
-        refuse_returned(made)
-
-
-def refuse_returned(made: object) -> NoReturn:
-    """Raise `TypeError`: what a node returns goes nowhere, and who returns a change means that it is made."""
-    if inspect.isawaitable(made):
-        if inspect.iscoroutine(made):
-            made.close()
-        raise TypeError("it returned something to await: make its function an `async def`")
-    raise TypeError(
-        f"it returned a value ({type(made).__name__}), and a node returns nothing: "
-        "what it changes it records, with ctx.record(...)"
-    )
 
 
 async def run_in_thread(node: Node[Any, Any], ctx: AnyContext) -> None:

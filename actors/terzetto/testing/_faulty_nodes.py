@@ -13,8 +13,7 @@ from terzetto_protocol.port import Visit
 from terzetto_protocol.remarks import NO_REMARKS
 from terzetto_protocol.turn import Start
 
-from .._node import Lent
-from .._threads import call
+from .._node import Lent, call
 from ._actions import Action, Twist, act
 
 if TYPE_CHECKING:
