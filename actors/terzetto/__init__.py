@@ -167,14 +167,11 @@ if TYPE_CHECKING:
     from ._inline import run as run
     from ._mailbox import Address as Address, Envelope as Envelope, Mailbox as Mailbox, open_mailbox as open_mailbox
     from ._memory_bridge import BridgeStatistics as BridgeStatistics, MemoryStreamBridge as MemoryStreamBridge
+    from ._opening import open_runtime as open_runtime
     from ._results import Result as Result
     from ._run import RunStatistics as RunStatistics
     from ._run_facade import Runs as Runs
-    from ._runtime import (
-        Runtime as Runtime,
-        RuntimeStatistics as RuntimeStatistics,
-        open_runtime as open_runtime,
-    )
+    from ._runtime import Runtime as Runtime, RuntimeStatistics as RuntimeStatistics
     from ._runtime_bridge import RuntimeStreamBridge as RuntimeStreamBridge
     from ._sinks import (
         BarrierSink as BarrierSink,
@@ -249,7 +246,8 @@ _NAMES: Final = {
     "._results": "Result",
     "._run": "RunStatistics",
     "._run_facade": "Runs",
-    "._runtime": "Runtime RuntimeStatistics open_runtime",
+    "._opening": "open_runtime",
+    "._runtime": "Runtime RuntimeStatistics",
     "._runtime_bridge": "RuntimeStreamBridge",
     "._sinks": "BarrierSink Checkpoint CheckpointSink Required Sink StreamSink TraceSink",
     "._stream_bridge": "StreamBridge",

@@ -1,14 +1,12 @@
-"""`open_runtime`: the tree of a Terzetto program, and the handles that people hold."""
+"""What `open_runtime` gives: where runs are submitted, found and steered."""
 
-import signal
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, Generic, Literal, Required, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
 
 import trio
 from attrs import frozen
 
-from terzetto_protocol.admission import Admission
 from terzetto_protocol.blobs import Blob, BlobData, BlobReader
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.checkpoints import CheckpointPolicy, check_policy
@@ -17,27 +15,23 @@ from terzetto_protocol.commands import CANCEL_MODES, KEEP, Cancel, Command, Deci
 from terzetto_protocol.decisions import Decision, Recorded, check_decision
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import InvalidRequest, StoreUnavailable, TerzettoError, UnknownRun
-from terzetto_protocol.graph import Bound
 from terzetto_protocol.holding import DURABILITIES, Durability
 from terzetto_protocol.ids import check_choice, check_metadata, check_run_id, check_seconds
-from terzetto_protocol.limits import BLOB_BYTES, BLOB_READ, POOL_SIZE, QUEUE_SIZE, SHUTDOWN_DEADLINE, SINK_GRACE
+from terzetto_protocol.limits import BLOB_READ
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.places import Place
 from terzetto_protocol.receipts import CancelReceipt, PauseReceipt, Receipt
 from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.registry import Registry
-from terzetto_protocol.retention import Retention
 from terzetto_protocol.state import Mutation
 from terzetto_protocol.threads import BUSY, Busy
 from terzetto_protocol.turn import Turn
 
-from . import _faults
 from ._blobs import Blobs
-from ._bridge_sink import BridgeSink, check_bridge
+from ._bridge_sink import BridgeSink
 from ._carrying_out import CarryingOut
 from ._chance import new_id
 from ._cleaner import Cleaner, CleanerStatistics
-from ._clock import wall_clock
 from ._completions import Completions
 from ._desk import Desk
 from ._feeds import Feeds, SinkStatistics
@@ -46,21 +40,19 @@ from ._forking import Forking, digest_of, new_run_id
 from ._handles import Run, Thread
 from ._history import Past
 from ._hub import Hub
-from ._inbox import COMMANDS, Inbox
+from ._inbox import COMMANDS
 from ._joining import Joining
 from ._loading import carrier_of
 from ._mailbox import Address, MailboxStatistics
 from ._persistence import Persistence, PersistenceStatistics
 from ._run_facade import Runs
-from ._services import Service, ServiceTree
+from ._services import ServiceTree
 from ._sinks import Sink, Sinks, check_sinks
-from ._stored_blobs import StoredBlobs
 from ._stream_bridge import StreamBridge
-from ._stuck import OnStuck, log_stuck
 from ._supervisor import Supervisor, SupervisorStatistics
 from ._timers import Timers
 from ._watchdog import Watchdog, WatchdogStatistics
-from .stores import Store, open_store
+from .stores import Store
 from .stores._contract import SettlingStore
 
 S = TypeVar("S")
@@ -558,177 +550,3 @@ class Runtime:
 def _packed(recorded: tuple[Recorded, ...]) -> bytes:
     """What is recorded with a submit as a part of its input; raises `NotStorable` where it is too much."""
     return pack(recorded, "what is recorded with a submit") if recorded else b""
-
-
-@asynccontextmanager
-async def open_runtime(
-    store: str | Store,
-    graphs: Sequence[Declaration[Any, None] | Bound[Any]],
-    *,
-    pool_size: int = POOL_SIZE,
-    queue_size: int = QUEUE_SIZE,
-    dispatch: Literal["direct", "task"] = "direct",
-    shutdown_deadline: float = SHUTDOWN_DEADLINE,
-    signals: bool = False,
-    watchdog: bool = False,
-    on_stuck: OnStuck = log_stuck,
-    sinks: Sinks | None = None,
-    strict: bool = False,
-    max_blob: int = BLOB_BYTES,
-    retention: Retention | None = None,
-    stream_bridge: StreamBridge | None = None,
-) -> AsyncGenerator["Runtime", None]:
-    """Run graphs as long as the `async with` block lasts; afterwards no task, thread or descriptor is left.
-
-    Leaving the block lets running work reach its next commit within `shutdown_deadline` seconds and
-    interrupts what is left; an error or a cancel that leaves the block interrupts at once. Both keep the
-    same promises: what was interrupted goes on with the next `open_runtime` on the same store, and so
-    does what was left behind by a process that died. (Functions that were abandoned in their threads end by
-    themselves, and Trio ends its idle threads after some seconds.)
-
-    Args:
-        store: a URL (`"sqlite:runs.db"`, `"memory:"`) or a store that is not open yet.
-        graphs: every graph whose runs are to be carried, bound to its deps where it has some.
-        pool_size: runs that are live at once.
-        queue_size: new runs that wait for a slot before `submit` raises `QueueFull`.
-        dispatch: `"direct"` runs a lone visit on its run's task, `"task"` gives every visit its own.
-        shutdown_deadline: seconds.
-        signals: SIGTERM and SIGINT leave the block in good order, a second one at once.
-        watchdog: have the stacks of all threads written to standard error while something blocks the event loop
-            for a second, and count it in `statistics().watchdog`. Code that keeps the interpreter lock is caught by
-            the one timer that a process has for that (`faulthandler.dump_traceback_later`): a program that uses it
-            itself should not say True, and of two runtimes only the first to ask has it. A process that was stopped
-            for a second and goes on may, rarely, die of that timer.
-        on_stuck: called with a `StuckNode` when a node has ignored its cancel for `CANCEL_GRACE` seconds; its run
-            has gone on or ended without it, and the block cannot be left before it returns. By default this is
-            logged (logger `terzetto`), with the stack of the node.
-        sinks: who hears of every run that is live here, recovered ones too: a list of sinks, or a function that
-            gets a run's id and gives its sinks. They have `SINK_GRACE` seconds to hear the rest when the block is left.
-        strict: for tests. A visit whose node changes `ctx.state` itself fails with `InputMutated`, one whose mutation
-            is not deterministic with `NonDeterministicMutation`, and a run whose log does not make what its newest
-            snapshot says is not carried on.
-        max_blob: largest blob, bytes.
-        retention: what is forgotten of the past; by default nothing is.
-        stream_bridge: where everything that runs tell is published, too. It is neither started nor closed here, and
-            nobody waits for it: it is a sink of every run, whose failures `statistics().sinks` counts.
-
-    Raises:
-        GraphError: a graph has mistakes.
-        StoreInUse, StoreTooNew, StoreUnavailable: the store cannot be opened; the message says what to do.
-    """
-    clock = wall_clock()
-    _faults.install_from_environment()
-    sinks = sinks if sinks is None or callable(sinks) else check_sinks(sinks)
-    if not isinstance(cast("object", retention), Retention | None):
-        raise InvalidRequest(f"retention={retention!r:.80}: say terzetto.Retention(history=..., finished=...)")
-    if stream_bridge is not None:
-        check_bridge(stream_bridge)
-    registry = Registry(graphs, strict=strict)
-    opened = open_store(store) if isinstance(store, str) else store
-    if _faults.hook is not None:
-        opened = _faults.hook.store(opened)
-    async with opened:
-        hub = Hub(opened)
-        persistence = Persistence(opened)
-        blobs = StoredBlobs(persistence, max_bytes=max_blob)
-        forgetting = Forgetting(opened, persistence)
-        cleaner = None
-        if retention is not None and retention.forgets:
-            cleaner = Cleaner(retention, opened, forgetting, hub.readers, clock)
-            persistence.on_stored = cleaner.note
-        supervisor = Supervisor(
-            store=opened,
-            registry=registry,
-            hub=hub,
-            persistence=persistence,
-            admission=Admission(pool_size, queue_size),
-            clock=clock,
-            tasks=dispatch == "task",
-            on_stuck=on_stuck,
-            blobs=blobs,
-        )
-        persistence.on_change = supervisor.store_changed
-        runtime = Runtime(
-            opened,
-            registry,
-            hub,
-            persistence,
-            supervisor,
-            sinks=sinks,
-            forgetting=forgetting,
-            stream_bridge=stream_bridge,
-        )
-        runtime.cleaner = cleaner
-        runtime.watchdog = Watchdog() if watchdog else None
-        with closing(hub):
-            async with _tree(runtime, persistence, supervisor) as nursery:
-                nursery.start_soon(runtime.cancel_abandoned)
-                await nursery.start(runtime.completions.run)
-                await nursery.start(runtime.feeds.run)
-                stop = _Stop(runtime, shutdown_deadline)
-                if signals:
-                    await nursery.start(_listen, stop)
-                with trio.CancelScope() as stop.body:
-                    try:
-                        yield runtime
-                        stop.clean = True
-                    finally:
-                        await stop.drain()  # noqa: ASYNC102 - it is shielded inside, with a deadline that a signal can cut
-
-
-@asynccontextmanager
-async def _tree(
-    runtime: Runtime, persistence: Persistence, supervisor: Supervisor
-) -> AsyncGenerator[trio.Nursery, None]:
-    watched = [] if runtime.watchdog is None else [Service("watchdog", runtime.watchdog.run)]  # stops last
-    services = [
-        *watched,
-        Service("persistence", persistence.run, persistence.close),
-        Service("supervisor", supervisor.run),
-        Service("desk", runtime.desk.run),
-        Service("blobs", runtime.supervisor.blobs.run),
-    ]
-    if runtime.store.shared:
-        services.append(Service("inbox", Inbox(runtime.store, runtime.ask).run))
-    if runtime.cleaner is not None:
-        services.append(Service("cleaner", runtime.cleaner.run))
-    tree = ServiceTree(services)
-    runtime.tree = tree
-    async with trio.open_nursery() as nursery:
-        await nursery.start(tree.run)
-        yield nursery
-        nursery.cancel_scope.cancel(reason="the runtime is closed")
-
-
-class _Stop:
-    """The way out: in good order, or at once."""
-
-    def __init__(self, runtime: Runtime, deadline: float) -> None:
-        self.clean = False
-        self.body = trio.CancelScope()
-        self._runtime = runtime
-        self._deadline = deadline
-        self._drain = trio.CancelScope(shield=True)
-
-    def signalled(self) -> None:
-        """A signal came: the first leaves in good order, the second at once."""
-        if self._runtime.stopping.is_set():
-            self._drain.deadline = trio.current_time()
-        self._runtime.stopping.set()
-        self.clean = True
-        self.body.cancel(reason="a signal asked for a shutdown")
-
-    async def drain(self) -> None:
-        """Let runs reach their commits. Shielded, with a deadline. A checkpoint."""
-        deadline = self._deadline if self.clean else 0.0
-        with self._drain:
-            self._drain.deadline = min(self._drain.deadline, trio.current_time() + deadline + 2 * SHUTDOWN_DEADLINE)
-            await self._runtime.supervisor.drain(deadline)
-            await self._runtime.feeds.settle(SINK_GRACE)
-
-
-async def _listen(stop: _Stop, *, task_status: trio.TaskStatus[None]) -> None:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as arriving:
-        task_status.started()
-        async for _ in arriving:
-            stop.signalled()

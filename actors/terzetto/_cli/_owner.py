@@ -10,7 +10,8 @@ from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.graph import Bound
 from terzetto_protocol.limits import CANCEL_GRACE, SHUTDOWN_DEADLINE
 
-from .._runtime import Runtime, open_runtime
+from .._opening import open_runtime
+from .._runtime import Runtime
 from .._services import STOP_DEADLINE
 from ._exits import Exit
 from ._output import Output

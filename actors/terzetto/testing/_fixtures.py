@@ -14,7 +14,8 @@ from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.graph import Bound
 
 from .._chance import load_dice
-from .._runtime import Runtime, open_runtime
+from .._opening import open_runtime
+from .._runtime import Runtime
 from ..stores import MemoryStore, Store, open_store
 from ._decider import Answer, ScriptedDecider
 from ._scheduling import seeded_schedule

@@ -20,7 +20,7 @@ from .._chance import load_dice
 from .._clock import set_virtual_clock
 from .._hub import Hub
 from .._loading import load_fold
-from .._runtime import open_runtime
+from .._opening import open_runtime
 from ._hearing import Hearing
 from ._ledger import Ledger
 from ._life import Life
