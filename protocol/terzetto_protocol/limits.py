@@ -106,3 +106,23 @@ WIRE_PIECE: Final = 256 * 1024
 """Bytes of JSON text after which a long answer, or a frame of events, goes on in the next one."""
 WIRE_ANSWER: Final = 8 * 1024 * 1024
 """Largest frame that a server sends, and a client takes: one event or commit may be as large, bytes."""
+HTTP_RATE: Final = 50.0
+"""Requests that one address may send each second over HTTP, once its burst is used up."""
+HTTP_BURST: Final = 200
+"""Requests that it may send at once."""
+HTTP_ASKERS: Final = 4096
+"""Addresses whose rate is remembered."""
+HTTP_CONNECTIONS: Final = 256
+"""Connections that an HTTP server has at once."""
+HTTP_ADDRESS: Final = 64
+"""Connections from one address that it has at once."""
+HTTP_HEAD: Final = 16 * 1024
+"""Largest head of a request, bytes."""
+HTTP_IDLE: Final = 10.0
+"""Time in which the head of a request has to come, also of the next one on the same connection, seconds."""
+HTTP_BODY: Final = 10.0
+"""Time in which the body of a request has to come, seconds."""
+HTTP_SLOW: Final = 30.0
+"""Time in which a client has to take one piece of an answer before its connection is closed, seconds."""
+HTTP_STOP: Final = 15.0
+"""Time for which a `stop` waits for the end of its run, seconds."""

@@ -32,3 +32,32 @@ class TokenBucket:
             self._tokens -= 1.0
             return 0.0
         return (1.0 - self._tokens) / self._rate
+
+
+class TokenBuckets:
+    """A bucket for each of many askers; whoever was silent for longest is forgotten, and begins anew.
+
+    Args:
+        rate: tokens that each gets each second.
+        burst: tokens that each holds at most, and begins with.
+        limit: how many askers are remembered.
+    """
+
+    __slots__ = ("_buckets", "_burst", "_limit", "_rate")
+
+    def __init__(self, rate: float, burst: float, limit: int) -> None:
+        self._rate: Final = rate
+        self._burst: Final = burst
+        self._limit: Final = limit
+        self._buckets: Final[dict[str, TokenBucket]] = {}
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def take(self, asker: str, at: float) -> float:
+        """As `TokenBucket.take`, for one of them."""
+        bucket = self._buckets.pop(asker, None) or TokenBucket(self._rate, self._burst)
+        while len(self._buckets) >= self._limit:
+            del self._buckets[next(iter(self._buckets))]
+        self._buckets[asker] = bucket  # behind all others
+        return bucket.take(at)

@@ -7,15 +7,14 @@ comes from outside makes it raise.
     NEW --open--> OPEN --greet--> GREETED --Close, or close--> CLOSED
 """
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from enum import Enum
 from typing import Final, TypeAlias, get_args
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from .audits import AuditLine
 from .codec import pack
 from .commands import Command, Decide
 from .errors import InvalidRequest, Malformed, NotStorable, one_line
@@ -43,12 +42,11 @@ from .wire import (
 )
 from .wire_answers import Answer, Following, Unsubscribed
 from .wire_asks import ANSWERS, SCOPES, Ask, FollowRuns, Query, Scope, Subscribe, Unsubscribe, name_of
-from .wire_errors import WireError, failed
+from .wire_errors import WireError, explained, failed
 
 CLOSE_VERSION: Final = 4400
 """The websocket close code for a client of another major version."""
 
-_PATH: Final = re.compile(r" - at `(\$.*)`\Z", re.DOTALL)
 _COMMANDS: Final = get_args(Command)
 _RECEIPTS: Final = get_args(Receipt)
 _Watch: TypeAlias = Subscribe | FollowRuns
@@ -153,7 +151,7 @@ class Session:
             kind, number, major = head_of(frame)
             if kind == "greet" and major not in (None, MAJOR):
                 return self._leave(major)
-            return [_send(_explained(self._free(number), error))]
+            return [_send(explained(self._free(number), error))]
 
     def _take(self, frame: bytes, wait: float) -> list[Effect]:
         if len(frame) > self.limits.frame:
@@ -197,7 +195,7 @@ class Session:
         try:
             ask = self._admitted(request.ask)
         except (WireError, NotStorable) as error:
-            refusal = _explained(request.id, error)
+            refusal = explained(request.id, error)
             return [_send(refusal), *self._audit(request.id, request.ask, f"refused: {refusal.code}")]
         self._waiting[request.id] = ask
         return [Perform(Request(request.id, ask))]
@@ -300,24 +298,9 @@ class Session:
     def _audit(self, request_id: int, ask: Ask, outcome: str) -> list[Effect]:
         if isinstance(ask, Query):
             return []
-        line = {
-            "who": self._who,
-            "client": self.client,
-            "request": request_id,
-            "command": name_of(ask),
-            "run": one_line(ask.run_id, ID_LENGTH),
-            "command_id": one_line(ask.command_id, ID_LENGTH),
-            "outcome": outcome,
-        }
-        return [Audit(msgspec.json.encode(line).decode())]
+        line = AuditLine(self._who, self.client, request_id, name_of(ask), ask.run_id, ask.command_id, outcome)
+        return [Audit(line.text())]
 
 
 def _send(frame: ServerFrame) -> Send:
     return Send(write_frame(frame))
-
-
-def _explained(number: int | None, error: WireError | Malformed | NotStorable) -> Failed:
-    """What is told of a frame, with the path of the mistake where there is one."""
-    frame = failed(number, error)
-    found = None if isinstance(error, WireError) else _PATH.search(str(error))
-    return frame if found is None else replace(frame, message=str(error)[: found.start()], path=found[1])

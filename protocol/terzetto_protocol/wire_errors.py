@@ -4,12 +4,15 @@ What a client is told is what it can do something about. Of what the store or th
 and nothing else: no paths, no stacks, no texts of other people's exceptions.
 """
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
+from msgspec.structs import replace
+
 from . import errors
-from .errors import TerzettoError, one_line
+from .errors import Malformed, NotStorable, TerzettoError, one_line
 from .limits import ERROR_LENGTH
 from .wire import Failed
 
@@ -88,6 +91,7 @@ CODES: Final[Mapping[type[TerzettoError], str]] = MappingProxyType(
 )
 """The code of each error."""
 
+_PATH: Final = re.compile(r" - at `(\$.*)`\Z", re.DOTALL)
 _CLASSES: Final = {code: kind for kind, code in CODES.items()}
 _STORE: Final = "the store of the server did not do what was asked; its log says more"
 _AWAY: Final = "the store of the server is gone for now; try again later"
@@ -119,6 +123,13 @@ def failed(request_id: int | None, error: BaseException) -> Failed:
     if discreet is not None or "stack" in told:
         told |= dict.fromkeys(_UNTOLD & told.keys(), "")
     return Failed(request_id, CODES[known], discreet or _line(str(error)), "", told)
+
+
+def explained(request_id: int | None, error: BaseException) -> Failed:
+    """As `failed`, with the path of the mistake where what came could not be read."""
+    frame = failed(request_id, error)
+    found = _PATH.search(str(error)) if isinstance(error, Malformed | NotStorable) else None
+    return frame if found is None else replace(frame, message=str(error)[: found.start()], path=found[1])
 
 
 def error_of(frame: Failed) -> TerzettoError:

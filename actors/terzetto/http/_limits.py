@@ -1,0 +1,39 @@
+"""What a client of the HTTP server may do, how often, and how slowly."""
+
+from attrs import frozen
+
+from terzetto_protocol.limits import (
+    HEARTBEAT,
+    HTTP_ADDRESS,
+    HTTP_BODY,
+    HTTP_BURST,
+    HTTP_CONNECTIONS,
+    HTTP_IDLE,
+    HTTP_RATE,
+    HTTP_SLOW,
+    HTTP_STOP,
+)
+
+
+@frozen(kw_only=True)
+class HttpLimits:
+    """Limits of a server, each with its default."""
+
+    rate: float = HTTP_RATE
+    """Requests a second from one address, once its burst is used up."""
+    burst: int = HTTP_BURST
+    """Requests at once from one address."""
+    connections: int = HTTP_CONNECTIONS
+    """Connections at once."""
+    address: int = HTTP_ADDRESS
+    """Connections at once from one address."""
+    idle: float = HTTP_IDLE
+    """Seconds in which the head of a request has to come."""
+    body: float = HTTP_BODY
+    """Seconds in which its body has to come."""
+    slow: float = HTTP_SLOW
+    """Seconds in which a client has to take one piece of an answer."""
+    stop: float = HTTP_STOP
+    """Seconds for which a `stop` waits for the end of its run."""
+    heartbeat: float = HEARTBEAT
+    """Seconds of silence after which a stream of events has a comment."""
