@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from terzetto_protocol.rate import TokenBucket
+from terzetto_protocol.rate import TokenBucket, TokenBuckets
 
 
 def test_a_burst_passes_and_then_so_many_a_second():
@@ -47,3 +47,18 @@ def test_it_begins_full(burst):
     bucket = TokenBucket(0.5, burst)
 
     assert [0.0] * burst + [2.0] == [bucket.take(0.0) for _ in range(burst + 1)]
+
+
+def test_each_asker_has_a_bucket():
+    buckets = TokenBuckets(1.0, 1, 8)
+
+    assert [0.0, 0.0, 1.0, 1.0] == [buckets.take(asker, 5.0) for asker in ("ann", "bob", "ann", "bob")]
+
+
+def test_whoever_was_silent_for_longest_is_forgotten():
+    buckets = TokenBuckets(1.0, 1, 2)
+    for asker in ("ann", "bob", "ann", "eve"):
+        buckets.take(asker, 5.0)
+
+    assert [1.0, 2] == [buckets.take("ann", 5.0), len(buckets)]
+    assert [0.0, 2] == [buckets.take("bob", 5.0), len(buckets)], "bob was forgotten, and begins anew"

@@ -27,7 +27,6 @@ from .wire import (
     MAJOR,
     MINOR,
     Changed,
-    Failed,
     Greet,
     Hello,
     Limits,

@@ -8,7 +8,7 @@ import trio
 from attrs import frozen
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope as Asgi, Send
+from starlette.types import ASGIApp, Receive, Scope as Asgi, Send
 
 from terzetto_protocol.audits import AUDIT_LOGGER, AuditLine
 from terzetto_protocol.limits import HTTP_ASKERS
@@ -19,13 +19,14 @@ from terzetto_protocol.tokens import ALL_SCOPES, Token, Tokens
 from terzetto_protocol.wire_asks import Scope
 from terzetto_protocol.wire_errors import WireError
 
+from ._exchange import Exchange, Header
 from ._limits import HttpLimits
 from ._problem import response_of
 
 CALLER: Final = "terzetto.caller"
 """Where the scope of a request says who it is from."""
 AUDIT: Final = logging.getLogger(AUDIT_LOGGER)
-_HEADERS: Final = "authorization, content-type, last-event-id"
+_ALLOWED: Final = "authorization, content-type, last-event-id"
 _EVERYTHING: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -73,32 +74,21 @@ class Gate:
             await self._app(scope, receive, send)
 
     async def _guarded(self, scope: Asgi, receive: Receive, send: Send) -> None:
-        page = _all(scope, "origin")
-
-        async def told(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                # What of the body is not read yet would fill a queue, and its reader would wait for room in it.
-                nursery.start_soon(_drain, receive, nursery.cancel_scope)
-                message = message | {"headers": [*message.get("headers", ()), *_EVERYTHING, *extra]}
-            await send(message)
-
-        extra: list[tuple[bytes, bytes]] = []
+        headers = [*_EVERYTHING]
+        answering = self._admit(scope, headers)
         async with trio.open_nursery() as nursery:
-            app = self._admit(scope)
-            if page and not isinstance(app, _Refusal):
-                extra += [
-                    (b"access-control-allow-origin", page[0].encode("latin-1")),
-                    (b"access-control-expose-headers", b"location, retry-after"),
-                ]
-            await app(scope, receive, told)
+            exchange = Exchange(receive, send, headers, nursery)
+            await answering(scope, exchange.receive, exchange.send)
             nursery.cancel_scope.cancel(reason="it is answered")
 
-    def _admit(self, scope: Asgi) -> ASGIApp:
-        """Who answers."""
+    def _admit(self, scope: Asgi, headers: list[Header]) -> ASGIApp:
+        """Who answers; what a browser has to be told goes to the headers."""
         client = scope.get("client")
         address = client[0] if client else ""
         try:
-            self._check(scope, address)
+            self._check_place(scope)
+            headers += _shared(scope)
+            self._check_rate(address)
             if scope["method"] == "OPTIONS" and _all(scope, "access-control-request-method"):
                 return _preflight()
             token = self._identify(scope)
@@ -107,18 +97,15 @@ class Gate:
             if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
                 command = f"{scope['method']} {scope['path']}"
                 AUDIT.info("%s", AuditLine("", address, None, command, "", "", f"refused: {problem.code}").text())
-            return _Refusal(Response() if problem.status == 505 else response_of(problem), problem.status)
+            return Response(status_code=505) if problem.status == 505 else response_of(problem)
         who, scopes = ("", ALL_SCOPES) if token is None else (token.who, token.scopes)
         scope[CALLER] = Caller(address, who, scopes)
         return self._app
 
-    def _check(self, scope: Asgi, address: str) -> None:
+    def _check_place(self, scope: Asgi) -> None:
+        """Raise for a request that is not meant for this server, or is made by a page that may not."""
         if scope["http_version"] not in ("1.0", "1.1"):
             raise WireError("other_version", "this server speaks HTTP/1.1")
-        wait = self._buckets.take(address, trio.current_time())
-        if wait:
-            text = f"too many requests: try again in {wait:.3g} s"
-            raise WireError("rate_limited", text, data={"retry_after": wait})
         server, scheme = scope.get("server") or ("", 0), scope["scheme"]
         if not is_loopback(server[0]) and not (scheme == "https" and len(self._tokens)):
             raise WireError("insecure", "beyond its own machine this server answers with TLS and tokens only")
@@ -127,9 +114,12 @@ class Gate:
             raise WireError("wrong_host", "this server is not called so: its operator may allow the host")
         pages = self._origins.union(f"{scheme}://{host}" for host in own)
         if not origin_allowed(_all(scope, "origin"), pages):
-            raise WireError(
-                "wrong_origin", "a page of this origin may not ask: the operator of the server may allow it"
-            )
+            raise WireError("wrong_origin", "a page of this origin may not ask: the server's operator may allow it")
+
+    def _check_rate(self, address: str) -> None:
+        if wait := self._buckets.take(address, trio.current_time()):
+            text = f"too many requests: try again in {wait:.3g} s"
+            raise WireError("rate_limited", text, data={"retry_after": wait})
 
     def _identify(self, scope: Asgi) -> Token | None:
         token = self._tokens.holder(_all(scope, "authorization"))
@@ -138,30 +128,19 @@ class Gate:
         return token
 
 
-class _Refusal:
-    """A response to a request that did not come through."""
-
-    def __init__(self, response: Response, status: int) -> None:
-        self._response = response
-        response.status_code = status
-
-    async def __call__(self, scope: Asgi, receive: Receive, send: Send) -> None:
-        await self._response(scope, receive, send)
+def _shared(scope: Asgi) -> list[Header]:
+    """What lets a page of an allowed origin read the answer."""
+    pages = _all(scope, "origin")
+    exposed = (b"access-control-expose-headers", b"location, retry-after")
+    return [(b"access-control-allow-origin", pages[0].encode()), exposed] if pages else []
 
 
 def _preflight() -> Response:
     """What a browser is told that asks whether a page of another origin may ask."""
-    allowed = {"access-control-allow-methods": "GET, POST", "access-control-allow-headers": _HEADERS}
+    allowed = {"access-control-allow-methods": "GET, POST", "access-control-allow-headers": _ALLOWED}
     return Response(status_code=204, headers=allowed)
 
 
 def _all(scope: Asgi, name: str) -> list[str]:
     """Every header of this name."""
     return Headers(scope=scope).getlist(name)
-
-
-async def _drain(receive: Receive, answering: trio.CancelScope) -> None:
-    """Take what still comes, until the client has left: then nobody is there to be answered."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    answering.cancel(reason="the client has left")

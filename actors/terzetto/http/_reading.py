@@ -11,6 +11,7 @@ from terzetto_protocol.graph_view import graph_view
 from terzetto_protocol.http_requests import Found, check_no_query, listing_of
 from terzetto_protocol.openapi import openapi_document
 from terzetto_protocol.records import RunRow
+from terzetto_protocol.sse import MEDIA_TYPE
 from terzetto_protocol.statuses import TERMINAL
 from terzetto_protocol.views import run_line, run_view
 from terzetto_protocol.wire_answers import Runs
@@ -59,6 +60,8 @@ class Reading:
     async def events(self, request: Request, caller: Caller) -> Response:
         """What a run tells, as it tells it."""
         row = await self._row(request, caller)
+        if request.method == "HEAD":
+            return Response(media_type=MEDIA_TYPE)
         cursor = request.headers.get("last-event-id") or None
         if row.status in TERMINAL and cursor == str(row.event_id):
             return Response(status_code=204)  # an EventSource comes again until it is told not to
