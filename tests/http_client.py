@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Self
@@ -48,7 +48,6 @@ class Client:
     host: str
     headers: Mapping[str, str] = Factory(dict)
     state: h11.Connection = field(factory=lambda: h11.Connection(h11.CLIENT))
-    _rest: bytes = b""
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,13 +94,34 @@ class Client:
     async def post(self, path: str, body: Any = None, **headers: str) -> Answer:
         return await self.ask("POST", path, {} if body is None else body, **headers)
 
-    async def items(self) -> AsyncIterator[Item]:
+    def items(self) -> "Items":
         """What a stream of events says, until it ends."""
-        while isinstance(event := await self._next(), h11.Data):
-            self._rest += bytes(event.data)
-            *whole, self._rest = self._rest.split(b"\n\n")
-            for block in whole:
-                yield parsed(block.decode())
+        return Items(self)
+
+    async def more(self) -> bytes | None:
+        """The next bytes of the answer; None after the last ones."""
+        event = await self._next()
+        return bytes(event.data) if isinstance(event, h11.Data) else None
+
+
+@define
+class Items:
+    """No generator: whoever stops in the middle leaves nothing to be closed."""
+
+    client: Client
+    rest: bytes = b""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Item:
+        while b"\n\n" not in self.rest:
+            more = await self.client.more()
+            if more is None:
+                raise StopAsyncIteration
+            self.rest += more
+        block, _, self.rest = self.rest.partition(b"\n\n")
+        return parsed(block.decode())
 
 
 def parsed(block: str) -> Item:
@@ -120,9 +140,18 @@ class Served:
     """A server that listens."""
 
     runtime: terzetto.Runtime
-    urls: list[str]
     tls: ssl.SSLContext | None = None
+    urls: list[str] = Factory(list)
     scope: trio.CancelScope = Factory(trio.CancelScope)
+    left: trio.Event = Factory(trio.Event)
+
+    async def run(self, options: Mapping[str, Any], *, task_status: trio.TaskStatus[None]) -> None:
+        """Listen until the scope is cancelled."""
+        with self.scope:
+            async with trio.open_nursery() as nursery:
+                self.urls = await nursery.start(partial(terzetto.http.serve, self.runtime, **{"port": 0, **options}))
+                task_status.started()
+        self.left.set()
 
     @property
     def port(self) -> int:
@@ -165,10 +194,18 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(*graphs: Any, store: str = "memory:", tls_client: ssl.SSLContext | None = None, **options: Any):
+async def serving(
+    *graphs: Any,
+    store: Any = "memory:",
+    tls_client: ssl.SSLContext | None = None,
+    opened: Mapping[str, Any] | None = None,
+    **options: Any,
+):
     """A runtime, a server in front of it, and at most `LIMIT` seconds for both."""
     with trio.fail_after(LIMIT):
-        async with terzetto.open_runtime(store, graphs=[*graphs]) as runtime, trio.open_nursery() as nursery:
-            start = partial(terzetto.http.serve, runtime, **{"port": 0, **options})
-            yield Served(runtime, await nursery.start(start), tls_client, nursery.cancel_scope)
-            nursery.cancel_scope.cancel()
+        async with terzetto.open_runtime(store, graphs=[*graphs], **(opened or {})) as runtime:
+            async with trio.open_nursery() as nursery:
+                served = Served(runtime, tls_client)
+                await nursery.start(served.run, options)
+                yield served
+                served.scope.cancel()

@@ -32,9 +32,10 @@ def __getattr__(name: str) -> Any:
     try:
         module = import_module(_HOMES[name], __name__)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRAS:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRAS:
             raise
-        raise ImportError(f"terzetto.http needs {error.name}: pip install 'terzetto[http]'", name=error.name) from error
+        raise ImportError(f"terzetto.http needs {missing}: pip install 'terzetto[http]'", name=missing) from error
     found = globals()[name] = getattr(module, name)
     return found
 
