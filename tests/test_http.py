@@ -48,7 +48,11 @@ async def test_a_run_is_executed_decided_and_shown():
         late = await client.post(f"{RUN}/decide", {"decision": {"type": "reject"}, "barrier": "sign-off@2"})
         assert (409, "ann") == (late.status, late.json["source"])
         shown = (await client.get(RUN)).json
-        assert ("SUCCEEDED", {"count": 3, "trail": ["a", "b"]}, []) == (shown["status"], shown["state"], shown["commits"])
+        assert ("SUCCEEDED", {"count": 3, "trail": ["a", "b"]}, []) == (
+            shown["status"],
+            shown["state"],
+            shown["commits"],
+        )
 
 
 async def test_the_same_twice_is_once():
@@ -187,6 +191,17 @@ async def test_what_cannot_be_is_a_problem(method, path, body, status, code):
     assert "application/problem+json" == answer.headers["content-type"]
     assert answer.json["type"] == f"urn:terzetto:{code}"
     assert 200 == after.status, "the connection goes on"
+
+
+async def test_requests_may_be_sent_before_the_answers_have_come():
+    async with serving(reviewed()) as served, await served.connect() as client:
+        head = f"GET /v1/graphs HTTP/1.1\r\nHost: {client.host}\r\n\r\n".encode()
+        await client.stream.send_all(head * 5)
+        heard = b""
+        while 5 > heard.count(b'{"graphs":'):
+            heard += await client.stream.receive_some()
+
+    assert 5 == heard.count(b"HTTP/1.1 200")
 
 
 async def test_graphs_and_the_document_are_there():

@@ -49,7 +49,10 @@ async def test_a_reader_that_comes_again_is_told_each_event_once():
         after = await served.events(EVENTS, last_event_id=before[-1].id)
         whole = await served.events(EVENTS)
 
-    assert ("text/event-stream", "no-store") == (answer.headers["content-type"].split(";")[0], answer.headers["cache-control"])
+    assert ("text/event-stream", "no-store") == (
+        answer.headers["content-type"].split(";")[0],
+        answer.headers["cache-control"],
+    )
     assert ("fresh", "resumed") == (before[0].data["how"], after[0].data["how"])
     assert numbers(whole) == numbers(before) + numbers(after)
     assert sorted(set(numbers(whole))) == numbers(whole)

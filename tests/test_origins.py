@@ -94,7 +94,9 @@ def test_a_strange_origin_is_refused(origin):
     assert not origin_allowed([origin], PAGES)
 
 
-@pytest.mark.parametrize("origin", ["https://runs.example.com", "https://RUNS.example.com:443", "http://127.0.0.1:8080"])
+@pytest.mark.parametrize(
+    "origin", ["https://runs.example.com", "https://RUNS.example.com:443", "http://127.0.0.1:8080"]
+)
 def test_a_listed_origin_is_allowed(origin):
     assert origin_allowed([origin], PAGES)
 

@@ -110,13 +110,8 @@ class Desk:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "application/json":  # a page of elsewhere can send others without being asked
             raise WireError("wrong_media_type", "send JSON: Content-Type: application/json")
-        body = bytearray()
         with trio.move_on_after(self._limits.body):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > MESSAGE_BYTES:
-                    raise WireError("too_large", f"the body has more than {MESSAGE_BYTES} bytes, which is the limit")
-            return bytes(body)
+            return await _whole(request)
         raise WireError("too_slow", f"the body did not come within {self._limits.body:g} s")
 
     async def _carry_out(self, command: Command) -> Receipt:
@@ -133,6 +128,19 @@ class Desk:
                 result = await self._runtime.get(receipt.run_id).result()
                 return replace(receipt, outcome="stopped", status=result.status)
         return receipt
+
+
+async def _whole(request: Request) -> bytes:
+    body, more = bytearray(), True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise WireError("malformed", "the client left before its body had come")
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+        if len(body) > MESSAGE_BYTES:
+            raise WireError("too_large", f"the body has more than {MESSAGE_BYTES} bytes, which is the limit")
+    return bytes(body)
 
 
 def _answer(request: Request, receipt: Receipt) -> Response:

@@ -30,6 +30,7 @@ class Exchange:
         self._headers: Final = headers
         self._nursery: Final = nursery
         self._all_came: Final = trio.Event()
+        self._is_answered = False
 
     async def receive(self) -> Message:
         """What comes next. A checkpoint."""
@@ -48,9 +49,11 @@ class Exchange:
             with trio.move_on_after(LINGER):
                 await self._all_came.wait()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
+            self._is_answered = True
         await self._send(message)
 
     async def _drain(self) -> None:
         while (await self.receive())["type"] != "http.disconnect":
             pass
-        self._nursery.cancel_scope.cancel(reason="the client has left")
+        if not self._is_answered:  # else this is said while hypercorn closes the connection, which it has to end
+            self._nursery.cancel_scope.cancel(reason="the client has left")
