@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from subprocess import PIPE
 
@@ -21,9 +22,7 @@ async def living(store, port=0):
     """A process with a server."""
     command = [sys.executable, str(CHILD), str(store), str(port)]
     async with trio.open_nursery() as nursery:
-        process = await nursery.start(
-            lambda **kw: trio.run_process(command, stdout=PIPE, check=False, capture_stdout=False, **kw)
-        )
+        process = await nursery.start(partial(trio.run_process, command, stdout=PIPE, check=False))
         url = b""
         while not url.endswith(b"\n"):
             url += await process.stdout.receive_some()

@@ -151,7 +151,7 @@ async def test_a_run_on_a_thread_begins_where_the_last_one_ended():
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "body", "status", "code"),
+    "method, path, body, status, code",
     [
         ("GET", "/", None, 404, "unknown_path"),
         ("GET", f"{GRAPH}/executions/", None, 404, "unknown_path"),

@@ -86,7 +86,7 @@ async def test_after_the_last_event_there_is_nothing_to_come_again_for():
     assert (204, b"") == (done.status, done.body)
 
 
-@pytest.mark.parametrize(("cursor", "how"), [("x", "invalid"), ("-1", "invalid"), ("99", "unknown"), ("", "fresh")])
+@pytest.mark.parametrize("cursor, how", [("x", "invalid"), ("-1", "invalid"), ("99", "unknown"), ("", "fresh")])
 async def test_a_cursor_that_means_nothing_is_said_to(cursor, how):
     async with serving(chain(says("a"))) as served:
         await served.post(EXECUTE, {"state": {}, "run_id": "r-1"})
@@ -166,7 +166,7 @@ async def test_a_reader_who_takes_nothing_is_closed():
             begin.set()
             await flooded.wait()
             assert 1 == served.runtime.hub.readers("r-1")
-            while served.runtime.hub.readers("r-1"):
+            while served.runtime.hub.readers("r-1"):  # noqa: ASYNC110 - it goes in its own time
                 await trio.sleep(0.01)
             assert "RUNNING" == (await served.get(RUN)).json["status"], "the run goes on, and so does the server"
         await served.post(f"{RUN}/stop")
@@ -177,7 +177,7 @@ async def test_a_reader_who_leaves_is_let_go():
     async with serving(talking(gate)) as served:
         await served.post(EXECUTE, {"state": {}, "run_id": "r-1"})
         await served.events(EVENTS, until="TextChunk")
-        while served.runtime.hub.readers("r-1"):
+        while served.runtime.hub.readers("r-1"):  # noqa: ASYNC110 - it goes in its own time
             await trio.sleep(0.01)
         gate.set()
 

@@ -34,7 +34,7 @@ def test_a_body_that_cannot_be_read_says_where():
 
 
 @pytest.mark.parametrize(
-    ("error", "status"),
+    "error, status",
     [
         (errors.Refused("r", "no"), 409),
         (errors.RunConflict("r", "other input"), 409),

@@ -144,7 +144,8 @@ async def _whole(request: Request) -> bytes:
 
 
 def _answer(request: Request, receipt: Receipt) -> Response:
-    status, where = status_of(receipt), {}
+    status = status_of(receipt)
+    where: dict[str, str] = {}
     if status == 201:
         graph: Any = request.path_params["graph"]
         where["location"] = f"/v1/graphs/{quote(graph, safe='')}/executions/{receipt.run_id}"

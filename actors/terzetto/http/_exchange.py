@@ -43,9 +43,9 @@ class Exchange:
         """Send a part of the answer. A checkpoint."""
         if message["type"] == "http.response.start":
             self._nursery.start_soon(self._drain)
-            message = message | {"headers": [*message.get("headers", ()), *self._headers]}
+            message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
         elif not message.get("more_body", False):
-            await self._send(message | {"more_body": True})
+            await self._send({**message, "more_body": True})
             with trio.move_on_after(LINGER):
                 await self._all_came.wait()
             message = {"type": "http.response.body", "body": b"", "more_body": False}

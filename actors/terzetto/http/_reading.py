@@ -6,6 +6,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from terzetto_protocol.discreet import discreet_run
 from terzetto_protocol.errors import UnknownRun
 from terzetto_protocol.graph_view import graph_view
 from terzetto_protocol.http_requests import Found, check_no_query, listing_of
@@ -55,7 +56,7 @@ class Reading:
         barriers, snapshot = await store.barriers(row.run_id), await store.snapshot(row.run_id)
         first = None if row.first == 1 else await store.snapshot(row.run_id, at=row.first)
         begin = None if first is None else first[1]
-        return json_of(run_view(row, bodies, barriers, snapshot, last=0, begin=begin))
+        return json_of(discreet_run(run_view(row, bodies, barriers, snapshot, last=0, begin=begin)))
 
     async def events(self, request: Request, caller: Caller) -> Response:
         """What a run tells, as it tells it."""

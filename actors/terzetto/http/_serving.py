@@ -3,14 +3,14 @@
 import logging
 import ssl
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import trio
+from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
-from hypercorn.utils import wrap_app
 
 from terzetto_protocol.errors import InvalidRequest
 from terzetto_protocol.limits import HTTP_HEAD
@@ -67,7 +67,7 @@ async def serve(
         )
     if tls is not None:
         tls.set_alpn_protocols(["http/1.1"])
-    server = _Server(wrap_app(made, 0, "asgi"), tls, limits)
+    server = _Server(ASGIWrapper(cast("Any", made)), tls, limits)
     listeners = await _listen(addresses, port)
     scheme = "http" if tls is None else "https"
     async with trio.open_nursery() as nursery:
@@ -148,6 +148,6 @@ def _config(limits: HttpLimits) -> Config:
     config.accesslog = config.errorlog = None
     config.include_server_header = False
     config.h11_max_incomplete_size = HTTP_HEAD
-    config.keep_alive_timeout = limits.idle  # type: ignore[assignment]  # hypercorn counts in whole seconds, Trio does not
-    config.ssl_handshake_timeout = limits.idle  # type: ignore[assignment]  # the same
+    config.keep_alive_timeout = limits.idle
+    config.ssl_handshake_timeout = limits.idle
     return config
