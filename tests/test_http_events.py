@@ -163,9 +163,9 @@ async def test_a_reader_who_takes_nothing_is_closed():
         async with await served.connect(buffer=4096) as client:
             await client.send("GET", EVENTS)
             await client.begin()
+            assert 1 == served.runtime.hub.readers("r-1")
             begin.set()
             await flooded.wait()
-            assert 1 == served.runtime.hub.readers("r-1")
             while served.runtime.hub.readers("r-1"):  # noqa: ASYNC110 - it goes in its own time
                 await trio.sleep(0.01)
             assert "RUNNING" == (await served.get(RUN)).json["status"], "the run goes on, and so does the server"
