@@ -40,6 +40,8 @@ async def test_a_run_is_executed_decided_and_shown():
             await trio.lowlevel.checkpoint()
         assert ("AWAITING_INPUT", "sign-off@2") == (shown["status"], shown["open_barriers"][0]["barrier"])
         assert {"count": 3, "trail": ["a"]} == shown["state"]
+        listed = (await client.get(f"{GRAPH}/executions")).json["runs"]
+        assert [("r-1", ["sign-off@2"])] == [(line["run_id"], line["open_barriers"]) for line in listed]
         decided = await client.post(f"{RUN}/decide", {"decision": {"type": "approve"}, "source": "ann"})
         assert DecisionTaken("r-1", "sign-off@2", durable=False) == msgspec.json.decode(
             decided.body, type=DecisionTaken
@@ -247,6 +249,9 @@ async def test_options_that_make_no_sense_are_refused():
         for wrong in ({"hosts": ["*"]}, {"origins": ["null"]}):
             with pytest.raises(InvalidRequest):
                 terzetto.http.app(runtime, **wrong)
+    for limit in ({"rate": 0}, {"burst": -1}, {"slow": float("nan")}, {"idle": None}):
+        with pytest.raises(InvalidRequest, match="has to be above 0"):
+            HttpLimits(**limit)
 
 
 def test_without_the_extra_it_says_what_to_install():

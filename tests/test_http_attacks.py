@@ -91,6 +91,27 @@ async def test_beyond_loopback_it_speaks_tls_to_whoever_has_a_token():
     assert [201, 401, 200] == [known.status, unknown.status, called.status]
 
 
+async def test_neither_who_takes_nothing_nor_who_says_nothing_over_tls_keeps_the_server():
+    flooded = trio.Event()
+
+    async def floods(ctx):
+        for _ in range(300):
+            ctx.emit_text("x" * 100_000)
+            await trio.lowlevel.checkpoint()
+        flooded.set()
+
+    async with serving(chain(floods), tls=server_tls(), tokens=[ANN], tls_client=client_tls()) as served:
+        assert 201 == (await served.post(EXECUTE, BODY | {"run_id": "r-1"}, authorization=bearer(ANN))).status
+        async with await served.connect(buffer=4096) as stuck, await served.connect() as silent:
+            await silent.stream.transport_stream.send_all(b"\x16\x03\x01\x02")
+            await stuck.send("GET", f"{RUNS}/r-1/events", authorization=bearer(ANN))
+            assert 200 == (await stuck.begin()).status
+            await flooded.wait()
+            with trio.fail_after(2):
+                served.scope.cancel()
+                await served.left.wait()
+
+
 async def test_an_app_that_another_server_shows_to_the_world_answers_nobody():
     async with terzetto.open_runtime("memory:", graphs=[graph()]) as runtime:
         app = terzetto.http.app(runtime, tokens=[ANN])

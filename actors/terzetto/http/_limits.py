@@ -1,7 +1,8 @@
 """What a client of the HTTP server may do, how often, and how slowly."""
 
-from attrs import frozen
+from attrs import asdict, frozen
 
+from terzetto_protocol.errors import InvalidRequest
 from terzetto_protocol.limits import (
     HEARTBEAT,
     HTTP_ADDRESS,
@@ -17,7 +18,7 @@ from terzetto_protocol.limits import (
 
 @frozen(kw_only=True)
 class HttpLimits:
-    """Limits of a server, each with its default."""
+    """Limits of a server, each with its default; raises `InvalidRequest` for one that is not above 0."""
 
     rate: float = HTTP_RATE
     """Requests a second from one address, once its burst is used up."""
@@ -37,3 +38,8 @@ class HttpLimits:
     """Seconds for which a `stop` waits for the end of its run."""
     heartbeat: float = HEARTBEAT
     """Seconds of silence after which a stream of events has a comment."""
+
+    def __attrs_post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if not isinstance(value, int | float) or not value > 0:
+                raise InvalidRequest(f"{name}={value!r:.80} is no limit of an HTTP server: it has to be above 0")

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import trio
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -11,7 +12,7 @@ from terzetto_protocol.errors import UnknownRun
 from terzetto_protocol.graph_view import graph_view
 from terzetto_protocol.http_requests import Found, check_no_query, listing_of
 from terzetto_protocol.openapi import openapi_document
-from terzetto_protocol.records import RunRow
+from terzetto_protocol.records import BarrierRow, RunRow
 from terzetto_protocol.sse import MEDIA_TYPE
 from terzetto_protocol.statuses import TERMINAL
 from terzetto_protocol.views import run_line, run_view
@@ -45,9 +46,11 @@ class Reading:
             before=asked.before or None,
             limit=asked.limit,
         )
-        waiting = await self._runtime.store.barriers()
+        waiting: dict[str, list[BarrierRow]] = {}
+        for barrier in await self._runtime.store.barriers() if rows else ():
+            waiting.setdefault(barrier.run_id, []).append(barrier)
         more = rows[-1].run_id if rows and len(rows) == asked.limit else ""
-        return json_of(Runs(tuple(run_line(row, waiting) for row in rows), more))
+        return json_of(Runs(tuple(run_line(row, waiting.get(row.run_id, ())) for row in rows), more))
 
     async def get(self, request: Request, caller: Caller) -> Response:
         """One run without its commits, with the state of its newest snapshot."""
@@ -56,7 +59,11 @@ class Reading:
         barriers, snapshot = await store.barriers(row.run_id), await store.snapshot(row.run_id)
         first = None if row.first == 1 else await store.snapshot(row.run_id, at=row.first)
         begin = None if first is None else first[1]
-        return json_of(discreet_run(run_view(row, bodies, barriers, snapshot, last=0, begin=begin)))
+
+        def make() -> Response:
+            return json_of(discreet_run(run_view(row, bodies, barriers, snapshot, last=0, begin=begin)))
+
+        return await trio.to_thread.run_sync(make)  # a long log takes long to decode
 
     async def events(self, request: Request, caller: Caller) -> Response:
         """What a run tells, as it tells it."""
