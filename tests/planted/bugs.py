@@ -494,4 +494,42 @@ BUGS: Final[Sequence[Bug]] = (
         "test_sinks.py",
         (f"{_ACTORS}/_feeds.py", "self._required = isinstance(sink, Required)", "self._required = False"),
     ),
+    _bug(
+        "over HTTP a name that leads here by DNS is a name of the server",
+        "12.2",
+        "test_http_attacks.py",
+        (f"{_ACTORS}/http/_gate.py", "if not host_allowed(", "if not len(own) and not host_allowed("),
+    ),
+    _bug(
+        "over HTTP TLS alone is enough beyond loopback",
+        "12.2",
+        "test_http_attacks.py",
+        (f"{_ACTORS}/http/_serving.py", "not (tls is not None and tokens)", "tls is None"),
+    ),
+    _bug(
+        "an HTTP client that takes nothing is waited for",
+        "12.2",
+        "test_http_events.py",
+        (
+            f"{_ACTORS}/http/_connection.py",
+            "with trio.move_on_after(self._slow) as",
+            "with trio.CancelScope() as",
+        ),
+    ),
+    _bug(
+        "over HTTP a Gap moves the cursor of who reads it",
+        "8.10",
+        "test_sse.py",
+        (
+            f"{_PROTOCOL}/sse.py",
+            'number = getattr(item, "id", None)',
+            'number = getattr(item, "id", getattr(item, "after", None))',
+        ),
+    ),
+    _bug(
+        "over HTTP a failure that is tried again tells where in the server it was",
+        "12.2",
+        "test_discreet.py",
+        (f"{_PROTOCOL}/discreet.py", "isinstance(event, NodeFailed | RetryScheduled)", "isinstance(event, NodeFailed)"),
+    ),
 )
