@@ -225,9 +225,7 @@ class Stage(Generic[S]):
         self.fold.move(record)
         self.told = image.event_id
         if self.logged:
-            if state is None and (status in RESTING or self._is_checkpoint(record)):
-                self.undo_touches()
-                state = self.fold.try_pack()
+            state = self._state_for(record) if state is None else state
             write = write_of(self.fold, record, events, expect=expect, before=before, rows=rows, state=state)
             if self._holds(write, steps, asked=checkpoint is not None):
                 events = tuple(map(provisional, events))
@@ -237,6 +235,13 @@ class Stage(Generic[S]):
             self.waits.post(record.seq, event)
         if status is RunStatus.RUNNING and (kind in _TIMED or any(step.opening is not None for step in steps)):
             self.effects.append(Rearm())
+
+    def _state_for(self, record: Record) -> bytes | None:
+        """The encoded state, where this record's commit is to carry a snapshot and it can be stored."""
+        if record.status not in RESTING and not self._is_checkpoint(record):
+            return None
+        self.undo_touches()
+        return self.fold.try_pack()
 
     def undo_touches(self) -> None:
         """Before the run's state is stored: undo what bodies that live, or gave no result, may have done to it."""
