@@ -1,8 +1,8 @@
 """A run as its stored log makes it."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from typing import Any, TypeAlias, TypeVar
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Final, TypeAlias, TypeVar
 
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.compatible import misfits
@@ -18,7 +18,7 @@ from terzetto_protocol.errors import (
 )
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.graph import Bound
-from terzetto_protocol.image import read_record, read_snapshot
+from terzetto_protocol.image import Snapshot, read_record, read_snapshot
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import already_resolved
 from terzetto_protocol.records import RunRow
@@ -31,6 +31,7 @@ from .stores._contract import Store, StoredRun
 S = TypeVar("S")
 Stored: TypeAlias = tuple[int, bytes]
 """A snapshot, behind the seq of its commit."""
+_FOLD: Final[type[Fold[Any]]] = Fold  # to say Fold[Any] takes as long as the folding
 
 
 async def load_fold(
@@ -66,15 +67,24 @@ def check_fits(fold: Fold[Any], *, anew: bool = False) -> None:
         raise Refused(fold.header.run_id, f"{text}; it stays as it is ({advice})")
 
 
-@contextmanager
-def reading(run_id: str, blueprint: Blueprint[Any]) -> Generator[None]:
+class reading:  # noqa: N801 - it is used as a function is; made of a generator it would take four times as long
     """Say `Refused` where the block fails to read what is stored of a run."""
-    try:
-        yield
-    except (MutationFailed, MigrationFailed, LookupError, ValueError) as error:  # most of ours is a ValueError too
-        reason = str(error) if isinstance(error, TerzettoError) else describe(error)
-        text = f"graph {blueprint.name!r} {blueprint.version!r} cannot read its log ({reason}); it stays as it is"
-        raise Refused(run_id, text) from error
+
+    __slots__ = ("_blueprint", "_run_id")
+
+    def __init__(self, run_id: str, blueprint: Blueprint[Any]) -> None:
+        self._run_id, self._blueprint = run_id, blueprint
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        if isinstance(error, MutationFailed | MigrationFailed | LookupError | ValueError):  # most of ours is the last
+            reason = str(error) if isinstance(error, TerzettoError) else describe(error)
+            name = f"graph {self._blueprint.name!r} {self._blueprint.version!r}"
+            raise Refused(self._run_id, f"{name} cannot read its log ({reason}); it stays as it is") from error
 
 
 async def carrier_of(store: Store, registry: Registry, row: RunRow) -> Bound[Any]:
@@ -82,24 +92,23 @@ async def carrier_of(store: Store, registry: Registry, row: RunRow) -> Bound[Any
 
     A checkpoint. Raises `Refused` where nothing here carries it on.
     """
-    return _carrier(registry, row, await store.snapshot(row.run_id))
+    return _carrier(registry, row, _decoded(row, await store.snapshot(row.run_id)))
 
 
-def _carrier(registry: Registry, row: RunRow, newest: Stored | None) -> Bound[Any]:
-    version = _version(row, newest)
+def _carrier(registry: Registry, row: RunRow, newest: Snapshot | None) -> Bound[Any]:
+    version = (newest is not None and newest.image.version) or row.header.version
     bound = registry.carrier(row.header.graph, version)
     if bound is None:
         raise Refused(row.run_id, registry.why_not(row.header.graph, version))
     return bound
 
 
-def _version(row: RunRow, newest: Stored | None) -> str:
-    """The version of its graph under which a run goes on; raises `Refused` for a damaged snapshot."""
+def _decoded(row: RunRow, newest: Stored | None) -> Snapshot | None:
+    """A snapshot; raises `Refused` for a damaged one."""
     try:
-        version = "" if newest is None else read_snapshot(newest[1]).image.version
+        return None if newest is None else read_snapshot(newest[1])
     except Malformed as error:
         raise Refused(row.run_id, f"{error} (see `terzetto doctor`); it stays as it is") from error
-    return version or row.header.version
 
 
 async def load_carried(store: Store, registry: Registry, stored: StoredRun) -> tuple[Fold[Any], Bound[Any]]:
@@ -109,13 +118,14 @@ async def load_carried(store: Store, registry: Registry, stored: StoredRun) -> t
         Refused: no graph here can carry it; it stays as it is.
     """
     row, newest = stored.row, stored.snapshot
-    bound = _carrier(registry, row, newest)
+    snapshot = _decoded(row, newest)
+    bound = _carrier(registry, row, snapshot)
     blueprint = registry.blueprint(bound)
     if blueprint.is_strict and newest is not None:
         await _verify(store, row, blueprint, newest)
-    if newest is not None and _fits(*newest, stored.records, None):
+    if newest is not None and snapshot is not None and _fits(newest[0], stored.records, None):
         with reading(row.run_id, blueprint):
-            fold = Fold[Any].load(blueprint, row.header, newest[1], stored.records)
+            fold = _FOLD.resume(blueprint, row.header, snapshot, stored.records)
     else:  # its log was cut or went on while it was read, or there is something wrong with it
         fold = await load_fold(store, row, blueprint)
     if fold.image.status not in TERMINAL:
@@ -123,7 +133,7 @@ async def load_carried(store: Store, registry: Registry, stored: StoredRun) -> t
     return fold, bound
 
 
-def _fits(seq: int, _: bytes, bodies: Sequence[bytes], at: int | None) -> bool:
+def _fits(seq: int, bodies: Sequence[bytes], at: int | None) -> bool:
     """Whether none of the commits from a snapshot up to `at` is missing."""
     last = read_record(bodies[-1]).seq if bodies else seq
     return last == seq + len(bodies) and at in (None, last)
@@ -135,7 +145,7 @@ async def _read(store: Store, row: RunRow, at: int | None, begin: int | None) ->
     while found is not None:
         seq, snapshot = found
         bodies = await store.records(row.run_id, after=seq, limit=None if at is None else at - seq)
-        if _fits(seq, snapshot, bodies, at):
+        if _fits(seq, bodies, at):
             return snapshot, bodies
         found = await store.snapshot(row.run_id, at=begin)
         if found is not None and found[0] == seq:

@@ -1,7 +1,7 @@
 """`open_runtime`: the tree of a Terzetto program, from its opening to its end in good order."""
 
 import signal
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from typing import Any, Literal, cast
 
@@ -90,6 +90,7 @@ async def open_runtime(
         GraphError: a graph has mistakes.
         StoreInUse, StoreTooNew, StoreUnavailable: the store cannot be opened; the message says what to do.
     """
+    clock = wall_clock()  # first, because it says what is wrong where there is no Trio
     _faults.install_from_environment()
     sinks = sinks if sinks is None or callable(sinks) else check_sinks(sinks)
     if not isinstance(cast("object", retention), Retention | None):
@@ -103,7 +104,7 @@ async def open_runtime(
     async with opened:
         hub, persistence = Hub(opened), Persistence(opened)
         forgetting = Forgetting(opened, persistence)
-        cleaner = _cleaner(retention, opened, forgetting, hub)
+        cleaner = _cleaner(retention, opened, forgetting, hub, clock)
         if cleaner is not None:
             persistence.on_stored = cleaner.note
         supervisor = Supervisor(
@@ -112,7 +113,7 @@ async def open_runtime(
             hub=hub,
             persistence=persistence,
             admission=Admission(pool_size, queue_size),
-            clock=wall_clock(),
+            clock=clock,
             tasks=dispatch == "task",
             on_stuck=on_stuck,
             blobs=StoredBlobs(persistence, max_bytes=max_blob),
@@ -128,10 +129,12 @@ async def open_runtime(
             yield runtime
 
 
-def _cleaner(retention: Retention | None, store: Store, forgetting: Forgetting, hub: Hub) -> Cleaner | None:
+def _cleaner(
+    retention: Retention | None, store: Store, forgetting: Forgetting, hub: Hub, clock: Callable[[], float]
+) -> Cleaner | None:
     if retention is None or not retention.forgets:
         return None
-    return Cleaner(retention, store, forgetting, hub.readers, wall_clock())
+    return Cleaner(retention, store, forgetting, hub.readers, clock)
 
 
 @asynccontextmanager

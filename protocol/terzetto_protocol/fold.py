@@ -138,12 +138,16 @@ class Fold(Frame[S], Generic[S]):
 
     @classmethod
     def load(cls, blueprint: Blueprint[S], header: RunHeader, snapshot: bytes, bodies: Iterable[bytes]) -> "Fold[S]":
-        """Fold the log onto a snapshot.
+        """As `resume`, of an encoded snapshot; raises `Malformed` for damaged bytes, too."""
+        return cls.resume(blueprint, header, read_snapshot(snapshot), bodies)
+
+    @classmethod
+    def resume(cls, blueprint: Blueprint[S], header: RunHeader, was: Snapshot, bodies: Iterable[bytes]) -> "Fold[S]":
+        """Fold the log onto a snapshot, which is the fold's own from here on.
 
         What an older version of the graph wrote is upcast. Raises `Malformed` when the graph cannot read it any more,
         and `MigrationFailed`.
         """
-        was = read_snapshot(snapshot)
         stored = upcast(blueprint, header, was)
         fold = cls(blueprint, header, stored.image, blueprint.state.unpack(stored.state), stored.state)
         fold._note_moved(was.image.frontier.values(), stored.image.frontier.values())

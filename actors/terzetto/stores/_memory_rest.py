@@ -5,7 +5,6 @@ The pieces are so small because runs are alike: each is packed as what is new in
 
 import zlib
 from collections.abc import Collection, Iterator
-from itertools import chain
 from struct import Struct as Layout
 from typing import Any, Final
 
@@ -128,8 +127,12 @@ class RestingRuns:
 def _is_light(run: KeptRun) -> bool:
     if run.left() + len(run.snapshots) + len(run.barriers) > PACKED_PIECES:
         return False
-    bodies, snapshots = (body for *_, body in run.after(0)), (data for _, data in run.snapshots)
-    return sum(map(len, chain(bodies, snapshots))) <= PACKED_BYTES
+    size = 0
+    for _, data in run.snapshots:
+        size += len(data)
+    for *_, body in run.after(0):
+        size += len(body)
+    return size <= PACKED_BYTES
 
 
 def _is_open_at_the_end(run: KeptRun) -> bool:

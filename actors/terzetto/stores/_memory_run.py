@@ -71,8 +71,10 @@ class KeptRun:
 
     def after(self, seq: int) -> list[Kept]:
         """The commits that are left after `seq`."""
-        alone = [each for number, each in self.alone.items() if number > seq]
-        return alone + [kept(each) for each in self.log[max(0, seq - self.before) :]]
+        first = max(0, seq - self.before)
+        log = [each if type(each) is tuple else kept(each) for each in self.log[first:]]
+        self.log[first:] = log  # encoded once
+        return [*(each for number, each in self.alone.items() if number > seq), *log] if self.alone else log
 
     def left(self) -> int:
         """How many commits are left."""
