@@ -64,6 +64,8 @@ class Roster:
         self.unclaimed: Final[dict[str, str]] = {}
         """Runs that nobody here can carry, and why."""
         self._loading: Final[dict[str, trio.Event]] = {}
+        self.watchers: Final[list[Callable[[str], None]]] = []
+        """Told of each run that begins to live, comes to rest or is deleted; they wait for nothing."""
 
     def open(self) -> None:
         """Take runs. Not a checkpoint."""
@@ -112,6 +114,7 @@ class Roster:
     def settle_in(self, actor: RunActor) -> None:
         """A new run is durable: it lives."""
         self.live[actor.run_id] = actor
+        self._tell(actor.run_id)
 
     # -- runs that live --------------------------------------------------------------------------------------
 
@@ -169,8 +172,14 @@ class Roster:
         """Let an actor go."""
         if self.holds(actor):
             del self.live[actor.run_id]
+            self._tell(actor.run_id)
 
     def forget(self, run_id: str) -> None:
         """A run that had ended was deleted: let go of an actor that was only read to be asked something."""
         self.live.pop(run_id, None)
         self._loading.pop(run_id, None)
+        self._tell(run_id)
+
+    def _tell(self, run_id: str) -> None:
+        for watcher in self.watchers:
+            watcher(run_id)

@@ -6,8 +6,8 @@ persistence actor's death) takes its runs with it; they are claimed again by the
 """
 
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Any, Final
 
@@ -565,6 +565,19 @@ class Supervisor:
         """What a live run says of itself; None for one that is not in memory. Not a checkpoint."""
         actor = self._roster.live.get(run_id)
         return None if actor is None else actor.statistics()
+
+    @contextmanager
+    def watched(self, moved: Callable[[str], None]) -> Generator[None]:
+        """Have `moved` called with each run that begins to live, comes to rest or is deleted. Not a checkpoint."""
+        self._roster.watchers.append(moved)
+        try:
+            yield
+        finally:
+            self._roster.watchers.remove(moved)
+
+    def stored(self) -> dict[str, int]:
+        """The last commit of each live run that is stored. Not a checkpoint."""
+        return {run_id: actor.machine.durable for run_id, actor in self._roster.live.items()}
 
     def statistics(self) -> SupervisorStatistics:
         """Numbers of this moment."""

@@ -126,3 +126,25 @@ HTTP_SLOW: Final = 30.0
 """Time in which a client has to take one piece of an answer before its connection is closed, seconds."""
 HTTP_STOP: Final = 15.0
 """Time for which a `stop` waits for the end of its run, seconds."""
+CONSOLE_CONNECTIONS: Final = 256
+"""Connections that a console's server has at once."""
+CONSOLE_ADDRESS: Final = 64
+"""Connections from one address that it has at once."""
+CONSOLE_HEAD: Final = 16 * 1024
+"""Largest head of a request, bytes."""
+CONSOLE_HANDSHAKE: Final = 10.0
+"""Time from the connection to the end of the handshake, or of a request for a page and its answer, seconds."""
+CONSOLE_PING: Final = 20.0
+"""How often each side of a connection is asked whether it is there, seconds."""
+CONSOLE_PONG: Final = 20.0
+"""Time in which it has to answer, seconds."""
+CONSOLE_SLOW: Final = 30.0
+"""Time in which a client has to take one frame before its connection is closed, seconds."""
+CONSOLE_OUTBOX: Final = 1024 * 1024
+"""Bytes that wait for one client before nothing more is made for it."""
+CONSOLE_QUERIES: Final = 8
+"""Queries of one connection that are answered at once."""
+CONSOLE_FRAGMENTS: Final = 1024
+"""Fragments of one message of a client."""
+CONSOLE_CHANGES: Final = 0.25
+"""How often those who follow runs are told what has changed, seconds."""

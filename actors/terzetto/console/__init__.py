@@ -1,0 +1,10 @@
+"""The console: runs are watched and steered over a websocket, from a page, a program or a command line.
+
+`serve` opens one port in your own nursery; `connect` is a client that comes back by itself.
+"""
+
+from ._access import Token
+from ._client import Console, connect
+from ._server import Serving, serve
+
+__all__ = ["Console", "Serving", "Token", "connect", "serve"]
