@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
 import trio
-from trio_websocket import ConnectionClosed, ConnectionRejected, HandshakeError, WebSocketConnection, open_websocket_url
+from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, connect_websocket_url
 
 from terzetto_protocol.backoff import backoff
 from terzetto_protocol.client_session import (
@@ -28,7 +28,7 @@ from terzetto_protocol.client_session import (
 )
 from terzetto_protocol.commands import Cancel, Command, Decide, Pause, Resume, Submit
 from terzetto_protocol.decisions import Decision
-from terzetto_protocol.errors import ActorStopped, InvalidRequest, Malformed, TerzettoError
+from terzetto_protocol.errors import ActorStopped, InvalidRequest, Malformed, TerzettoError, describe
 from terzetto_protocol.limits import CONSOLE_HANDSHAKE, CONSOLE_PING, CONSOLE_PONG, WIRE_ANSWER
 from terzetto_protocol.pieces import Assembly, Paged
 from terzetto_protocol.receipts import Receipt
@@ -36,13 +36,14 @@ from terzetto_protocol.session import CLOSE_VERSION
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.threads import Busy
 from terzetto_protocol.wire import SUBPROTOCOL, Hello
-from terzetto_protocol.wire_answers import Answer, Piece
+from terzetto_protocol.wire_answers import Answer
 from terzetto_protocol.wire_asks import Ask, Asking, FollowRuns, Subscribe, Unsubscribe
 from terzetto_protocol.wire_errors import WireError
 
 from .. import __version__
 from .._chance import new_id
 from .._mailbox import Slot
+from ._gone import GONE, leaves_of
 from ._origins import is_loopback
 from ._watch import Follow, Watch
 
@@ -70,6 +71,9 @@ class Console:
         self._lasting = False
         """Whether the connection that there was had greeted."""
         self._over: TerzettoError | None = None
+        """Why there will be no connection any more."""
+        self.trouble = ""
+        """What was wrong with the last connection that could not be made."""
         self._greeted: Final[Slot[Hello]] = Slot()
         self.hello: Hello | None = None
         """What the server said of itself: scopes, limits, version. None before the first connection."""
@@ -110,14 +114,15 @@ class Console:
             ask: for its first piece.
             type: what it is decoded as.
         """
-        while True:
-            assembly, wanted = Assembly(ask), cast("Paged | None", ask)
+        assembly = Assembly(ask)
+        wanted: Paged | None = ask
+        while wanted is not None:
+            piece = await self.ask(wanted)
             try:
-                while wanted is not None:
-                    wanted = assembly.take(cast("Piece", await self.ask(wanted)))
-            except Malformed:
-                continue  # it has changed meanwhile
-            return assembly.value(type)
+                wanted = assembly.take(piece)
+            except Malformed:  # it has changed meanwhile
+                assembly, wanted = Assembly(ask), ask
+        return assembly.value(type)
 
     async def submit(
         self,
@@ -198,7 +203,7 @@ class Console:
 
     # -- connections -----------------------------------------------------------------------------------------
 
-    async def keep(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Have a connection, until cancelled or refused for good. A checkpoint."""
         failures = 0
         task_status.started()
@@ -214,7 +219,7 @@ class Console:
                         await trio.sleep(backoff(failures))
                 nursery.cancel_scope.cancel(reason="the server refuses this client")
         finally:
-            self._end(self._over or ActorStopped("this client of the console"))
+            self._end(ActorStopped("this client of the console") if self._over is None else self._over)
 
     async def greeted(self) -> None:
         """Wait for the first connection. A checkpoint; raises why there will be none."""
@@ -227,27 +232,38 @@ class Console:
     async def _connect(self) -> None:
         """One connection, from its beginning to its end, whatever ends it. A checkpoint."""
         try:
-            async with open_websocket_url(
-                self._url,
-                self._tls,
-                subprotocols=[SUBPROTOCOL],
-                extra_headers=list(self._headers),
-                max_message_size=WIRE_ANSWER,
-                connect_timeout=CONSOLE_HANDSHAKE,
-                disconnect_timeout=_LEAVE,
-            ) as socket:
+            async with trio.open_nursery() as nursery:
+                with trio.fail_after(CONSOLE_HANDSHAKE):
+                    socket = await connect_websocket_url(
+                        nursery,
+                        self._url,
+                        self._tls,
+                        subprotocols=[SUBPROTOCOL],
+                        extra_headers=list(self._headers),
+                        max_message_size=WIRE_ANSWER,
+                    )
                 self.connections += 1
-                self._session.connected()
-                await self._converse(socket)
-        except ConnectionRejected as error:
-            if error.status_code in _REFUSED:
-                sentence = (error.body or b"").decode("utf-8", "replace").strip()
-                text = f"the server at {self._url} refuses this client ({error.status_code}): {sentence}"
-                self._over = WireError("not_allowed", text, data={"status": error.status_code})
-        except (HandshakeError, ConnectionClosed, OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # the next one will tell
+                try:
+                    await self._converse(socket)
+                finally:
+                    with trio.move_on_after(_LEAVE, shield=True):
+                        await socket.aclose()
+                nursery.cancel_scope.cancel(reason="the connection is gone")
+        except* ConnectionRejected as group:
+            self._rejected(cast("ConnectionRejected", next(leaves_of(group))))
+        except* GONE as group:
+            self.trouble = describe(next(leaves_of(group)))
+
+    def _rejected(self, error: ConnectionRejected) -> None:
+        """The server does not want this client, now or ever."""
+        sentence = (error.body or b"").decode("utf-8", "replace").strip()
+        self.trouble = f"{error.status_code} {sentence}".strip()
+        if error.status_code in _REFUSED:
+            text = f"the server at {self._url} refuses this client: {self.trouble}"
+            self._over = WireError("not_allowed", text, data={"status": error.status_code})
 
     async def _converse(self, socket: WebSocketConnection) -> None:
+        self._session.connected()
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._write, socket)
             nursery.start_soon(self._ask_for_life, socket, nursery.cancel_scope)
@@ -276,7 +292,7 @@ class Console:
                     await socket.send_message(frame.decode())
                 self._stirred = trio.Event()
                 await self._stirred.wait()
-        except ConnectionClosed:
+        except GONE:
             pass  # who reads knows, too
 
     async def _ask_for_life(self, socket: WebSocketConnection, scope: trio.CancelScope) -> None:
@@ -287,7 +303,7 @@ class Console:
                     await socket.ping()
                 if asking.cancelled_caught:
                     scope.cancel(reason="the server does not answer")
-        except ConnectionClosed:
+        except GONE:
             pass
 
     def _stir(self) -> None:
@@ -308,18 +324,24 @@ class Console:
             case Later(id=number, seconds=seconds):
                 assert self._nursery is not None
                 self._nursery.start_soon(self._again, number, seconds)
-            case Given(subscription=number, items=items):
-                if isinstance(reader := self._readers.get(number), Watch):
-                    reader.give(items)
-            case Listed(subscription=number, changed=changed):
-                if isinstance(reader := self._readers.get(number), Follow):
-                    reader.give(changed)
-            case Resumed(subscription=number):
-                if isinstance(reader := self._readers.get(number), Follow):
-                    reader.again()
-            case Ended(subscription=number, reason=reason):
-                if (reader := self._readers.pop(number, None)) is not None:
-                    reader.end(reason)
+            case _:
+                self._pass_on(heard)
+
+    def _pass_on(self, heard: Given | Listed | Resumed | Ended) -> None:
+        """What the reader of a subscription hears, unless it has left."""
+        reader = self._readers.get(heard.subscription)
+        match heard:
+            case Given(items=items) if isinstance(reader, Watch):
+                reader.give(items)
+            case Listed(changed=changed) if isinstance(reader, Follow):
+                reader.give(changed)
+            case Resumed() if isinstance(reader, Follow):
+                reader.again()
+            case Ended(subscription=number, reason=reason) if reader is not None:
+                del self._readers[number]
+                reader.end(reason)
+            case _:
+                pass
 
     def _refused(self, number: int | None, error: TerzettoError) -> None:
         if number is None:
@@ -355,7 +377,7 @@ async def connect(
     name: str = f"terzetto {__version__}",
     timeout: float = CONNECT_TIMEOUT,  # noqa: ASYNC109 - of the first connection; all else is the caller's to limit
 ) -> AsyncGenerator[Console, None]:
-    """A client of a console as long as the block lasts: `async with connect("ws://127.0.0.1:7333/ws") as console`.
+    """Be a client of a console as long as the block lasts.
 
     A connection that is lost is made again, after growing rests, for as long as it takes. When the block is left
     nothing of it goes on but commands that the server has heard.
@@ -374,11 +396,12 @@ async def connect(
     _check_url(url, token)
     console = Console(url, token, tls, name)
     async with trio.open_nursery() as nursery:
-        await nursery.start(console.keep)
+        await nursery.start(console.run)
         with trio.move_on_after(timeout) as scope:
             await console.greeted()
         if scope.cancelled_caught:
-            raise WireError("unreachable", f"no console answers at {url} within {timeout:g} s")
+            why = f": {console.trouble}" if console.trouble else ""
+            raise WireError("unreachable", f"no console answers at {url} within {timeout:g} s{why}")
         yield console
         nursery.cancel_scope.cancel(reason="the client is closed")
 

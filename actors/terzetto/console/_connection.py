@@ -10,18 +10,19 @@ from contextlib import contextmanager
 from typing import Final, TypeAlias
 
 import trio
-from trio_websocket import ConnectionClosed, WebSocketConnection
+from trio_websocket import WebSocketConnection
 
 from terzetto_protocol.errors import ActorStopped, TerzettoError, UnknownRun
 from terzetto_protocol.events import Cursor, StreamItem
-from terzetto_protocol.limits import CONSOLE_PING, CONSOLE_PONG, CONSOLE_QUERIES, CONSOLE_SLOW
-from terzetto_protocol.session import Audit, Close, Effect, Perform, Send, Session
+from terzetto_protocol.limits import CONSOLE_HANDSHAKE, CONSOLE_PING, CONSOLE_PONG, CONSOLE_QUERIES, CONSOLE_SLOW
+from terzetto_protocol.session import Audit, Close, Effect, Perform, Send, Session, SessionState
 from terzetto_protocol.wire import Reason, Request, write_event
 from terzetto_protocol.wire_answers import Answer, Following, Unsubscribed
 from terzetto_protocol.wire_asks import Ask, FollowRuns, Query, Subscribe, Unsubscribe
 
 from .._runtime import Runtime
 from ._following import Following as Changes
+from ._gone import GONE
 from ._outbox import Outbox
 
 _log: Final = logging.getLogger("terzetto")
@@ -30,6 +31,7 @@ _audit: Final = logging.getLogger("terzetto.audit")
 _LEAVE: Final = 1.0
 """Time that a client has to answer a close, seconds."""
 _UNSUPPORTED: Final = 1003
+_POLICY: Final = 1008
 _TRY_LATER: Final = 1013
 
 Answering: TypeAlias = Callable[[Ask], Awaitable[Answer]]
@@ -67,6 +69,7 @@ class Connection:
                 self._nursery = nursery
                 self._do(self._session.open())
                 nursery.start_soon(self._read, socket)
+                nursery.start_soon(self._expect_greeting)
                 nursery.start_soon(self._ask_for_life, socket)
                 await self._write(socket)
                 nursery.cancel_scope.cancel(reason="the connection is closed")
@@ -100,18 +103,23 @@ class Connection:
                     return
                 self._do(self._session.feed(message.encode(), trio.current_time()))
                 await self._outbox.room()  # who does not read what it is sent is not heard either
-        except ConnectionClosed:
+        except GONE:
             self._outbox.close(1000, "", at_once=True)
+
+    async def _expect_greeting(self) -> None:
+        await trio.sleep(CONSOLE_HANDSHAKE)
+        if self._session.state is SessionState.OPEN:
+            self._outbox.close(_POLICY, "no greeting came")
 
     async def _write(self, socket: WebSocketConnection) -> None:
         """Send frames until the connection is closed. A checkpoint."""
         while (frame := await self._outbox.take()) is not None:
             begun, self._sending = trio.current_time(), True
-            with trio.move_on_after(2 * CONSOLE_SLOW) as scope:
-                try:
+            try:
+                with trio.move_on_after(2 * CONSOLE_SLOW) as scope:
                     await socket.send_message(frame.decode())
-                except ConnectionClosed:
-                    return
+            except GONE:
+                return
             self._sending = False
             if trio.current_time() - begun > CONSOLE_SLOW:
                 self._outbox.close(_TRY_LATER, "too slow: come back, and go on where you were", at_once=True)
@@ -124,13 +132,12 @@ class Connection:
             await trio.sleep(CONSOLE_PING)
             if self._sending:
                 continue  # whoever takes a frame is there, and has its own deadline
-            with trio.move_on_after(CONSOLE_PONG) as scope:
-                try:
+            try:
+                with trio.move_on_after(CONSOLE_PONG) as scope:
                     await socket.ping()
-                except ConnectionClosed:
-                    return
+            except GONE:
+                return
             if scope.cancelled_caught:
-                assert self._nursery is not None
                 self._outbox.close(1011, "no answer to a ping", at_once=True)
                 return
 
@@ -153,19 +160,18 @@ class Connection:
                     await self._answer(number, ask)
         except TerzettoError as error:
             self._failed(number, error)
-        except Exception as error:  # a bug of ours, or of somebody's graph, is not the end of a connection
-            _log.exception("a request of the console was not done")
+        except Exception as error:  # noqa: BLE001 - a bug of ours, or of somebody's graph, is not the end of a connection
+            _log.error("a request of the console was not done", exc_info=error)
             self._failed(number, error)
 
     async def _answer(self, number: int, ask: Ask) -> None:
-        if isinstance(ask, Query):
-            async with self._queries:
-                await self._outbox.room()
-                answer = await self._answering(ask)
-                await self._outbox.room()
-        else:
+        if not isinstance(ask, Query):
+            self._do(self._session.reply(number, await self._answering(ask)))
+            return
+        async with self._queries:
             answer = await self._answering(ask)
-        self._do(self._session.reply(number, answer))
+            await self._outbox.room()
+            self._do(self._session.reply(number, answer))
 
     def _failed(self, number: int, error: BaseException) -> None:
         if number in self._session.waiting:
@@ -184,8 +190,9 @@ class Connection:
                 try:
                     async for batch in events.batches():
                         cursor = cursor or batch[0]
-                        self._do(self._session.tell(number, [write_event(event) for event in batch]))
-                        await self._outbox.room()
+                        told = [write_event(event) for event in batch]
+                        await self._outbox.room()  # nothing comes between this and the next line
+                        self._do(self._session.tell(number, told))
                     reason: Reason = "gap" if ask.strict and _is_evicted(cursor) else "ended"
                 except UnknownRun:
                     reason = "deleted"
@@ -211,8 +218,8 @@ class Connection:
             with self._left(number):
                 while True:
                     runs, deleted = await follower.next()
-                    self._do(self._session.change(number, runs, deleted))
                     await self._outbox.room()
+                    self._do(self._session.change(number, runs, deleted))
 
 
 def _is_evicted(cursor: StreamItem | None) -> bool:

@@ -1,10 +1,14 @@
 """What is left out of what clients are told: where on the server its code and its files are."""
 
-from typing import Any, cast
+import re
+from typing import Any, Final, cast
 
 from msgspec.structs import replace
 
 from terzetto_protocol.views import CommitView, RunView
+
+_FOLDERS: Final = re.compile(r"(?<![^\s'\":=(])(?:~|[A-Za-z]:)?(?:[/\\\\][^/\\\\\s\'\":]+)*[/\\\\](?=[^/\\\\\s])")
+"""The folders of a path."""
 
 
 def discreet_run(view: RunView) -> RunView:
@@ -25,7 +29,6 @@ def _without_trace(detail: dict[str, Any]) -> dict[str, Any]:
     return {**told, "trace": []} if told.get("type") == "failure" and "trace" in told else told
 
 
-def discreet_url(url: str) -> str:
-    """The URL of a store without the folders that lead to its file."""
-    scheme, colon, rest = url.partition(":")
-    return f"{scheme}{colon}{rest.rpartition('/')[2]}"
+def discreet_text(text: str) -> str:
+    """A text with the names of files, without the folders that lead to them."""
+    return _FOLDERS.sub("", text)

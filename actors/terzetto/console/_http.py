@@ -124,7 +124,7 @@ async def read_request(stream: trio.abc.ReceiveStream) -> Asked | None:
             return _asked(event, raw[: len(raw) - len(rest)], rest)
         if event is not h11.NEED_DATA:
             return None
-        data = await stream.receive_some(_PIECE)
+        data = bytes(await stream.receive_some(_PIECE))
         raw += data
         reading.receive_data(data)
 

@@ -44,7 +44,7 @@ def _leaves(prefix: str, numbers: Mapping[str, Any]) -> Iterator[tuple[str, int 
         elif isinstance(value, Mapping):
             yield from _leaves(name, cast("Mapping[str, Any]", value))
         elif isinstance(value, list) and key != "sinks":
-            yield name, len(cast("list[Any]", value))
+            yield name, len(cast("list[object]", value))
 
 
 def _sinks(sinks: Any) -> list[str]:

@@ -15,8 +15,9 @@ def numbers_of(statistics: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if attrs.has(type(value)):
-        return {each.name: _plain(getattr(value, each.name)) for each in attrs.fields(type(value))}
+    kind = cast("type[Any]", type(value))
+    if attrs.has(kind):
+        return {each.name: _plain(getattr(value, each.name)) for each in attrs.fields(kind)}
     if isinstance(value, TerzettoError):
         return str(value)
     if isinstance(value, Mapping):

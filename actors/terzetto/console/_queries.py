@@ -4,12 +4,13 @@ It owns the last long texts that it made, so that their pieces are not made anew
 takes long to make is made in a thread.
 """
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar, cast
 
 import trio
 from msgspec.structs import replace
 
+from terzetto_protocol.commands import Command
 from terzetto_protocol.errors import CommitPruned, InvalidRequest, UnknownRun
 from terzetto_protocol.graph_view import graph_view
 from terzetto_protocol.image import read_record
@@ -36,7 +37,6 @@ from terzetto_protocol.wire_answers import (
 )
 from terzetto_protocol.wire_asks import (
     Ask,
-    FollowRuns,
     GetGraphs,
     GetHealth,
     GetLineage,
@@ -50,13 +50,11 @@ from terzetto_protocol.wire_asks import (
     ReadDiff,
     ReadHistory,
     ReadState,
-    Subscribe,
-    Unsubscribe,
 )
 
 from .._history import commits_of, left_of
 from .._runtime import Runtime
-from ._discreet import discreet_commit, discreet_run, discreet_url
+from ._discreet import discreet_commit, discreet_run, discreet_text
 from ._lines import lines_of
 from ._numbers import numbers_of
 from ._texts import Texts
@@ -81,40 +79,26 @@ class Queries:
         self._runtime: Final = runtime
         self._texts: Final = Texts()
         self._threads: Final = trio.CapacityLimiter(2)
+        self._table: Final[Mapping[type[Any], Callable[[Any], Awaitable[Answer]]]] = {
+            ListRuns: self._list,
+            GetRun: self._run,
+            ReadHistory: self._history,
+            ReadCommit: self._commit,
+            ReadState: self._state,
+            ReadDiff: self._difference,
+            ListBarriers: self._barriers,
+            GetProgress: self._progress,
+            GetTimeline: self._timeline,
+            GetLineage: self._lineage,
+            GetStatistics: self._statistics,
+            GetGraphs: self._graphs,
+            GetHealth: self._health,
+        }
 
     async def answer(self, ask: Ask) -> Answer:
         """The answer to a query, or the receipt of a command. A checkpoint; raises what the runtime raises."""
-        match ask:
-            case ListRuns():
-                return await self._list(ask)
-            case GetRun(run_id=run_id):
-                return await self._run(run_id)
-            case ReadHistory():
-                return await self._history(ask)
-            case ReadCommit():
-                return await self._commit(ask)
-            case ReadState():
-                return await self._state(ask)
-            case ReadDiff():
-                return await self._difference(ask)
-            case ListBarriers():
-                return await self._barriers(ask)
-            case GetProgress(run_id=run_id):
-                return PlacesShown(run_id, await self._runtime.get(run_id).progress())
-            case GetTimeline():
-                return await self._timeline(ask)
-            case GetLineage(run_id=run_id):
-                return await self._lineage(run_id)
-            case GetStatistics(run_id=run_id):
-                return self._statistics(run_id)
-            case GetGraphs(name=name):
-                return self._graphs(name)
-            case GetHealth():
-                return await self._health()
-            case Subscribe() | FollowRuns() | Unsubscribe():
-                raise InvalidRequest("a subscription belongs to a connection")
-            case _:
-                return await self._runtime.ask(ask)
+        query = self._table.get(type(ask))
+        return await (self._runtime.ask(cast("Command", ask)) if query is None else query(ask))
 
     # -- runs ------------------------------------------------------------------------------------------------
 
@@ -130,7 +114,8 @@ class Queries:
         more = len(told) < len(rows) or len(rows) == ask.limit
         return Runs(tuple(told), told[-1].run_id if told and more else "")
 
-    async def _run(self, run_id: str) -> RunShown:
+    async def _run(self, ask: GetRun) -> RunShown:
+        run_id = ask.run_id
         store, row = self._runtime.store, await self._runtime.row(run_id)
         bodies = await store.records(run_id)
         barriers = await store.barriers(run_id)
@@ -207,6 +192,9 @@ class Queries:
 
     # -- charts ----------------------------------------------------------------------------------------------
 
+    async def _progress(self, ask: GetProgress) -> PlacesShown:
+        return PlacesShown(ask.run_id, await self._runtime.get(ask.run_id).progress())
+
     async def _timeline(self, ask: GetTimeline) -> Timeline:
         row = await self._runtime.row(ask.run_id)
         spans = await self._spans(row)
@@ -224,12 +212,12 @@ class Queries:
         at = read_record(first[0]).at if first else row.header.at
         return await self._made(row, lambda: timeline(records, begin=begin, at=at))
 
-    async def _lineage(self, run_id: str) -> Lineage:
-        found = family(run_id, await self._runtime.store.runs(limit=None))
+    async def _lineage(self, ask: GetLineage) -> Lineage:
+        found = family(ask.run_id, await self._runtime.store.runs(limit=None))
         if not found:
-            raise UnknownRun(run_id)
+            raise UnknownRun(ask.run_id)
         kin = [await self._kin(row) for row in found]
-        return Lineage(run_id, tuple(kin))
+        return Lineage(ask.run_id, tuple(kin))
 
     async def _kin(self, row: RunRow) -> Kin:
         undone: list[Turning] = []
@@ -246,22 +234,30 @@ class Queries:
 
     # -- the server ------------------------------------------------------------------------------------------
 
-    def _statistics(self, run_id: str) -> Statistics:
-        if not run_id:
+    async def _statistics(self, ask: GetStatistics) -> Statistics:
+        await trio.lowlevel.checkpoint()
+        if not ask.run_id:
             return Statistics("", numbers_of(self._runtime.statistics()))
-        found = self._runtime.get(run_id).statistics()
-        return Statistics(run_id, None if found is None else numbers_of(found))
+        found = self._runtime.get(ask.run_id).statistics()
+        return Statistics(ask.run_id, None if found is None else numbers_of(found))
 
-    def _graphs(self, name: str) -> Graphs:
+    async def _graphs(self, ask: GetGraphs) -> Graphs:
+        await trio.lowlevel.checkpoint()
         graphs = [each.graph for each in self._runtime.registry.all()]
-        return Graphs(tuple(graph_view(graph) for graph in graphs if name in ("", graph.name)))
+        return Graphs(tuple(graph_view(graph) for graph in graphs if ask.name in ("", graph.name)))
 
-    async def _health(self) -> Health:
+    async def _health(self, ask: GetHealth) -> Health:
         health = await self._runtime.store.health()
-        problems = tuple(health.problems)
+        problems = tuple(map(discreet_text, health.problems))
         if self._runtime.stopping.is_set():
             problems += ("the server is shutting down",)
-        return Health(not problems, discreet_url(health.url), health.durable, problems, dict(health.details))
+        return Health(
+            not problems,
+            discreet_text(health.url),
+            health.durable,
+            problems,
+            {name: discreet_text(value) for name, value in health.details},
+        )
 
     async def _made(self, row: RunRow, make: Callable[[], T]) -> T:
         """What is made of a whole log, off the loop if that is long. A checkpoint then."""

@@ -1,20 +1,18 @@
 """`serve`: one port for the page, its websocket and the numbers of a runtime."""
 
-import base64
 import logging
 import ssl
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from ipaddress import ip_address
 from typing import Final
 
 import trio
 from attrs import frozen
-from trio_websocket import ConnectionClosed, wrap_server_stream
+from trio_websocket import wrap_server_stream
 
-from terzetto_protocol.errors import InvalidRequest, StoreError
+from terzetto_protocol.errors import InvalidRequest
 from terzetto_protocol.limits import CONSOLE_ADDRESS, CONSOLE_CONNECTIONS, CONSOLE_HANDSHAKE
 from terzetto_protocol.session import Session
 from terzetto_protocol.wire import SUBPROTOCOL, Limits
@@ -25,22 +23,19 @@ from ._access import Access, Grant, Token
 from ._connection import Connection
 from ._following import Following
 from ._frame_heads import FrameHeads
-from ._http import Answer, Asked, Unreadable, read_request, text
-from ._metrics import MEDIA_TYPE, metrics
-from ._numbers import numbers_of
+from ._gone import is_gone
+from ._http import Asked, Unreadable, read_request
 from ._origins import Origins, is_loopback
 from ._outbox import Outbox
-from ._page import load_page
 from ._queries import Queries
+from ._site import SOCKET, Site
 from ._stream import GuardedStream
 
 PORT: Final = 7333
-SOCKET: Final = "/ws"
-"""The path of the websocket."""
 
 _log: Final = logging.getLogger("terzetto")
-_KEY: Final = 16
-"""Bytes of a `Sec-WebSocket-Key`."""
+_REFUSING: Final = 400
+"""From which status on an answer is a refusal."""
 
 
 @frozen
@@ -55,7 +50,7 @@ class Serving:
     """What `connect` takes."""
 
 
-async def serve(
+async def serve(  # noqa: ASYNC128 - who listens says that it has started
     runtime: Runtime,
     *,
     host: str = "127.0.0.1",
@@ -98,9 +93,9 @@ async def serve(
         runtime,
         Access(tokens),
         Origins(host, bound[0][1], tls=tls is not None, hosts=hosts, origins=origins),
-        tls,
-        limits or Limits(),
-        (max_connections, max_per_address),
+        tls=tls,
+        limits=limits or Limits(),
+        most=(max_connections, max_per_address),
     )
     try:
         if is_loopback(host) and not all(ip_address(each[0]).is_loopback for each in bound):
@@ -125,42 +120,41 @@ def _serving(host: str, port: int, tls: ssl.SSLContext | None) -> Serving:
 
 
 class _Server:
+    """The connections of one server."""
+
     def __init__(
         self,
         runtime: Runtime,
         access: Access,
         origins: Origins,
+        *,
         tls: ssl.SSLContext | None,
         limits: Limits,
         most: tuple[int, int],
     ) -> None:
-        self._runtime, self._access, self._origins, self._tls = runtime, access, origins, tls
-        self._limits, self._most = limits, most
-        self._page = load_page()
-        self._queries = Queries(runtime)
-        self._following = Following(runtime)
-        self._addresses: Counter[str] = Counter()
-        self._counts = {"accepted": 0, "refused": 0, "clients": 0}
+        self._runtime, self._tls, self._limits, self._most = runtime, tls, limits, most
+        self._site: Final = Site(runtime, access, origins, tls=tls is not None, counts=self._numbers)
+        self._queries: Final = Queries(runtime)
+        self._following: Final = Following(runtime)
+        self._addresses: Final[Counter[str]] = Counter()
+        self._counts: Final = {"accepted": 0, "refused": 0, "clients": 0}
+
+    def _numbers(self) -> dict[str, int]:
+        return {**self._counts, "connections": self._addresses.total()}
 
     async def run(
         self, listeners: list[trio.SocketListener], serving: Serving, task_status: trio.TaskStatus[Serving]
     ) -> None:
+        """Take connections until cancelled. A checkpoint."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._following.run)
-            serve_all = partial(trio.serve_listeners, self._accepted, listeners, handler_nursery=nursery)
-            await nursery.start(serve_all)
+            await nursery.start(partial(trio.serve_listeners, self._accepted, listeners, handler_nursery=nursery))
             task_status.started(serving)
-
-    # -- connections -----------------------------------------------------------------------------------------
 
     async def _accepted(self, stream: trio.SocketStream) -> None:
         """See to one connection, whatever it does. A checkpoint."""
         self._counts["accepted"] += 1
-        try:
-            address = str(stream.socket.getpeername()[0])
-        except OSError:  # it is gone already
-            await trio.aclose_forcefully(stream)
-            return
+        address = _address_of(stream)
         most, most_per_address = self._most
         if self._addresses.total() >= most or self._addresses[address] >= most_per_address:
             self._counts["refused"] += 1
@@ -169,114 +163,53 @@ class _Server:
         self._addresses[address] += 1
         try:
             await self._speak(stream)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, ConnectionClosed, ssl.SSLError, OSError):
-            pass  # the client is gone
-        except Exception:
-            _log.exception("a connection of the console broke off")
+        except Exception as error:  # noqa: BLE001 - one connection is not the end of the others
+            if not is_gone(error):
+                _log.error("a connection of the console broke off", exc_info=error)
         finally:
             self._addresses[address] -= 1
-            self._addresses += Counter()
+            if not self._addresses[address]:
+                del self._addresses[address]
             await trio.aclose_forcefully(stream)
 
     async def _speak(self, socket: trio.SocketStream) -> None:
         stream: trio.abc.Stream = socket
-        asked: Asked | None = None
+        admitted: tuple[Asked, Grant] | None = None
         with trio.move_on_after(CONSOLE_HANDSHAKE):
-            try:
-                if self._tls is not None:
-                    stream = trio.SSLStream(socket, self._tls, server_side=True, https_compatible=True)
-                    await stream.do_handshake()
-                asked = await read_request(stream)
-                if asked is None:
-                    return
-                if not asked.wants_websocket:
-                    await self._answer(stream, await self._answer_to(asked), bodiless=asked.method == "HEAD")
-                    return
-                answer = self._why_not(asked)
-                if answer is not None:
-                    self._counts["refused"] += 1
-                    await self._answer(stream, answer)
-                    return
-            except Unreadable as error:
-                await self._answer(stream, error.answer)
-                return
-        if asked is not None and asked.wants_websocket:
-            grant = self._grant(asked)
-            assert grant is not None
-            await self._websocket(stream, asked, grant)
+            if self._tls is not None:
+                stream = secure = trio.SSLStream(socket, self._tls, server_side=True, https_compatible=True)
+                await secure.do_handshake()
+            admitted = await self._admitted(stream)
+        if admitted is not None:
+            await self._websocket(stream, *admitted)
 
-    async def _answer(self, stream: trio.abc.Stream, answer: Answer, *, bodiless: bool = False) -> None:
-        await stream.send_all(answer.encoded(bodiless=bodiless))
-        with suppress(trio.BrokenResourceError):
-            await stream.aclose()
-
-    # -- plain requests --------------------------------------------------------------------------------------
-
-    async def _answer_to(self, asked: Asked) -> Answer:
-        if not self._origins.has_host(asked.all("host")):
-            return text(421, "this is not the server of that name")
-        if asked.method not in ("GET", "HEAD"):
-            return text(405, "GET and HEAD are all that is answered here", ("allow", "GET, HEAD"))
-        if asked.path == "/healthz":
-            return await self._healthz()
-        if asked.path == "/metrics":
-            return self._metrics(asked)
-        if asked.path == SOCKET:
-            return text(426, "this is a websocket", ("upgrade", "websocket"))
-        file = self._page.get(asked.path)
-        if file is None:
-            return text(404, "there is nothing of that name")
-        return file.answer(asked.words("if-none-match"), self._socket_of(asked))
-
-    def _socket_of(self, asked: Asked) -> str:
-        return f"{'ws' if self._tls is None else 'wss'}://{asked.one('host')}"
-
-    async def _healthz(self) -> Answer:
+    async def _admitted(self, stream: trio.abc.Stream) -> tuple[Asked, Grant] | None:
+        """The handshake of a websocket that is to be accepted; anything else is answered here. A checkpoint."""
+        bodiless = False
         try:
-            health = await self._runtime.store.health()
-        except StoreError:
-            return text(503, "the store is gone for now")
-        if health.problems or self._runtime.stopping.is_set():
-            return text(503, "something is wrong: ask for `health`, or run `terzetto doctor`")
-        return text(200, "fine")
-
-    def _metrics(self, asked: Asked) -> Answer:
-        grant = self._access.of(asked.one("authorization"))
-        if grant is None or "read" not in grant.scopes:
-            return _unauthorized()
-        console = {**self._counts, "connections": self._addresses.total()}
-        return Answer(200, metrics({**numbers_of(self._runtime.statistics()), "console": console}), MEDIA_TYPE)
-
-    # -- websockets ------------------------------------------------------------------------------------------
-
-    def _why_not(self, asked: Asked) -> Answer | None:
-        """Why a handshake is refused, or None. Not a checkpoint."""
-        offered = asked.protocols
-        if not self._origins.has_host(asked.all("host")):
-            return text(421, "this is not the server of that name")
-        if not self._origins.has_origin(asked.all("origin")):
-            return text(403, "pages of that origin may not do this")
-        if asked.path != SOCKET or asked.method != "GET":
-            return text(404, f"the websocket is at {SOCKET}")
-        if asked.words("upgrade") != ["websocket"] or "upgrade" not in asked.words("connection") or asked.rest:
-            return text(400, "that is no handshake of a websocket")
-        if asked.one("sec-websocket-version") != "13":
-            return text(426, "version 13 of websockets is spoken here", ("sec-websocket-version", "13"))
-        if not _is_key(asked.one("sec-websocket-key")):
-            return text(400, "a handshake needs a Sec-WebSocket-Key of 16 bytes")
-        if SUBPROTOCOL not in offered:
-            return text(400, f"offer the subprotocol {SUBPROTOCOL}")
-        return _unauthorized() if self._grant(asked) is None else None
-
-    def _grant(self, asked: Asked) -> Grant | None:
-        return self._access.of(asked.one("authorization"), asked.protocols)
+            asked = await read_request(stream)
+            if asked is None:
+                return None
+            bodiless = asked.method == "HEAD"
+            found = await self._site.answer(asked)
+            if isinstance(found, Grant):
+                return asked, found
+            answer = found
+        except Unreadable as error:
+            answer = error.answer
+        self._counts["refused"] += answer.status >= _REFUSING
+        await stream.send_all(answer.encoded(bodiless=bodiless))
+        await stream.aclose()
+        return None
 
     async def _websocket(self, stream: trio.abc.Stream, asked: Asked, grant: Grant) -> None:
         session = Session(scopes=grant.scopes, who=grant.who, server=__version__, limits=self._limits)
         outbox = Outbox()
-        heads = FrameHeads(self._limits.frame)
         guarded = GuardedStream(
-            stream, asked.raw, heads, lambda broken: outbox.close(broken.code, broken.reason, at_once=True)
+            stream,
+            asked.raw,
+            FrameHeads(self._limits.frame),
+            lambda broken: outbox.close(broken.code, broken.reason, at_once=True),
         )
         connection = Connection(self._runtime, session, self._queries.answer, self._following, outbox)
         async with trio.open_nursery() as nursery:
@@ -288,15 +221,11 @@ class _Server:
                 await connection.run(socket)
             finally:
                 self._counts["clients"] -= 1
-                nursery.cancel_scope.cancel(reason="the connection is closed")
+            nursery.cancel_scope.cancel(reason="the connection is closed")
 
 
-def _unauthorized() -> Answer:
-    return text(401, "a token is needed", ("www-authenticate", "Bearer"))
-
-
-def _is_key(key: str) -> bool:
+def _address_of(stream: trio.SocketStream) -> str:
     try:
-        return len(base64.b64decode(key, validate=True)) == _KEY
-    except ValueError:
-        return False
+        return str(stream.socket.getpeername()[0])
+    except OSError:
+        return ""  # it is gone already
