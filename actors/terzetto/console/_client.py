@@ -8,10 +8,9 @@ import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, Final, Literal, TypeVar, cast, overload
-from urllib.parse import urlsplit
 
 import trio
-from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection, connect_websocket_url
+from trio_websocket import ConnectionClosed, ConnectionRejected, WebSocketConnection
 
 from terzetto_protocol.backoff import backoff
 from terzetto_protocol.client_session import (
@@ -28,14 +27,14 @@ from terzetto_protocol.client_session import (
 )
 from terzetto_protocol.commands import Cancel, Command, Decide, Pause, Resume, Submit
 from terzetto_protocol.decisions import Decision
-from terzetto_protocol.errors import ActorStopped, InvalidRequest, Malformed, TerzettoError, describe
-from terzetto_protocol.limits import CONSOLE_HANDSHAKE, CONSOLE_PING, CONSOLE_PONG, WIRE_ANSWER
+from terzetto_protocol.errors import ActorStopped, InvalidRequest, Malformed, TerzettoError
+from terzetto_protocol.limits import CONSOLE_PING, CONSOLE_PONG
 from terzetto_protocol.pieces import Assembly, Paged
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.session import CLOSE_VERSION
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.threads import Busy
-from terzetto_protocol.wire import SUBPROTOCOL, Hello
+from terzetto_protocol.wire import Hello
 from terzetto_protocol.wire_answers import Answer
 from terzetto_protocol.wire_asks import Ask, Asking, FollowRuns, Subscribe, Unsubscribe
 from terzetto_protocol.wire_errors import WireError
@@ -43,16 +42,14 @@ from terzetto_protocol.wire_errors import WireError
 from .. import __version__
 from .._chance import new_id
 from .._mailbox import Slot
-from ._gone import GONE, leaves_of
-from ._origins import is_loopback
+from ._dialling import address_of, dialled
+from ._gone import GONE, leaves_of, sentence_of
 from ._watch import Follow, Watch
 
 A = TypeVar("A", bound=Answer)
 
 CONNECT_TIMEOUT: Final = 30.0
 """How long `connect` tries until it gives up, seconds."""
-_LEAVE: Final = 2.0
-"""How long a server has to answer a close, seconds."""
 _REFUSED: Final = frozenset({400, 401, 403, 404, 421, 426})
 """Answers to a handshake that will be the same the next time."""
 
@@ -61,7 +58,7 @@ class Console:
     """A connection to a console, or the next one; made by `connect`."""
 
     def __init__(self, url: str, token: str, tls: ssl.SSLContext | None, name: str) -> None:
-        self._url, self._tls = url, tls
+        self._url, self._address, self._tls = url, address_of(url, token), tls
         self._headers = [(b"authorization", f"Bearer {token}".encode("ascii"))] if token else []
         self._session: Final = ClientSession(name)
         self._slots: Final[dict[int, Slot[Answer]]] = {}
@@ -232,27 +229,13 @@ class Console:
     async def _connect(self) -> None:
         """One connection, from its beginning to its end, whatever ends it. A checkpoint."""
         try:
-            async with trio.open_nursery() as nursery:
-                with trio.fail_after(CONSOLE_HANDSHAKE):
-                    socket = await connect_websocket_url(
-                        nursery,
-                        self._url,
-                        self._tls,
-                        subprotocols=[SUBPROTOCOL],
-                        extra_headers=list(self._headers),
-                        max_message_size=WIRE_ANSWER,
-                    )
+            async with dialled(self._address, self._tls, self._headers) as socket:
                 self.connections += 1
-                try:
-                    await self._converse(socket)
-                finally:
-                    with trio.move_on_after(_LEAVE, shield=True):
-                        await socket.aclose()
-                nursery.cancel_scope.cancel(reason="the connection is gone")
+                await self._converse(socket)
         except* ConnectionRejected as group:
             self._rejected(cast("ConnectionRejected", next(leaves_of(group))))
         except* GONE as group:
-            self.trouble = describe(next(leaves_of(group)))
+            self.trouble = sentence_of(next(leaves_of(group)))
 
     def _rejected(self, error: ConnectionRejected) -> None:
         """The server does not want this client, now or ever."""
@@ -393,7 +376,6 @@ async def connect(
         InvalidRequest: that is no such URL, or the token would be shown to everybody on the way.
         WireError: the server refuses this client (`not_allowed`, `other_version`), or there is none (`unreachable`).
     """
-    _check_url(url, token)
     console = Console(url, token, tls, name)
     async with trio.open_nursery() as nursery:
         await nursery.start(console.run)
@@ -404,13 +386,3 @@ async def connect(
             raise WireError("unreachable", f"no console answers at {url} within {timeout:g} s{why}")
         yield console
         nursery.cancel_scope.cancel(reason="the client is closed")
-
-
-def _check_url(url: str, token: str) -> None:
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname or parts.username or parts.query:
-        raise InvalidRequest(
-            f"{parts.scheme}://{parts.hostname or ''} is not the URL of a console: ws://127.0.0.1:7333/ws"
-        )
-    if token and parts.scheme == "ws" and not is_loopback(parts.hostname):
-        raise InvalidRequest(f"a token would be sent to {parts.hostname!r} for everybody to read: say wss://")

@@ -21,6 +21,7 @@ from terzetto_protocol.wire_answers import Answer, Following, Unsubscribed
 from terzetto_protocol.wire_asks import Ask, FollowRuns, Query, Subscribe, Unsubscribe
 
 from .._runtime import Runtime
+from ._discreet import discreet_event
 from ._following import Following as Changes
 from ._gone import GONE
 from ._outbox import Outbox
@@ -190,7 +191,7 @@ class Connection:
                 try:
                     async for batch in events.batches():
                         cursor = cursor or batch[0]
-                        told = [write_event(event) for event in batch]
+                        told = [write_event(discreet_event(event)) for event in batch]
                         await self._outbox.room()  # nothing comes between this and the next line
                         self._do(self._session.tell(number, told))
                     reason: Reason = "gap" if ask.strict and _is_evicted(cursor) else "ended"

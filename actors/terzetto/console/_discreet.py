@@ -5,6 +5,7 @@ from typing import Any, Final, cast
 
 from msgspec.structs import replace
 
+from terzetto_protocol.events import NodeFailed, StreamItem
 from terzetto_protocol.views import CommitView, RunView
 
 _FOLDERS: Final = re.compile(r"(?<![^\s'\":=(])(?:~|[A-Za-z]:)?(?:[/\\\\][^/\\\\\s\'\":]+)*[/\\\\](?=[^/\\\\\s])")
@@ -17,16 +18,24 @@ def discreet_run(view: RunView) -> RunView:
 
 
 def discreet_commit(view: CommitView) -> CommitView:
-    """A commit without the frames of a failure."""
-    return view if view.detail is None else replace(view, detail=_without_trace(view.detail))
+    """A commit without the frames of failures."""
+    detail = None if view.detail is None else _without_trace(view.detail)
+    return replace(view, detail=detail, events=tuple(map(_without_trace, view.events)))
 
 
-def _without_trace(detail: dict[str, Any]) -> dict[str, Any]:
-    told = {
-        key: _without_trace(cast("dict[str, Any]", value)) if isinstance(value, dict) else value
-        for key, value in detail.items()
-    }
-    return {**told, "trace": []} if told.get("type") == "failure" and "trace" in told else told
+def discreet_event(event: StreamItem) -> StreamItem:
+    """An event without the frames of a failure."""
+    if isinstance(event, NodeFailed) and event.failure.trace:
+        return replace(event, failure=replace(event.failure, trace=()))
+    return event
+
+
+def _without_trace(told: dict[str, Any]) -> dict[str, Any]:
+    """The same without the frames of a failure that it is, or has in it."""
+    inner = told.get("failure")
+    if isinstance(inner, dict):
+        return {**told, "failure": _without_trace(cast("dict[str, Any]", inner))}
+    return {**told, "trace": []} if told.get("type") == "failure" else told
 
 
 def discreet_text(text: str) -> str:

@@ -8,6 +8,8 @@ import trio
 from trio_websocket import ConnectionClosed, HandshakeError
 from wsproto.utilities import ProtocolError
 
+from terzetto_protocol.errors import describe
+
 GONE: Final = (
     ConnectionClosed,
     HandshakeError,
@@ -33,3 +35,9 @@ def leaves_of(error: BaseException) -> Iterator[BaseException]:
 def is_gone(error: BaseException) -> bool:
     """Whether this is one of them, or a group of nothing else."""
     return all(isinstance(leaf, GONE) for leaf in leaves_of(error))
+
+
+def sentence_of(error: BaseException) -> str:
+    """What was wrong, in a few words; of an error that only passes another on, those of that."""
+    cause = error.__cause__
+    return describe(error if cause is None else cause)

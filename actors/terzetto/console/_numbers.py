@@ -15,7 +15,7 @@ def numbers_of(statistics: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    kind = cast("type[Any]", type(value))
+    kind: Any = type(cast("object", value))
     if attrs.has(kind):
         return {each.name: _plain(getattr(value, each.name)) for each in attrs.fields(kind)}
     if isinstance(value, TerzettoError):

@@ -27,6 +27,7 @@ from ._gone import is_gone
 from ._http import Asked, Unreadable, read_request
 from ._origins import Origins, is_loopback
 from ._outbox import Outbox
+from ._outlasting import outlasting
 from ._queries import Queries
 from ._site import SOCKET, Site
 from ._stream import GuardedStream
@@ -212,7 +213,7 @@ class _Server:
             lambda broken: outbox.close(broken.code, broken.reason, at_once=True),
         )
         connection = Connection(self._runtime, session, self._queries.answer, self._following, outbox)
-        async with trio.open_nursery() as nursery:
+        async with outlasting() as nursery:
             with trio.fail_after(CONSOLE_HANDSHAKE):
                 request = await wrap_server_stream(nursery, guarded, max_message_size=self._limits.frame)
                 socket = await request.accept(subprotocol=SUBPROTOCOL)
@@ -221,7 +222,6 @@ class _Server:
                 await connection.run(socket)
             finally:
                 self._counts["clients"] -= 1
-            nursery.cancel_scope.cancel(reason="the connection is closed")
 
 
 def _address_of(stream: trio.SocketStream) -> str:

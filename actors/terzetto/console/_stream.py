@@ -51,3 +51,43 @@ class GuardedStream(trio.abc.Stream):
     async def aclose(self) -> None:
         """Close. A checkpoint."""
         await self._stream.aclose()
+
+
+class EndingStream(trio.abc.Stream):
+    """Says when the other side is gone, which whoever waits for its handshake is not told otherwise.
+
+    Args:
+        stream: the connection.
+        ended: told, maybe more than once.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, ended: Callable[[], None]) -> None:
+        self._stream: Final = stream
+        self._ended: Final = ended
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """What comes next. A checkpoint."""
+        try:
+            data = bytes(await self._stream.receive_some(max_bytes))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._ended()
+            raise
+        if not data:
+            self._ended()
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """Send. A checkpoint."""
+        try:
+            await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            self._ended()
+            raise
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """Wait for room. A checkpoint."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """Close. A checkpoint."""
+        await self._stream.aclose()
