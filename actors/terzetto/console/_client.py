@@ -302,6 +302,8 @@ class Console:
             case Answered(id=number, answer=answer):
                 if number in self._slots:
                     self._slots[number].answer(answer)
+                elif isinstance(reader := self._readers.get(number), Follow):
+                    reader.begin()
             case Refused(id=number, error=error):
                 self._refused(number, error)
             case Later(id=number, seconds=seconds):
@@ -376,13 +378,19 @@ async def connect(
         InvalidRequest: that is no such URL, or the token would be shown to everybody on the way.
         WireError: the server refuses this client (`not_allowed`, `other_version`), or there is none (`unreachable`).
     """
-    console = Console(url, token, tls, name)
+    console, refused = Console(url, token, tls, name), None
     async with trio.open_nursery() as nursery:
         await nursery.start(console.run)
-        with trio.move_on_after(timeout) as scope:
-            await console.greeted()
-        if scope.cancelled_caught:
+        try:
+            with trio.fail_after(timeout):
+                await console.greeted()
+        except trio.TooSlowError:
             why = f": {console.trouble}" if console.trouble else ""
-            raise WireError("unreachable", f"no console answers at {url} within {timeout:g} s{why}")
-        yield console
+            refused = WireError("unreachable", f"no console answers at {url} within {timeout:g} s{why}")
+        except WireError as error:
+            refused = error
+        else:
+            yield console
         nursery.cancel_scope.cancel(reason="the client is closed")
+    if refused is not None:
+        raise refused

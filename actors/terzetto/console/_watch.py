@@ -56,6 +56,7 @@ class _Reader:
         self._stirred = trio.Event()
 
     async def __aenter__(self) -> Self:
+        """Not a checkpoint."""
         return self
 
     async def __aexit__(
@@ -132,6 +133,12 @@ class Follow(_Reader):
         self._ask: Final = ask
         self._runs: Final[dict[str, RunLine | None]] = {}
         self._anew = False
+        self._begun = False
+
+    def begin(self) -> None:
+        """From here on changes are told. Not a checkpoint."""
+        self._begun = True
+        self._stir()
 
     def give(self, changed: Changed) -> None:
         """Take what has come. Not a checkpoint."""
@@ -150,8 +157,16 @@ class Follow(_Reader):
         return self
 
     async def __aenter__(self) -> Self:
-        """Subscribe; not a checkpoint."""
+        """Subscribe, and wait until changes are told. A checkpoint; raises as `Console.ask`."""
         self._number = self._console.subscribe(self._ask, self)
+        try:
+            while not self._begun:
+                if self._error is not None:
+                    raise self._error
+                await self._stirred.wait()
+        except BaseException:
+            self.leave()
+            raise
         return self
 
     async def __anext__(self) -> Changed | None:
