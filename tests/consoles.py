@@ -2,7 +2,7 @@
 
 import base64
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -203,3 +203,9 @@ def token_header(secret: str = SECRET) -> str:
 def token_protocol(secret: str = SECRET) -> str:
     encoded = base64.urlsafe_b64encode(secret.encode()).decode().rstrip("=")
     return f"{PROTOCOL}, terzetto.token.{encoded}"
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Wait in real time for what nobody tells; the test has a hard limit."""
+    while not true():  # noqa: ASYNC110 - see above
+        await trio.sleep(0.005)

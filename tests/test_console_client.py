@@ -16,7 +16,7 @@ from terzetto_protocol.wire import Limits
 from terzetto_protocol.wire_asks import GetRun, ListRuns
 from terzetto_protocol.wire_errors import WireError
 
-from .consoles import LIMIT, SECRET, place
+from .consoles import LIMIT, SECRET, place, until
 from .runtimes import Held, Tally, chain, says, told as events_of
 
 
@@ -59,8 +59,7 @@ class Wire:
             async for data in one:
                 kept = data if most is None else data[: max(0, most - passed)]
                 passed += len(data)
-                while self.silent:
-                    await trio.sleep(0.005)
+                await until(lambda: not self.silent)
                 await other.send_all(kept)
                 if most is not None and passed >= most:
                     break
@@ -108,7 +107,7 @@ async def test_a_subscription_goes_on_after_every_cut(monkeypatch):
 async def test_what_was_asked_is_asked_again_and_a_command_is_carried_out_once(monkeypatch):
     monkeypatch.setattr(_client, "backoff", lambda failures: 0.01)
     graph = chain(says("a"), "ok")
-    async with wired(graph) as (here, wire, url):
+    async with wired(graph) as (_, wire, url):
         async with connect(url) as console:
             wire.refuses = True
             wire.cut()
@@ -193,8 +192,7 @@ async def test_a_silent_server_is_left_for_another_connection(monkeypatch):
     async with wired(graph) as (_, wire, url), connect(url) as console:
         wire.silent = True
         with trio.fail_after(10):
-            while wire.connections < 2:
-                await trio.sleep(0.01)
+            await until(lambda: wire.connections >= 2)
             wire.silent = False
             assert () == (await console.ask(ListRuns())).runs
 
@@ -254,13 +252,12 @@ async def test_closing_a_client_ends_all_who_wait_for_it():
             await held.begun.wait()
             await trio.sleep(0.05)
         with trio.fail_after(5):
-            while not outcomes:
-                await trio.sleep(0.01)
+            await until(lambda: outcomes)
         with pytest.raises(terzetto.ActorStopped):
             await console.ask(GetRun("r"))
         held.go.set()
 
-    assert ["this client of the console"] == [text.split(" stopped")[0] for text in outcomes] or outcomes
+    assert "this client of the console" in outcomes[0]
 
 
 async def test_nothing_of_a_console_is_left_when_it_was_cancelled(tmp_path):

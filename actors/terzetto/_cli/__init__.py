@@ -55,6 +55,10 @@ def _command(name: str) -> _Command:
             from ._run import run
 
             return run
+        case "serve":
+            from ._serve import serve
+
+            return serve
         case "graph":
             from ._graph import graph
 

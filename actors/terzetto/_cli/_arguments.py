@@ -8,6 +8,8 @@ from terzetto_protocol.threads import BUSY
 
 RECEIPT_WAIT: Final = 10.0
 """How long a command waits for the owner's receipt, seconds."""
+PORT: Final = 7333
+"""Where `serve` listens."""
 _LISTED: Final = 20
 """Runs that `runs` lists, and commits that `history` does."""
 _DIGITS: Final = 18
@@ -44,7 +46,26 @@ def _add_stay(parser: ArgumentParser) -> None:
     parser.add_argument("--stay", action="store_true", help=text)
 
 
+def _serve(parser: ArgumentParser) -> None:
+    text = "graphs whose runs are carried and may be started (default: the demo's)"
+    parser.add_argument("graphs", nargs="*", metavar="MODULE:GRAPH", help=text)
+    text = "address to listen at; one that others can reach needs a token and --tls-cert (default: 127.0.0.1)"
+    parser.add_argument("--host", default="127.0.0.1", help=text)
+    text = f"0 for any that is free (default: {PORT})"
+    parser.add_argument("--port", type=_number, default=PORT, metavar="N", help=text)
+    text = "a file with the token that clients have to show (default: the variable TERZETTO_TOKEN)"
+    parser.add_argument("--token-file", metavar="FILE", help=text)
+    parser.add_argument("--by", metavar="NAME", default="", help="whose token it is, as decisions are signed")
+    parser.add_argument("--tls-cert", metavar="FILE", help="the server's certificate: it speaks TLS then")
+    parser.add_argument("--tls-key", metavar="FILE", help="its key, if that is in another file")
+    text = "a name by which the server is called besides, such as that of a proxy (repeated: several)"
+    parser.add_argument("--allow-host", action="append", default=[], metavar="HOST", help=text)
+    text = "another page that may open the websocket, such as https://example.com (repeated: several)"
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=text)
+
+
 def _runs(parser: ArgumentParser) -> None:
+    _add_url(parser)
     parser.add_argument("--status", action="append", default=[], metavar="S", help="only these (a list, or repeated)")
     parser.add_argument("--limit", type=_limit, default=_LISTED, metavar="N", help=f"default {_LISTED}; `all` for all")
     parser.add_argument("--before", metavar="ID", help="older than this run")
@@ -53,6 +74,7 @@ def _runs(parser: ArgumentParser) -> None:
 
 def _show(parser: ArgumentParser) -> None:
     _add_run(parser)
+    _add_url(parser)
     shown = parser.add_mutually_exclusive_group()
     text = "the last N commits, or `all` (default: 20; with --json all)"
     shown.add_argument("--commits", type=_commits, metavar="N", help=text)
@@ -83,12 +105,14 @@ def _replay(parser: ArgumentParser) -> None:
 
 def _watch(parser: ArgumentParser) -> None:
     _add_run(parser)
+    _add_url(parser)
     text = "only events after this one (default: from the beginning)"
     parser.add_argument("--from", dest="from_event", type=_number, default=0, metavar="EVENT_ID", help=text)
 
 
 def _decide(parser: ArgumentParser) -> None:
     _add_run(parser)
+    _add_url(parser)
     parser.add_argument("barrier", nargs="?", default="", metavar="BARRIER", help="its id or name, if several are open")
     answer = parser.add_mutually_exclusive_group(required=True)
     answer.add_argument("--approve", action="store_true")
@@ -104,12 +128,14 @@ def _decide(parser: ArgumentParser) -> None:
 
 def _withdraw(parser: ArgumentParser) -> None:
     _add_run(parser)
+    _add_url(parser)
     parser.add_argument("barrier", metavar="BARRIER", help="its id or name, or `*`, as the decision was kept for")
     _add_wait(parser)
 
 
 def _cancel(parser: ArgumentParser) -> None:
     _add_run(parser)
+    _add_url(parser)
     parser.add_argument("--reason", default="")
     text = "put the run's thread back to where it was before the run, also when it has SUCCEEDED"
     parser.add_argument("--rollback", action="store_true", help=text)
@@ -120,11 +146,13 @@ def _cancel(parser: ArgumentParser) -> None:
 
 def _pause(parser: ArgumentParser) -> None:
     _add_run(parser)
+    _add_url(parser)
     _add_wait(parser)
 
 
 def _resume(parser: ArgumentParser) -> None:
     _add_run(parser)
+    _add_url(parser)
     text = "carry it in this process, if none owns the store"
     parser.add_argument("graph", nargs="?", default="", metavar="MODULE:GRAPH", help=text)
     _add_stay(parser)
@@ -162,12 +190,14 @@ def _rerun(parser: ArgumentParser) -> None:
 
 def _truncate(parser: ArgumentParser) -> None:
     _add_run(parser)
+    _add_url(parser)
     parser.add_argument("seq", type=_positive, metavar="SEQ", help="the first commit that is to stay")
     _add_wait(parser)
 
 
 def _delete(parser: ArgumentParser) -> None:
     _add_run(parser)
+    _add_url(parser)
     _add_wait(parser)
 
 
@@ -192,6 +222,11 @@ def _doctor(parser: ArgumentParser) -> None:
     parser.add_argument("--deep", action="store_true", help="check the integrity of everything that is stored")
     text = "look whether this graph can go on with its runs (repeated: other versions and graphs)"
     parser.add_argument("--graph", action="append", default=[], metavar="MODULE:GRAPH", help=text)
+
+
+def _add_url(parser: ArgumentParser) -> None:
+    text = "a console instead of a store, such as ws://127.0.0.1:7333/ws (its token: the variable TERZETTO_TOKEN)"
+    parser.add_argument("--url", default="", metavar="URL", help=text)
 
 
 def _add_run(parser: ArgumentParser) -> None:
@@ -258,6 +293,7 @@ def _seconds(text: str) -> float:
 COMMANDS: Final[Mapping[str, tuple[str, Callable[[ArgumentParser], None]]]] = {
     "demo": ("audit a tree of Python source: a job to kill, and to see go on", _demo),
     "run": ("submit a run of your graph and carry it", _run),
+    "serve": ("carry runs, and show them on a console", _serve),
     "runs": ("list runs", _runs),
     "show": ("show one run: status, commits, events, state", _show),
     "history": ("list what a run has committed, newest first", _history),

@@ -16,6 +16,7 @@ from ..stores import Store
 from ._exits import Exit, Stop
 from ._graphs import graph_of
 from ._output import Output
+from ._remote import say_there
 from ._run import again, carry
 from ._saying import Answered, say, told
 from ._stores import absolute, find_run, guest, new_command_id, owner_of, store_url
@@ -24,17 +25,22 @@ from ._words import typed
 
 async def cancel(args: Namespace, output: Output) -> int:
     """End a run, through its owner. A checkpoint."""
+    mode: Literal["stop", "rollback"] = "rollback" if args.rollback else "stop"
+    if args.url:
+        command = Cancel(new_command_id(), args.run, args.reason, mode, args.repeat_effects)
+        return await say_there(args, output, command)
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
         if row.status in TERMINAL and row.status is not RunStatus.CANCELLED and not args.rollback:
             raise Stop(f"run {row.run_id!r} has ended {row.status} already")
-        mode: Literal["stop", "rollback"] = "rollback" if args.rollback else "stop"
         command = Cancel(new_command_id(), row.run_id, args.reason, mode, args.repeat_effects)
         return await say(args, output, store, row, command)
 
 
 async def pause(args: Namespace, output: Output) -> int:
     """Stop a run at its next commit, through its owner. A checkpoint."""
+    if args.url:
+        return await say_there(args, output, Pause(new_command_id(), args.run))
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
         if row.status in TERMINAL:
@@ -49,6 +55,10 @@ async def pause(args: Namespace, output: Output) -> int:
 
 async def resume(args: Namespace, output: Output) -> int:
     """Let a paused run go on; with a graph, and without an owner, carry it here. A checkpoint."""
+    if args.url and args.graph:
+        raise Stop("with --url the server carries the run: leave MODULE:GRAPH out")
+    if args.url:
+        return await say_there(args, output, Resume(new_command_id(), args.run))
     url = store_url(args)
     async with guest(url) as store:
         row = await find_run(store, args.run)

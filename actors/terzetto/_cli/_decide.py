@@ -12,6 +12,7 @@ from ._desk import person
 from ._exits import Stop
 from ._mutations import mutations_of
 from ._output import Output
+from ._remote import say_there
 from ._saying import Answered, say, told
 from ._stores import find_run, guest, new_command_id, store_url
 
@@ -19,6 +20,9 @@ from ._stores import find_run, guest, new_command_id, store_url
 async def decide(args: Namespace, output: Output) -> int:
     """Resolve a barrier, through the run's owner. A checkpoint."""
     decision = decision_of(args)
+    if args.url:
+        command = Decide(new_command_id(), args.run, args.barrier, decision, args.by or person())
+        return await say_there(args, output, command)
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
         barriers = await store.barriers(row.run_id, only_open=False)
@@ -33,6 +37,8 @@ async def decide(args: Namespace, output: Output) -> int:
 
 async def withdraw(args: Namespace, output: Output) -> int:
     """Forget decisions that are kept for a barrier, through the run's owner. A checkpoint."""
+    if args.url:
+        return await say_there(args, output, Withdraw(new_command_id(), args.run, args.barrier))
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
         if row.status in TERMINAL:

@@ -10,6 +10,7 @@ from terzetto_protocol.receipts import Deleted, Receipt, Truncated
 from .._forgetting import Forgetting
 from ..stores import open_store
 from ._output import Output
+from ._remote import say_there
 from ._saying import Answered, say, told
 from ._states import check_seq
 from ._stores import find_run, guest, new_command_id, owner_of, store_url
@@ -19,6 +20,8 @@ T = TypeVar("T")
 
 async def truncate(args: Namespace, output: Output) -> int:
     """Cut the beginning of a run's log off. A checkpoint."""
+    if args.url:
+        return await say_there(args, output, Truncate(new_command_id(), args.run, args.seq))
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
         command = Truncate(new_command_id(), row.run_id, check_seq(row, args.seq))
@@ -29,6 +32,8 @@ async def truncate(args: Namespace, output: Output) -> int:
 
 async def delete(args: Namespace, output: Output) -> int:
     """Forget a run that has ended. A checkpoint."""
+    if args.url:
+        return await say_there(args, output, Delete(new_command_id(), args.run))
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
         command = Delete(new_command_id(), row.run_id)

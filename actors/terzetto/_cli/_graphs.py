@@ -17,7 +17,7 @@ from ._exits import Stop
 
 Found: TypeAlias = Declaration[Any, Any] | Bound[Any]
 
-_DEMO: Final = "terzetto.demo:audit"
+DEMO: Final = "terzetto.demo:audit"
 """The graph whose runs every command finds by itself."""
 
 
@@ -25,7 +25,7 @@ def spec_for(given: str, row: RunRow) -> str:
     """MODULE:GRAPH of a run's graph: as it was given, else the demo's for a run of the demo, else empty."""
     if given or row.header.graph != "audit":
         return given
-    return _DEMO if unbind(find_graph(_DEMO)).graph.build().fingerprint == row.header.fingerprint else ""
+    return DEMO if unbind(find_graph(DEMO)).graph.build().fingerprint == row.header.fingerprint else ""
 
 
 def graph_of(spec: str, row: RunRow) -> Found:

@@ -9,6 +9,7 @@ from terzetto_protocol.views import RunLine, run_line
 
 from ._exits import Exit, Stop
 from ._output import Output
+from ._remote import lines_there
 from ._stores import guest, store_url
 from ._words import STYLES, span, typed
 
@@ -16,10 +17,7 @@ from ._words import STYLES, span, typed
 async def runs(args: Namespace, output: Output) -> int:
     """List runs. A checkpoint."""
     statuses = [status_of(word) for given in args.status for word in given.split(",")] or None
-    async with guest(store_url(args)) as store:
-        rows = await store.runs(statuses=statuses, before=args.before, limit=args.limit, thread=args.thread)
-        waiting = await store.barriers()
-    lines = [run_line(row, waiting) for row in rows]
+    lines = await lines_there(args, statuses) if args.url else await _lines(args, statuses)
     output.document({"runs": lines})
     if not lines:
         output.line("no runs" if statuses is None and args.before is args.thread is None else "no such runs")
@@ -29,9 +27,16 @@ async def runs(args: Namespace, output: Output) -> int:
     head = ("RUN", "STATUS", "GRAPH", "COMMITS", *(["THREAD"] if threads else []), "UPDATED", "NOTE")
     output.table(head, cells, {**STYLES})
     if args.limit is not None and len(lines) == args.limit:
-        same = [] if args.thread is None else ["--thread", args.thread]
+        same = [*([] if args.thread is None else ["--thread", args.thread]), *(["--url", args.url] if args.url else [])]
         output.line(f"(older ones: {typed('runs', *same, '--before', lines[-1].run_id)})", "dim", copied=True)
     return Exit.FINE
+
+
+async def _lines(args: Namespace, statuses: list[RunStatus] | None) -> list[RunLine]:
+    async with guest(store_url(args)) as store:
+        rows = await store.runs(statuses=statuses, before=args.before, limit=args.limit, thread=args.thread)
+        waiting = await store.barriers()
+    return [run_line(row, waiting) for row in rows]
 
 
 def _cells(line: RunLine) -> tuple[str, str, str, str]:

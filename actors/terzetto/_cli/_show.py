@@ -15,6 +15,7 @@ from .._history import commits_of
 from ._commit_words import names_of, what
 from ._exits import Exit
 from ._output import Output
+from ._remote import commit_there, run_there
 from ._states import state_at
 from ._stores import absolute, find_run, guest, store_url
 from ._words import STYLES, clock, count, event_note, observed, short, span, typed
@@ -37,18 +38,13 @@ async def show(args: Namespace, output: Output) -> int:
     if args.at is not None:
         return await _show_at(args, output)
     last = args.commits if args.commits is not None else None if args.json else LINES
-    async with guest(store_url(args)) as store:
-        row = await find_run(store, args.run)
-        bodies = await store.records(row.run_id)
-        barriers = await store.barriers(row.run_id)
-        snapshot = await store.snapshot(row.run_id)
-        found = None if row.first == 1 else await store.snapshot(row.run_id, at=row.first)
-    begin = found[1] if found is not None else None
-    view = run_view(row, bodies, barriers, snapshot, last=last if last is None or last >= 0 else None, begin=begin)
+    last = last if last is None or last >= 0 else None
+    view = await (run_there(args, last) if args.url else _view(args, last))
     output.document(view)
     _head(output, view)
     for barrier in view.open_barriers:
-        _barrier(output, view, barrier, absolute(store_url(args)))
+        where = ("--url", args.url) if args.url else ("--store", absolute(store_url(args)))
+        _barrier(output, view, barrier, where)
     _failure(output, view)
     _commits(output, view)
     if view.state is not None:
@@ -57,19 +53,34 @@ async def show(args: Namespace, output: Output) -> int:
     return Exit.FINE
 
 
+async def _view(args: Namespace, last: int | None) -> RunView:
+    async with guest(store_url(args)) as store:
+        row = await find_run(store, args.run)
+        bodies = await store.records(row.run_id)
+        barriers = await store.barriers(row.run_id)
+        snapshot = await store.snapshot(row.run_id)
+        found = None if row.first == 1 else await store.snapshot(row.run_id, at=row.first)
+    begin = found[1] if found is not None else None
+    return run_view(row, bodies, barriers, snapshot, last=last, begin=begin)
+
+
 async def _show_at(args: Namespace, output: Output) -> int:
+    commit, state = await (commit_there(args) if args.url else _commit_at(args))
+    output.document(At(args.run, args.at, commit, state))
+    output.line(f"run {args.run} as of commit {args.at}: {commit.status}", STYLES[commit.status])
+    output.line(f"{clock(commit.at)}  {what(commit)}{f' ({names_of(commit)})' if commit.mutations else ''}")
+    output.line(msgspec.json.format(msgspec.json.encode(state)).decode(), copied=True)
+    return Exit.FINE
+
+
+async def _commit_at(args: Namespace) -> tuple[CommitView, object]:
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
         state = await state_at(store, row, args.at, args.graph)
         commits = await commits_of(store, row, limit=1, before=args.at + 1)
         if not commits or commits[0].seq != args.at:  # it was pruned at this very moment
             raise CommitPruned(row.run_id, args.at, (await find_run(store, row.run_id)).first)
-    commit = commits[0]
-    output.document(At(row.run_id, args.at, commit, state))
-    output.line(f"run {row.run_id} as of commit {args.at}: {commit.status}", STYLES[commit.status])
-    output.line(f"{clock(commit.at)}  {what(commit)}{f' ({names_of(commit)})' if commit.mutations else ''}")
-    output.line(msgspec.json.format(msgspec.json.encode(state)).decode(), copied=True)
-    return Exit.FINE
+    return commits[0], state
 
 
 def _head(output: Output, view: RunView) -> None:
@@ -87,13 +98,13 @@ def _head(output: Output, view: RunView) -> None:
         output.line(f"{name} {value}")
 
 
-def _barrier(output: Output, view: RunView, barrier: BarrierView, store: str) -> None:
+def _barrier(output: Output, view: RunView, barrier: BarrierView, where: tuple[str, str]) -> None:
     by_itself = "" if barrier.deadline is None else f", decides by itself in {span(barrier.deadline - time.time())}"
     output.line(f"{barrier.barrier} open since {clock(barrier.opened)}{by_itself}", "yellow")
     if barrier.payload is not None:
         output.line(f"  {short(barrier.payload)}")
     flag = "--retry" if barrier.reconcile else "--approve"
-    output.line(f"  {typed('decide', view.run_id, barrier.barrier, flag, '--store', store)}", copied=True)
+    output.line(f"  {typed('decide', view.run_id, barrier.barrier, flag, *where)}", copied=True)
 
 
 def _failure(output: Output, view: RunView) -> None:

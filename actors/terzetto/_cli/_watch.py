@@ -16,6 +16,7 @@ from ..stores import Store
 from ._exits import Exit, Stop, exit_of
 from ._follow import stamped
 from ._output import Output
+from ._remote import RemoteWatcher, reached
 from ._stores import find_run, guest, store_url
 from ._words import typed
 
@@ -30,21 +31,36 @@ async def watch(args: Namespace, output: Output) -> int:
 
     Token chunks and other passing events live in the owner's memory only, and are not seen from here.
     """
+    if args.url:
+        async with reached(args) as console:
+            there = RemoteWatcher(console, args.run, args.from_event, output)
+            await _until_left(there)
+        return _left(args.run, there, output, "--url", args.url)
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
         if row.first > 1 and args.from_event < await _first_left(store, row):
             output.note(f"commits before {row.first} were pruned, and what they told with them")
         watcher = _Watcher(store, row.run_id, min(args.from_event, row.event_id), output)
-        # A KeyboardInterrupt may come anywhere, also in the middle of a call of the store; a signal that is
-        # received comes to a task, which cancels the others where that is safe.
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_leave, signals, nursery.cancel_scope)
-                await watcher.follow()
-                nursery.cancel_scope.cancel(reason="the run has ended")
+        await _until_left(watcher)
+    return _left(row.run_id, watcher, output)
+
+
+async def _until_left(watcher: "_Watcher | RemoteWatcher") -> None:
+    """Show events until the run ends, or a signal comes. A checkpoint."""
+    # A KeyboardInterrupt may come anywhere, also in the middle of a call of the store; a signal that is
+    # received comes to a task, which cancels the others where that is safe.
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_leave, signals, nursery.cancel_scope)
+            await watcher.follow()
+            nursery.cancel_scope.cancel(reason="the run has ended")
+
+
+def _left(run_id: str, watcher: "_Watcher | RemoteWatcher", output: Output, *where: str) -> int:
     if watcher.code is not None:
         return watcher.code
-    output.note(f"stopped watching; from here on: {typed('watch', row.run_id, '--from', str(watcher.last))}")
+    again = typed("watch", run_id, "--from", str(watcher.last), *where)
+    output.note(f"stopped watching; from here on: {again}")
     return Exit.INTERRUPTED
 
 
@@ -73,7 +89,7 @@ class _Watcher:
         while self.code is None:
             events = await _after(self._store, self._run_id, self.last)
             for event in events:
-                _show(self._output, event)
+                show_event(self._output, event)
                 self.last = event.id
                 if isinstance(event, RunEnded):
                     self.code = exit_of(event.status)
@@ -97,7 +113,8 @@ async def _after(store: Store, run_id: str, last: int) -> Sequence[DurableEvent]
     return [event for event in events if event.id > last]
 
 
-def _show(output: Output, event: DurableEvent) -> None:
+def show_event(output: Output, event: DurableEvent) -> None:
+    """One event as a line, or as a JSON document."""
     view = event_view(event)
     output.document(view)
     output.line(stamped(view))
