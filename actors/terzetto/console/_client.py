@@ -271,10 +271,10 @@ class Console:
     async def _write(self, socket: WebSocketConnection) -> None:
         try:
             while True:
+                self._stirred = stirred = trio.Event()  # before it looks: more may come while it sends
                 for frame in self._session.outgoing():
                     await socket.send_message(frame.decode())
-                self._stirred = trio.Event()
-                await self._stirred.wait()
+                await stirred.wait()
         except GONE:
             pass  # who reads knows, too
 

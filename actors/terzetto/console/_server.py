@@ -88,23 +88,33 @@ async def serve(  # noqa: ASYNC128 - who listens says that it has started
         OSError: it cannot listen there.
     """
     _check_safe(host, tls, tokens)
-    listeners = await trio.open_tcp_listeners(port, host=host)
-    bound = [listener.socket.getsockname() for listener in listeners]
-    server = _Server(
-        runtime,
-        Access(tokens),
-        Origins(host, bound[0][1], tls=tls is not None, hosts=hosts, origins=origins),
-        tls=tls,
-        limits=limits or Limits(),
-        most=(max_connections, max_per_address),
-    )
+    listeners = await _listeners(host, port)
     try:
+        bound = [listener.socket.getsockname() for listener in listeners]
         if is_loopback(host) and not all(ip_address(each[0]).is_loopback for each in bound):
             raise InvalidRequest(f"{host!r} is no address of this machine alone here: say 127.0.0.1")
+        server = _Server(
+            runtime,
+            Access(tokens),
+            Origins(host, bound[0][1], tls=tls is not None, hosts=hosts, origins=origins),
+            tls=tls,
+            limits=limits or Limits(),
+            most=(max_connections, max_per_address),
+        )
         await server.run(listeners, _serving(host, bound[0][1], tls), task_status)
     finally:
         for listener in listeners:
             listener.socket.close()
+
+
+async def _listeners(host: str, port: int) -> list[trio.SocketListener]:
+    """Sockets that listen at one port: where any is free, a name with several addresses gets one of them."""
+    listeners = await trio.open_tcp_listeners(port, host=host)
+    if port:
+        return listeners
+    for other in listeners[1:]:
+        other.socket.close()
+    return listeners[:1]
 
 
 def _check_safe(host: str, tls: ssl.SSLContext | None, tokens: Sequence[Token]) -> None:
