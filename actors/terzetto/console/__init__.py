@@ -6,5 +6,6 @@
 from ._access import Token
 from ._client import Console, connect
 from ._server import Serving, serve
+from ._watch import Follow, Watch
 
-__all__ = ["Console", "Serving", "Token", "connect", "serve"]
+__all__ = ["Console", "Follow", "Serving", "Token", "Watch", "connect", "serve"]

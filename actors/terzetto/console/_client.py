@@ -235,7 +235,7 @@ class Console:
         except* ConnectionRejected as group:
             self._rejected(cast("ConnectionRejected", next(leaves_of(group))))
         except* GONE as group:
-            self.trouble = sentence_of(next(leaves_of(group)))
+            self._gone(next(leaves_of(group)))
 
     def _rejected(self, error: ConnectionRejected) -> None:
         """The server does not want this client, now or ever."""
@@ -244,6 +244,12 @@ class Console:
         if error.status_code in _REFUSED:
             text = f"the server at {self._url} refuses this client: {self.trouble}"
             self._over = WireError("not_allowed", text, data={"status": error.status_code})
+
+    def _gone(self, error: BaseException) -> None:
+        """There is no connection, or none any more; a certificate that is not trusted now will not be the next time."""
+        self.trouble = sentence_of(error)
+        if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+            self._over = WireError("not_trusted", f"the server at {self._url} is not trusted: {self.trouble}")
 
     async def _converse(self, socket: WebSocketConnection) -> None:
         self._session.connected()
@@ -376,7 +382,8 @@ async def connect(
 
     Raises:
         InvalidRequest: that is no such URL, or the token would be shown to everybody on the way.
-        WireError: the server refuses this client (`not_allowed`, `other_version`), or there is none (`unreachable`).
+        WireError: the server refuses this client (`not_allowed`, `other_version`), its certificate is not trusted
+            (`not_trusted`), or there is none (`unreachable`).
     """
     console, refused = Console(url, token, tls, name), None
     async with trio.open_nursery() as nursery:
