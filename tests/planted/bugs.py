@@ -531,5 +531,81 @@ BUGS: Final[Sequence[Bug]] = (
         "12.2",
         "test_discreet.py",
         (f"{_PROTOCOL}/discreet.py", "isinstance(event, NodeFailed | RetryScheduled)", "isinstance(event, NodeFailed)"),
+        "a page of another origin may open the console's websocket",
+        "13.3",
+        "test_console_security.py",
+        (
+            f"{_ACTORS}/console/_site.py",
+            'if not self._origins.has_origin(asked.all("origin")):',
+            'if asked.all("origin") == ["null"]:',
+        ),
+    ),
+    _bug(
+        "a name that leads to this machine by DNS is the server's",
+        "13.3",
+        "test_console_security.py",
+        (
+            f"{_ACTORS}/console/_origins.py",
+            "return len(hosts) == 1 and _normal(hosts[0], self._scheme) in self.hosts",
+            "return any(host in hosts[0] for host in self.hosts)",
+        ),
+    ),
+    _bug(
+        "a frame that is too large is read before it is refused",
+        "13.5",
+        "test_console_security.py test_console_frame_heads.py",
+        (f"{_ACTORS}/console/_frame_heads.py", "if self._message > self._limit:", "if False:"),
+    ),
+    _bug(
+        "a token that begins like the right one is as good",
+        "13.2",
+        "test_console_security.py",
+        (
+            f"{_ACTORS}/console/_access.py",
+            "if hmac.compare_digest(digest, shown):",
+            "if hmac.compare_digest(digest, shown) or _shown(authorization, subprotocols).startswith(b'a-secret'):",
+        ),
+    ),
+    _bug(
+        "clients are shown the frames of a failure",
+        "13.6",
+        "test_console_security.py",
+        (f"{_ACTORS}/console/_discreet.py", "if isinstance(event, NodeFailed) and", "if False and"),
+    ),
+    _bug(
+        "a reader that is too slow has everything kept for it",
+        "13.9",
+        "test_console_server.py",
+        (f"{_ACTORS}/console/_outbox.py", "while self._bytes > CONSOLE_OUTBOX:", "while False:"),
+    ),
+    _bug(
+        "events are sent one by one",
+        "13.9",
+        "test_console_server.py",
+        (
+            f"{_ACTORS}/console/_connection.py",
+            "                        self._do(self._session.tell(number, told))",
+            "                        [self._do(self._session.tell(number, [each])) for each in told]",
+        ),
+    ),
+    _bug(
+        "a client hears nothing of what it asked while it was sending",
+        "13.8",
+        "test_console_client.py",
+        (
+            f"{_ACTORS}/console/_client.py",
+            "                await stirred.wait()\n",
+            "                self._stirred = trio.Event()\n                await self._stirred.wait()\n",
+        ),
+    ),
+    _bug(
+        "a client that lost its connection begins from the beginning",
+        "8.9",
+        "test_console_client.py test_console_crash.py",
+        (
+            f"{_PROTOCOL}/client_session.py",
+            "return replace(self.ask, last_event_id=self.place.last_event_id)",
+            "self.place = StreamPlace(None)\n        return self.ask",
+        ),
     ),
 )
