@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+from trio_websocket import WebSocketConnection
 
 import terzetto
 from terzetto.console import _client, _watch, connect, serve
@@ -127,6 +128,25 @@ async def test_what_was_asked_is_asked_again_and_a_command_is_carried_out_once(m
 
     assert "r" == answers[0].run_id
     assert 1 == len(answers[1].runs)
+
+
+async def test_what_is_asked_while_another_frame_is_sent_is_sent_too(monkeypatch):
+    """SEMANTICS 13.8: this hung where a store answers from a thread."""
+    send = WebSocketConnection.send_message
+
+    async def slow(self, message):
+        await send(self, message)
+        if self.is_client:
+            await trio.sleep(0.05)
+
+    monkeypatch.setattr(WebSocketConnection, "send_message", slow)
+    graph = chain(says("a"))
+    async with place(graph) as here, connect(here.url) as console:
+        with trio.fail_after(5):
+            async with trio.open_nursery() as nursery:
+                for _ in range(3):
+                    nursery.start_soon(console.ask, ListRuns())
+                    await trio.sleep(0.02)
 
 
 async def test_who_follows_runs_is_told_to_list_them_after_a_cut(monkeypatch):

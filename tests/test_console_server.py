@@ -33,7 +33,7 @@ from terzetto_protocol.wire_asks import (
     ReadState,
 )
 
-from .consoles import Place, asked, framed, heard, parsed, place, until
+from .consoles import Place, asked, closes, framed, heard, parsed, place, until
 from .runtimes import Add, Held, Say, Tally, chain, says, told as events_of
 
 SUBMITTED = terzetto.Submitted
@@ -447,13 +447,13 @@ async def test_a_reader_that_is_too_slow_gets_a_gap_and_delays_nobody(monkeypatc
 
 async def test_a_reader_that_takes_nothing_at_all_is_closed(monkeypatch):
     """SEMANTICS 13.9: with 1013, if it takes the frame that it is in the middle of."""
-    monkeypatch.setattr(_connection, "CONSOLE_SLOW", 0.2)
+    monkeypatch.setattr(_connection, "CONSOLE_SLOW", 0.4)
 
     async def grow(ctx):
         for _ in range(12):
             ctx.record(Say("x" * 80_000))
 
-    graph = chain(*[grow] * 1)
+    graph = chain(grow)
     async with place(graph) as here, here.opened() as stream:
         await ended(here, graph)
         slow = Slow(stream)
@@ -461,13 +461,13 @@ async def test_a_reader_that_takes_nothing_at_all_is_closed(monkeypatch):
         for number in range(60):
             ask = b'{"type":"request","id":%d,"ask":{"type":"commit","run_id":"r","seq":3}}' % number
             await stream.send_all(framed(ask))
-        await trio.sleep(0.3)
-        with trio.fail_after(10):
-            with suppress(trio.BrokenResourceError):
-                await slow.read()
+        await trio.sleep(0.5)
+        with trio.fail_after(10), suppress(trio.BrokenResourceError):
+            await slow.read()
         assert 200 == (await here.get("/healthz")).status
 
-    assert b"too slow" in slow.data[-200:] or len(slow.data) < 60 * 1_000_000
+    assert closes(parsed(slow.data)) in ([1013], [])  # cut, where this machine was too slow to take the frame
+    assert slow.data.count(b'"type":"reply"') < 60
 
 
 async def test_an_answer_that_is_too_large_is_an_error_and_not_the_end():

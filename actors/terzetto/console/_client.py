@@ -40,7 +40,7 @@ from terzetto_protocol.wire_asks import Ask, Asking, FollowRuns, Subscribe, Unsu
 from terzetto_protocol.wire_errors import WireError
 
 from .. import __version__
-from .._chance import new_id
+from .._chance import chance, new_id
 from .._mailbox import Slot
 from ._dialling import address_of, dialled
 from ._gone import GONE, leaves_of, sentence_of
@@ -213,7 +213,7 @@ class Console:
                     self._session.lost()
                     failures = 1 if self._lasting else failures + 1
                     if self._over is None:
-                        await trio.sleep(backoff(failures))
+                        await trio.sleep(backoff(failures) * (0.5 + chance() / 2))  # not all clients at once
                 nursery.cancel_scope.cancel(reason="the server refuses this client")
         finally:
             self._end(ActorStopped("this client of the console") if self._over is None else self._over)

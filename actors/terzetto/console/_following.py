@@ -11,7 +11,7 @@ from typing import Final
 
 import trio
 
-from terzetto_protocol.errors import StoreError
+from terzetto_protocol.errors import StoreUnavailable, TerzettoError
 from terzetto_protocol.limits import CONSOLE_CHANGES
 from terzetto_protocol.views import RunLine
 from terzetto_protocol.wire_asks import FollowRuns
@@ -102,7 +102,7 @@ class Following:
                 self._look()
                 try:
                     await self._tell()
-                except StoreError:
+                except StoreUnavailable:
                     continue  # what was not told is told when the store is back
 
     def _note(self, run_id: str) -> None:
@@ -123,8 +123,10 @@ class Following:
             try:
                 row = await self._runtime.store.run(run_id)
                 lines = [] if row is None else await lines_of(self._runtime.store, [row])
-            except StoreError:
+            except StoreUnavailable:
                 self._moved[run_id] = None
                 raise
+            except TerzettoError:  # it is damaged: whoever asks for it hears that, and the others are told
+                continue
             for follower in self._followers:
                 follower.hear(run_id, lines[0] if lines else None)

@@ -14,6 +14,7 @@ from terzetto_protocol.stream_place import StreamPlace
 from terzetto_protocol.views import RunLine
 from terzetto_protocol.wire import Changed
 from terzetto_protocol.wire_asks import FollowRuns, Subscribe
+from terzetto_protocol.wire_errors import WireError
 
 if TYPE_CHECKING:
     from ._client import Console
@@ -116,6 +117,8 @@ class Watch(_Reader):
             raise self._error
         if self.ended == "deleted":
             raise UnknownRun(self._ask.run_id)
+        if self.ended == "refused":
+            raise WireError("not_allowed", f"the console does not tell of run {self._ask.run_id!r} any more")
         if self.ended:
             raise StopAsyncIteration
 
