@@ -108,7 +108,7 @@ def test_a_short_token_is_refused(shop, call, monkeypatch):
     monkeypatch.setenv("TERZETTO_TOKEN", "short")
     code, _, errors = call("serve", "shop:good", "--port", "0")
 
-    assert (2, True) == (code, "16 or more" in errors)
+    assert (2, True) == (code, "less than 16 characters" in errors)
     assert "short" not in errors
     with pytest.raises(InvalidRequest):
         Token("short")

@@ -531,6 +531,8 @@ BUGS: Final[Sequence[Bug]] = (
         "12.2",
         "test_discreet.py",
         (f"{_PROTOCOL}/discreet.py", "isinstance(event, NodeFailed | RetryScheduled)", "isinstance(event, NodeFailed)"),
+    ),
+    _bug(
         "a page of another origin may open the console's websocket",
         "13.3",
         "test_console_security.py",
@@ -557,20 +559,20 @@ BUGS: Final[Sequence[Bug]] = (
         (f"{_ACTORS}/console/_frame_heads.py", "if self._message > self._limit:", "if False:"),
     ),
     _bug(
-        "a token that begins like the right one is as good",
+        "a browser's token may be any",
         "13.2",
         "test_console_security.py",
         (
             f"{_ACTORS}/console/_access.py",
-            "if hmac.compare_digest(digest, shown):",
-            "if hmac.compare_digest(digest, shown) or _shown(authorization, subprotocols).startswith(b'a-secret'):",
+            "return None if holder is None else",
+            "return Grant(ALL_SCOPES, '') if subprotocols[1:] else None if holder is None else",
         ),
     ),
     _bug(
         "clients are shown the frames of a failure",
         "13.6",
         "test_console_security.py",
-        (f"{_ACTORS}/console/_discreet.py", "if isinstance(event, NodeFailed) and", "if False and"),
+        (f"{_ACTORS}/console/_connection.py", "write_event(discreet_event(event))", "write_event(event)"),
     ),
     _bug(
         "a reader that is too slow has everything kept for it",

@@ -3,7 +3,8 @@
 `serve` opens one port in your own nursery; `connect` is a client that comes back by itself.
 """
 
-from ._access import Token
+from terzetto_protocol.tokens import Token
+
 from ._client import Console, connect
 from ._server import Serving, serve
 from ._watch import Follow, Watch

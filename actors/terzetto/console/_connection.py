@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 import trio
 from trio_websocket import WebSocketConnection
 
+from terzetto_protocol.discreet import discreet_event
 from terzetto_protocol.errors import ActorStopped, TerzettoError, UnknownRun
 from terzetto_protocol.events import Cursor, StreamItem
 from terzetto_protocol.limits import CONSOLE_HANDSHAKE, CONSOLE_PING, CONSOLE_PONG, CONSOLE_QUERIES, CONSOLE_SLOW
@@ -21,7 +22,6 @@ from terzetto_protocol.wire_answers import Answer, Following, Unsubscribed
 from terzetto_protocol.wire_asks import Ask, FollowRuns, Query, Subscribe, Unsubscribe
 
 from .._runtime import Runtime
-from ._discreet import discreet_event
 from ._following import Following as Changes
 from ._gone import GONE
 from ._outbox import Outbox

@@ -5,29 +5,16 @@ from typing import Any, Final, cast
 
 from msgspec.structs import replace
 
-from terzetto_protocol.events import NodeFailed, StreamItem
-from terzetto_protocol.views import CommitView, RunView
+from terzetto_protocol.views import CommitView
 
 _FOLDERS: Final = re.compile(r"(?<![^\s'\":=(])(?:~|[A-Za-z]:)?(?:[/\\\\][^/\\\\\s\'\":]+)*[/\\\\](?=[^/\\\\\s])")
 """The folders of a path."""
-
-
-def discreet_run(view: RunView) -> RunView:
-    """A run without the frames of its failure."""
-    return view if view.failure is None else replace(view, failure=replace(view.failure, trace=()))
 
 
 def discreet_commit(view: CommitView) -> CommitView:
     """A commit without the frames of failures."""
     detail = None if view.detail is None else _without_trace(view.detail)
     return replace(view, detail=detail, events=tuple(map(_without_trace, view.events)))
-
-
-def discreet_event(event: StreamItem) -> StreamItem:
-    """An event without the frames of a failure."""
-    if isinstance(event, NodeFailed) and event.failure.trace:
-        return replace(event, failure=replace(event.failure, trace=()))
-    return event
 
 
 def _without_trace(told: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import trio
 from msgspec.structs import replace
 
 from terzetto_protocol.commands import Command
+from terzetto_protocol.discreet import discreet_run
 from terzetto_protocol.errors import CommitPruned, InvalidRequest, UnknownRun
 from terzetto_protocol.graph_view import graph_view
 from terzetto_protocol.image import read_record
@@ -54,7 +55,7 @@ from terzetto_protocol.wire_asks import (
 
 from .._history import commits_of, left_of
 from .._runtime import Runtime
-from ._discreet import discreet_commit, discreet_run, discreet_text
+from ._discreet import discreet_commit, discreet_text
 from ._lines import lines_of
 from ._numbers import numbers_of
 from ._texts import Texts

@@ -15,11 +15,12 @@ from trio_websocket import wrap_server_stream
 from terzetto_protocol.errors import InvalidRequest
 from terzetto_protocol.limits import CONSOLE_ADDRESS, CONSOLE_CONNECTIONS, CONSOLE_HANDSHAKE
 from terzetto_protocol.session import Session
+from terzetto_protocol.tokens import Token
 from terzetto_protocol.wire import SUBPROTOCOL, Limits
 
 from .. import __version__
 from .._runtime import Runtime
-from ._access import Access, Grant, Token
+from ._access import Access, Grant
 from ._connection import Connection
 from ._following import Following
 from ._frame_heads import FrameHeads

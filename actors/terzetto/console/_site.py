@@ -82,7 +82,7 @@ class Site:
         return text(200, "fine")
 
     def _metrics(self, asked: Asked) -> Answer:
-        grant = self._access.of(asked.one("authorization"))
+        grant = self._access.of(asked.all("authorization"))
         if grant is None or "read" not in grant.scopes:
             return _unauthorized()
         numbers = {**numbers_of(self._runtime.statistics()), "console": self._counts()}
@@ -102,7 +102,7 @@ class Site:
             return text(400, f"a handshake needs a Sec-WebSocket-Key of {_KEY} bytes")
         if SUBPROTOCOL not in asked.protocols:
             return text(400, f"offer the subprotocol {SUBPROTOCOL}")
-        return self._access.of(asked.one("authorization"), asked.protocols) or _unauthorized()
+        return self._access.of(asked.all("authorization"), asked.protocols) or _unauthorized()
 
 
 def _unauthorized() -> Answer:
