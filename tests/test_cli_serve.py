@@ -93,8 +93,8 @@ def test_the_token_may_be_in_a_file(shop, call, token):
         (["--host", "0.0.0.0"], "needs tls= and tokens="),
         (["--tls-key", "key.pem"], "--tls-key goes with --tls-cert"),
         (["--tls-cert", "shop.py"], "no certificate with its key"),
-        (["--allow-origin", "example.com"], "say it as browsers do"),
-        (["--allow-host", "https://example.com"], "say a name"),
+        (["--allow-origin", "example.com"], "is no origin"),
+        (["--allow-host", "https://example.com"], "is no host"),
     ],
 )
 def test_what_cannot_be_served_is_said(shop, call, words, sentence, monkeypatch):

@@ -548,7 +548,7 @@ BUGS: Final[Sequence[Bug]] = (
         "test_console_security.py",
         (
             f"{_ACTORS}/console/_origins.py",
-            "return len(hosts) == 1 and _normal(hosts[0], self._scheme) in self.hosts",
+            "return host_allowed(hosts, self.hosts, self._scheme)",
             "return any(host in hosts[0] for host in self.hosts)",
         ),
     ),
