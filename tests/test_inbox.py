@@ -79,6 +79,24 @@ async def test_without_an_owner_the_next_one_goes_on(autojump_clock, store):
         assert [] == await store.posted()
 
 
+async def test_a_submit_says_everything_that_the_owner_is_told(autojump_clock, store):
+    options = {
+        "metadata": {"who": "ann"},
+        "max_steps": 7,
+        "deadline": 60.0,
+        "deadline_parked": True,
+        "durability": "barriers",
+        "on_completion": "delete",
+    }
+    submit = Submit("c-1", "new", "chain", b'{"count": 4, "trail": []}', **options)
+    async with opened(store, GRAPH) as runtime:
+        await store.leave(submit)
+        await trio.sleep(NOTICED)
+        assert Submitted("new", durable=True) == await store.answered(submit)
+        header = (await runtime.row("new")).header
+    assert options == {name: getattr(header, name) for name in options}
+
+
 @pytest.mark.parametrize(
     "command, reason",
     [

@@ -102,6 +102,12 @@ class CarryingOut:
             thread=command.thread or None,
             busy=command.busy,
             record=[vocabulary.revive(each) for each in command.record],
+            metadata=command.metadata,
+            max_steps=command.max_steps,
+            deadline=command.deadline,
+            deadline_parked=command.deadline_parked,
+            durability=command.durability,
+            on_completion=command.on_completion,
         )
 
     async def _branch(self, command: Branching) -> "Run[object]":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, Final, Generic, Literal, Required, TypeAlias, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, Final, Generic, Literal, Required, TypedDict, TypeVar, Unpack, cast, overload
 
 import trio
 from attrs import frozen
@@ -15,13 +15,12 @@ from terzetto_protocol.commands import CANCEL_MODES, KEEP, Cancel, Command, Deci
 from terzetto_protocol.decisions import Decision, Recorded, check_decision
 from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import InvalidRequest, StoreUnavailable, TerzettoError, UnknownRun
-from terzetto_protocol.holding import DURABILITIES, Durability
 from terzetto_protocol.ids import check_choice, check_metadata, check_run_id, check_seconds
 from terzetto_protocol.limits import BLOB_READ
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.places import Place
 from terzetto_protocol.receipts import CancelReceipt, PauseReceipt, Receipt
-from terzetto_protocol.records import RunHeader, RunRow
+from terzetto_protocol.records import COMPLETIONS, DURABILITIES, Durability, OnCompletion, RunHeader, RunRow
 from terzetto_protocol.registry import Registry
 from terzetto_protocol.state import Mutation
 from terzetto_protocol.threads import BUSY, Busy
@@ -56,9 +55,6 @@ from .stores import Store
 from .stores._contract import SettlingStore
 
 S = TypeVar("S")
-OnCompletion: TypeAlias = Literal["keep", "delete"]
-COMPLETIONS: Final[tuple[OnCompletion, ...]] = ("keep", "delete")
-"""What may become of a run that has ended."""
 
 
 @frozen

@@ -5,6 +5,7 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Struct
 
 from .decisions import Decision, Recorded
+from .records import Durability, OnCompletion
 from .threads import Busy
 
 KEEP: Final = ("", "once", "always")
@@ -97,6 +98,13 @@ class Submit(Struct, frozen=True, tag="submit", forbid_unknown_fields=True):
     thread: str = ""
     busy: Busy = "reject"
     record: tuple[Recorded, ...] = ()
+    metadata: dict[str, str | int | float | bool] = {}
+    max_steps: int | None = None
+    deadline: float | None = None
+    """Seconds."""
+    deadline_parked: bool = False
+    durability: Durability = "commits"
+    on_completion: OnCompletion = "keep"
 
 
 class Fork(Struct, frozen=True, tag="fork", forbid_unknown_fields=True):

@@ -6,21 +6,17 @@ written, whole and in its place, before the next commit that is not held.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any, Final, Literal, TypeAlias, TypeVar, cast, get_args
+from typing import Any, Final, TypeVar, cast
 
 from msgspec import Struct, defstruct
 from msgspec.structs import asdict
 
 from .events import DurableEvent
 from .limits import HELD_COMMITS
-from .records import Kind, Step, Write
+from .records import Durability, Kind, Step, Write
 from .statuses import RunStatus
 
 E = TypeVar("E", bound=Struct)
-
-Durability: TypeAlias = Literal["commits", "barriers", "exit"]
-"""When commits are written: at once; when a barrier opens, the run rests or it ends; or the same by another name."""
-DURABILITIES: Final[tuple[Durability, ...]] = get_args(Durability)
 
 _HELD: Final = frozenset(
     {Kind.VISIT, Kind.FORK, Kind.JOIN, Kind.RETRY, Kind.NOTE, Kind.SKIP, Kind.SEND, Kind.CALL, Kind.RETURN}

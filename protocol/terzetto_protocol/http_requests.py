@@ -12,6 +12,7 @@ from .decisions import Decision
 from .errors import Malformed
 from .graph_view import GraphView
 from .receipts import AlreadyResolved, CancelReceipt, DecisionKept, DecisionTaken, Receipt, Submitted
+from .records import Durability, OnCompletion
 from .statuses import RunStatus
 from .threads import Busy
 from .views import RunView
@@ -38,6 +39,14 @@ class Execute(_Body, frozen=True):
     thread: str = ""
     busy: Busy = "reject"
     command_id: str = ""
+    metadata: dict[str, str | int | float | bool] = {}
+    max_steps: int | None = None
+    deadline: float | None = None
+    """Seconds after which it fails, wherever it is by then."""
+    deadline_parked: bool = False
+    """Whether the time counts that it waits for people or is paused."""
+    durability: Durability = "commits"
+    on_completion: OnCompletion = "keep"
 
     def command(self, graph: str, version: str, *, run_id: str, command_id: str) -> Submit:
         """The command that this is; the ids are for those that the client left out."""
@@ -52,6 +61,12 @@ class Execute(_Body, frozen=True):
             auto_approve=self.auto_approve,
             thread=self.thread,
             busy=self.busy,
+            metadata=self.metadata,
+            max_steps=self.max_steps,
+            deadline=self.deadline,
+            deadline_parked=self.deadline_parked,
+            durability=self.durability,
+            on_completion=self.on_completion,
         )
 
 

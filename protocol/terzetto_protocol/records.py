@@ -6,7 +6,7 @@ fields are added at the end, with a default.
 """
 
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from msgspec import Raw, Struct
 
@@ -350,6 +350,14 @@ def failure_in(record: Record) -> Failure | None:
     return made if isinstance(made, Failure) else None
 
 
+Durability: TypeAlias = Literal["commits", "barriers", "exit"]
+"""When commits are written: at once; when a barrier opens, the run rests or it ends; or the same by another name."""
+DURABILITIES: Final[tuple[Durability, ...]] = get_args(Durability)
+OnCompletion: TypeAlias = Literal["keep", "delete"]
+"""What becomes of a run that has ended."""
+COMPLETIONS: Final[tuple[OnCompletion, ...]] = get_args(OnCompletion)
+
+
 class RunHeader(Struct, frozen=True):
     """What `submit` said; it never changes."""
 
@@ -371,7 +379,7 @@ class RunHeader(Struct, frozen=True):
     """Seconds that the run has, from its submit."""
     deadline_parked: bool = False
     """Whether the time counts that it waits for people or is paused."""
-    durability: Literal["commits", "barriers", "exit"] = "commits"
+    durability: Durability = "commits"
     """When its commits are written."""
     thread: str = ""
     """The thread that it continues, or empty."""
@@ -385,7 +393,7 @@ class RunHeader(Struct, frozen=True):
     """Which commits carry a snapshot; None: when the deltas since the last one outweigh it."""
     recorded: tuple[Recorded, ...] = ()
     """What is applied to the state of its thread's head when it begins with that."""
-    on_completion: Literal["keep", "delete"] = "keep"
+    on_completion: OnCompletion = "keep"
     """What becomes of it when it has ended."""
 
 
