@@ -1,0 +1,134 @@
+// A graph as a picture: laid out by dagre, drawn as SVG, so that its places can be reached by key and read aloud.
+
+import { html, useMemo, useState } from "./vendor/htm-preact.js";
+import { Graph as Layout, layout } from "./vendor/dagre.js";
+import { DRAWN } from "./sign.js";
+import { useStore } from "./store.js";
+import { clipped, words } from "./text.js";
+
+const LINE = 15; // pixels between the baselines of two lines of a label
+const PAD = 14;
+const LABEL = 40; // characters of a line that are shown
+const ZOOMS = [0.4, 0.55, 0.75, 1, 1.3, 1.7];
+
+let pen = null;
+
+function widthOf(text, bold) {
+  pen ??= document.createElement("canvas").getContext("2d");
+  pen.font = `${bold ? "600 13px" : "12px"} system-ui, sans-serif`;
+  return pen.measureText(text).width;
+}
+
+function boxOf({ shape, label }) {
+  if (shape === "start" || shape === "end") return { width: 22, height: 22 };
+  const widths = label.map((line, index) => widthOf(clipped(line, LABEL), !index));
+  return { width: Math.max(110, ...widths) + PAD * 2 + (shape === "barrier" ? 12 : 0), height: LINE * (label.length + 1) + 14 };
+}
+
+function laidOut(graph, across) {
+  const sheet = new Layout({ multigraph: true }).setGraph({ rankdir: across ? "LR" : "TB", nodesep: 28, ranksep: 38, marginx: 12, marginy: 12 });
+  const known = new Set(graph.figures.map(({ id }) => id));
+  for (const figure of graph.figures) sheet.setNode(figure.id, { ...boxOf(figure), figure });
+  graph.arrows.forEach((arrow, index) => {
+    if (!known.has(arrow.source) || !known.has(arrow.target)) return;
+    const text = clipped(arrow.label, LABEL);
+    const size = text ? { width: widthOf(text) + 8, height: 16, labelpos: "c" } : { width: 0, height: 0 };
+    sheet.setEdge(arrow.source, arrow.target, { ...size, arrow, text }, String(index));
+  });
+  layout(sheet);
+  const { width, height } = sheet.graph();
+  return { width, height, nodes: sheet.nodes().map((id) => sheet.node(id)), edges: sheet.edges().map((edge) => sheet.edge(edge)) };
+}
+
+/** `places` is a store of what happened at each place; `choose` is called with the name of a place. */
+export function Graph({ graph, busy, name, places, chosen, choose }) {
+  const shown = useStore(places);
+  const [zoom, setZoom] = useState(3);
+  const [across, turn] = useState(false);
+  const sheet = useMemo(() => graph && laidOut(graph, across), [graph, across]);
+  const named = useMemo(() => new Map(Object.entries(graph?.places ?? {}).map(([place, id]) => [id, place])), [graph]);
+  const scale = ZOOMS[zoom];
+  return html`
+    <section class="pane graph" aria-label=${`Graph ${name}`}>
+      <header><h2>Graph</h2><span class="push"></span>
+        <button class="plain" aria-label=${across ? "Draw from top to bottom" : "Draw from left to right"} onClick=${() => turn(!across)}>${across ? "↓" : "→"}</button>
+        <button class="plain" aria-label="Smaller" disabled=${!zoom} onClick=${() => setZoom(zoom - 1)}>−</button>
+        <button class="plain" aria-label="Larger" disabled=${zoom === ZOOMS.length - 1} onClick=${() => setZoom(zoom + 1)}>+</button>
+      </header>
+      ${!sheet && html`<p class="empty">${busy ? "Loading" : `This server does not know the graph ${name}.`}</p>`}
+      ${sheet && html`
+        <div class="scroll" tabindex="0" role="group" aria-label="Picture of the graph">
+          <svg width=${sheet.width * scale} height=${sheet.height * scale} viewBox=${`0 0 ${sheet.width} ${sheet.height}`}>
+            ${sheet.edges.map((edge, index) => html`<${Edge} key=${index} edge=${edge} />`)}
+            ${sheet.nodes.map((node) => html`<${Place} key=${node.figure.id} node=${node} place=${named.get(node.figure.id)}
+              shown=${shown[named.get(node.figure.id)]} chosen=${chosen} choose=${choose} />`)}
+          </svg>
+        </div>`}
+    </section>`;
+}
+
+function Edge({ edge: { points, arrow, text, x, y } }) {
+  const [tip, before] = [points.at(-1), points.at(-2)];
+  const angle = (Math.atan2(tip.y - before.y, tip.x - before.x) * 180) / Math.PI;
+  return html`
+    <g class="edge" data-line=${arrow.line}>
+      <path d=${curve(points)} />
+      <path class="tip" d="M0 0-8-3.6V3.6z" transform=${`translate(${tip.x} ${tip.y}) rotate(${angle})`} />
+      ${text && html`<text x=${x} y=${y + 4}><title>${arrow.label}</title>${text}</text>`}
+    </g>`;
+}
+
+/** A line through the middles between the points, which are bends. */
+function curve(points) {
+  const [first, ...others] = points;
+  const last = others.pop();
+  let path = `M${first.x} ${first.y}`;
+  others.forEach((point, index) => {
+    const next = others[index + 1];
+    const end = next ? { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 } : last;
+    path += `Q${point.x} ${point.y} ${end.x} ${end.y}`;
+  });
+  return others.length ? path : `${path}L${last.x} ${last.y}`;
+}
+
+function Place({ node: { x, y, width, height, figure }, place, shown, chosen, choose }) {
+  const at = `translate(${x - width / 2} ${y - height / 2})`;
+  if (!place) {
+    return html`<g class="place end" transform=${at} role="img" aria-label=${figure.shape}>
+      <circle cx="11" cy="11" r="8" />${figure.shape === "end" && html`<circle class="inner" cx="11" cy="11" r="4" />`}</g>`;
+  }
+  const status = shown?.status ?? "";
+  const times = shown?.visits > 1 ? ` ×${shown.visits}` : "";
+  const said = status ? words(status) + times : "not visited";
+  const pressed = (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    choose(place);
+  };
+  return html`
+    <g class="place" data-shape=${figure.shape} data-status=${status} data-place=${place} transform=${at} tabindex="0" role="button"
+      aria-pressed=${String(chosen === place)} aria-label=${`${place}, ${figure.shape}, ${said}${shown?.note ? `, ${shown.note}` : ""}`}
+      onClick=${() => choose(place)} onKeyDown=${pressed}>
+      <title>${[figure.label.join(" · "), said, shown?.note].filter(Boolean).join("\n")}</title>
+      <${Outline} shape=${figure.shape} width=${width} height=${height} />
+      ${figure.label.map((line, index) => html`<text class=${index ? "sub" : "name"} x=${width / 2} y=${LINE * (index + 1) + 4}>${clipped(line, LABEL)}</text>`)}
+      ${status && html`<svg class="sign" x=${width / 2 - widthOf(said) / 2 - 9} y=${height - 19} width="11" height="11" viewBox="0 0 12 12"><path d=${DRAWN[status]} /></svg>`}
+      <text class="said" x=${width / 2 + (status ? 7 : 0)} y=${height - 9}>${said}</text>
+    </g>`;
+}
+
+function Outline({ shape, width, height }) {
+  const card = { class: "card", width, height, rx: 6 };
+  switch (shape) {
+    case "once":
+      return html`<rect ...${card} /><rect class="line" x="3" y="3" width=${width - 6} height=${height - 6} rx="4" />`;
+    case "barrier":
+      return html`<path class="card" d=${`M12 0H${width - 12}L${width} ${height / 2} ${width - 12} ${height}H12L0 ${height / 2}z`} />`;
+    case "fork":
+      return html`<rect ...${card} x="5" y="-5" /><rect ...${card} />`;
+    case "graph":
+      return html`<rect ...${card} /><path class="line" d=${`M6 0V${height}M${width - 6} 0V${height}`} />`;
+    default:
+      return html`<rect ...${card} />`;
+  }
+}

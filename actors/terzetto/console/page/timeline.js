@@ -1,0 +1,163 @@
+// Visits as bars over time: what overlaps, what was tried again, what waited. Idle time can be folded away.
+
+import { html, useMemo, useState } from "./vendor/htm-preact.js";
+import { Sign, TERMINAL } from "./sign.js";
+import { useNow, useStore } from "./store.js";
+import { count, duration, moment, words } from "./text.js";
+import { Windowed } from "./windowed.js";
+
+const ROW = 24;
+const ZOOMS = [1, 2, 4, 8, 16, 32];
+const TICKS = 6; // in the width of the pane
+const FOLDED = 0.06; // how much of the chart a folded time takes
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
+
+/** Times in which something is tried, or is to be tried again, merged and in order. */
+function busyTimes(spans, end) {
+  const times = [];
+  for (const { tries, waits } of spans) {
+    for (const one of tries) times.push([one.begin, one.end ?? end]);
+    for (const one of waits) if (one.what === "retry") times.push([one.begin, Math.min(one.end ?? end, end)]);
+  }
+  times.sort((one, other) => one[0] - other[0]);
+  const merged = [];
+  for (const [from, to] of times) {
+    if (merged.length && from <= merged.at(-1)[1]) merged.at(-1)[1] = Math.max(merged.at(-1)[1], to);
+    else merged.push([from, to]);
+  }
+  return merged;
+}
+
+/** Where each time stands, from 0 to 1; with `fold` a long time in which nothing is done takes little room. */
+class Scale {
+  constructor(spans, begin, end, fold) {
+    const total = Math.max(end - begin, 0.001);
+    const busy = fold ? busyTimes(spans, end) : [];
+    const work = busy.reduce((sum, [from, to]) => sum + to - from, 0);
+    const short = Math.max(work * FOLDED, 0.01);
+    this.parts = [];
+    let at = begin;
+    const add = (to, folded) => {
+      if (to > at) this.parts.push({ from: at, to, folded, room: folded ? short : to - at });
+      at = Math.max(at, to);
+    };
+    for (const [from, to] of busy) {
+      add(from, from - at > short * 2);
+      add(to, false);
+    }
+    add(begin + total, fold && begin + total - at > short * 2);
+    const room = this.parts.reduce((sum, part) => sum + part.room, 0);
+    let left = 0;
+    for (const part of this.parts) {
+      part.left = left / room;
+      part.width = part.room / room;
+      left += part.room;
+    }
+    this.begin = begin;
+    this.end = begin + total;
+  }
+
+  get folds() {
+    return this.parts.filter((part) => part.folded);
+  }
+
+  at(time) {
+    if (time <= this.begin) return 0;
+    if (time >= this.end) return 1;
+    let [low, high] = [0, this.parts.length - 1];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.parts[middle].to < time) low = middle + 1;
+      else high = middle;
+    }
+    const part = this.parts[low];
+    return part.left + ((time - part.from) / (part.to - part.from)) * part.width;
+  }
+
+  ticks(many) {
+    const wanted = (this.end - this.begin) / many;
+    if (this.folds.length) return this.parts.filter((part) => !part.folded && part.width > 0.5 / many).map((part) => part.from - this.begin);
+    const step = wanted < 1 ? 10 ** Math.ceil(Math.log10(wanted)) : (STEPS.find((each) => each >= wanted) ?? Math.ceil(wanted / 86400) * 86400);
+    return Array.from({ length: Math.floor((this.end - this.begin) / step) + 1 }, (_, index) => index * step);
+  }
+}
+
+const percent = (fraction) => `${(fraction * 100).toFixed(4)}%`;
+
+export function Timeline({ spans: store, view, chosen, choose }) {
+  const { spans: all, more } = useStore(store);
+  const ended = TERMINAL.has(view.status);
+  const now = useNow(ended ? 0 : 1);
+  const [zoom, setZoom] = useState(0);
+  const [fold, setFold] = useState(true);
+  const [visit, setVisit] = useState(null);
+  const spans = useMemo(() => (chosen ? all.filter(({ node }) => node.split("/")[0].split(".")[0] === chosen) : all), [all, chosen]);
+  const scale = useMemo(() => {
+    const begin = all.reduce((least, span) => Math.min(least, span.begin), all[0]?.begin ?? view.submitted);
+    const last = all.reduce((most, span) => Math.max(most, span.end ?? 0), begin);
+    return new Scale(all, begin, ended ? Math.max(last, begin) : Math.max(now, last), fold);
+  }, [all, fold, ended, ended ? 0 : Math.floor(now)]);
+  const detail = spans.find((span) => span.visit === visit);
+  const track = { "--zoom": ZOOMS[zoom] };
+  return html`
+    <section class="pane timeline" aria-label="Time line of visits">
+      <header><h2>Visits</h2>
+        <span class="dim">${count(spans.length)}${more ? ", the first ones" : ""}${chosen ? html` at ${chosen} <button class="link" onClick=${() => choose(chosen)}>show all</button>` : ""}</span>
+        <span class="push"></span>
+        <label class="switch"><input type="checkbox" checked=${fold} onChange=${(event) => setFold(event.currentTarget.checked)} /> fold idle time</label>
+        <button class="plain" aria-label="Less of a time" disabled=${!zoom} onClick=${() => setZoom(zoom - 1)}>−</button>
+        <button class="plain" aria-label="More of a time" disabled=${zoom === ZOOMS.length - 1} onClick=${() => setZoom(zoom + 1)}>+</button>
+      </header>
+      ${!spans.length
+        ? html`<p class="empty">Nothing was visited${chosen ? ` at ${chosen}` : ""} yet.</p>`
+        : html`<div class="chart" style=${track}><${Windowed} className="gantt" label="Visits" items=${spans} rowHeight=${ROW}
+            keyOf=${(span) => span.visit} active=${visit} open=${(span) => setVisit(span.visit === visit ? null : span.visit)}
+            head=${html`<${Axis} scale=${scale} zoom=${ZOOMS[zoom]} />`}
+            row=${(span) => html`<${Row} span=${span} scale=${scale} now=${ended ? scale.end : now} />`} /></div>`}
+      <${Legend} />
+      ${detail && html`<${Detail} span=${detail} now=${now} />`}
+    </section>`;
+}
+
+function Axis({ scale, zoom }) {
+  return html`
+    <span role="columnheader" class="label">Visit</span>
+    <span role="columnheader" class="track" aria-label="Time since the first visit">
+      ${scale.folds.map((part, index) => html`<i key=${index} class="fold" title=${`nothing was done for ${duration(part.to - part.from)}`}
+        style=${{ left: percent(part.left), width: percent(part.width) }}></i>`)}
+      ${scale.ticks(TICKS * zoom).map((tick) => html`<i key=${tick} class="tick" style=${{ left: percent(scale.at(scale.begin + tick)) }}>${tick ? `+${duration(tick)}` : "0"}</i>`)}
+    </span>`;
+}
+
+function Row({ span, scale, now }) {
+  const bar = (kind, begin, end, title) => {
+    const left = scale.at(begin);
+    const width = scale.at(end ?? now) - left;
+    return html`<i key=${`${kind}${begin}`} class=${`bar ${kind}`} data-open=${String(end === null)} title=${title} style=${{ left: percent(left), width: percent(width) }}></i>`;
+  };
+  const took = duration((span.end ?? now) - span.begin);
+  return html`
+    <span role="rowheader" class="label" data-status=${span.status} title=${span.node}><${Sign} status=${span.status} /><span class="text">${span.node}</span><span class="dim">${span.visit}</span></span>
+    <span role="gridcell" class="track" data-status=${span.status} aria-label=${`${words(span.status)}, ${took}, ${span.tries.length} attempts, ${span.waits.length} waits`}>
+      ${span.waits.map((wait) => bar(`wait ${wait.what}`, wait.begin, wait.end, `${wait.what === "retry" ? "rests before the next attempt" : `waits for ${wait.barrier}`}, ${duration((wait.end ?? now) - wait.begin)}`))}
+      ${span.tries.map((one) => bar(one.failed ? "try failed" : "try", one.begin, one.end, `attempt ${one.number}${one.failed ? " failed" : ""}, ${duration((one.end ?? now) - one.begin)}`))}
+    </span>`;
+}
+
+function Legend() {
+  return html`<p class="legend" aria-hidden="true">
+    <span><i class="bar try"></i> works</span><span><i class="bar try failed"></i> attempt failed</span>
+    <span><i class="bar wait retry"></i> rests before a retry</span><span><i class="bar wait barrier"></i> waits for a person</span></p>`;
+}
+
+function Detail({ span, now }) {
+  const line = (each, what) => html`<li>${what}: ${moment(each.begin)}, ${duration((each.end ?? now) - each.begin)}${each.end === null ? " so far" : ""}</li>`;
+  return html`
+    <div class="detail" role="region" aria-label=${`Visit ${span.visit}`}>
+      <h3>${span.node} <span class="dim">visit ${span.visit}, ${words(span.status)}</span></h3>
+      <ul>
+        ${span.tries.map((each) => line(each, `attempt ${each.number}${each.failed ? " failed" : ""}`))}
+        ${span.waits.map((each) => line(each, each.what === "retry" ? "rest before the next attempt" : `waited for ${each.barrier}`))}
+      </ul>
+    </div>`;
+}

@@ -1,0 +1,85 @@
+// A long list of which only the rows in sight are in the document, and which arrow keys walk through.
+
+import { html, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
+
+const AROUND = 8; // rows drawn above and below what is in sight
+
+/**
+ * `row(item, index)` gives what stands in a row, `open(item, index)` is what Enter or a click does.
+ * `tail` keeps the end in sight while it is; `near` is called when the end comes into sight.
+ */
+export function Windowed(props) {
+  const { items, rowHeight, row, open, keyOf, label, active, head, tail = false, near, rowClass, className = "" } = props;
+  const box = useRef(null);
+  const [view, setView] = useState({ top: 0, height: 600 });
+  const [cursor, setCursor] = useState(0);
+  const atEnd = useRef(true);
+
+  useLayoutEffect(() => {
+    const element = box.current;
+    const look = () => setView({ top: element.scrollTop, height: element.clientHeight });
+    const observer = new ResizeObserver(look);
+    observer.observe(element);
+    look();
+    return () => observer.disconnect();
+  }, []);
+
+  useLayoutEffect(() => {
+    if (tail && atEnd.current) box.current.scrollTop = box.current.scrollHeight;
+  }, [items, items.length, tail]);
+
+  const first = Math.max(0, Math.floor(view.top / rowHeight) - AROUND);
+  const last = Math.min(items.length, Math.ceil((view.top + view.height) / rowHeight) + AROUND);
+  const at = Math.min(cursor, Math.max(0, items.length - 1));
+
+  useLayoutEffect(() => {
+    if (near && last >= items.length) near();
+  }, [last, items.length]);
+
+  const scrolled = ({ currentTarget: { scrollTop, clientHeight, scrollHeight } }) => {
+    atEnd.current = scrollTop + clientHeight >= scrollHeight - rowHeight;
+    setView({ top: scrollTop, height: clientHeight });
+  };
+  const go = (index) => {
+    const target = Math.max(0, Math.min(items.length - 1, index));
+    const element = box.current;
+    const top = target * rowHeight;
+    const headed = element.querySelector("[data-head]")?.offsetHeight ?? 0;
+    if (top < element.scrollTop) element.scrollTop = top;
+    else if (top + rowHeight + headed > element.scrollTop + element.clientHeight) {
+      element.scrollTop = top + rowHeight + headed - element.clientHeight;
+    }
+    setCursor(target);
+    requestAnimationFrame(() => element.querySelector(`[data-index="${target}"]`)?.focus());
+  };
+  const pressed = (event) => {
+    const page = Math.max(1, Math.floor(view.height / rowHeight) - 1);
+    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -items.length, End: items.length };
+    if (event.target.dataset.index === undefined) return;
+    if (event.key in steps) go(at + steps[event.key]);
+    else if ((event.key === "Enter" || event.key === " ") && open) open(items[at], at);
+    else return;
+    event.preventDefault();
+  };
+
+  const drawn = [];
+  for (let index = first; index < last; index += 1) {
+    const item = items[index];
+    const chosen = active !== undefined && active === keyOf(item);
+    drawn.push(html`
+      <div key=${keyOf(item)} role="row" class=${`row ${rowClass?.(item) ?? ""}`} data-index=${index}
+        aria-rowindex=${index + (head ? 2 : 1)} aria-selected=${active === undefined ? undefined : String(chosen)}
+        tabindex=${index === at ? 0 : -1} style=${{ height: `${rowHeight}px` }}
+        onFocus=${() => setCursor(index)} onClick=${open && (() => open(item, index))}>
+        ${row(item, index)}
+      </div>`);
+  }
+  return html`
+    <div ref=${box} class=${`windowed ${className}`} role="grid" aria-label=${label}
+      aria-rowcount=${items.length + (head ? 1 : 0)} onScroll=${scrolled} onKeyDown=${pressed}>
+      ${head && html`<div role="row" class="row head" data-head aria-rowindex="1">${head}</div>`}
+      <div role="presentation" style=${{ height: `${first * rowHeight}px` }}></div>
+      ${drawn}
+      <div role="presentation" style=${{ height: `${(items.length - last) * rowHeight}px` }}></div>
+    </div>`;
+}
