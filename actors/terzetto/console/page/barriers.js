@@ -15,8 +15,8 @@ const STATE_BYTES = 1 << 20; // the largest state that is edited in a form
 const LISTED = 200; // barriers asked for at once
 const POLL_MS = 4000; // how often the list of all barriers is asked for, besides when a run says that it changed
 
-/** One barrier. `outcome` is `{ decision, source }` once somebody has decided; `decided` hears what came of ours. */
-export function Barrier({ session, run, barrier, outcome, heading = "h3" }) {
+/** One barrier. `outcome` is `{ decision, source }` once somebody has decided; `brief` leaves out what it shows. */
+export function Barrier({ session, run, barrier, outcome, heading = "h3", brief = false }) {
   const [said, setSaid] = useState(null); // the receipt of what was said here
   const [wrong, setWrong] = useState(null);
   const [busy, setBusy] = useState(false);
@@ -48,7 +48,7 @@ export function Barrier({ session, run, barrier, outcome, heading = "h3" }) {
         ${barrier.deadline && !closed && html`<span class="due" title=${moment(barrier.deadline)}>
           ${barrier.deadline > now ? `decides by itself in ${duration(barrier.deadline - now)}` : "its time is over"}</span>`}
       </header>
-      <${Payload} value=${barrier.payload} />
+      ${!brief && html`<${Payload} value=${barrier.payload} />`}
       ${closed
         ? html`<${Closed} said=${said} outcome=${outcome} barrier=${barrier} />`
         : html`

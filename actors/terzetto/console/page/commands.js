@@ -68,7 +68,6 @@ export const COMMANDS = [
   {
     type: "truncate",
     label: "Truncate",
-    danger: true,
     when: (run) => run.seq > run.first,
     why: "there is only one commit left",
     intro: "Forgets the commits in front of the newest checkpoint that is not after this one.",

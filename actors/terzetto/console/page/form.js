@@ -21,7 +21,7 @@ export function resolved(schema, defs) {
 
 const resolvable = (schema) => (typeof schema === "object" && schema ? schema : {});
 
-/** A value to begin with: the default, or the emptiest that fits. */
+/** A value to begin with: the default, or the emptiest that fits. What has a default of its own is left out. */
 export function blank(schema, defs, depth = 0) {
   if (schema && "default" in schema) return structuredClone(schema.default);
   const found = resolved(schema, defs);
@@ -29,8 +29,8 @@ export function blank(schema, defs, depth = 0) {
   if (found.nullable) return null;
   if (found.enum) return found.enum[0];
   if (found.type === "object" && found.properties && depth < DEEP) {
-    const entries = Object.entries(found.properties);
-    return Object.fromEntries(entries.map(([name, part]) => [name, blank(part, defs, depth + 1)]));
+    const needed = Object.entries(found.properties).filter(([name, part]) => found.required?.includes(name) || "default" in part);
+    return Object.fromEntries(needed.map(([name, part]) => [name, blank(part, defs, depth + 1)]));
   }
   return { string: "", integer: 0, number: 0, boolean: false, array: [], object: {} }[found.type] ?? null;
 }
@@ -47,10 +47,9 @@ export function guessed(value) {
 /** Fields for each part of an object; `changed` names the parts that are marked. */
 export function Fields({ schema, defs, value, change, changed, path = "f" }) {
   const found = resolved(schema, defs);
-  const required = new Set(found.required ?? []);
   return html`${Object.entries(found.properties ?? {}).map(([name, part]) => html`
     <${Field} key=${name} name=${name} schema=${part} defs=${defs} value=${value?.[name]} path=${`${path}-${name}`}
-      marked=${changed?.has(name)} required=${required.has(name)}
+      marked=${changed?.has(name)}
       change=${(next) => change({ ...value, [name]: next })} />`)}`;
 }
 
@@ -81,6 +80,7 @@ export function Field({ name, schema, defs, value, change, path, marked = false,
 }
 
 function kindOf(found, value) {
+  if (value === undefined) return Absent;
   if (value === null && found.nullable) return found.type && blankable(found) ? Absent : Raw;
   if (found.enum && found.enum.every((each) => typeof each !== "object")) return Choice;
   if (found.type === "boolean" && typeof value === "boolean") return Check;
@@ -96,9 +96,9 @@ function Nothing({ change }) {
   return html`<button type="button" class="link" onClick=${() => change(null)}>set to nothing</button>`;
 }
 
-function Absent({ id, found, defs, change }) {
+function Absent({ id, found, defs, value, change }) {
   const { default: _, nullable: __, ...plain } = found;
-  return html`<div class="absent"><span class="dim">nothing</span>
+  return html`<div class="absent"><span class="dim">${value === null ? "nothing" : "its default"}</span>
     <button type="button" id=${id} class="link" onClick=${() => change(blank(plain, defs))}>set a value</button></div>`;
 }
 

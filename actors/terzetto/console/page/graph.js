@@ -1,6 +1,6 @@
 // A graph as a picture: laid out by dagre, drawn as SVG, so that its places can be reached by key and read aloud.
 
-import { html, useMemo, useState } from "./vendor/htm-preact.js";
+import { html, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
 import { Graph as Layout, layout } from "./vendor/dagre.js";
 import { DRAWN } from "./sign.js";
 import { useStore } from "./store.js";
@@ -9,7 +9,9 @@ import { clipped, words } from "./text.js";
 const LINE = 15; // pixels between the baselines of two lines of a label
 const PAD = 14;
 const LABEL = 40; // characters of a line that are shown
-const ZOOMS = [0.4, 0.55, 0.75, 1, 1.3, 1.7];
+const ZOOM = 1.25; // from one size to the next
+const [SMALLEST, LARGEST] = [0.3, 2.5];
+const [READABLE, FULL] = [0.62, 1]; // what is drawn to fit the pane is not smaller, and not larger
 
 let pen = null;
 
@@ -43,21 +45,32 @@ function laidOut(graph, across) {
 /** `places` is a store of what happened at each place; `choose` is called with the name of a place. */
 export function Graph({ graph, busy, name, places, chosen, choose }) {
   const shown = useStore(places);
-  const [zoom, setZoom] = useState(3);
+  const [zoom, setZoom] = useState(null); // null fits the pane
   const [across, turn] = useState(false);
+  const pane = useRef(null);
+  const [room, setRoom] = useState({ width: 0, height: 0 });
   const sheet = useMemo(() => graph && laidOut(graph, across), [graph, across]);
   const named = useMemo(() => new Map(Object.entries(graph?.places ?? {}).map(([place, id]) => [id, place])), [graph]);
-  const scale = ZOOMS[zoom];
+  useLayoutEffect(() => {
+    if (!pane.current) return undefined;
+    const observer = new ResizeObserver(([{ contentRect: { width, height } }]) => setRoom({ width, height }));
+    observer.observe(pane.current);
+    return () => observer.disconnect();
+  }, [Boolean(sheet)]);
+  const fitting = sheet ? Math.min(room.width / sheet.width, room.height / sheet.height) : 1;
+  const scale = zoom ?? Math.min(FULL, Math.max(READABLE, fitting));
+  const resize = (factor) => setZoom(Math.min(LARGEST, Math.max(SMALLEST, scale * factor)));
   return html`
     <section class="pane graph" aria-label=${`Graph ${name}`}>
       <header><h2>Graph</h2><span class="push"></span>
         <button class="plain" aria-label=${across ? "Draw from top to bottom" : "Draw from left to right"} onClick=${() => turn(!across)}>${across ? "↓" : "→"}</button>
-        <button class="plain" aria-label="Smaller" disabled=${!zoom} onClick=${() => setZoom(zoom - 1)}>−</button>
-        <button class="plain" aria-label="Larger" disabled=${zoom === ZOOMS.length - 1} onClick=${() => setZoom(zoom + 1)}>+</button>
+        <button class="plain" aria-label="Smaller" disabled=${scale <= SMALLEST} onClick=${() => resize(1 / ZOOM)}>−</button>
+        <button class="plain" aria-label="Larger" disabled=${scale >= LARGEST} onClick=${() => resize(ZOOM)}>+</button>
+        <button class="plain" aria-pressed=${String(zoom === null)} onClick=${() => setZoom(null)}>Fit</button>
       </header>
       ${!sheet && html`<p class="empty">${busy ? "Loading" : `This server does not know the graph ${name}.`}</p>`}
       ${sheet && html`
-        <div class="scroll" tabindex="0" role="group" aria-label="Picture of the graph">
+        <div class="scroll" ref=${pane} tabindex="0" role="group" aria-label="Picture of the graph">
           <svg width=${sheet.width * scale} height=${sheet.height * scale} viewBox=${`0 0 ${sheet.width} ${sheet.height}`}>
             ${sheet.edges.map((edge, index) => html`<${Edge} key=${index} edge=${edge} />`)}
             ${sheet.nodes.map((node) => html`<${Place} key=${node.figure.id} node=${node} place=${named.get(node.figure.id)}

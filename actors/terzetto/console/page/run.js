@@ -146,7 +146,7 @@ export function RunPage({ session, id, tab, query }) {
       ${error && html`<${Wrong} error=${error} />`}
       ${!gone && html`<${Commands} session=${session} run=${view} />`}
       <${Failure} view=${view} />
-      <${Open} session=${session} run=${run} view=${view} />
+      <${Open} session=${session} run=${run} view=${view} brief=${shown !== ""} />
       <${Tabs} id=${id} shown=${shown} />
       <div role="tabpanel" id="panel" class=${`panel ${shown || "overview"}`} aria-labelledby=${`tab-${shown}`}>
         ${shown === "" && html`<${Overview} session=${session} run=${run} view=${view} query=${query} />`}
@@ -182,7 +182,7 @@ function Failure({ view }) {
   return html`<p class="wrong" role="note"><code>${view.code}</code> ${view.message || view.failure?.message}</p>`;
 }
 
-function Open({ session, run, view }) {
+function Open({ session, run, view, brief }) {
   const closed = useStore(run.closed);
   const barriers = view.open_barriers.map((barrier) => ({ barrier, outcome: null }));
   const open = new Set(view.open_barriers.map(({ barrier }) => barrier));
@@ -190,7 +190,7 @@ function Open({ session, run, view }) {
   const decided = barriers.map((each) => ({ ...each, outcome: closed.get(each.barrier.barrier)?.outcome ?? null }));
   const all = [...past.slice(-3), ...decided].sort((one, other) => one.barrier.opened - other.barrier.opened);
   return html`<div class="open" aria-live="polite">${all.map(({ barrier, outcome }) => html`
-    <${Barrier} key=${barrier.barrier} session=${session} run=${view} barrier=${barrier} outcome=${outcome} />`)}</div>`;
+    <${Barrier} key=${barrier.barrier} session=${session} run=${view} barrier=${barrier} outcome=${outcome} brief=${brief} />`)}</div>`;
 }
 
 function Tabs({ id, shown }) {

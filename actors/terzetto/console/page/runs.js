@@ -152,8 +152,10 @@ function Filter({ filter, text, setText, toggle, put, graphs }) {
 
 const COLUMNS = ["Status", "Run", "Graph", "Waits for, or what happened", "Submitted", "Took", "Commit"];
 
+const NUMERIC = new Set(["Submitted", "Took", "Commit"]);
+
 function Head() {
-  return COLUMNS.map((name) => html`<span key=${name} role="columnheader">${name}</span>`);
+  return COLUMNS.map((name) => html`<span key=${name} role="columnheader" class=${NUMERIC.has(name) ? "num" : ""}>${name}</span>`);
 }
 
 function Line({ line, now }) {

@@ -5,7 +5,7 @@ import { Store } from "./store.js";
 
 const TOKEN_KEY = "terzetto.token";
 const NOTICES = 4; // shown at once
-const NOTICE_MS = 12000;
+const NOTICE_MS = 7000;
 
 const socketUrl = () => {
   const url = new URL("ws", location.href.split("#")[0]);

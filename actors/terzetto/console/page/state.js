@@ -77,5 +77,5 @@ function Change({ change: { path, kind, before, after } }) {
 }
 
 function Value({ value }) {
-  return value !== null && typeof value === "object" ? html`<${Json} value=${value} open=${0} />` : inline(value, 400);
+  return value !== null && typeof value === "object" ? html`<${Json} value=${value} open=${0} name=${Array.isArray(value) ? "list" : "dict"} />` : inline(value, 400);
 }

@@ -31,7 +31,7 @@ export function Statistics({ session }) {
   return html`
     <section class="page" aria-label="Statistics">
       <div class="bar"><h1>Statistics</h1><span class="dim">every ${EVERY_MS / 1000} seconds</span></div>
-      <div class="two"><${Numbers} session=${session} run="" title="Actors" /><${Health} session=${session} /></div>
+      <div class="two statistics"><${Numbers} session=${session} run="" title="Actors" /><${Health} session=${session} /></div>
     </section>`;
 }
 
@@ -40,7 +40,7 @@ export function Numbers({ session, run, title }) {
   return html`
     <section class="pane numbers" aria-label=${title}><header><h2>${title}</h2></header>
       <${Wrong} error=${error} />
-      ${answer && (answer.numbers ? html`<${Table} numbers=${answer.numbers} />` : html`<p class="empty">The run is not live here.</p>`)}
+      ${answer && (answer.numbers ? html`<div class="groups"><${Table} numbers=${answer.numbers} /></div>` : html`<p class="empty">The run is not live here.</p>`)}
     </section>`;
 }
 
@@ -52,11 +52,12 @@ function Table({ numbers, level = 3 }) {
   return html`
     ${single.length > 0 && html`<dl class="list">${single.map(([name, value]) => html`<dt key=${name}>${name.replaceAll("_", " ")}</dt><dd class="num">${shown(value)}</dd>`)}</dl>`}
     ${entries.filter(([, value]) => isGroup(value)).map(([name, value]) => html`
-      <div class="group" key=${name}><${`h${Math.min(level, 6)}`}>${name.replaceAll("_", " ")}<//><${Table} numbers=${value} level=${level + 1} /></div>`)}`;
+      <div class=${level === 3 ? "group top-group" : "group"} key=${name}><${`h${Math.min(level, 6)}`}>${name.replaceAll("_", " ")}<//><${Table} numbers=${value} level=${level + 1} /></div>`)}`;
 }
 
 function shown(value) {
-  if (typeof value !== "number") return value === null ? "—" : typeof value === "string" ? value : JSON.stringify(value);
+  if (value === null || (typeof value === "object" && !Object.keys(value).length)) return "—";
+  if (typeof value !== "number") return typeof value === "string" ? value : JSON.stringify(value);
   return Number.isInteger(value) ? count(value) : value.toLocaleString("en", { maximumSignificantDigits: 4 });
 }
 

@@ -9,7 +9,10 @@ import { Windowed } from "./windowed.js";
 const ROW = 24;
 const ZOOMS = [1, 2, 4, 8, 16, 32];
 const TICKS = 6; // in the width of the pane
-const FOLDED = 0.06; // how much of the chart a folded time takes
+const LONG = 0.15; // a time is folded when nothing is done for longer than that part of all work
+const FOLDED = 0.07; // how much room it takes then, as a part of that of all work
+const FOLDED_ALL = 0.5; // and all of them together
+const FOLDS = 12; // folded times that are drawn in every row
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
 
 /** Times in which something is tried, or is to be tried again, merged and in order. */
@@ -31,30 +34,19 @@ function busyTimes(spans, end) {
 /** Where each time stands, from 0 to 1; with `fold` a long time in which nothing is done takes little room. */
 class Scale {
   constructor(spans, begin, end, fold) {
-    const total = Math.max(end - begin, 0.001);
-    const busy = fold ? busyTimes(spans, end) : [];
-    const work = busy.reduce((sum, [from, to]) => sum + to - from, 0);
-    const short = Math.max(work * FOLDED, 0.01);
-    this.parts = [];
-    let at = begin;
-    const add = (to, folded) => {
-      if (to > at) this.parts.push({ from: at, to, folded, room: folded ? short : to - at });
-      at = Math.max(at, to);
-    };
-    for (const [from, to] of busy) {
-      add(from, from - at > short * 2);
-      add(to, false);
-    }
-    add(begin + total, fold && begin + total - at > short * 2);
-    const room = this.parts.reduce((sum, part) => sum + part.room, 0);
+    this.begin = begin;
+    this.end = Math.max(end, begin + 0.001);
+    this.parts = fold ? partsOf(busyTimes(spans, this.end), begin, this.end) : [{ from: begin, to: this.end, folded: false }];
+    const work = this.parts.reduce((sum, part) => sum + (part.folded ? 0 : part.to - part.from), 0) || 0.001;
+    const each = work * Math.min(FOLDED, FOLDED_ALL / this.folds.length);
+    const room = work + each * this.folds.length;
     let left = 0;
     for (const part of this.parts) {
-      part.left = left / room;
-      part.width = part.room / room;
-      left += part.room;
+      part.left = left;
+      part.width = (part.folded ? each : part.to - part.from) / room;
+      left += part.width;
     }
-    this.begin = begin;
-    this.end = begin + total;
+    this.shown = work; // seconds that are not folded away
   }
 
   get folds() {
@@ -74,12 +66,40 @@ class Scale {
     return part.left + ((time - part.from) / (part.to - part.from)) * part.width;
   }
 
+  /** Seconds since the beginning at which a tick stands, so far apart that their texts have room. */
   ticks(many) {
-    const wanted = (this.end - this.begin) / many;
-    if (this.folds.length) return this.parts.filter((part) => !part.folded && part.width > 0.5 / many).map((part) => part.from - this.begin);
+    const wanted = this.shown / many;
     const step = wanted < 1 ? 10 ** Math.ceil(Math.log10(wanted)) : (STEPS.find((each) => each >= wanted) ?? Math.ceil(wanted / 86400) * 86400);
-    return Array.from({ length: Math.floor((this.end - this.begin) / step) + 1 }, (_, index) => index * step);
+    const ticks = [];
+    let taken = -1;
+    for (const part of this.parts.filter(({ folded }) => !folded)) {
+      const since = part.from - this.begin;
+      for (let tick = since; tick <= part.to - this.begin; tick = (Math.floor(tick / step + 1e-9) + 1) * step) {
+        const at = this.at(this.begin + tick);
+        if (at < taken + 0.55 / many) continue;
+        ticks.push(tick);
+        taken = at;
+      }
+    }
+    return ticks;
   }
+}
+
+/** All the time as parts, of which those are folded in which nothing is done for long. */
+function partsOf(busy, begin, end) {
+  const work = busy.reduce((sum, [from, to]) => sum + to - from, 0);
+  const parts = [];
+  let at = begin;
+  const add = (to, folded) => {
+    if (to > at) parts.push({ from: at, to, folded });
+    at = Math.max(at, to);
+  };
+  for (const [from, to] of busy) {
+    add(from, from - at > work * LONG);
+    add(to, false);
+  }
+  add(end, end - at > work * LONG);
+  return parts;
 }
 
 const percent = (fraction) => `${(fraction * 100).toFixed(4)}%`;
@@ -130,6 +150,7 @@ function Axis({ scale, zoom }) {
 }
 
 function Row({ span, scale, now }) {
+  const folds = scale.folds.length <= FOLDS ? scale.folds : [];
   const bar = (kind, begin, end, title) => {
     const left = scale.at(begin);
     const width = scale.at(end ?? now) - left;
@@ -139,6 +160,7 @@ function Row({ span, scale, now }) {
   return html`
     <span role="rowheader" class="label" data-status=${span.status} title=${span.node}><${Sign} status=${span.status} /><span class="text">${span.node}</span><span class="dim">${span.visit}</span></span>
     <span role="gridcell" class="track" data-status=${span.status} aria-label=${`${words(span.status)}, ${took}, ${span.tries.length} attempts, ${span.waits.length} waits`}>
+      ${folds.map((part) => html`<i key=${`f${part.from}`} class="fold" style=${{ left: percent(part.left), width: percent(part.width) }}></i>`)}
       ${span.waits.map((wait) => bar(`wait ${wait.what}`, wait.begin, wait.end, `${wait.what === "retry" ? "rests before the next attempt" : `waits for ${wait.barrier}`}, ${duration((wait.end ?? now) - wait.begin)}`))}
       ${span.tries.map((one) => bar(one.failed ? "try failed" : "try", one.begin, one.end, `attempt ${one.number}${one.failed ? " failed" : ""}, ${duration((one.end ?? now) - one.begin)}`))}
     </span>`;
