@@ -118,6 +118,7 @@ export async function carriedOut(session, ask) {
     const { text: said, wrong, link } = told(receipt);
     if (wrong) return { code: receipt.type, message: said };
     session.say(said, { link });
+    session.done.set(session.done.value + 1);
     if (receipt.type === "deleted") location.hash = address("runs");
     return null;
   } catch (error) {

@@ -113,6 +113,7 @@ function Place({ node: { x, y, width, height, figure }, place, shown, chosen, ch
   const status = shown?.status ?? "";
   const times = shown?.visits > 1 ? ` ×${shown.visits}` : "";
   const said = status ? words(status) + times : "not visited";
+  const saidWidth = widthOf(said, true);
   const pressed = (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
@@ -125,8 +126,8 @@ function Place({ node: { x, y, width, height, figure }, place, shown, chosen, ch
       <title>${[figure.label.join(" · "), said, shown?.note].filter(Boolean).join("\n")}</title>
       <${Outline} shape=${figure.shape} width=${width} height=${height} />
       ${figure.label.map((line, index) => html`<text class=${index ? "sub" : "name"} x=${width / 2} y=${LINE * (index + 1) + 4}>${clipped(line, LABEL)}</text>`)}
-      ${status && html`<svg class="sign" x=${width / 2 - widthOf(said) / 2 - 9} y=${height - 19} width="11" height="11" viewBox="0 0 12 12"><path d=${DRAWN[status]} /></svg>`}
-      <text class="said" x=${width / 2 + (status ? 7 : 0)} y=${height - 9}>${said}</text>
+      ${status && html`<svg class="sign" x=${width / 2 - saidWidth / 2 - 9} y=${height - 18.5} width="10" height="10" viewBox="0 0 12 12"><path d=${DRAWN[status]} /></svg>`}
+      <text class="said" x=${width / 2 + (status ? 6 : 0)} y=${height - 9}>${said}</text>
     </g>`;
 }
 

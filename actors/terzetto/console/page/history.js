@@ -68,7 +68,8 @@ class Commits {
 export function History({ session, view, at }) {
   const commits = useMemo(() => new Commits(session.connection, view.run_id), [view.run_id]);
   const { commits: list, next, busy, error } = useStore(commits.state);
-  const kin = useAsked(() => session.connection.ask({ type: "lineage", run_id: view.run_id }), [view.run_id, view.seq, view.status]);
+  const done = useStore(session.done);
+  const kin = useAsked(() => session.connection.ask({ type: "lineage", run_id: view.run_id }), [view.run_id, view.seq, view.status, done]);
   const [forking, fork] = useState(null);
   useLayoutEffect(() => void commits.newest(view.seq), [commits, view.seq]);
 

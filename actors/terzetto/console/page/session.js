@@ -19,6 +19,7 @@ export class Session {
   route = new Store(parsed(location.hash));
   notices = new Store([]);
   waiting = new Store(0); // open barriers of all runs
+  done = new Store(0); // commands that were carried out from here
   #graphs = null;
   #last = 0;
 

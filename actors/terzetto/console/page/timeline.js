@@ -139,6 +139,12 @@ export function Timeline({ spans: store, view, chosen, choose }) {
     </section>`;
 }
 
+/** The place, and the branch that it is in where that has a name of its own. */
+function nameOf(node) {
+  const parts = node.split("/");
+  return parts.length < 3 || parts.at(-2) === parts.at(-1) ? parts.at(-1) : parts.slice(-2).join("/");
+}
+
 function Axis({ scale, zoom }) {
   return html`
     <span role="columnheader" class="label">Visit</span>
@@ -156,9 +162,10 @@ function Row({ span, scale, now }) {
     const width = scale.at(end ?? now) - left;
     return html`<i key=${`${kind}${begin}`} class=${`bar ${kind}`} data-open=${String(end === null)} title=${title} style=${{ left: percent(left), width: percent(width) }}></i>`;
   };
+  const inside = Math.min(4, span.node.split("/").length - 1);
   const took = duration((span.end ?? now) - span.begin);
   return html`
-    <span role="rowheader" class="label" data-status=${span.status} title=${span.node}><${Sign} status=${span.status} /><span class="text">${span.node}</span><span class="dim">${span.visit}</span></span>
+    <span role="rowheader" class="label" data-status=${span.status} title=${span.node}><${Sign} status=${span.status} /><span class="text" style=${{ paddingLeft: `${inside * 9}px` }}>${nameOf(span.node)}</span><span class="dim">${span.visit}</span></span>
     <span role="gridcell" class="track" data-status=${span.status} aria-label=${`${words(span.status)}, ${took}, ${span.tries.length} attempts, ${span.waits.length} waits`}>
       ${folds.map((part) => html`<i key=${`f${part.from}`} class="fold" style=${{ left: percent(part.left), width: percent(part.width) }}></i>`)}
       ${span.waits.map((wait) => bar(`wait ${wait.what}`, wait.begin, wait.end, `${wait.what === "retry" ? "rests before the next attempt" : `waits for ${wait.barrier}`}, ${duration((wait.end ?? now) - wait.begin)}`))}
