@@ -44,15 +44,16 @@ def open_browser() -> Iterator[Browser]:
 class Server:
     """`page_child.py` in a process of its own, at one port for all its lives."""
 
-    def __init__(self, folder: Path, *, tokens: bool = False) -> None:
+    def __init__(self, folder: Path, *, tokens: bool = False, runs: int = 0) -> None:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
         self._store = f"sqlite:{folder / 'runs.db'}"
         self._tokens = [f"{secret}={who}" for who, secret in TOKENS.items()] if tokens else []
+        self._runs = runs
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        words = [sys.executable, str(HERE / "page_child.py"), self._store, str(self.port), *self._tokens]
+        words = [sys.executable, str(HERE / "page_child.py"), self._store, str(self.port), str(self._runs), *self._tokens]
         self._process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         assert self._process.stdout.readline().strip() == self.url
@@ -72,7 +73,7 @@ def _free_port() -> int:
 
 
 @contextmanager
-def serving(folder: Path, **options: bool) -> Iterator[Server]:
+def serving(folder: Path, **options: int) -> Iterator[Server]:
     """A server that is there, and is not any more afterwards."""
     server = Server(folder, **options)
     server.start()
@@ -111,9 +112,10 @@ class Tab:
         page.get_by_role("button", name="Submit").click()
         page.get_by_text(f"{run_id} is submitted").wait_for()
 
-    def wait_status(self, words: str) -> None:
+    def wait_status(self, words: str, seconds: float = 10) -> None:
         """Until the run that is shown has this status."""
-        self.page.get_by_role("status", name="Status of the run").get_by_text(words, exact=True).wait_for()
+        status = self.page.get_by_role("status", name="Status of the run")
+        status.get_by_text(words, exact=True).wait_for(timeout=seconds * 1000)
 
     def look(self, name: str) -> None:
         """Leave a picture for people."""

@@ -1,6 +1,6 @@
-"""A console with graphs that show all there is to see, for `test_page_*.py`: `page_child.py STORE PORT [TOKEN=WHO ...]`.
+"""A console with graphs that show all there is to see, for `test_page_*.py`: `page_child.py STORE PORT RUNS [TOKEN=WHO ...]`.
 
-It prints the address of the page, and runs until it is killed.
+It has so many runs, prints the address of the page, and runs until it is killed.
 """
 
 import sys
@@ -161,7 +161,9 @@ async def rest(ctx: terzetto.NodeContext[Count]) -> None:
     await trio.sleep_forever()
 
 
-talk.start(chatter)
+go = talk.barrier("go")
+talk.start(go)
+talk.edge(go.approved, chatter)
 talk.edge(chatter, rest)
 
 steps = terzetto.Graph("steps", state=Count, mutations=[Counted], max_steps=1_000_000)
@@ -173,8 +175,14 @@ async def step(ctx: terzetto.NodeContext[Count]) -> None:
     ctx.record(Counted())
 
 
+@steps.node
+async def last(ctx: terzetto.NodeContext[Count]) -> None:
+    """Where a run goes when it has counted enough."""
+
+
 steps.start(step)
 steps.edge(step, step, when=lambda count: count.done < count.many)
+steps.edge(step, last)
 
 broken = terzetto.Graph("broken", state=Count, mutations=[Counted])
 
@@ -189,13 +197,23 @@ broken.start(divide)
 GRAPHS = [article, talk, steps, broken]
 
 
-async def main(store: str, port: int, tokens: list[console.Token]) -> None:
+async def _fill(runtime: terzetto.Runtime, many: int) -> None:
+    """Have so many runs that have ended, or failed."""
+    async with trio.open_nursery() as nursery:
+        for number in range(many):
+            graph = broken if number % 10 == 9 else steps
+            run = await runtime.submit(graph, Count(1 + number % 3), run_id=f"run-{number:04}")
+            nursery.start_soon(run.result)
+
+
+async def main(store: str, port: int, runs: int, tokens: list[console.Token]) -> None:
     async with terzetto.open_runtime(store, graphs=GRAPHS) as runtime, trio.open_nursery() as nursery:
+        await _fill(runtime, runs)
         serving = await nursery.start(lambda task_status: console.serve(runtime, port=port, tokens=tokens, task_status=task_status))
         print(serving.url, flush=True)
 
 
 if __name__ == "__main__":
-    _, name, number, *shown = sys.argv
+    _, name, number, runs, *shown = sys.argv
     known = [console.Token(secret, scopes={"read", "decide", "control"}, who=who) for secret, _, who in (each.rpartition("=") for each in shown)]
-    trio.run(main, name, int(number), known)
+    trio.run(main, name, int(number), int(runs), known)

@@ -114,7 +114,7 @@ def test_cancel(tab):
     page.locator("dialog").get_by_role("button", name="Cancel", exact=True).click()
 
     tab.wait_status("cancelled")
-    page.get_by_text("was decided: nobody, it was dropped").wait_for()
+    page.get_by_text("is open no more").wait_for()
     assert page.get_by_role("button", name="Pause").is_disabled()
     assert page.get_by_role("button", name="Retry…").is_enabled()
 

@@ -75,6 +75,7 @@ function Closed({ said, outcome, barrier }) {
   }
   if (said?.type === "denied") return html`<p class="outcome lost" role="alert">${told(said).text}</p>`;
   const { decision, source } = lost ? said : outcome;
+  if (!decision) return html`<p class="outcome" role="status"><b>${barrier.barrier}</b> is open no more: nobody decided it here.</p>`;
   return html`<p class="outcome ${lost ? "lost" : ""}" role=${lost ? "alert" : "status"}>
     ${lost ? "Somebody was first: " : ""}<b>${barrier.barrier}</b> was decided: ${decision}${source ? ` by ${source}` : ""}.</p>`;
 }
@@ -198,7 +199,7 @@ function merged(before, barriers) {
   const seen = new Map();
   const open = new Map(barriers.map((waiting) => [`${waiting.run_id} ${waiting.barrier.barrier}`, waiting]));
   for (const [key, { waiting, outcome }] of before) {
-    const gone = { decision: "settled elsewhere", source: "" };
+    const gone = { decision: "", source: "" };
     seen.set(key, { waiting, outcome: open.has(key) ? null : (outcome ?? gone) });
   }
   for (const [key, waiting] of open) seen.set(key, { waiting, outcome: null });

@@ -8,6 +8,7 @@ import { clipped, count, counted, duration, inline, words } from "./text.js";
 import { Windowed } from "./windowed.js";
 
 export const KEPT = 10000; // events kept in this page
+const DRAWN_MS = 120; // between two drawings of a stream that hurries
 const SLACK = 1000; // and so many more, so that not every event moves all others
 const SHOWN = 300; // characters of a line
 
@@ -17,13 +18,17 @@ const SERIOUS = new Set(["NodeFailed", "ErrorObserved", "RunInterrupted", "Cance
 export class EventLog {
   items = []; // { key, event }
   total = 0;
-  changed = new Store({ over: "" });
+  missed = 0; // as far as somebody knows
+  unsure = false; // whether more are missing, and nobody knows how many
+  changed = new Store({ over: "" }, DRAWN_MS);
   #key = 0;
 
   add(events) {
     for (const event of events) {
       if (event.type === "Heartbeat") continue;
       if (event.id) this.total += 1;
+      else if (event.missed === null) this.unsure = true;
+      else this.missed += event.missed;
       this.items.push({ key: (this.#key += 1), event });
     }
     if (this.items.length > KEPT + SLACK) this.items.splice(0, this.items.length - KEPT);
@@ -50,7 +55,7 @@ export function Events({ log, begin }) {
   return html`
     <section class="pane events" aria-label="Events">
       <header><h2>Events</h2>
-        <span class="dim" data-total=${log.total}>${counted(log.total, "event")}${kept ? `, the last ${count(KEPT)} or so are kept here` : ""}${over ? ` · over: ${over}` : " · live"}</span>
+        <span class="dim" data-total=${log.total} data-missed=${log.missed}>${counted(log.total, "event")}${log.missed || log.unsure ? `, ${log.missed ? count(log.missed) : "some"}${log.missed && log.unsure ? " or more" : ""} missing` : ""}${kept ? `, the last ${count(KEPT)} or so are kept here` : ""}${over ? ` · over: ${over}` : " · live"}</span>
         <span class="push"></span>
         <input type="search" placeholder="Filter" aria-label="Filter events" value=${text} onInput=${(event) => setText(event.currentTarget.value)} />
         <label class="switch"><input type="checkbox" checked=${chunks} onChange=${(event) => setChunks(event.currentTarget.checked)} /> chunks</label>

@@ -1,17 +1,16 @@
 // A graph as a picture: laid out by dagre, drawn as SVG, so that its places can be reached by key and read aloud.
 
 import { html, useLayoutEffect, useMemo, useRef, useState } from "./vendor/htm-preact.js";
-import { Graph as Layout, layout } from "./vendor/dagre.js";
 import { DRAWN } from "./sign.js";
-import { useStore } from "./store.js";
+import { useAsked, useStore } from "./store.js";
 import { clipped, words } from "./text.js";
 
 const LINE = 15; // pixels between the baselines of two lines of a label
-const PAD = 14;
+const PAD = 11;
 const LABEL = 40; // characters of a line that are shown
 const ZOOM = 1.25; // from one size to the next
 const [SMALLEST, LARGEST] = [0.3, 2.5];
-const [READABLE, FULL] = [0.62, 1]; // what is drawn to fit the pane is not smaller, and not larger
+const [READABLE, FULL] = [0.75, 1]; // what is drawn to fit the pane is not smaller, and not larger
 
 let pen = null;
 
@@ -24,11 +23,12 @@ function widthOf(text, bold) {
 function boxOf({ shape, label }) {
   if (shape === "start" || shape === "end") return { width: 22, height: 22 };
   const widths = label.map((line, index) => widthOf(clipped(line, LABEL), !index));
-  return { width: Math.max(110, ...widths) + PAD * 2 + (shape === "barrier" ? 12 : 0), height: LINE * (label.length + 1) + 14 };
+  return { width: Math.max(84, ...widths) + PAD * 2 + (shape === "barrier" ? 12 : 0), height: LINE * (label.length + 1) + 14 };
 }
 
-function laidOut(graph, across) {
-  const sheet = new Layout({ multigraph: true }).setGraph({ rankdir: across ? "LR" : "TB", nodesep: 28, ranksep: 38, marginx: 12, marginy: 12 });
+async function laidOut(graph, across) {
+  const { Graph: Layout, layout } = await import("./vendor/dagre.js"); // only who looks at a graph waits for it
+  const sheet = new Layout({ multigraph: true }).setGraph({ rankdir: across ? "LR" : "TB", nodesep: 18, ranksep: 34, marginx: 12, marginy: 12 });
   const known = new Set(graph.figures.map(({ id }) => id));
   for (const figure of graph.figures) sheet.setNode(figure.id, { ...boxOf(figure), figure });
   graph.arrows.forEach((arrow, index) => {
@@ -49,7 +49,7 @@ export function Graph({ graph, busy, name, places, chosen, choose }) {
   const [across, turn] = useState(false);
   const pane = useRef(null);
   const [room, setRoom] = useState({ width: 0, height: 0 });
-  const sheet = useMemo(() => graph && laidOut(graph, across), [graph, across]);
+  const { value: sheet } = useAsked(() => graph && laidOut(graph, across), [graph, across]);
   const named = useMemo(() => new Map(Object.entries(graph?.places ?? {}).map(([place, id]) => [id, place])), [graph]);
   useLayoutEffect(() => {
     if (!pane.current) return undefined;

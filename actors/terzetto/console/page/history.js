@@ -113,13 +113,14 @@ function Lane({ seq, lanes, last, first, forks }) {
   const [lane, middle] = [lanes.of(seq), ROW / 2];
   const x = (number) => 8 + number * LANE;
   const bend = (from) => `M${x(from)} 0C${x(from)} ${middle * 0.6} ${x(lane)} ${middle * 0.4} ${x(lane)} ${middle}`;
-  const wide = x(Math.max(lanes.wide, lane + (forks ? 2 : 1)) - 1) + 10;
+  const aside = lanes.wide; // beside all that this run did
+  const wide = x(forks ? aside : lanes.wide - 1) + 10;
   return html`
     <svg width=${wide} height=${ROW} aria-hidden="true">
       ${lanes.past(seq).map((other) => html`<path key=${`p${other}`} d=${`M${x(other)} 0V${ROW}`} />`)}
       ${lanes.above(seq, last).map((other) => html`<path key=${`a${other}`} d=${bend(other)} />`)}
       ${seq > first && html`<path d=${`M${x(lane)} ${middle}V${ROW}`} />`}
-      ${forks > 0 && html`<path class="to" d=${`M${x(lane)} ${middle}C${x(lane + 1)} ${middle} ${x(lane + 1)} ${middle} ${x(lane + 1)} 3`} /><circle class="to" cx=${x(lane + 1)} cy="4" r="2.5" />`}
+      ${forks > 0 && html`<path class="to" d=${`M${x(lane)} ${middle}C${x(aside)} ${middle} ${x(aside)} ${middle} ${x(aside)} 4`} /><circle class="to" cx=${x(aside)} cy="5" r="3" />`}
       <circle cx=${x(lane)} cy=${middle} r="4" />
     </svg>`;
 }

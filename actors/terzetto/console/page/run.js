@@ -102,7 +102,7 @@ export class Run {
   /** Barriers that are open no more, though no event says who decided: a run that ended drops them. */
   #dropped(barriers) {
     const closed = new Map(this.closed.value);
-    for (const barrier of barriers) closed.set(barrier.barrier, { barrier, outcome: { decision: "nobody, it was dropped", source: "" } });
+    for (const barrier of barriers) closed.set(barrier.barrier, { barrier, outcome: { decision: "", source: "" } });
     this.closed.set(closed);
   }
 

@@ -5,29 +5,34 @@ import { useLayoutEffect, useState } from "./vendor/htm-preact.js";
 const FALLBACK_MS = 250; // a hidden page has no animation frames
 
 /** A function that calls `work` once, with the next animation frame, however often it is called before. */
-export function framed(work) {
+export function framed(work, every = 0) {
   let frame = 0;
   let timer = 0;
+  let last = -Infinity;
   const run = () => {
     cancelAnimationFrame(frame);
     clearTimeout(timer);
     frame = timer = 0;
+    last = performance.now();
     work();
   };
   return () => {
     if (timer) return;
-    timer = setTimeout(run, FALLBACK_MS);
-    frame = requestAnimationFrame(run);
+    const wait = last + every - performance.now();
+    timer = setTimeout(run, wait > 0 ? wait : FALLBACK_MS);
+    if (wait <= 0) frame = requestAnimationFrame(run);
   };
 }
 
 export class Store {
   #value;
   #watchers = new Set();
-  #tell = framed(() => [...this.#watchers].forEach((watcher) => watcher(this.#value)));
+  #tell;
 
-  constructor(value) {
+  /** `every`: milliseconds between two times that watchers are woken, at least; 0 for each frame. */
+  constructor(value, every = 0) {
     this.#value = value;
+    this.#tell = framed(() => [...this.#watchers].forEach((watcher) => watcher(this.#value)), every);
   }
 
   get value() {

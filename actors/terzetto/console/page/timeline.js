@@ -37,6 +37,7 @@ class Scale {
     this.begin = begin;
     this.end = Math.max(end, begin + 0.001);
     this.parts = fold ? partsOf(busyTimes(spans, this.end), begin, this.end) : [{ from: begin, to: this.end, folded: false }];
+    this.folds = this.parts.filter((part) => part.folded);
     const work = this.parts.reduce((sum, part) => sum + (part.folded ? 0 : part.to - part.from), 0) || 0.001;
     const each = work * Math.min(FOLDED, FOLDED_ALL / this.folds.length);
     const room = work + each * this.folds.length;
@@ -47,10 +48,6 @@ class Scale {
       left += part.width;
     }
     this.shown = work; // seconds that are not folded away
-  }
-
-  get folds() {
-    return this.parts.filter((part) => part.folded);
   }
 
   at(time) {

@@ -2,7 +2,8 @@
 
 import { html, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
 
-const AROUND = 8; // rows drawn above and below what is in sight
+const AROUND = 4; // rows drawn above and below what is in sight
+const STEP = 4; // rows by which what is drawn moves on
 
 /**
  * `row(item, index)` gives what stands in a row, `open(item, index)` is what Enter or a click does.
@@ -11,35 +12,36 @@ const AROUND = 8; // rows drawn above and below what is in sight
 export function Windowed(props) {
   const { items, rowHeight, row, open, keyOf, label, active, head, tail = false, near, rowClass, className = "" } = props;
   const box = useRef(null);
-  const [view, setView] = useState({ top: 0, height: 600 });
+  const [view, setView] = useState({ step: 0, height: 0 });
   const [cursor, setCursor] = useState(0);
   const atEnd = useRef(true);
+  const follows = tail && atEnd.current;
 
+  const look = () => {
+    const { scrollTop, clientHeight, scrollHeight } = box.current;
+    atEnd.current = scrollTop + clientHeight >= scrollHeight - rowHeight;
+    const step = Math.floor(scrollTop / rowHeight / STEP);
+    setView((before) => (before.step === step && before.height === clientHeight ? before : { step, height: clientHeight }));
+  };
   useLayoutEffect(() => {
-    const element = box.current;
-    const look = () => setView({ top: element.scrollTop, height: element.clientHeight });
     const observer = new ResizeObserver(look);
-    observer.observe(element);
-    look();
+    observer.observe(box.current);
     return () => observer.disconnect();
   }, []);
-
   useLayoutEffect(() => {
-    if (tail && atEnd.current) box.current.scrollTop = box.current.scrollHeight;
-  }, [items, items.length, tail]);
+    if (follows) box.current.scrollTop = items.length * rowHeight;
+  }, [items, items.length, follows, view.height]);
 
-  const first = Math.max(0, Math.floor(view.top / rowHeight) - AROUND);
-  const last = Math.min(items.length, Math.ceil((view.top + view.height) / rowHeight) + AROUND);
+  const high = Math.ceil(view.height / rowHeight);
+  const top = follows ? Math.max(0, items.length - high) : view.step * STEP;
+  const first = Math.max(0, Math.min(top - AROUND, items.length - high));
+  const last = Math.min(items.length, top + high + STEP + AROUND);
   const at = Math.min(cursor, Math.max(0, items.length - 1));
 
   useLayoutEffect(() => {
-    if (near && last >= items.length) near();
-  }, [last, items.length]);
+    if (near && view.height && last >= items.length) near();
+  }, [last, items.length, view.height]);
 
-  const scrolled = ({ currentTarget: { scrollTop, clientHeight, scrollHeight } }) => {
-    atEnd.current = scrollTop + clientHeight >= scrollHeight - rowHeight;
-    setView({ top: scrollTop, height: clientHeight });
-  };
   const go = (index) => {
     const target = Math.max(0, Math.min(items.length - 1, index));
     const element = box.current;
@@ -76,7 +78,7 @@ export function Windowed(props) {
   }
   return html`
     <div ref=${box} class=${`windowed ${className}`} role="grid" aria-label=${label}
-      aria-rowcount=${items.length + (head ? 1 : 0)} onScroll=${scrolled} onKeyDown=${pressed}>
+      aria-rowcount=${items.length + (head ? 1 : 0)} onScroll=${look} onKeyDown=${pressed}>
       ${head && html`<div role="row" class="row head" data-head aria-rowindex="1">${head}</div>`}
       <div role="presentation" style=${{ height: `${first * rowHeight}px` }}></div>
       ${drawn}
