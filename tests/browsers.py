@@ -9,9 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 HERE = Path(__file__).resolve().parent
 SHOTS = HERE.parent / ".screenshots"
@@ -30,8 +33,10 @@ def chromium() -> str:
 
 
 @contextmanager
-def open_browser() -> Iterator[Browser]:
+def open_browser() -> Iterator["Browser"]:
     """Chromium, without a window."""
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         sandbox = [] if os.getuid() else ["--no-sandbox"]
         browser = playwright.chromium.launch(executable_path=chromium(), args=sandbox, timeout=STARTS * 1000)
@@ -86,18 +91,18 @@ def serving(folder: Path, **options: int) -> Iterator[Server]:
 class Tab:
     """One page in a browser of its own, which tells what it has complained of."""
 
-    def __init__(self, browser: Browser, server: Server, *, wide: int = 1280, scheme: str = "light") -> None:
+    def __init__(self, browser: "Browser", server: Server, *, wide: int = 1280, scheme: str = "light") -> None:
         self.url = server.url
         self.context = browser.new_context(
             viewport={"width": wide, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
         )
-        self.page: Page = self.context.new_page()
+        self.page: "Page" = self.context.new_page()
         self.page.set_default_timeout(10_000)
         self.wrong: list[str] = []
         self.page.on("console", lambda said: said.type in ("error", "warning") and self.wrong.append(said.text))
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
 
-    def go(self, address: str = "runs") -> Page:
+    def go(self, address: str = "runs") -> "Page":
         self.page.goto(f"{self.url}#/{address}")
         return self.page
 

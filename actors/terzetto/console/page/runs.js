@@ -9,7 +9,7 @@ import { Store, useAsked, useNow, useStore } from "./store.js";
 import { clock, count, duration, moment, words } from "./text.js";
 import { Windowed } from "./windowed.js";
 
-const PAGE = 500; // runs asked for at once
+const PAGE = 200; // runs asked for at once
 const MOST = 5000; // runs kept in this page
 
 const newestFirst = (one, other) => other.submitted - one.submitted || (one.run_id < other.run_id ? 1 : -1);
