@@ -101,6 +101,7 @@ class Tab:
         self.wrong: list[str] = []
         self.page.on("console", lambda said: said.type in ("error", "warning") and self.wrong.append(said.text))
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on("request", lambda asked: asked.url.startswith(server.url) or self.wrong.append(asked.url))
 
     def go(self, address: str = "runs") -> "Page":
         self.page.goto(f"{self.url}#/{address}")

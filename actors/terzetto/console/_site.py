@@ -4,6 +4,8 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from attrs import evolve
+
 from terzetto_protocol.errors import StoreError
 from terzetto_protocol.wire import SUBPROTOCOL
 
@@ -67,7 +69,13 @@ class Site:
         file = self._page.get(asked.path)
         if file is None:
             return text(404, "there is nothing of that name")
-        return file.answer(asked.words("if-none-match"), self._socket_of(asked))
+        return self._saying_who(file.answer(asked.words("if-none-match"), self._socket_of(asked)))
+
+    def _saying_who(self, answer: Answer) -> Answer:
+        """The page is for everybody; its answer says whether the websocket takes a token, for which the page asks then."""
+        if self._access.is_open:
+            return answer
+        return evolve(answer, headers=(*answer.headers, ("www-authenticate", "Bearer")))
 
     def _socket_of(self, asked: Asked) -> str:
         return f"{self._scheme}://{asked.one('host')}"

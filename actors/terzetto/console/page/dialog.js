@@ -5,9 +5,12 @@ import { html, useLayoutEffect, useRef } from "./vendor/htm-preact.js";
 export function Dialog({ title, close, children, wide = false }) {
   const box = useRef(null);
   useLayoutEffect(() => {
-    const before = document.activeElement;
-    box.current.showModal();
-    return () => before?.isConnected && before.focus();
+    const [element, before] = [box.current, document.activeElement];
+    element.showModal();
+    return () => {
+      element.close(); // while it is modal nothing else takes the focus
+      if (before?.isConnected) before.focus();
+    };
   }, []);
   return html`
     <dialog ref=${box} class=${wide ? "wide" : ""} aria-labelledby="dialog-title" onClose=${close}
