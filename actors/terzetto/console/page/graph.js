@@ -7,6 +7,8 @@ import { clipped, words } from "./text.js";
 
 const LINE = 15; // pixels between the baselines of two lines of a label
 const PAD = 11;
+const [NAME, SMALL, SAID] = ["600 13px", "11px", "600 11px"]; // the fonts, as styles.css has them
+const SAID_ROOM = 104; // pixels for a status with its sign
 const LABEL = 40; // characters of a line that are shown
 const ZOOM = 1.25; // from one size to the next
 const [SMALLEST, LARGEST] = [0.3, 2.5];
@@ -14,16 +16,16 @@ const [READABLE, FULL] = [0.75, 1]; // what is drawn to fit the pane is not smal
 
 let pen = null;
 
-function widthOf(text, bold) {
+function widthOf(text, font) {
   pen ??= document.createElement("canvas").getContext("2d");
-  pen.font = `${bold ? "600 13px" : "12px"} system-ui, sans-serif`;
+  pen.font = `${font} system-ui, sans-serif`;
   return pen.measureText(text).width;
 }
 
 function boxOf({ shape, label }) {
   if (shape === "start" || shape === "end") return { width: 22, height: 22 };
-  const widths = label.map((line, index) => widthOf(clipped(line, LABEL), !index));
-  return { width: Math.max(84, ...widths) + PAD * 2 + (shape === "barrier" ? 12 : 0), height: LINE * (label.length + 1) + 14 };
+  const widths = label.map((line, index) => widthOf(clipped(line, LABEL), index ? SMALL : NAME));
+  return { width: Math.max(SAID_ROOM, ...widths) + PAD * 2 + (shape === "barrier" ? 12 : 0), height: LINE * (label.length + 1) + 14 };
 }
 
 async function laidOut(graph, across) {
@@ -31,15 +33,31 @@ async function laidOut(graph, across) {
   const sheet = new Layout({ multigraph: true }).setGraph({ rankdir: across ? "LR" : "TB", nodesep: 18, ranksep: 34, marginx: 12, marginy: 12 });
   const known = new Set(graph.figures.map(({ id }) => id));
   for (const figure of graph.figures) sheet.setNode(figure.id, { ...boxOf(figure), figure });
+  const loops = []; // which dagre does not draw well
   graph.arrows.forEach((arrow, index) => {
     if (!known.has(arrow.source) || !known.has(arrow.target)) return;
     const text = clipped(arrow.label, LABEL);
-    const size = text ? { width: widthOf(text) + 8, height: 16, labelpos: "c" } : { width: 0, height: 0 };
+    if (arrow.source === arrow.target) {
+      loops.push({ arrow, text });
+      return;
+    }
+    const size = text ? { width: widthOf(text, SMALL) + 8, height: 16, labelpos: "c" } : { width: 0, height: 0 };
     sheet.setEdge(arrow.source, arrow.target, { ...size, arrow, text }, String(index));
   });
   layout(sheet);
+  const edges = sheet.edges().map((edge) => ({ ...sheet.edge(edge), path: curve(sheet.edge(edge).points) }));
+  edges.push(...loops.map(({ arrow, text }) => loop(sheet.node(arrow.source), arrow, text)));
   const { width, height } = sheet.graph();
-  return { width, height, nodes: sheet.nodes().map((id) => sheet.node(id)), edges: sheet.edges().map((edge) => sheet.edge(edge)) };
+  const reach = edges.map(({ x, text }) => (text ? x + widthOf(text, SMALL) / 2 + 8 : 0));
+  return { width: Math.max(width, ...reach), height, nodes: sheet.nodes().map((id) => sheet.node(id)), edges };
+}
+
+/** From the top of a box round its corner to its side. */
+function loop(box, arrow, text) {
+  const [right, top] = [box.x + box.width / 2, box.y - box.height / 2];
+  const tip = { x: right, y: top + 14 };
+  const path = `M${right - 18} ${top}C${right - 18} ${top - 24} ${right + 26} ${top - 20} ${right + 20} ${top + 8}Q${right + 16} ${top + 14} ${tip.x} ${tip.y}`;
+  return { arrow, text, path, points: [{ x: right + 18, y: tip.y }, tip], x: right + 22 + widthOf(text, SMALL) / 2, y: top - 10 };
 }
 
 /** `places` is a store of what happened at each place; `choose` is called with the name of a place. */
@@ -80,12 +98,12 @@ export function Graph({ graph, busy, name, places, chosen, choose }) {
     </section>`;
 }
 
-function Edge({ edge: { points, arrow, text, x, y } }) {
+function Edge({ edge: { points, path, arrow, text, x, y } }) {
   const [tip, before] = [points.at(-1), points.at(-2)];
   const angle = (Math.atan2(tip.y - before.y, tip.x - before.x) * 180) / Math.PI;
   return html`
     <g class="edge" data-line=${arrow.line}>
-      <path d=${curve(points)} />
+      <path d=${path} />
       <path class="tip" d="M0 0-8-3.6V3.6z" transform=${`translate(${tip.x} ${tip.y}) rotate(${angle})`} />
       ${text && html`<text x=${x} y=${y + 4}><title>${arrow.label}</title>${text}</text>`}
     </g>`;
@@ -113,7 +131,7 @@ function Place({ node: { x, y, width, height, figure }, place, shown, chosen, ch
   const status = shown?.status ?? "";
   const times = shown?.visits > 1 ? ` ×${shown.visits}` : "";
   const said = status ? words(status) + times : "not visited";
-  const saidWidth = widthOf(said, true);
+  const saidWidth = widthOf(said, SAID);
   const pressed = (event) => {
     if (event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
