@@ -28,7 +28,9 @@ def chromium() -> str:
     """The path of Debian's Chromium, or of the one that `TERZETTO_CHROMIUM` names; never a skip."""
     path = os.environ.get("TERZETTO_CHROMIUM") or shutil.which("chromium")
     if path is None:
-        pytest.fail("the page is tested in Chromium: `apt-get install chromium`, or say where it is by TERZETTO_CHROMIUM")
+        pytest.fail(
+            "the page is tested in Chromium: `apt-get install chromium`, or say where it is by TERZETTO_CHROMIUM"
+        )
     return path
 
 
@@ -58,7 +60,14 @@ class Server:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        words = [sys.executable, str(HERE / "page_child.py"), self._store, str(self.port), str(self._runs), *self._tokens]
+        words = [
+            sys.executable,
+            str(HERE / "page_child.py"),
+            self._store,
+            str(self.port),
+            str(self._runs),
+            *self._tokens,
+        ]
         self._process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         assert self._process.stdout.readline().strip() == self.url

@@ -209,11 +209,16 @@ async def _fill(runtime: terzetto.Runtime, many: int) -> None:
 async def main(store: str, port: int, runs: int, tokens: list[console.Token]) -> None:
     async with terzetto.open_runtime(store, graphs=GRAPHS) as runtime, trio.open_nursery() as nursery:
         await _fill(runtime, runs)
-        serving = await nursery.start(lambda task_status: console.serve(runtime, port=port, tokens=tokens, task_status=task_status))
+        serving = await nursery.start(
+            lambda task_status: console.serve(runtime, port=port, tokens=tokens, task_status=task_status)
+        )
         print(serving.url, flush=True)
 
 
 if __name__ == "__main__":
     _, name, number, runs, *shown = sys.argv
-    known = [console.Token(secret, scopes={"read", "decide", "control"}, who=who) for secret, _, who in (each.rpartition("=") for each in shown)]
+    known = [
+        console.Token(secret, scopes={"read", "decide", "control"}, who=who)
+        for secret, _, who in (each.rpartition("=") for each in shown)
+    ]
     trio.run(main, name, int(number), int(runs), known)

@@ -36,7 +36,9 @@ def test_libraries_are_what_was_published(library):
 
 
 def test_no_library_is_forgotten():
-    named = {each["file"] for each in LIBRARIES} | {licence["file"] for each in LIBRARIES for licence in each["licences"]}
+    named = {each["file"] for each in LIBRARIES} | {
+        licence["file"] for each in LIBRARIES for licence in each["licences"]
+    }
 
     assert {path.name for path in VENDOR.iterdir()} == {*named, "vendor.json"}
 
@@ -47,7 +49,9 @@ def test_nothing_comes_from_elsewhere_and_no_policy_is_needed(path):
     text = path.read_text(encoding="utf-8")
 
     assert [] == re.findall(r"(?:https?:)?//[\w.-]+\.\w+", text)
-    assert [] == re.findall(r"\beval\(|new Function|innerHTML|dangerouslySetInnerHTML|document\.write|cssText|insertRule", text)
+    assert [] == re.findall(
+        r"\beval\(|new Function|innerHTML|dangerouslySetInnerHTML|document\.write|cssText|insertRule", text
+    )
     assert [] == re.findall(r"\sstyle=[\"'](?!\$)|\son[a-z]+=[\"']|<style|<script(?![^>]*\bsrc=)", text)
 
 

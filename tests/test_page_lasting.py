@@ -66,7 +66,9 @@ def no_long_task(browser, tab):
     finally:
         trace = browser.stop_tracing()
     events = json.loads(trace)["traceEvents"]
-    mains = {(e["pid"], e["tid"]) for e in events if e["name"] == "thread_name" and e["args"]["name"] == "CrRendererMain"}
+    mains = {
+        (e["pid"], e["tid"]) for e in events if e["name"] == "thread_name" and e["args"]["name"] == "CrRendererMain"
+    }
     tasks = [e for e in events if e["name"] == "RunTask" and (e["pid"], e["tid"]) in mains]
     assert len(tasks) > 100, "nothing was measured"
     longest = max(task.get("tdur", 0) for task in tasks) / 1000

@@ -11,7 +11,16 @@ CONTRAST = 4.5
 """What small text needs against what is behind it, as WCAG 2.2 (1.4.3) says."""
 CSS = (PAGE / "styles.css").read_text(encoding="utf-8")
 TONES = ("pending", "running", "waiting", "retrying", "unknown", "good", "bad", "off")
-PLACES = ("runs", "run/seen", "run/seen/events", "run/seen/state", "run/seen/history", "run/seen/details", "barriers", "statistics")
+PLACES = (
+    "runs",
+    "run/seen",
+    "run/seen/events",
+    "run/seen/state",
+    "run/seen/history",
+    "run/seen/details",
+    "barriers",
+    "statistics",
+)
 
 NAMELESS = """() => [...document.querySelectorAll("button, a[href], input, select, textarea, [role=row][tabindex], [tabindex='0']")]
     .filter((each) => each.offsetParent !== null)
@@ -46,7 +55,11 @@ def test_texts_can_be_read(scheme):
     pairs += [(tone, f"{tone}-fill") for tone in TONES] + [(tone, "pane") for tone in TONES]
     pairs += [("on-accent", "accent"), ("ink", "bad-fill"), ("ink", "waiting-fill"), ("ink", "good-fill")]
 
-    assert {} == {pair: round(contrast(*(known[name] for name in pair)), 2) for pair in pairs if contrast(*(known[name] for name in pair)) < CONTRAST}
+    assert {} == {
+        pair: round(contrast(*(known[name] for name in pair)), 2)
+        for pair in pairs
+        if contrast(*(known[name] for name in pair)) < CONTRAST
+    }
 
 
 @pytest.fixture(scope="module")

@@ -46,9 +46,7 @@ def invented(luck):
             if luck.random() < 0.1:
                 epoch, counter = epoch + 1, 0
             counter = max(0, counter + luck.choice([1, 1, 1, 1, 3, -2, 0]))
-            items.append(
-                NodeStarted(id=event_id(epoch, counter), run_id="r", at=0.0, node="n", visit=1, attempt=1)
-            )
+            items.append(NodeStarted(id=event_id(epoch, counter), run_id="r", at=0.0, node="n", visit=1, attempt=1))
     return items
 
 
@@ -133,6 +131,8 @@ def test_a_form_begins_with_what_fits(page, schema, value):
 
 def test_two_values_are_the_same_whatever_the_order_of_their_keys(page):
     pairs = [({"a": 1, "b": [1, {}]}, {"b": [1, {}], "a": 1}), ([1], {"0": 1}), (0, False), (None, {}), ([], [])]
-    script = "async (all) => { const t = await import('/text.js'); return JSON.parse(all).map(([a, b]) => t.same(a, b)) }"
+    script = (
+        "async (all) => { const t = await import('/text.js'); return JSON.parse(all).map(([a, b]) => t.same(a, b)) }"
+    )
 
     assert page.evaluate(script, json.dumps(pairs)) == [True, False, False, False, True]

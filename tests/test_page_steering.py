@@ -164,6 +164,21 @@ def test_a_run_that_fails_says_why(tab):
     page.get_by_text("ZeroDivisionError").first.wait_for()
 
 
+def test_a_command_that_makes_no_sense_says_why(tab):
+    """By keyboard, too: the button can be reached and pressed."""
+    tab.submit("ready")
+    page = tab.go("run/ready")
+    tab.wait_status("awaiting input")
+    resume = page.get_by_role("button", name="Resume")
+    assert resume.is_disabled()
+    resume.press("Enter")
+    page.get_by_role("alert").get_by_text("the run is not paused").wait_for()
+    page.get_by_role("button", name="Pause").click()
+    tab.wait_status("paused")
+    resume.click()
+    tab.wait_status("awaiting input")
+
+
 def test_statistics(tab):
     page = tab.go("statistics")
     page.get_by_text("everything is well").wait_for()

@@ -44,20 +44,26 @@ export function Barrier({ session, run, barrier, outcome, heading = "h3", brief 
       <header>
         <${heading} class="name">${barrier.reconcile ? "What became of " : ""}${barrier.name}<//>
         <span class="dim">${barrier.barrier}</span>
-        <span class="dim" title=${moment(barrier.opened)}>${closed ? "" : `open for ${duration(now - barrier.opened)}`}</span>
-        ${barrier.deadline && !closed && html`<span class="due" title=${moment(barrier.deadline)}>
-          ${barrier.deadline > now ? `decides by itself in ${duration(barrier.deadline - now)}` : "its time is over"}</span>`}
+        ${!closed && html`<span class="dim" title=${moment(barrier.opened)}>open for ${duration(now - barrier.opened)}</span>`}
+        ${
+          barrier.deadline &&
+          !closed &&
+          html`<span class="due" title=${moment(barrier.deadline)}>
+          ${barrier.deadline > now ? `decides by itself in ${duration(barrier.deadline - now)}` : "its time is over"}</span>`
+        }
       </header>
       ${!brief && html`<${Payload} value=${barrier.payload} />`}
-      ${closed
-        ? html`<${Closed} said=${said} outcome=${outcome} barrier=${barrier} />`
-        : html`
+      ${
+        closed
+          ? html`<${Closed} said=${said} outcome=${outcome} barrier=${barrier} />`
+          : html`
           <div class="answer">
             <input type="text" aria-label="Note or reason" placeholder="Note or reason (optional)" value=${note}
               onInput=${(event) => setNote(event.currentTarget.value)} />
             <${Buttons} ...${{ session, barrier, declared, note, busy, decide, open: setDialog, graph: graph.value }} />
           </div>
-          <${Wrong} error=${wrong} />`}
+          <${Wrong} error=${wrong} />`
+      }
       ${dialog && html`<${dialog} ...${{ session, run, barrier, note, ask, close: () => setDialog(null), graph: graph.value, declared }} />`}
     </article>`;
 }
@@ -75,9 +81,11 @@ function Closed({ said, outcome, barrier }) {
   }
   if (said?.type === "denied") return html`<p class="outcome lost" role="alert">${told(said).text}</p>`;
   const { decision, source } = lost ? said : outcome;
-  if (!decision) return html`<p class="outcome" role="status"><b>${barrier.barrier}</b> is open no more: nobody decided it here.</p>`;
+  const by = source ? ` by ${source}` : "";
+  if (!decision)
+    return html`<p class="outcome" role="status"><b>${barrier.barrier}</b> is open no more: nobody decided it here.</p>`;
   return html`<p class="outcome ${lost ? "lost" : ""}" role=${lost ? "alert" : "status"}>
-    ${lost ? "Somebody was first: " : ""}<b>${barrier.barrier}</b> was decided: ${decision}${source ? ` by ${source}` : ""}.</p>`;
+    ${lost ? "Somebody was first: " : ""}<b>${barrier.barrier}</b> was decided: ${decision}${by}.</p>`;
 }
 
 function Buttons({ session, barrier, declared, note, busy, decide, open, graph }) {
@@ -103,8 +111,13 @@ function Buttons({ session, barrier, declared, note, busy, decide, open, graph }
 /** A form built from the schema of the state (at a question: from what it shows); only what is changed is sent. */
 function Modify({ session, run, barrier, note, ask, close, graph, declared }) {
   const asked = !declared; // a question of a body: its parts are what it shows
-  const state = useAsked(async () => asked ? { value: barrier.payload }
-    : whole(session.connection, { type: "state", run_id: run.run_id, at: null }, STATE_BYTES), []);
+  const state = useAsked(
+    async () =>
+      asked
+        ? { value: barrier.payload }
+        : whole(session.connection, { type: "state", run_id: run.run_id, at: null }, STATE_BYTES),
+    [],
+  );
   const [edited, setEdited] = useState(null);
   const before = state.value?.value;
   const schema = (asked ? null : graph?.state) ?? guessed(before);
@@ -118,7 +131,8 @@ function Modify({ session, run, barrier, note, ask, close, graph, declared }) {
       <${Wrong} error=${state.error} />
       ${state.busy && html`<p class="dim">Loading the state</p>`}
       ${state.value && before === undefined && html`<p class="hint">The state is too large to be edited here.</p>`}
-      ${before && html`<${Fields} schema=${schema} defs=${schema.$defs ?? {}} value=${value} change=${setEdited} changed=${changed} path="modify" />`}
+      ${before && html`<${Fields} schema=${schema} defs=${schema.$defs ?? {}} value=${value} change=${setEdited}
+        changed=${changed} path="modify" />`}
     <//>`;
 }
 
@@ -126,9 +140,11 @@ function Reroute({ session, barrier, note, ask, close, graph }) {
   const places = Object.keys(graph.places);
   const [target, setTarget] = useState(places[0]);
   return html`
-    <${Saying} session=${session} title=${`Reroute from ${barrier.barrier}`} label="Reroute" close=${close} ask=${() => ask({ type: "reroute", target, note })}>
+    <${Saying} session=${session} title=${`Reroute from ${barrier.barrier}`} label="Reroute" close=${close}
+      ask=${() => ask({ type: "reroute", target, note })}>
       <p>The run goes on at this place, whatever the edges say.</p>
-      <${Field} name="Go on at" path="reroute" schema=${{ enum: places }} defs=${{}} value=${target} change=${setTarget} />
+      <${Field} name="Go on at" path="reroute" schema=${{ enum: places }} defs=${{}} value=${target} change=${setTarget}
+        />
     <//>`;
 }
 
@@ -145,13 +161,18 @@ function Confirm({ session, barrier, note, ask, close, graph }) {
     <${Saying} session=${session} title=${`${barrier.name} did happen`} label="Confirm" close=${close} wide
       ask=${() => ask({ type: "confirm", mutations: made.map(({ name, value }) => [name, value]), note })}>
       <p>What its node would have recorded; nothing, if it records nothing.</p>
-      ${made.map(({ name, schema, value }, place) => html`
+      ${made.map(
+        ({ name, schema, value }, place) => html`
         <div class="item" key=${place}>
-          <${Field} name=${name} path=${`confirm-${place}`} schema=${resolved(schema, schema.$defs ?? {})} defs=${schema.$defs ?? {}} value=${value}
+          <${Field} name=${name} path=${`confirm-${place}`} schema=${resolved(schema, schema.$defs ?? {})}
+            defs=${schema.$defs ?? {}} value=${value}
             change=${(next) => put(place, next)} />
-          <button type="button" class="plain" aria-label=${`Remove ${name}`} onClick=${() => setMade(made.filter((_, index) => index !== place))}>✕</button>
-        </div>`)}
-      <div class="choices">${known.map((name) => html`<button key=${name} type="button" onClick=${() => add(name)}>+ ${name}</button>`)}</div>
+          <button type="button" class="plain" aria-label=${`Remove ${name}`}
+            onClick=${() => setMade(made.filter((_, index) => index !== place))}>✕</button>
+        </div>`,
+      )}
+      <div class="choices">${known.map((name) => html`<button key=${name} type="button"
+        onClick=${() => add(name)}>+ ${name}</button>`)}</div>
     <//>`;
 }
 
@@ -164,7 +185,12 @@ export function Barriers({ session }) {
     let wanted = true;
     const look = async () => {
       try {
-        const { barriers, total } = await session.connection.ask({ type: "barriers", run_id: "", offset: 0, limit: LISTED });
+        const { barriers, total } = await session.connection.ask({
+          type: "barriers",
+          run_id: "",
+          offset: 0,
+          limit: LISTED,
+        });
         if (!wanted) return;
         session.waiting.set(total);
         setState({ total, error: null, busy: false });
@@ -180,18 +206,23 @@ export function Barriers({ session }) {
       clearInterval(timer);
     };
   }, [open]);
+  const headline = counted(state.total, "open barrier") + (state.total > LISTED ? `, the oldest ${LISTED}` : "");
   return html`
     <section class="page" aria-label="Barriers">
       <div class="bar"><h1>Barriers</h1>
-        <span class="dim" role="status">${state.busy ? "loading" : `${counted(state.total, "open barrier")}${state.total > LISTED ? `, the oldest ${LISTED}` : ""}`}</span>
+        <span class="dim" role="status">${state.busy ? "loading" : headline}</span>
       </div>
       <${Wrong} error=${state.error} />
       ${!seen.size && !state.busy && html`<p class="empty">Nobody is waited for.</p>`}
-      <div class="cards">${[...seen].map(([key, { waiting, outcome }]) => html`
+      <div class="cards">${[...seen].map(
+        ([key, { waiting, outcome }]) => html`
         <div class="card" key=${key}>
-          <p class="of"><a href=${address("run", waiting.run_id)}>${waiting.run_id}</a> <span class="dim">${waiting.graph}</span></p>
-          <${Barrier} session=${session} run=${{ run_id: waiting.run_id, graph: waiting.graph }} barrier=${waiting.barrier} outcome=${outcome} heading="h2" />
-        </div>`)}</div>
+          <p class="of"><a href=${address("run", waiting.run_id)}>${waiting.run_id}</a> <span
+            class="dim">${waiting.graph}</span></p>
+          <${Barrier} session=${session} run=${{ run_id: waiting.run_id, graph: waiting.graph }}
+            barrier=${waiting.barrier} outcome=${outcome} heading="h2" />
+        </div>`,
+      )}</div>
     </section>`;
 }
 

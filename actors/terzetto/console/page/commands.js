@@ -15,16 +15,32 @@ const STATE_BYTES = 1 << 20; // the largest state that is edited in a form
 const text = (name, label, more = {}) => ({ name, label, schema: { type: "string" }, initial: "", ...more });
 const check = (name, label, hint) => ({ name, label, schema: { type: "boolean", description: hint }, initial: false });
 const number = (name, label, initial, more) => ({ name, label, schema: { type: "integer", ...more }, initial });
-const choice = (name, label, values, more = {}) => ({ name, label, schema: { enum: values }, initial: values[0], ...more });
+const choice = (name, label, values, more = {}) => ({
+  name,
+  label,
+  schema: { enum: values },
+  initial: values[0],
+  ...more,
+});
 
-const newId = (run, what) => `${run.run_id}-${what}-${[...crypto.getRandomValues(new Uint8Array(3))].map((b) => b.toString(36)).join("")}`;
-const effects = check("repeat_effects", "Repeat effects", "Effects of once-nodes that are taken back may happen again.");
+const newId = (run, what) =>
+  `${run.run_id}-${what}-${[...crypto.getRandomValues(new Uint8Array(3))].map((b) => b.toString(36)).join("")}`;
+const effects = check(
+  "repeat_effects",
+  "Repeat effects",
+  "Effects of once-nodes that are taken back may happen again.",
+);
 const ended = (run) => TERMINAL.has(run.status);
 const live = (run) => !ended(run);
 
 /** In the order in which they stand; `when` says whether it makes sense now, `why` what it would take. */
 export const COMMANDS = [
-  { type: "pause", label: "Pause", when: (run) => live(run) && run.status !== "PAUSED", why: "the run is paused or has ended" },
+  {
+    type: "pause",
+    label: "Pause",
+    when: (run) => live(run) && run.status !== "PAUSED",
+    why: "the run is paused or has ended",
+  },
   { type: "resume", label: "Resume", when: (run) => run.status === "PAUSED", why: "the run is not paused" },
   {
     type: "cancel",
@@ -90,25 +106,34 @@ export function Commands({ session, run }) {
   const [open, setOpen] = useState(null);
   const [wrong, setWrong] = useState(null);
   const [busy, setBusy] = useState("");
-  const press = async (command) => {
-    setWrong(null);
-    if (command.fields || command.dialog) return setOpen(command);
+  const press = async (command, why) => {
+    setWrong(why ? { code: "not_now", message: why } : null);
+    if (why) return;
+    if (command.fields || command.dialog) {
+      setOpen(command);
+      return;
+    }
     setBusy(command.type);
     setWrong(await carriedOut(session, { type: command.type, run_id: run.run_id }));
-    return setBusy("");
+    setBusy("");
   };
   return html`
     <div class="commands" role="group" aria-label="Commands">
       ${COMMANDS.map((command) => {
-        const why = !session.may(command.scope ?? "control") ? `this takes the scope ${command.scope ?? "control"}`
-          : command.when && !command.when(run) ? command.why : "";
-        return html`<button key=${command.type} data-command=${command.type} class=${command.danger ? "danger" : ""}
-          disabled=${Boolean(why)} title=${why} aria-busy=${String(busy === command.type)}
-          onClick=${() => press(command)}>${command.label}${command.fields || command.dialog ? "…" : ""}</button>`;
+        const why = whyNot(session, run, command);
+        return html`<button key=${command.type} class=${command.danger ? "danger" : ""} title=${why}
+          aria-disabled=${String(Boolean(why))} aria-busy=${String(busy === command.type)}
+          onClick=${() => press(command, why)}>${command.label}${command.fields || command.dialog ? "…" : ""}</button>`;
       })}
       <${Wrong} error=${wrong} />
       ${open && html`<${open.dialog ?? Ask} ...${{ session, run, command: open, close: () => setOpen(null) }} />`}
     </div>`;
+}
+
+/** Why a command makes no sense now, or is not for this connection; nothing if it may be said. */
+function whyNot(session, run, { scope = "control", when, why }) {
+  if (!session.may(scope)) return `this takes the scope ${scope}`;
+  return when && !when(run) ? why : "";
 }
 
 /** Carry a command out and say what came of it; returns the error, if it was refused. */
@@ -131,12 +156,15 @@ export function Ask({ session, run, command, close, given }) {
   const [fields] = useState(() => command.fields(run, given));
   const [values, setValues] = useState(() => Object.fromEntries(fields.map(({ name, initial }) => [name, initial])));
   return html`
-    <${Saying} session=${session} title=${`${command.label} ${run.run_id}`} label=${command.label} danger=${command.danger} close=${close}
+    <${Saying} session=${session} title=${`${command.label} ${run.run_id}`} label=${command.label}
+      danger=${command.danger} close=${close}
       ask=${() => ({ type: command.type, run_id: run.run_id, ...values })}>
       <p>${command.intro}</p>
-      ${fields.map(({ name, label, schema }) => html`
+      ${fields.map(
+        ({ name, label, schema }) => html`
         <${Field} key=${name} name=${label} schema=${schema} defs=${{}} path=${`ask-${name}`} value=${values[name]}
-          change=${(value) => setValues((before) => ({ ...before, [name]: value }))} />`)}
+          change=${(value) => setValues((before) => ({ ...before, [name]: value }))} />`,
+      )}
     <//>`;
 }
 
@@ -180,22 +208,31 @@ export function Submit({ session, close }) {
     <${Saying} session=${session} title="New run" label="Submit" ask=${ask} close=${close} wide>
       <${Wrong} error=${error} />
       ${graphs && !graphs.size && html`<p class="empty">This server knows no graph.</p>`}
-      ${graph && html`
-        <${Field} name="Graph" path="submit-graph" schema=${{ enum: [...graphs.keys()] }} defs=${{}} value=${graph.name} change=${setName} />
-        <${Field} name="Run" path="submit-run" schema=${{ type: "string" }} defs=${{}} value=${values.run_id} change=${put("run_id")} />
-        <${Field} name="Thread" path="submit-thread" schema=${{ type: "string", description: "Empty for none." }} defs=${{}}
+      ${
+        graph &&
+        html`
+        <${Field} name="Graph" path="submit-graph" schema=${{ enum: [...graphs.keys()] }} defs=${{}} value=${graph.name}
+          change=${setName} />
+        <${Field} name="Run" path="submit-run" schema=${{ type: "string" }} defs=${{}} value=${values.run_id}
+          change=${put("run_id")} />
+        <${Field} name="Thread" path="submit-thread" schema=${{ type: "string", description: "Empty for none." }}
+          defs=${{}}
           value=${values.thread} change=${put("thread")} />
         <${Field} name="Approve its barriers automatically" path="submit-auto" schema=${{ type: "boolean" }} defs=${{}}
           value=${values.auto_approve} change=${put("auto_approve")} />
         <${Field} key=${graph.name} name="State" path="state" schema=${graph.state} defs=${defs} value=${state}
-          change=${(next) => setStates({ ...states, [graph.name]: next })} />`}
+          change=${(next) => setStates({ ...states, [graph.name]: next })} />`
+      }
     <//>`;
 }
 
 /** A new run begins at a place, with the state of this one as it is or edited. */
 function Rerun({ session, run, command, close }) {
   const graph = useAsked(async () => (await session.graphs()).get(run.graph), []);
-  const state = useAsked(() => whole(session.connection, { type: "state", run_id: run.run_id, at: null }, STATE_BYTES), []);
+  const state = useAsked(
+    () => whole(session.connection, { type: "state", run_id: run.run_id, at: null }, STATE_BYTES),
+    [],
+  );
   const [values, setValues] = useState({ new_id: newId(run, "rerun"), repeat_effects: false });
   const [place, setPlace] = useState(null);
   const [edited, setEdited] = useState(undefined);
@@ -215,12 +252,18 @@ function Rerun({ session, run, command, close }) {
       <${Wrong} error=${graph.error ?? state.error} />
       <${Field} name="Begin at" path="rerun-place" defs=${{}} value=${place ?? places[0] ?? ""} change=${setPlace}
         schema=${places.length ? { enum: places } : { type: "string" }} />
-      <${Field} name="New run" path="rerun-id" schema=${{ type: "string" }} defs=${{}} value=${values.new_id} change=${put("new_id")} />
-      <${Field} name=${effects.label} path="rerun-effects" schema=${effects.schema} defs=${{}} value=${values.repeat_effects} change=${put("repeat_effects")} />
-      ${state.value && (state.value.value === undefined
-        ? html`<p class="hint">The state is too large to be edited here.</p>`
-        : html`<${Field} name=${edited === undefined ? "State" : "State (edited)"} path="rerun-state" schema=${schema ?? {}}
-            defs=${schema?.$defs ?? {}} value=${edited === undefined ? state.value.value : edited} change=${setEdited} />`)}
+      <${Field} name="New run" path="rerun-id" schema=${{ type: "string" }} defs=${{}} value=${values.new_id}
+        change=${put("new_id")} />
+      <${Field} name=${effects.label} path="rerun-effects" schema=${effects.schema} defs=${{}}
+        value=${values.repeat_effects} change=${put("repeat_effects")} />
+      ${
+        state.value &&
+        (state.value.value === undefined
+          ? html`<p class="hint">The state is too large to be edited here.</p>`
+          : html`<${Field} name=${edited === undefined ? "State" : "State (edited)"} path="rerun-state"
+            schema=${schema ?? {}}
+            defs=${schema?.$defs ?? {}} value=${edited === undefined ? state.value.value : edited} change=${setEdited} />`)
+      }
     <//>`;
 }
 
@@ -237,9 +280,10 @@ function Early({ session, run, close }) {
     "reject, once": { decision: { type: "reject", reason: "" }, keep: "once" },
     "reject, each time": { decision: { type: "reject", reason: "" }, keep: "always" },
   };
-  const ask = () => what in choices
-    ? { type: "decide", run_id: run.run_id, barrier: named, ...choices[what] }
-    : { type: "withdraw", run_id: run.run_id, barrier: named };
+  const ask = () =>
+    what in choices
+      ? { type: "decide", run_id: run.run_id, barrier: named, ...choices[what] }
+      : { type: "withdraw", run_id: run.run_id, barrier: named };
   return html`
     <${Saying} session=${session} title=${`Decide early in ${run.run_id}`} label="Keep" ask=${ask} close=${close}>
       <p>What is said here waits for its barrier to open.</p>

@@ -114,7 +114,8 @@ export class Connection {
   #leave(id) {
     if (!this.#watches.delete(id)) return;
     if (!this.#greeted) this.#pending.delete(id);
-    else if (this.#pending.has(id) || this.#resuming.has(id)) this.#leaving.add(id); // and is left when it is there
+    else if (this.#pending.has(id) || this.#resuming.has(id))
+      this.#leaving.add(id); // and is left when it is there
     else this.#unsubscribe(id);
   }
 
@@ -129,7 +130,10 @@ export class Connection {
 
   #open() {
     clearTimeout(this.#timer);
-    const socket = new WebSocket(this.#url, [SUBPROTOCOL, ...(this.#token ? [TOKEN_PREFIX + encoded(this.#token)] : [])]);
+    const socket = new WebSocket(this.#url, [
+      SUBPROTOCOL,
+      ...(this.#token ? [TOKEN_PREFIX + encoded(this.#token)] : []),
+    ]);
     this.#socket = socket;
     socket.onmessage = ({ data }) => {
       this.#listen();

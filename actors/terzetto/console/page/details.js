@@ -23,12 +23,18 @@ export function Details({ session, view }) {
   return html`
     <div class="two">
       <section class="pane" aria-label="Run"><header><h2>Run</h2></header>
-        <dl class="list">${Object.entries(facts).filter(([, fact]) => fact).map(([name, fact]) => html`<dt key=${name}>${name}</dt><dd>${fact}</dd>`)}</dl>
+        <dl class="list">${Object.entries(facts)
+          .filter(([, fact]) => fact)
+          .map(([name, fact]) => html`<dt key=${name}>${name}</dt><dd>${fact}</dd>`)}</dl>
         ${Object.keys(view.metadata).length > 0 && html`<h3>Metadata</h3><${Json} value=${view.metadata} open=${2} />`}
         ${view.failure && html`<h3>Failure</h3><${Json} value=${view.failure} open=${3} />`}
-        ${view.observed.length > 0 && html`<h3>Errors that ended nothing</h3>
-          <ul class="plain">${view.observed.map((error, index) => html`<li key=${index}>${error.node} <span class="dim">visit ${error.visit}, ${words(error.level)}</span> ${error.message}</li>`)}</ul>
-          ${view.unlisted > 0 && html`<p class="dim">and ${count(view.unlisted)} more</p>`}`}
+        ${
+          view.observed.length > 0 &&
+          html`<h3>Errors that ended nothing</h3>
+          <ul class="plain">${view.observed.map((error, index) => html`<li key=${index}>${error.node} <span
+            class="dim">visit ${error.visit}, ${words(error.level)}</span> ${error.message}</li>`)}</ul>
+          ${view.unlisted > 0 && html`<p class="dim">and ${count(view.unlisted)} more</p>`}`
+        }
       </section>
       <${Numbers} session=${session} run=${view.run_id} title="Numbers of the live run" />
     </div>`;

@@ -49,25 +49,44 @@ export function Events({ log, begin }) {
   const items = useMemo(() => {
     const wanted = text.toLowerCase();
     if (chunks && !wanted) return log.items.slice();
-    return log.items.filter(({ event }) => (chunks || !CHUNKS.has(event.type)) && (!wanted || lineOf(event).includes(wanted)));
+    return log.items.filter(
+      ({ event }) => (chunks || !CHUNKS.has(event.type)) && (!wanted || lineOf(event).includes(wanted)),
+    );
   }, [log.items.at(-1)?.key, log.items.length, chunks, text]);
-  const kept = log.items.length < log.total;
   return html`
     <section class="pane events" aria-label="Events">
       <header><h2>Events</h2>
-        <span class="dim" data-total=${log.total} data-missed=${log.missed}>${counted(log.total, "event")}${log.missed || log.unsure ? `, ${log.missed ? count(log.missed) : "some"}${log.missed && log.unsure ? " or more" : ""} missing` : ""}${kept ? `, the last ${count(KEPT)} or so are kept here` : ""}${over ? ` · over: ${over}` : " · live"}</span>
+        <span class="dim" data-total=${log.total}
+          data-missed=${log.missed}>${headline(log, over)}</span>
         <span class="push"></span>
-        <input type="search" placeholder="Filter" aria-label="Filter events" value=${text} onInput=${(event) => setText(event.currentTarget.value)} />
-        <label class="switch"><input type="checkbox" checked=${chunks} onChange=${(event) => setChunks(event.currentTarget.checked)} /> chunks</label>
-        <label class="switch"><input type="checkbox" checked=${tail} onChange=${(event) => setTail(event.currentTarget.checked)} /> follow</label>
+        <input type="search" placeholder="Filter" aria-label="Filter events" value=${text}
+          onInput=${(event) => setText(event.currentTarget.value)} />
+        <label class="switch"><input type="checkbox" checked=${chunks}
+          onChange=${(event) => setChunks(event.currentTarget.checked)} /> chunks</label>
+        <label class="switch"><input type="checkbox" checked=${tail}
+          onChange=${(event) => setTail(event.currentTarget.checked)} /> follow</label>
       </header>
       ${!items.length && html`<p class="empty">${log.total ? "No event is like that." : "Nothing was told yet."}</p>`}
-      ${Boolean(items.length) && html`<${Windowed} className="table" label="Events" items=${items} rowHeight=${26} keyOf=${({ key }) => key} tail=${tail}
+      ${
+        Boolean(items.length) &&
+        html`<${Windowed} className="table" label="Events" items=${items} rowHeight=${26} keyOf=${({ key }) => key}
+          tail=${tail}
         active=${chosen?.key ?? null} open=${(item) => choose(item.key === chosen?.key ? null : item)} rowClass=${classOf}
-        head=${["Time", "Id", "Event", "Node", "What"].map((name) => html`<span key=${name} role="columnheader">${name}</span>`)}
-        row=${({ event }) => html`<${Line} event=${event} begin=${begin} />`} />`}
-      ${chosen && html`<div class="detail" role="region" aria-label="Event"><${Json} value=${chosen.event} open=${2} /></div>`}
+        head=${["Time", "Id", "Event", "Node", "What"].map((name) => html`<span key=${name}
+          role="columnheader">${name}</span>`)}
+        row=${({ event }) => html`<${Line} event=${event} begin=${begin} />`} />`
+      }
+      ${chosen && html`<div class="detail" role="region" aria-label="Event"><${Json} value=${chosen.event} open=${2}
+        /></div>`}
     </section>`;
+}
+
+/** How many events there are, what of them is missing, and what is kept. */
+function headline(log, over) {
+  const missing = [log.missed ? count(log.missed) : "", log.unsure ? "an unknown number" : ""].filter(Boolean).join(" and ");
+  const parts = [counted(log.total, "event"), missing && `${missing} missing`];
+  if (log.items.length < log.total) parts.push(`the last ${count(KEPT)} or so are kept here`);
+  return `${parts.filter(Boolean).join(", ")} · ${over ? `over: ${over}` : "live"}`;
 }
 
 function classOf({ event }) {

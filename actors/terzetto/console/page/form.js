@@ -13,7 +13,8 @@ export function resolved(schema, defs) {
   for (let depth = 0; depth < 20; depth += 1) {
     const some = (found.anyOf ?? found.oneOf)?.filter((each) => resolvable(each).type !== "null");
     if (found.$ref) found = defs[found.$ref.split("/").pop()] ?? {};
-    else if (some?.length === 1 && some.length < (found.anyOf ?? found.oneOf).length) found = { ...some[0], nullable: true };
+    else if (some?.length === 1 && some.length < (found.anyOf ?? found.oneOf).length)
+      found = { ...some[0], nullable: true };
     else return found;
   }
   return {};
@@ -29,7 +30,9 @@ export function blank(schema, defs, depth = 0) {
   if (found.nullable) return null;
   if (found.enum) return found.enum[0];
   if (found.type === "object" && found.properties && depth < DEEP) {
-    const needed = Object.entries(found.properties).filter(([name, part]) => found.required?.includes(name) || "default" in part);
+    const needed = Object.entries(found.properties).filter(
+      ([name, part]) => found.required?.includes(name) || "default" in part,
+    );
     return Object.fromEntries(needed.map(([name, part]) => [name, blank(part, defs, depth + 1)]));
   }
   return { string: "", integer: 0, number: 0, boolean: false, array: [], object: {} }[found.type] ?? null;
@@ -47,10 +50,12 @@ export function guessed(value) {
 /** Fields for each part of an object; `changed` names the parts that are marked. */
 export function Fields({ schema, defs, value, change, changed, path = "f" }) {
   const found = resolved(schema, defs);
-  return html`${Object.entries(found.properties ?? {}).map(([name, part]) => html`
+  return html`${Object.entries(found.properties ?? {}).map(
+    ([name, part]) => html`
     <${Field} key=${name} name=${name} schema=${part} defs=${defs} value=${value?.[name]} path=${`${path}-${name}`}
       marked=${changed?.has(name)}
-      change=${(next) => change({ ...value, [name]: next })} />`)}`;
+      change=${(next) => change({ ...value, [name]: next })} />`,
+  )}`;
 }
 
 export function Field({ name, schema, defs, value, change, path, marked = false, depth = 0 }) {
@@ -61,9 +66,11 @@ export function Field({ name, schema, defs, value, change, path, marked = false,
     return html`
       <fieldset class=${marked ? "marked" : ""}>
         <legend>${name}${marked && html` <em>changed</em>`}</legend>
-        ${Object.entries(found.properties).map(([part, inner]) => html`
+        ${Object.entries(found.properties).map(
+          ([part, inner]) => html`
           <${Field} key=${part} name=${part} schema=${inner} defs=${defs} value=${value[part]} depth=${depth + 1}
-            path=${`${path}-${part}`} change=${(next) => change({ ...value, [part]: next })} />`)}
+            path=${`${path}-${part}`} change=${(next) => change({ ...value, [part]: next })} />`,
+        )}
         ${found.nullable && html`<${Nothing} change=${change} />`}
       </fieldset>`;
   }
@@ -105,7 +112,8 @@ function Absent({ id, found, defs, value, change }) {
 function Text({ id, value, change }) {
   const typed = (event) => change(event.currentTarget.value);
   if (value.length > LONG || value.includes("\n")) {
-    return html`<textarea id=${id} rows=${Math.min(12, value.split("\n").length + 1)} value=${value} onInput=${typed} />`;
+    return html`<textarea id=${id} rows=${Math.min(12, value.split("\n").length + 1)} value=${value} onInput=${typed}
+      />`;
   }
   return html`<input id=${id} type="text" value=${value} onInput=${typed} />`;
 }
@@ -122,14 +130,17 @@ function Numeric({ id, found, value, change }) {
 }
 
 function Check({ id, value, change }) {
-  return html`<input id=${id} type="checkbox" checked=${value} onChange=${(event) => change(event.currentTarget.checked)} />`;
+  return html`<input id=${id} type="checkbox" checked=${value}
+    onChange=${(event) => change(event.currentTarget.checked)} />`;
 }
 
 function Choice({ id, found, value, change }) {
   const options = found.nullable ? [...found.enum, null] : found.enum;
   const chosen = (event) => change(options[event.currentTarget.selectedIndex]);
-  return html`<select id=${id} onChange=${chosen}>${options.map((option) => html`
-    <option selected=${option === value}>${option === null ? "nothing" : String(option)}</option>`)}</select>`;
+  return html`<select id=${id} onChange=${chosen}>${options.map(
+    (option) => html`
+    <option selected=${option === value}>${option === null ? "nothing" : String(option)}</option>`,
+  )}</select>`;
 }
 
 function Raw({ id, value, change }) {
@@ -145,7 +156,8 @@ function Raw({ id, value, change }) {
     }
     currentTarget.setCustomValidity(wrong);
   };
-  return html`<textarea id=${id} class="code" rows=${Math.min(10, shown.split("\n").length)} value=${shown} onInput=${typed}
+  return html`<textarea id=${id} class="code" rows=${Math.min(10, shown.split("\n").length)} value=${shown}
+    onInput=${typed}
     aria-label=${`${words(id.split("-").pop())}, as JSON`} spellcheck="false" />`;
 }
 
@@ -154,13 +166,15 @@ function List({ name, found, defs, value, change, path, marked, depth }) {
   return html`
     <fieldset class=${marked ? "marked" : ""}>
       <legend>${name}${marked && html` <em>changed</em>`}</legend>
-      ${value.map((item, index) => html`
+      ${value.map(
+        (item, index) => html`
         <div class="item" key=${index}>
           <${Field} name=${String(index + 1)} schema=${found.items} defs=${defs} value=${item} depth=${depth + 1}
             path=${`${path}-${index}`} change=${(next) => put(index, next)} />
           <button type="button" class="plain" aria-label=${`Remove item ${index + 1} of ${name}`}
             onClick=${() => change(value.filter((_, place) => place !== index))}>✕</button>
-        </div>`)}
+        </div>`,
+      )}
       <button type="button" class="link" onClick=${() => change([...value, blank(found.items, defs)])}>add an item</button>
     </fieldset>`;
 }

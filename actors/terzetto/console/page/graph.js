@@ -25,12 +25,21 @@ function widthOf(text, font) {
 function boxOf({ shape, label }) {
   if (shape === "start" || shape === "end") return { width: 22, height: 22 };
   const widths = label.map((line, index) => widthOf(clipped(line, LABEL), index ? SMALL : NAME));
-  return { width: Math.max(SAID_ROOM, ...widths) + PAD * 2 + (shape === "barrier" ? 12 : 0), height: LINE * (label.length + 1) + 14 };
+  return {
+    width: Math.max(SAID_ROOM, ...widths) + PAD * 2 + (shape === "barrier" ? 12 : 0),
+    height: LINE * (label.length + 1) + 14,
+  };
 }
 
 async function laidOut(graph, across) {
   const { Graph: Layout, layout } = await import("./vendor/dagre.js"); // only who looks at a graph waits for it
-  const sheet = new Layout({ multigraph: true }).setGraph({ rankdir: across ? "LR" : "TB", nodesep: 18, ranksep: 34, marginx: 12, marginy: 12 });
+  const sheet = new Layout({ multigraph: true }).setGraph({
+    rankdir: across ? "LR" : "TB",
+    nodesep: 18,
+    ranksep: 34,
+    marginx: 12,
+    marginy: 12,
+  });
   const known = new Set(graph.figures.map(({ id }) => id));
   for (const figure of graph.figures) sheet.setNode(figure.id, { ...boxOf(figure), figure });
   const loops = []; // which dagre does not draw well
@@ -56,8 +65,16 @@ async function laidOut(graph, across) {
 function loop(box, arrow, text) {
   const [right, top] = [box.x + box.width / 2, box.y - box.height / 2];
   const tip = { x: right, y: top + 14 };
-  const path = `M${right - 18} ${top}C${right - 18} ${top - 24} ${right + 26} ${top - 20} ${right + 20} ${top + 8}Q${right + 16} ${top + 14} ${tip.x} ${tip.y}`;
-  return { arrow, text, path, points: [{ x: right + 18, y: tip.y }, tip], x: right + 22 + widthOf(text, SMALL) / 2, y: top - 10 };
+  const up = `M${right - 18} ${top}C${right - 18} ${top - 24} ${right + 26} ${top - 20} ${right + 20} ${top + 8}`;
+  const path = `${up}Q${right + 16} ${top + 14} ${tip.x} ${tip.y}`;
+  return {
+    arrow,
+    text,
+    path,
+    points: [{ x: right + 18, y: tip.y }, tip],
+    x: right + 22 + widthOf(text, SMALL) / 2,
+    y: top - 10,
+  };
 }
 
 /** `places` is a store of what happened at each place; `choose` is called with the name of a place. */
@@ -71,7 +88,13 @@ export function Graph({ graph, busy, name, places, chosen, choose }) {
   const named = useMemo(() => new Map(Object.entries(graph?.places ?? {}).map(([place, id]) => [id, place])), [graph]);
   useLayoutEffect(() => {
     if (!pane.current) return undefined;
-    const observer = new ResizeObserver(([{ contentRect: { width, height } }]) => setRoom({ width, height }));
+    const observer = new ResizeObserver(
+      ([
+        {
+          contentRect: { width, height },
+        },
+      ]) => setRoom({ width, height }),
+    );
     observer.observe(pane.current);
     return () => observer.disconnect();
   }, [Boolean(sheet)]);
@@ -81,20 +104,28 @@ export function Graph({ graph, busy, name, places, chosen, choose }) {
   return html`
     <section class="pane graph" aria-label=${`Graph ${name}`}>
       <header><h2>Graph</h2><span class="push"></span>
-        <button class="plain" aria-label=${across ? "Draw from top to bottom" : "Draw from left to right"} onClick=${() => turn(!across)}>${across ? "↓" : "→"}</button>
-        <button class="plain" aria-label="Smaller" disabled=${scale <= SMALLEST} onClick=${() => resize(1 / ZOOM)}>−</button>
+        <button class="plain" aria-label=${across ? "Draw from top to bottom" : "Draw from left to right"}
+          onClick=${() => turn(!across)}>${across ? "↓" : "→"}</button>
+        <button class="plain" aria-label="Smaller" disabled=${scale <= SMALLEST}
+          onClick=${() => resize(1 / ZOOM)}>−</button>
         <button class="plain" aria-label="Larger" disabled=${scale >= LARGEST} onClick=${() => resize(ZOOM)}>+</button>
         <button class="plain" aria-pressed=${String(zoom === null)} onClick=${() => setZoom(null)}>Fit</button>
       </header>
       ${!sheet && html`<p class="empty">${busy ? "Loading" : `This server does not know the graph ${name}.`}</p>`}
-      ${sheet && html`
+      ${
+        sheet &&
+        html`
         <div class="scroll" ref=${pane} tabindex="0" role="group" aria-label="Picture of the graph">
-          <svg width=${sheet.width * scale} height=${sheet.height * scale} viewBox=${`0 0 ${sheet.width} ${sheet.height}`}>
+          <svg width=${sheet.width * scale} height=${sheet.height * scale}
+            viewBox=${`0 0 ${sheet.width} ${sheet.height}`}>
             ${sheet.edges.map((edge, index) => html`<${Edge} key=${index} edge=${edge} />`)}
-            ${sheet.nodes.map((node) => html`<${Place} key=${node.figure.id} node=${node} place=${named.get(node.figure.id)}
-              shown=${shown[named.get(node.figure.id)]} chosen=${chosen} choose=${choose} />`)}
+            ${sheet.nodes.map(
+              (node) => html`<${Place} key=${node.figure.id} node=${node} place=${named.get(node.figure.id)}
+              shown=${shown[named.get(node.figure.id)]} chosen=${chosen} choose=${choose} />`,
+            )}
           </svg>
-        </div>`}
+        </div>`
+      }
     </section>`;
 }
 
@@ -126,7 +157,8 @@ function Place({ node: { x, y, width, height, figure }, place, shown, chosen, ch
   const at = `translate(${x - width / 2} ${y - height / 2})`;
   if (!place) {
     return html`<g class="place end" transform=${at} role="img" aria-label=${figure.shape}>
-      <circle cx="11" cy="11" r="8" />${figure.shape === "end" && html`<circle class="inner" cx="11" cy="11" r="4" />`}</g>`;
+      <circle cx="11" cy="11" r="8" />${figure.shape === "end" && html`<circle class="inner" cx="11" cy="11" r="4"
+        />`}</g>`;
   }
   const status = shown?.status ?? "";
   const times = shown?.visits > 1 ? ` ×${shown.visits}` : "";
@@ -138,13 +170,16 @@ function Place({ node: { x, y, width, height, figure }, place, shown, chosen, ch
     choose(place);
   };
   return html`
-    <g class="place" data-shape=${figure.shape} data-status=${status} data-place=${place} transform=${at} tabindex="0" role="button"
+    <g class="place" data-shape=${figure.shape} data-status=${status} data-place=${place} transform=${at} tabindex="0"
+      role="button"
       aria-pressed=${String(chosen === place)} aria-label=${`${place}, ${figure.shape}, ${said}${shown?.note ? `, ${shown.note}` : ""}`}
       onClick=${() => choose(place)} onKeyDown=${pressed}>
       <title>${[figure.label.join(" · "), said, shown?.note].filter(Boolean).join("\n")}</title>
       <${Outline} shape=${figure.shape} width=${width} height=${height} />
-      ${figure.label.map((line, index) => html`<text class=${index ? "sub" : "name"} x=${width / 2} y=${LINE * (index + 1) + 4}>${clipped(line, LABEL)}</text>`)}
-      ${status && html`<svg class="sign" x=${width / 2 - saidWidth / 2 - 9} y=${height - 18.5} width="10" height="10" viewBox="0 0 12 12"><path d=${DRAWN[status]} /></svg>`}
+      ${figure.label.map((line, index) => html`<text class=${index ? "sub" : "name"} x=${width / 2}
+        y=${LINE * (index + 1) + 4}>${clipped(line, LABEL)}</text>`)}
+      ${status && html`<svg class="sign" x=${width / 2 - saidWidth / 2 - 9} y=${height - 18.5} width="10" height="10"
+        viewBox="0 0 12 12"><path d=${DRAWN[status]} /></svg>`}
       <text class="said" x=${width / 2 + (status ? 6 : 0)} y=${height - 9}>${said}</text>
     </g>`;
 }

@@ -14,11 +14,13 @@ const BARRIERS_MS = 5000; // how often the number of open barriers is asked for
 
 function App({ session }) {
   const state = useStore(session.connection.state);
-  if (state.phase === "denied" || state.phase === "other_version") return html`<${Entry} session=${session} state=${state} />`;
+  if (state.phase === "denied" || state.phase === "other_version")
+    return html`<${Entry} session=${session} state=${state} />`;
   return html`
     <${Top} session=${session} state=${state} />
     <${Lost} session=${session} state=${state} />
-    <main id="content">${state.hello ? html`<${Page} session=${session} />` : html`<p class="empty" role="status">Connecting</p>`}</main>
+    <main id="content">${state.hello ? html`<${Page} session=${session} />` : html`<p class="empty"
+      role="status">Connecting</p>`}</main>
     <${Notices} session=${session} />`;
 }
 
@@ -31,7 +33,12 @@ function Top({ session, state }) {
   useLayoutEffect(() => {
     if (!hello) return undefined;
     const ask = () => session.connection.ask({ type: "barriers", run_id: "", offset: 0, limit: 1 });
-    const look = () => document.hidden || ask().then(({ total }) => total === waiting || session.waiting.set(total), () => {});
+    const look = () =>
+      document.hidden ||
+      ask().then(
+        ({ total }) => total === waiting || session.waiting.set(total),
+        () => {},
+      );
     look();
     const timer = setInterval(look, BARRIERS_MS);
     return () => clearInterval(timer);
@@ -44,11 +51,17 @@ function Top({ session, state }) {
         document.querySelector("#content :is(h1, [tabindex='0'], button, a, input)")?.focus();
       }}>Skip to the content</a>
       <span class="brand" aria-hidden="true">Terzetto</span>
-      <nav aria-label="Pages">${Object.entries(PAGES).map(([name, title]) => html`
-        <a key=${name} href=${address(name)} aria-current=${shown === name ? "page" : undefined}>${title}${name === "barriers" && waiting
-          ? html` <span class="badge" aria-label=${`${waiting} open`}>${count(waiting)}</span>` : ""}</a>`)}</nav>
+      <nav aria-label="Pages">${Object.entries(PAGES).map(
+        ([name, title]) => html`
+        <a key=${name} href=${address(name)} aria-current=${shown === name ? "page" : undefined}>${title}${
+          name === "barriers" && waiting
+            ? html` <span class="badge" aria-label=${`${waiting} open`}>${count(waiting)}</span>`
+            : ""
+        }</a>`,
+      )}</nav>
       <span class="push"></span>
-      <span class="link-state" data-phase=${state.phase} title=${hello ? `server ${hello.server}; may ${hello.scopes.join(", ")}` : ""}>
+      <span class="link-state" data-phase=${state.phase}
+        title=${hello ? `server ${hello.server}; may ${hello.scopes.join(", ")}` : ""}>
         <i aria-hidden="true"></i>${state.phase === "open" ? "connected" : state.phase}</span>
       <button class="plain" onClick=${() => session.leave()}>Leave</button>
     </header>`;
@@ -59,9 +72,12 @@ function Lost({ session, state }) {
   const lost = state.phase === "lost";
   const now = useNow(lost ? 0.5 : 0);
   const wait = Math.max(0, state.retryAt / 1000 - now);
-  return html`<div role="alert" class="lost" hidden=${!lost}>${lost && html`
+  return html`<div role="alert" class="lost" hidden=${!lost}>${
+    lost &&
+    html`
     <b>The connection is lost.</b> <span>What is shown here may be old. ${wait > 0.05 ? `Trying again in ${duration(wait)}` : "Trying again"}.</span>
-    <button onClick=${() => session.connection.hurry()}>Try now</button>`}</div>`;
+    <button onClick=${() => session.connection.hurry()}>Try now</button>`
+  }</div>`;
 }
 
 function Page({ session }) {
@@ -69,7 +85,8 @@ function Page({ session }) {
   const [error, again] = useErrorBoundary();
   useLayoutEffect(() => void (document.title = `${id || PAGES[page] || "Runs"} · Terzetto`), [page, id]);
   if (error) {
-    return html`<section class="page"><p class="wrong" role="alert"><code>page</code> The page has a mistake: ${error.message}</p>
+    return html`<section class="page"><p class="wrong"
+      role="alert"><code>page</code> The page has a mistake: ${error.message}</p>
       <button onClick=${again}>Draw it again</button></section>`;
   }
   if (page === "run" && id) return html`<${RunPage} key=${id} session=${session} id=${id} tab=${tab} query=${query} />`;
@@ -81,9 +98,12 @@ function Page({ session }) {
 function Notices({ session }) {
   const notices = useStore(session.notices);
   return html`
-    <div class="notices" role="status" aria-live="polite">${notices.map(({ id, text, link, wrong }) => html`
-      <p key=${id} class=${wrong ? "notice bad" : "notice"}>${text}${link && html` <a href=${address("run", link)}>Open</a>`}
-        <button class="plain" aria-label="Dismiss" onClick=${() => session.unsay(id)}>✕</button></p>`)}</div>`;
+    <div class="notices" role="status" aria-live="polite">${notices.map(
+      ({ id, text, link, wrong }) => html`
+      <p key=${id} class=${wrong ? "notice bad" : "notice"}>${text}${link && html` <a
+        href=${address("run", link)}>Open</a>`}
+        <button class="plain" aria-label="Dismiss" onClick=${() => session.unsay(id)}>✕</button></p>`,
+    )}</div>`;
 }
 
 const session = new Session();

@@ -23,11 +23,16 @@ export function told(receipt) {
     case "decision_withdrawn":
       return { text: `${counted(receipt.count, "kept decision")} for ${barrier} withdrawn` };
     case "already_resolved":
-      return { text: `${receipt.source || "Somebody"} was first: ${barrier} was decided by ${receipt.decision}`, wrong: true };
+      return {
+        text: `${receipt.source || "Somebody"} was first: ${barrier} was decided by ${receipt.decision}`,
+        wrong: true,
+      };
     case "cancel":
       return { text: `${run} ${CANCELLED[receipt.outcome] ?? words(receipt.outcome)}` };
     case "pause":
-      return { text: receipt.outcome === "paused" ? `${run} is paused` : `${run} pauses as soon as nothing of it runs` };
+      return {
+        text: receipt.outcome === "paused" ? `${run} is paused` : `${run} pauses as soon as nothing of it runs`,
+      };
     case "resumed":
       return { text: `${run} goes on` };
     case "undone":

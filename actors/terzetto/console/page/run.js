@@ -68,7 +68,8 @@ export class Run {
 
   #close({ barrier: id, decision, source }) {
     const barrier = this.view.value.run?.open_barriers.find((each) => each.barrier === id);
-    if (barrier) this.closed.set(new Map(this.closed.value).set(id, { barrier, outcome: { decision: decision.type, source } }));
+    if (barrier)
+      this.closed.set(new Map(this.closed.value).set(id, { barrier, outcome: { decision: decision.type, source } }));
   }
 
   /** Ask how the run is: now, and once more if it moved meanwhile; never faster than the server answers. */
@@ -90,7 +91,9 @@ export class Run {
     try {
       const { run } = await this.#connection.ask({ type: "get", run_id: this.id });
       const open = new Set(run.open_barriers.map(({ barrier }) => barrier));
-      const left = this.view.value.run?.open_barriers.filter(({ barrier }) => !open.has(barrier) && !this.closed.value.has(barrier));
+      const left = this.view.value.run?.open_barriers.filter(
+        ({ barrier }) => !open.has(barrier) && !this.closed.value.has(barrier),
+      );
       if (left?.length) this.#dropped(left);
       this.view.set({ run, error: null, gone: false });
     } catch (error) {
@@ -151,8 +154,10 @@ export function RunPage({ session, id, tab, query }) {
       <div role="tabpanel" id="panel" class=${`panel ${shown || "overview"}`} aria-labelledby=${`tab-${shown}`}>
         ${shown === "" && html`<${Overview} session=${session} run=${run} view=${view} query=${query} />`}
         ${shown === "events" && html`<${Events} log=${run.log} begin=${view.submitted} />`}
-        ${shown === "state" && html`<${StateAt} session=${session} view=${view} at=${Number(query.get("at")) || null} />`}
-        ${shown === "history" && html`<${History} session=${session} view=${view} at=${Number(query.get("at")) || null} />`}
+        ${shown === "state" && html`<${StateAt} session=${session} view=${view} at=${Number(query.get("at")) || null}
+          />`}
+        ${shown === "history" && html`<${History} session=${session} view=${view} at=${Number(query.get("at")) || null}
+          />`}
         ${shown === "details" && html`<${Details} session=${session} view=${view} />`}
       </div>
     </section>`;
@@ -163,7 +168,8 @@ function Header({ view }) {
   const now = useNow(ended ? 0 : 1);
   return html`
     <div class="bar">
-      <h1><a href=${address("runs")} class="crumb">Runs</a><span class="crumb" aria-hidden="true"> / </span>${view.run_id}</h1>
+      <h1><a href=${address("runs")} class="crumb">Runs</a><span class="crumb"
+        aria-hidden="true"> / </span>${view.run_id}</h1>
       <span role="status" aria-label="Status of the run"><${Status} status=${view.status} /></span>
       <span class="dim">${view.graph} ${view.migrated || view.version}</span>
       <span class="push"></span>
@@ -171,8 +177,10 @@ function Header({ view }) {
         <div><dt>Submitted</dt><dd>${moment(view.submitted)}</dd></div>
         <div><dt>${ended ? "Took" : "Since"}</dt><dd>${duration((ended ? view.updated : now) - view.submitted)}</dd></div>
         <div><dt>Commit</dt><dd>${count(view.seq)}</dd></div>
-        ${view.thread && html`<div><dt>Thread</dt><dd><a href=${address("runs", "", "", { thread: view.thread })}>${view.thread}</a></dd></div>`}
-        ${view.parent && html`<div><dt>Made from</dt><dd><a href=${address("run", view.parent.split("@")[0])}>${view.parent}</a></dd></div>`}
+        ${view.thread && html`<div><dt>Thread</dt><dd><a
+          href=${address("runs", "", "", { thread: view.thread })}>${view.thread}</a></dd></div>`}
+        ${view.parent && html`<div><dt>Made from</dt><dd><a
+          href=${address("run", view.parent.split("@")[0])}>${view.parent}</a></dd></div>`}
       </dl>
     </div>`;
 }
@@ -189,8 +197,11 @@ function Open({ session, run, view, brief }) {
   const past = [...closed.values()].filter(({ barrier }) => !open.has(barrier.barrier));
   const decided = barriers.map((each) => ({ ...each, outcome: closed.get(each.barrier.barrier)?.outcome ?? null }));
   const all = [...past.slice(-3), ...decided].sort((one, other) => one.barrier.opened - other.barrier.opened);
-  return html`<div class="open" aria-live="polite">${all.map(({ barrier, outcome }) => html`
-    <${Barrier} key=${barrier.barrier} session=${session} run=${view} barrier=${barrier} outcome=${outcome} brief=${brief} />`)}</div>`;
+  return html`<div class="open" aria-live="polite">${all.map(
+    ({ barrier, outcome }) => html`
+    <${Barrier} key=${barrier.barrier} session=${session} run=${view} barrier=${barrier} outcome=${outcome}
+      brief=${brief} />`,
+  )}</div>`;
 }
 
 function Tabs({ id, shown }) {
@@ -204,9 +215,11 @@ function Tabs({ id, shown }) {
   };
   return html`
     <div role="tablist" aria-label="Views of the run" class="tabs" onKeyDown=${pressed}>
-      ${names.map((name) => html`
+      ${names.map(
+        (name) => html`
         <a key=${name} id=${`tab-${name}`} role="tab" href=${address("run", id, name)} aria-controls="panel"
-          aria-selected=${String(name === shown)} tabindex=${name === shown ? 0 : -1}>${TABS[name]}</a>`)}
+          aria-selected=${String(name === shown)} tabindex=${name === shown ? 0 : -1}>${TABS[name]}</a>`,
+      )}
     </div>`;
 }
 
@@ -215,6 +228,7 @@ function Overview({ session, run, view, query }) {
   const chosen = query.get("place");
   const choose = (place) => (location.hash = address("run", view.run_id, "", { place: place === chosen ? "" : place }));
   return html`
-    <${Graph} graph=${graph.value} busy=${graph.busy} name=${view.graph} places=${run.progress} chosen=${chosen} choose=${choose} />
+    <${Graph} graph=${graph.value} busy=${graph.busy} name=${view.graph} places=${run.progress} chosen=${chosen}
+      choose=${choose} />
     <${Timeline} spans=${run.spans} view=${view} chosen=${chosen} choose=${choose} />`;
 }

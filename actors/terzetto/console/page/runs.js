@@ -90,9 +90,15 @@ export function Runs({ session, query }) {
   const graphs = useAsked(() => session.graphs(), [key]);
   const [text, setText] = useState("");
   const [submitting, submit] = useState(false);
+  useLayoutEffect(() => {
+    if (text && next && !busy && !full) list.more(); // what is looked for may be older than what was asked for so far
+  }, [text, next, busy, full]);
   const now = useNow(lines.some((line) => !TERMINAL.has(line.status)) ? 1 : 0);
 
   const found = text ? lines.filter((line) => `${line.run_id} ${line.graph} ${line.message}`.includes(text)) : lines;
+  const filtered = text || statuses.length || filter.graph || filter.thread;
+  const newest = full ? `, the newest ${count(MOST)}` : "";
+  const headline = `${count(found.length)}${next ? "+" : ""} · ${busy ? "loading" : "live"}${newest}`;
   const put = (change) => {
     const { statuses: chosen, graph, thread } = { ...filter, ...change };
     location.hash = address("runs", "", "", { status: chosen.join(","), graph, thread });
@@ -105,17 +111,20 @@ export function Runs({ session, query }) {
     <section class="page runs" aria-label="Runs">
       <div class="bar">
         <h1>Runs</h1>
-        <span class="dim" role="status">${count(found.length)}${next ? "+" : ""}${busy ? " · loading" : " · live"}${full ? `, the newest ${count(MOST)}` : ""}</span>
+        <span class="dim" role="status">${headline}</span>
         <span class="push"></span>
         <button class="primary" disabled=${!session.may("control")} onClick=${() => submit(true)}>New run</button>
       </div>
       <${Filter} ...${{ filter, text, setText, toggle, put, graphs: graphs.value }} />
       <${Wrong} error=${error} />
-      ${!found.length && !busy
-        ? html`<p class="empty">${text || statuses.length || filter.graph || filter.thread ? "No run is like that." : "There is no run yet."}</p>`
-        : html`<${Windowed} className="table" label="Runs" items=${found} rowHeight=${32} keyOf=${(line) => line.run_id}
+      ${
+        !found.length && !busy
+          ? html`<p class="empty">${filtered ? "No run is like that." : "There is no run yet."}</p>`
+          : html`<${Windowed} className="table" label="Runs" items=${found} rowHeight=${32}
+            keyOf=${(line) => line.run_id}
             open=${open} near=${next && !busy && !full ? () => list.more() : undefined} head=${html`<${Head} />`}
-            row=${(line) => html`<${Line} line=${line} now=${now} />`} />`}
+            row=${(line) => html`<${Line} line=${line} now=${now} />`} />`
+      }
       ${submitting && html`<${Submit} session=${session} close=${() => submit(false)} />`}
     </section>`;
 }
@@ -133,19 +142,25 @@ function Filter({ filter, text, setText, toggle, put, graphs }) {
   }, []);
   return html`
     <div class="filters" role="search">
-      <input ref=${search} type="search" placeholder="Find in this list  ( / )" aria-label="Find in this list" value=${text}
+      <input ref=${search} type="search" placeholder="Find in this list  ( / )" aria-label="Find in this list"
+        value=${text}
         onInput=${(event) => setText(event.currentTarget.value)} />
       <select aria-label="Graph" onChange=${(event) => put({ graph: event.currentTarget.value })}>
         <option value="" selected=${!filter.graph}>all graphs</option>
-        ${[...new Set([...(graphs?.keys() ?? []), filter.graph])].filter(Boolean).map((name) => html`
-          <option key=${name} value=${name} selected=${filter.graph === name}>${name}</option>`)}
+        ${[...new Set([...(graphs?.keys() ?? []), filter.graph])].filter(Boolean).map(
+          (name) => html`
+          <option key=${name} value=${name} selected=${filter.graph === name}>${name}</option>`,
+        )}
       </select>
       <input type="text" class="short" placeholder="thread" aria-label="Thread" value=${filter.thread}
         onChange=${(event) => put({ thread: event.currentTarget.value.trim() })} />
       <div class="chips" role="group" aria-label="Status">
-        ${RUN_STATUSES.map((status) => html`
-          <button key=${status} class="chip" data-status=${status} aria-pressed=${String(filter.statuses.includes(status))}
-            onClick=${() => toggle(status)}><${Sign} status=${status} />${words(status)}</button>`)}
+        ${RUN_STATUSES.map(
+          (status) => html`
+          <button key=${status} class="chip" data-status=${status}
+            aria-pressed=${String(filter.statuses.includes(status))}
+            onClick=${() => toggle(status)}><${Sign} status=${status} />${words(status)}</button>`,
+        )}
       </div>
     </div>`;
 }
@@ -155,7 +170,9 @@ const COLUMNS = ["Status", "Run", "Graph", "Waits for, or what happened", "Submi
 const NUMERIC = new Set(["Submitted", "Took", "Commit"]);
 
 function Head() {
-  return COLUMNS.map((name) => html`<span key=${name} role="columnheader" class=${NUMERIC.has(name) ? "num" : ""}>${name}</span>`);
+  return COLUMNS.map(
+    (name) => html`<span key=${name} role="columnheader" class=${NUMERIC.has(name) ? "num" : ""}>${name}</span>`,
+  );
 }
 
 function Line({ line, now }) {

@@ -33,7 +33,8 @@ export const DRAWN = {
 };
 
 export function Sign({ status }) {
-  return html`<svg class="sign" viewBox="0 0 12 12" aria-hidden="true"><path d=${DRAWN[status] ?? DRAWN.UNKNOWN} /></svg>`;
+  return html`<svg class="sign" viewBox="0 0 12 12" aria-hidden="true"><path d=${DRAWN[status] ?? DRAWN.UNKNOWN}
+    /></svg>`;
 }
 
 export function Status({ status }) {

@@ -20,10 +20,12 @@ export function StateAt({ session, view, at }) {
       <header><h2>State</h2>
         <div class="stepper" role="group" aria-label="Commit">
           <button aria-label="The commit before" disabled=${seq <= view.first} onClick=${() => go(seq - 1)}>◂</button>
-          <label>at commit <input type="number" min=${view.first} max=${view.seq} value=${seq} onChange=${typed} /></label> of ${count(view.seq)}
+          <label>at commit <input type="number" min=${view.first} max=${view.seq} value=${seq} onChange=${typed}
+            /></label> of ${count(view.seq)}
           <button aria-label="The commit after" disabled=${seq >= view.seq} onClick=${() => go(seq + 1)}>▸</button>
         </div>
-        <input type="range" class="seqs" aria-label="Commit" min=${view.first} max=${view.seq} value=${seq} onInput=${typed} />
+        <input type="range" class="seqs" aria-label="Commit" min=${view.first} max=${view.seq} value=${seq}
+          onInput=${typed} />
         <button class=${at ? "" : "on"} aria-pressed=${String(!at)} onClick=${() => go(null)}>Newest</button>
       </header>
       <div class="two">
@@ -35,31 +37,43 @@ export function StateAt({ session, view, at }) {
 
 function Whole({ session, run, seq }) {
   const [limit, setLimit] = useState(LARGE);
-  const { value, error, busy } = useAsked(() => whole(session.connection, { type: "state", run_id: run, at: seq }, limit), [run, seq, limit]);
+  const { value, error, busy } = useAsked(
+    () => whole(session.connection, { type: "state", run_id: run, at: seq }, limit),
+    [run, seq, limit],
+  );
   return html`
     <div class="part" aria-busy=${String(busy)}>
       <h3>As of commit ${seq}${value ? html` <span class="dim">${size(value.total)}</span>` : ""}</h3>
       <${Wrong} error=${error} />
-      ${value && (value.value === undefined
-        ? html`<button onClick=${() => setLimit(Infinity)}>Load ${size(value.total)}</button>`
-        : html`<${Json} key=${seq} value=${value.value} open=${2} />`)}
+      ${
+        value &&
+        (value.value === undefined
+          ? html`<button onClick=${() => setLimit(Infinity)}>Load ${size(value.total)}</button>`
+          : html`<${Json} key=${seq} value=${value.value} open=${2} />`)
+      }
     </div>`;
 }
 
 function Changed({ session, run, seq, first }) {
   const [shown, show] = useState(CHANGES);
   const ask = { type: "diff", run_id: run, before: seq - 1, after: seq };
-  const { value, error, busy } = useAsked(() => (seq > first ? whole(session.connection, ask, LARGE) : null), [run, seq, first]);
+  const { value, error, busy } = useAsked(
+    () => (seq > first ? whole(session.connection, ask, LARGE) : null),
+    [run, seq, first],
+  );
   const changes = value?.value;
   return html`
     <div class="part" aria-busy=${String(busy)}>
-      <h3>Difference to commit ${seq - 1}${changes ? html` <span class="dim">${counted(changes.length, "change")}</span>` : ""}</h3>
+      <h3>Difference to commit ${seq - 1}${changes ? html` <span
+        class="dim">${counted(changes.length, "change")}</span>` : ""}</h3>
       <${Wrong} error=${error} />
       ${seq <= first && html`<p class="empty">There is no commit before this one${first > 1 ? ": earlier ones were forgotten" : ""}.</p>`}
       ${value && !changes && html`<p class="empty">${size(value.total)} of changes are too many to be shown.</p>`}
       ${changes && !changes.length && html`<p class="empty">Nothing in the state changed.</p>`}
-      ${changes && html`<ul class="changes">${changes.slice(0, shown).map((change) => html`<${Change} key=${change.kind + change.path} change=${change} />`)}</ul>`}
-      ${changes?.length > shown && html`<button class="link" onClick=${() => show(shown + CHANGES * 5)}>${counted(changes.length - shown, "more change")}</button>`}
+      ${changes && html`<ul class="changes">${changes.slice(0, shown).map((change) => html`<${Change}
+        key=${change.kind + change.path} change=${change} />`)}</ul>`}
+      ${changes?.length > shown && html`<button class="link"
+        onClick=${() => show(shown + CHANGES * 5)}>${counted(changes.length - shown, "more change")}</button>`}
     </div>`;
 }
 
@@ -77,5 +91,7 @@ function Change({ change: { path, kind, before, after } }) {
 }
 
 function Value({ value }) {
-  return value !== null && typeof value === "object" ? html`<${Json} value=${value} open=${0} name=${Array.isArray(value) ? "list" : "dict"} />` : inline(value, 400);
+  return value !== null && typeof value === "object"
+    ? html`<${Json} value=${value} open=${0} name=${Array.isArray(value) ? "list" : "dict"} />`
+    : inline(value, 400);
 }

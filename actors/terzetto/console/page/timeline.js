@@ -36,7 +36,9 @@ class Scale {
   constructor(spans, begin, end, fold) {
     this.begin = begin;
     this.end = Math.max(end, begin + 0.001);
-    this.parts = fold ? partsOf(busyTimes(spans, this.end), begin, this.end) : [{ from: begin, to: this.end, folded: false }];
+    this.parts = fold
+      ? partsOf(busyTimes(spans, this.end), begin, this.end)
+      : [{ from: begin, to: this.end, folded: false }];
     this.folds = this.parts.filter((part) => part.folded);
     const work = this.parts.reduce((sum, part) => sum + (part.folded ? 0 : part.to - part.from), 0) || 0.001;
     const each = work * Math.min(FOLDED, FOLDED_ALL / this.folds.length);
@@ -66,7 +68,10 @@ class Scale {
   /** Seconds since the beginning at which a tick stands, so far apart that their texts have room. */
   ticks(many) {
     const wanted = this.shown / many;
-    const step = wanted < 1 ? 10 ** Math.ceil(Math.log10(wanted)) : (STEPS.find((each) => each >= wanted) ?? Math.ceil(wanted / 86400) * 86400);
+    const step =
+      wanted < 1
+        ? 10 ** Math.ceil(Math.log10(wanted))
+        : (STEPS.find((each) => each >= wanted) ?? Math.ceil(wanted / 86400) * 86400);
     const ticks = [];
     let taken = -1;
     for (const part of this.parts.filter(({ folded }) => !folded)) {
@@ -108,7 +113,10 @@ export function Timeline({ spans: store, view, chosen, choose }) {
   const [zoom, setZoom] = useState(0);
   const [fold, setFold] = useState(true);
   const [visit, setVisit] = useState(null);
-  const spans = useMemo(() => (chosen ? all.filter(({ node }) => node.split("/")[0].split(".")[0] === chosen) : all), [all, chosen]);
+  const spans = useMemo(
+    () => (chosen ? all.filter(({ node }) => node.split("/")[0].split(".")[0] === chosen) : all),
+    [all, chosen],
+  );
   const scale = useMemo(() => {
     const begin = all.reduce((least, span) => Math.min(least, span.begin), all[0]?.begin ?? view.submitted);
     const last = all.reduce((most, span) => Math.max(most, span.end ?? 0), begin);
@@ -119,18 +127,25 @@ export function Timeline({ spans: store, view, chosen, choose }) {
   return html`
     <section class="pane timeline" aria-label="Time line of visits">
       <header><h2>Visits</h2>
-        <span class="dim">${count(spans.length)}${more ? ", the first ones" : ""}${chosen ? html` at ${chosen} <button class="link" onClick=${() => choose(chosen)}>show all</button>` : ""}</span>
+        <span class="dim">${count(spans.length)}${more ? ", the first ones" : ""}${chosen ? html` at ${chosen} <button
+          class="link" onClick=${() => choose(chosen)}>show all</button>` : ""}</span>
         <span class="push"></span>
-        <label class="switch"><input type="checkbox" checked=${fold} onChange=${(event) => setFold(event.currentTarget.checked)} /> fold idle time</label>
-        <button class="plain" aria-label="Less of a time" disabled=${!zoom} onClick=${() => setZoom(zoom - 1)}>−</button>
-        <button class="plain" aria-label="More of a time" disabled=${zoom === ZOOMS.length - 1} onClick=${() => setZoom(zoom + 1)}>+</button>
+        <label class="switch"><input type="checkbox" checked=${fold}
+          onChange=${(event) => setFold(event.currentTarget.checked)} /> fold idle time</label>
+        <button class="plain" aria-label="Less of a time" disabled=${!zoom}
+          onClick=${() => setZoom(zoom - 1)}>−</button>
+        <button class="plain" aria-label="More of a time" disabled=${zoom === ZOOMS.length - 1}
+          onClick=${() => setZoom(zoom + 1)}>+</button>
       </header>
-      ${!spans.length
-        ? html`<p class="empty">Nothing was visited${chosen ? ` at ${chosen}` : ""} yet.</p>`
-        : html`<div class="chart" style=${track}><${Windowed} className="gantt" label="Visits" items=${spans} rowHeight=${ROW}
+      ${
+        !spans.length
+          ? html`<p class="empty">Nothing was visited${chosen ? ` at ${chosen}` : ""} yet.</p>`
+          : html`<div class="chart" style=${track}><${Windowed} className="gantt" label="Visits" items=${spans}
+            rowHeight=${ROW}
             keyOf=${(span) => span.visit} active=${visit} open=${(span) => setVisit(span.visit === visit ? null : span.visit)}
             head=${html`<${Axis} scale=${scale} zoom=${ZOOMS[zoom]} />`}
-            row=${(span) => html`<${Row} span=${span} scale=${scale} now=${ended ? scale.end : now} />`} /></div>`}
+            row=${(span) => html`<${Row} span=${span} scale=${scale} now=${ended ? scale.end : now} />`} /></div>`
+      }
       <${Legend} />
       ${detail && html`<${Detail} span=${detail} now=${now} />`}
     </section>`;
@@ -146,44 +161,61 @@ function Axis({ scale, zoom }) {
   return html`
     <span role="columnheader" class="label">Visit</span>
     <span role="columnheader" class="track" aria-label="Time since the first visit">
-      ${scale.folds.map((part, index) => html`<i key=${index} class="fold" title=${`nothing was done for ${duration(part.to - part.from)}`}
-        style=${{ left: percent(part.left), width: percent(part.width) }}></i>`)}
-      ${scale.ticks(TICKS * zoom).map((tick) => html`<i key=${tick} class="tick" style=${{ left: percent(scale.at(scale.begin + tick)) }}>${tick ? `+${duration(tick)}` : "0"}</i>`)}
+      ${scale.folds.map(
+        (
+          part,
+          index,
+        ) => html`<i key=${index} class="fold" title=${`nothing was done for ${duration(part.to - part.from)}`}
+        style=${{ left: percent(part.left), width: percent(part.width) }}></i>`,
+      )}
+      ${scale.ticks(TICKS * zoom).map((tick) => html`<i key=${tick} class="tick"
+        style=${{ left: percent(scale.at(scale.begin + tick)) }}>${tick ? `+${duration(tick)}` : "0"}</i>`)}
     </span>`;
 }
 
 function Row({ span, scale, now }) {
   const folds = scale.folds.length <= FOLDS ? scale.folds : [];
-  const bar = (kind, begin, end, title) => {
+  const bar = (kind, { begin, end }, said) => {
     const left = scale.at(begin);
-    const width = scale.at(end ?? now) - left;
-    return html`<i key=${`${kind}${begin}`} class=${`bar ${kind}`} data-open=${String(end === null)} title=${title} style=${{ left: percent(left), width: percent(width) }}></i>`;
+    const style = { left: percent(left), width: percent(scale.at(end ?? now) - left) };
+    const title = `${said}, ${duration((end ?? now) - begin)}`;
+    return html`<i key=${kind + begin} class=${`bar ${kind}`} data-open=${String(end === null)} title=${title} style=${style}></i>`;
   };
   const inside = Math.min(4, span.node.split("/").length - 1);
   const took = duration((span.end ?? now) - span.begin);
   return html`
-    <span role="rowheader" class="label" data-status=${span.status} title=${span.node}><${Sign} status=${span.status} /><span class="text" style=${{ paddingLeft: `${inside * 9}px` }}>${nameOf(span.node)}</span><span class="dim">${span.visit}</span></span>
-    <span role="gridcell" class="track" data-status=${span.status} aria-label=${`${words(span.status)}, ${took}, ${span.tries.length} attempts, ${span.waits.length} waits`}>
-      ${folds.map((part) => html`<i key=${`f${part.from}`} class="fold" style=${{ left: percent(part.left), width: percent(part.width) }}></i>`)}
-      ${span.waits.map((wait) => bar(`wait ${wait.what}`, wait.begin, wait.end, `${wait.what === "retry" ? "rests before the next attempt" : `waits for ${wait.barrier}`}, ${duration((wait.end ?? now) - wait.begin)}`))}
-      ${span.tries.map((one) => bar(one.failed ? "try failed" : "try", one.begin, one.end, `attempt ${one.number}${one.failed ? " failed" : ""}, ${duration((one.end ?? now) - one.begin)}`))}
+    <span role="rowheader" class="label" data-status=${span.status} title=${span.node}><${Sign} status=${span.status}
+      /><span class="text" style=${{ paddingLeft: `${inside * 9}px` }}>${nameOf(span.node)}</span><span
+      class="dim">${span.visit}</span></span>
+    <span role="gridcell" class="track" data-status=${span.status}
+      aria-label=${`${words(span.status)}, ${took}, ${span.tries.length} attempts, ${span.waits.length} waits`}>
+      ${folds.map((part) => html`<i key=${`f${part.from}`} class="fold"
+        style=${{ left: percent(part.left), width: percent(part.width) }}></i>`)}
+      ${span.waits.map((wait) => bar(`wait ${wait.what}`, wait, waited(wait)))}
+      ${span.tries.map((one) => bar(one.failed ? "try failed" : "try", one, attempted(one)))}
     </span>`;
 }
 
 function Legend() {
   return html`<p class="legend" aria-hidden="true">
     <span><i class="bar try"></i> works</span><span><i class="bar try failed"></i> attempt failed</span>
-    <span><i class="bar wait retry"></i> rests before a retry</span><span><i class="bar wait barrier"></i> waits for a person</span></p>`;
+    <span><i class="bar wait retry"></i> rests before a retry</span><span><i
+      class="bar wait barrier"></i> waits for a person</span></p>`;
 }
 
+const waited = ({ what, barrier }) => (what === "retry" ? "rest before the next attempt" : `waits for ${barrier}`);
+const attempted = ({ number, failed }) => `attempt ${number}${failed ? " failed" : ""}`;
+
 function Detail({ span, now }) {
-  const line = (each, what) => html`<li>${what}: ${moment(each.begin)}, ${duration((each.end ?? now) - each.begin)}${each.end === null ? " so far" : ""}</li>`;
+  const line = (said, { begin, end }) => {
+    const took = `${duration((end ?? now) - begin)}${end === null ? " so far" : ""}`;
+    return html`<li>${said}: ${moment(begin)}, ${took}</li>`;
+  };
   return html`
     <div class="detail" role="region" aria-label=${`Visit ${span.visit}`}>
       <h3>${span.node} <span class="dim">visit ${span.visit}, ${words(span.status)}</span></h3>
       <ul>
-        ${span.tries.map((each) => line(each, `attempt ${each.number}${each.failed ? " failed" : ""}`))}
-        ${span.waits.map((each) => line(each, each.what === "retry" ? "rest before the next attempt" : `waited for ${each.barrier}`))}
+        ${span.tries.map((one) => line(attempted(one), one))} ${span.waits.map((wait) => line(waited(wait), wait))}
       </ul>
     </div>`;
 }

@@ -10,7 +10,20 @@ const STEP = 4; // rows by which what is drawn moves on
  * `tail` keeps the end in sight while it is; `near` is called when the end comes into sight.
  */
 export function Windowed(props) {
-  const { items, rowHeight, row, open, keyOf, label, active, head, tail = false, near, rowClass, className = "" } = props;
+  const {
+    items,
+    rowHeight,
+    row,
+    open,
+    keyOf,
+    label,
+    active,
+    head,
+    tail = false,
+    near,
+    rowClass,
+    className = "",
+  } = props;
   const box = useRef(null);
   const [view, setView] = useState({ step: 0, height: 0 });
   const [cursor, setCursor] = useState(0);
@@ -21,7 +34,9 @@ export function Windowed(props) {
     const { scrollTop, clientHeight, scrollHeight } = box.current;
     atEnd.current = scrollTop + clientHeight >= scrollHeight - rowHeight;
     const step = Math.floor(scrollTop / rowHeight / STEP);
-    setView((before) => (before.step === step && before.height === clientHeight ? before : { step, height: clientHeight }));
+    setView((before) =>
+      before.step === step && before.height === clientHeight ? before : { step, height: clientHeight },
+    );
   };
   useLayoutEffect(() => {
     const observer = new ResizeObserver(look);
