@@ -105,7 +105,7 @@ class Tab:
         self.context = browser.new_context(
             viewport={"width": wide, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
         )
-        self.page: "Page" = self.context.new_page()
+        self.page: Page = self.context.new_page()
         self.page.set_default_timeout(10_000)
         self.wrong: list[str] = []
         self.page.on("console", lambda said: said.type in ("error", "warning") and self.wrong.append(said.text))

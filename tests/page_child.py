@@ -1,4 +1,4 @@
-"""A console with graphs that show all there is to see, for `test_page_*.py`: `page_child.py STORE PORT RUNS [TOKEN=WHO ...]`.
+"""A console with graphs that show all there is to see: `page_child.py STORE PORT RUNS [TOKEN=WHO ...]`.
 
 It has so many runs, prints the address of the page, and runs until it is killed.
 """
@@ -171,7 +171,7 @@ steps = terzetto.Graph("steps", state=Count, mutations=[Counted], max_steps=1_00
 
 @steps.node
 async def step(ctx: terzetto.NodeContext[Count]) -> None:
-    await trio.sleep(0)
+    await trio.lowlevel.checkpoint()
     ctx.record(Counted())
 
 

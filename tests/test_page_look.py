@@ -22,7 +22,7 @@ PLACES = (
     "statistics",
 )
 
-NAMELESS = """() => [...document.querySelectorAll("button, a[href], input, select, textarea, [role=row][tabindex], [tabindex='0']")]
+NAMELESS = """() => [...document.querySelectorAll("button, a[href], input, select, textarea, [tabindex]")]
     .filter((each) => each.offsetParent !== null)
     .filter((each) => !(each.getAttribute("aria-label") || each.innerText || each.textContent || each.labels?.length))
     .map((each) => each.outerHTML.slice(0, 120))"""

@@ -91,7 +91,8 @@ def test_what_an_undo_took_back_is_a_lane_of_its_own(page):
         """async (turns) => {
             const { Lanes } = await import("/lanes.js");
             const lanes = new Lanes(turns);
-            return Array.from({ length: 11 }, (_, index) => [lanes.of(index + 1), lanes.above(index + 1, 11), lanes.past(index + 1)]);
+            const seqs = Array.from({ length: 11 }, (_, index) => index + 1);
+            return seqs.map((seq) => [lanes.of(seq), lanes.above(seq, 11), lanes.past(seq)]);
         }""",
         turns,
     )

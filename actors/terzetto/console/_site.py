@@ -72,7 +72,7 @@ class Site:
         return self._saying_who(file.answer(asked.words("if-none-match"), self._socket_of(asked)))
 
     def _saying_who(self, answer: Answer) -> Answer:
-        """The page is for everybody; its answer says whether the websocket takes a token, for which the page asks then."""
+        """The page is for everybody; its answer says whether the websocket takes a token, for which it asks then."""
         if self._access.is_open:
             return answer
         return evolve(answer, headers=(*answer.headers, ("www-authenticate", "Bearer")))
