@@ -184,6 +184,31 @@ steps.start(step)
 steps.edge(step, step, when=lambda count: count.done < count.many)
 steps.edge(step, last)
 
+charge = terzetto.Graph("charge", state=Count, mutations=[Counted])
+
+
+@charge.node(effects="once")
+async def pay(ctx: terzetto.NodeContext[Count]) -> None:
+    """An effect in whose middle the process is killed."""
+    await trio.sleep_forever()
+
+
+charge.start(pay)
+
+ask = terzetto.Graph("ask", state=Article, mutations=[Written])
+
+
+@ask.node
+async def remind(ctx: Ctx) -> None:
+    mail = {"to": "ann", "text": "Please pay", "copies": 1}
+    answer = await ctx.decision("send", payload=mail, exits=("approved", "rejected", "later"))
+    if isinstance(answer, terzetto.Modify):
+        mail |= answer.changes
+    ctx.record(Written(f"{answer.exit}: {mail['text']}, {mail['copies']} times"))
+
+
+ask.start(remind)
+
 broken = terzetto.Graph("broken", state=Count, mutations=[Counted])
 
 
@@ -194,7 +219,7 @@ async def divide(ctx: terzetto.NodeContext[Count]) -> None:
 
 broken.start(divide)
 
-GRAPHS = [article, talk, steps, broken]
+GRAPHS = [article, talk, steps, charge, ask, broken]
 
 
 async def _fill(runtime: terzetto.Runtime, many: int) -> None:

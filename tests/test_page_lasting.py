@@ -49,6 +49,47 @@ def test_goes_on_after_the_server_was_killed(browser, tmp_path):
         tab.close()
 
 
+def test_a_busy_run_over_a_kill(browser, tmp_path):
+    """Of three thousand visits each is told once, whichever process it was made in."""
+    with serving(tmp_path) as server:
+        tab = Tab(browser, server)
+        tab.submit("busy", "steps", many=3000)
+        page = tab.go("run/busy/events")
+        page.locator("[data-total]").wait_for()
+        while int(page.locator("[data-total]").get_attribute("data-total")) < 500:
+            page.wait_for_timeout(20)
+        server.kill()
+        page.get_by_role("alert").get_by_text("The connection is lost.").wait_for()
+        server.start()
+        page.get_by_text("over: ended").wait_for(timeout=60_000)
+        page.get_by_label("Filter events").fill("nodefinished")
+
+        page.get_by_text("3,001 of").wait_for()
+        assert [] == [text for text in tab.wrong if not fails_to_connect(text)]
+        tab.close()
+
+
+def test_what_became_of_an_effect(browser, tmp_path):
+    """A kill in the middle of an effect: a person says that it happened, and what its node would have recorded."""
+    with serving(tmp_path) as server:
+        tab = Tab(browser, server)
+        tab.submit("paid", "charge")
+        page = tab.go("run/paid")
+        page.get_by_role("button", name="pay, once, running").wait_for()
+        server.kill()
+        server.start()
+        page.get_by_role("heading", name="What became of pay").wait_for(timeout=30_000)
+        page.get_by_role("button", name="It happened…").click()
+        page.get_by_role("button", name="+ Counted").click()
+        tab.look("effect")
+        page.locator("dialog").get_by_role("button", name="Confirm").click()
+        tab.wait_status("succeeded")
+        page.get_by_role("tab", name="State").click()
+        page.locator(".changes").get_by_text("done").wait_for()
+        assert [] == [text for text in tab.wrong if not fails_to_connect(text)]
+        tab.close()
+
+
 def _ids(page):
     """Of all events that are drawn, in their order."""
     page.get_by_label("chunks").uncheck()

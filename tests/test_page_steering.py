@@ -93,6 +93,25 @@ def test_modify_by_the_form_of_the_state(tab):
     page.get_by_text('"modify"').first.wait_for()
 
 
+def test_a_question_of_a_body(tab):
+    """What it showed is what can be modified; its exits are known to it alone."""
+    tab.submit("asking", "ask")
+    page = tab.go("run/asking")
+    page.get_by_role("button", name="Modify…").click()
+    page.locator("dialog").get_by_label("text", exact=True).fill("Please")
+    page.locator("dialog").get_by_label("copies", exact=True).fill("3")
+    page.get_by_role("button", name="Change 2 fields and approve").click()
+    tab.wait_status("succeeded")
+    tab.go("run/asking/state").get_by_text('"approved: Please, 3 times"').first.wait_for()
+
+    tab.submit("asked", "ask")
+    page = tab.go("run/asked")
+    page.get_by_role("button", name="Other exit…").click()
+    page.locator("dialog").get_by_label("Exit").fill("later")
+    page.locator("dialog").get_by_role("button", name="Choose").click()
+    tab.wait_status("succeeded")
+
+
 def test_a_refusal_stands_beside_its_button(tab):
     """The code, and what to do; the dialog stays as it was."""
     tab.submit("refused")
@@ -140,6 +159,44 @@ def test_fork_undo_and_the_tree(tab):
     tab.look("tree")
     tree.get_by_role("link", name="grown-2").click()
     page.get_by_role("link", name="grown@10").wait_for()
+
+
+def test_retry_rerun_truncate_and_delete(tab):
+    """Each makes a run of a run, or forgets some of it."""
+    tab.submit("first", "broken")
+    page = tab.go("run/first")
+    tab.wait_status("failed")
+    for command, name in (("Retry", "again"), ("Rerun", "anew")):
+        page.get_by_role("button", name=f"{command}…").click()
+        dialog = page.locator("dialog")
+        dialog.get_by_label("New run").fill(name)
+        if command == "Rerun":
+            dialog.get_by_label("many", exact=True).fill("7")
+        dialog.get_by_role("button", name=command, exact=True).click()
+        page.get_by_text(f"{name} is submitted").wait_for()
+    tab.go("run/anew/state?at=1").get_by_role("heading", name="As of commit 1").wait_for()
+    page.locator(".part").first.get_by_text("7").wait_for()
+
+    tab.go("run/first")
+    page.get_by_role("button", name="Truncate…").click()
+    page.locator("dialog").get_by_role("button", name="Truncate", exact=True).click()
+    page.get_by_text("of first forgotten").wait_for()
+    page.get_by_role("button", name="Delete…").click()
+    page.locator("dialog").get_by_role("button", name="Delete", exact=True).click()
+    page.wait_for_url("**/#/runs")
+    page.get_by_role("row").get_by_text("again", exact=True).wait_for()
+    assert not page.get_by_role("row").get_by_text("first", exact=True).count()
+
+
+def test_decide_early_and_withdraw(tab):
+    tab.submit("early", "talk", many=3)
+    page = tab.go("run/early")
+    tab.wait_status("awaiting input")
+    for what, told in (("approve, each time", "kept for go"), ("withdraw what is kept", "1 kept decision for go withdrawn")):
+        page.get_by_role("button", name="Decide early…").click()
+        page.get_by_label("Decision").select_option(what)
+        page.locator("dialog").get_by_role("button", name="Keep").click()
+        page.get_by_text(told).wait_for()
 
 
 def test_state_at_any_commit(tab):

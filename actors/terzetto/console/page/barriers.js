@@ -105,7 +105,9 @@ function Buttons({ session, barrier, declared, note, busy, decide, open, graph }
     ${has("rejected") && button("Reject", { type: "reject", reason: note }, "danger")}
     ${others.map((exit) => button(exit, { type: "choose", exit, note }))}
     ${has("approved") && html`<button disabled=${!may} onClick=${() => open(() => Modify)}>Modify…</button>`}
-    ${graph && html`<button disabled=${!may} onClick=${() => open(() => Reroute)}>Reroute…</button>`}`;
+    ${declared
+      ? html`<button disabled=${!may} onClick=${() => open(() => Reroute)}>Reroute…</button>`
+      : html`<button disabled=${!may} onClick=${() => open(() => Choose)}>Other exit…</button>`}`;
 }
 
 /** A form built from the schema of the state (at a question: from what it shows); only what is changed is sent. */
@@ -133,6 +135,16 @@ function Modify({ session, run, barrier, note, ask, close, graph, declared }) {
       ${state.value && before === undefined && html`<p class="hint">The state is too large to be edited here.</p>`}
       ${before && html`<${Fields} schema=${schema} defs=${schema.$defs ?? {}} value=${value} change=${setEdited}
         changed=${changed} path="modify" />`}
+    <//>`;
+}
+
+/** At a question of a body, whose exits nobody but the body knows. */
+function Choose({ session, barrier, note, ask, close }) {
+  const [exit, setExit] = useState("");
+  return html`
+    <${Saying} session=${session} title=${`Leave ${barrier.barrier} by another exit`} label="Choose" close=${close}
+      ask=${() => ask({ type: "choose", exit, note })}>
+      <${Field} name="Exit" path="choose" schema=${{ type: "string" }} defs=${{}} value=${exit} change=${setExit} />
     <//>`;
 }
 

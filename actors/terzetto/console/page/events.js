@@ -57,7 +57,7 @@ export function Events({ log, begin }) {
     <section class="pane events" aria-label="Events">
       <header><h2>Events</h2>
         <span class="dim" data-total=${log.total}
-          data-missed=${log.missed}>${headline(log, over)}</span>
+          data-missed=${log.missed}>${headline(log, items, over)}</span>
         <span class="push"></span>
         <input type="search" placeholder="Filter" aria-label="Filter events" value=${text}
           onInput=${(event) => setText(event.currentTarget.value)} />
@@ -82,9 +82,10 @@ export function Events({ log, begin }) {
 }
 
 /** How many events there are, what of them is missing, and what is kept. */
-function headline(log, over) {
+function headline(log, items, over) {
   const missing = [log.missed ? count(log.missed) : "", log.unsure ? "an unknown number" : ""].filter(Boolean).join(" and ");
-  const parts = [counted(log.total, "event"), missing && `${missing} missing`];
+  const found = items.length < log.items.length ? `${count(items.length)} of ` : "";
+  const parts = [found + counted(log.total, "event"), missing && `${missing} missing`];
   if (log.items.length < log.total) parts.push(`the last ${count(KEPT)} or so are kept here`);
   return `${parts.filter(Boolean).join(", ")} · ${over ? `over: ${over}` : "live"}`;
 }
