@@ -8,7 +8,7 @@ import re
 import pytest
 
 import terzetto
-from terzetto.console import _page, _site
+from terzetto.console import Token, _page, _site
 from terzetto.console._metrics import metrics
 
 from .consoles import place
@@ -36,6 +36,15 @@ async def test_the_page_is_served_with_a_policy_that_lets_it_do_only_this(graph)
     )
     assert (304, b"") == (known.status, known.body)
     assert (200, b"", str(len(page.body))) == (head.status, head.body, head.headers["content-length"])
+
+
+@pytest.mark.parametrize("tokens, asks", [((), None), ((Token("reader-reader-reader"),), "Bearer")])
+async def test_the_page_is_told_whether_to_ask_for_a_token(graph, tokens, asks):
+    """It is for everybody, and its websocket is not: without this each browser would have to be refused once."""
+    async with place(graph, tokens=tokens) as here:
+        page = await here.get("/", method="HEAD")
+
+    assert (200, asks) == (page.status, page.headers.get("www-authenticate"))
 
 
 @pytest.mark.parametrize(
