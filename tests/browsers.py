@@ -120,7 +120,7 @@ class Tab:
         """By the form, as a person does."""
         page = self.go()
         page.get_by_role("button", name="New run").click()
-        page.get_by_label("Graph", exact=True).last.select_option(graph)
+        page.locator("dialog").get_by_label("Graph", exact=True).select_option(graph)
         page.get_by_label("Run", exact=True).fill(run_id)
         for name, value in fields.items():
             page.locator("dialog").get_by_label(name, exact=True).fill(str(value))

@@ -192,7 +192,8 @@ def test_decide_early_and_withdraw(tab):
     tab.submit("early", "talk", many=3)
     page = tab.go("run/early")
     tab.wait_status("awaiting input")
-    for what, told in (("approve, each time", "kept for go"), ("withdraw what is kept", "1 kept decision for go withdrawn")):
+    kept, withdrawn = "kept for go", "1 kept decision for go withdrawn"
+    for what, told in (("approve, each time", kept), ("withdraw what is kept", withdrawn)):
         page.get_by_role("button", name="Decide early…").click()
         page.get_by_label("Decision").select_option(what)
         page.locator("dialog").get_by_role("button", name="Keep").click()
@@ -265,6 +266,8 @@ def test_two_browsers_and_one_barrier(browser, tmp_path):
         assert f"was decided: approve by {winner}" in next(text for text in said if text not in won)
         for tab in (ann, bob):
             assert [] == tab.wrong
+            tab.page.get_by_role("button", name="Leave").click()
+            tab.page.get_by_label("Token of this console").wait_for()
             tab.close()
 
 

@@ -44,7 +44,8 @@ export function Barrier({ session, run, barrier, outcome, heading = "h3", brief 
       <header>
         <${heading} class="name">${barrier.reconcile ? "What became of " : ""}${barrier.name}<//>
         <span class="dim">${barrier.barrier}</span>
-        ${!closed && html`<span class="dim" title=${moment(barrier.opened)}>open for ${duration(now - barrier.opened)}</span>`}
+        ${!closed && html`<span class="dim"
+          title=${moment(barrier.opened)}>open for ${duration(now - barrier.opened)}</span>`}
         ${
           barrier.deadline &&
           !closed &&
@@ -105,9 +106,11 @@ function Buttons({ session, barrier, declared, note, busy, decide, open, graph }
     ${has("rejected") && button("Reject", { type: "reject", reason: note }, "danger")}
     ${others.map((exit) => button(exit, { type: "choose", exit, note }))}
     ${has("approved") && html`<button disabled=${!may} onClick=${() => open(() => Modify)}>Modify…</button>`}
-    ${declared
-      ? html`<button disabled=${!may} onClick=${() => open(() => Reroute)}>Reroute…</button>`
-      : html`<button disabled=${!may} onClick=${() => open(() => Choose)}>Other exit…</button>`}`;
+    ${
+      declared
+        ? html`<button disabled=${!may} onClick=${() => open(() => Reroute)}>Reroute…</button>`
+        : html`<button disabled=${!may} onClick=${() => open(() => Choose)}>Other exit…</button>`
+    }`;
 }
 
 /** A form built from the schema of the state (at a question: from what it shows); only what is changed is sent. */
@@ -133,8 +136,11 @@ function Modify({ session, run, barrier, note, ask, close, graph, declared }) {
       <${Wrong} error=${state.error} />
       ${state.busy && html`<p class="dim">Loading the state</p>`}
       ${state.value && before === undefined && html`<p class="hint">The state is too large to be edited here.</p>`}
-      ${before && html`<${Fields} schema=${schema} defs=${schema.$defs ?? {}} value=${value} change=${setEdited}
-        changed=${changed} path="modify" />`}
+      ${
+        before &&
+        html`<${Fields} schema=${schema} defs=${schema.$defs ?? {}} value=${value} change=${setEdited}
+        changed=${changed} path="modify" />`
+      }
     <//>`;
 }
 
@@ -183,8 +189,10 @@ function Confirm({ session, barrier, note, ask, close, graph }) {
             onClick=${() => setMade(made.filter((_, index) => index !== place))}>✕</button>
         </div>`,
       )}
-      <div class="choices">${known.map((name) => html`<button key=${name} type="button"
-        onClick=${() => add(name)}>+ ${name}</button>`)}</div>
+      <div class="choices">${known.map(
+        (name) => html`<button key=${name} type="button"
+        onClick=${() => add(name)}>+ ${name}</button>`,
+      )}</div>
     <//>`;
 }
 

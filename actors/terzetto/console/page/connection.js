@@ -218,7 +218,7 @@ export class Connection {
   }
 
   #workOff(all = false) {
-    const until = performance.now() + BUDGET_MS;
+    const until = document.hidden ? Infinity : performance.now() + BUDGET_MS; // nobody waits for a hidden page to draw
     let done = 0;
     while (done < this.#queue.length && (all || done === 0 || performance.now() < until)) {
       const data = this.#queue[done];

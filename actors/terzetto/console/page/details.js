@@ -31,8 +31,10 @@ export function Details({ session, view }) {
         ${
           view.observed.length > 0 &&
           html`<h3>Errors that ended nothing</h3>
-          <ul class="plain">${view.observed.map((error, index) => html`<li key=${index}>${error.node} <span
-            class="dim">visit ${error.visit}, ${words(error.level)}</span> ${error.message}</li>`)}</ul>
+          <ul class="plain">${view.observed.map(
+            (error, index) => html`<li key=${index}>${error.node} <span
+            class="dim">visit ${error.visit}, ${words(error.level)}</span> ${error.message}</li>`,
+          )}</ul>
           ${view.unlisted > 0 && html`<p class="dim">and ${count(view.unlisted)} more</p>`}`
         }
       </section>

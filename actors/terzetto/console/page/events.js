@@ -72,18 +72,25 @@ export function Events({ log, begin }) {
         html`<${Windowed} className="table" label="Events" items=${items} rowHeight=${26} keyOf=${({ key }) => key}
           tail=${tail}
         active=${chosen?.key ?? null} open=${(item) => choose(item.key === chosen?.key ? null : item)} rowClass=${classOf}
-        head=${["Time", "Id", "Event", "Node", "What"].map((name) => html`<span key=${name}
-          role="columnheader">${name}</span>`)}
+        head=${["Time", "Id", "Event", "Node", "What"].map(
+          (name) => html`<span key=${name}
+          role="columnheader">${name}</span>`,
+        )}
         row=${({ event }) => html`<${Line} event=${event} begin=${begin} />`} />`
       }
-      ${chosen && html`<div class="detail" role="region" aria-label="Event"><${Json} value=${chosen.event} open=${2}
-        /></div>`}
+      ${
+        chosen &&
+        html`<div class="detail" role="region" aria-label="Event"><${Json} value=${chosen.event} open=${2}
+        /></div>`
+      }
     </section>`;
 }
 
 /** How many events there are, what of them is missing, and what is kept. */
 function headline(log, items, over) {
-  const missing = [log.missed ? count(log.missed) : "", log.unsure ? "an unknown number" : ""].filter(Boolean).join(" and ");
+  const missing = [log.missed ? count(log.missed) : "", log.unsure ? "an unknown number" : ""]
+    .filter(Boolean)
+    .join(" and ");
   const found = items.length < log.items.length ? `${count(items.length)} of ` : "";
   const parts = [found + counted(log.total, "event"), missing && `${missing} missing`];
   if (log.items.length < log.total) parts.push(`the last ${count(KEPT)} or so are kept here`);

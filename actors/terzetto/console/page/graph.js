@@ -157,8 +157,11 @@ function Place({ node: { x, y, width, height, figure }, place, shown, chosen, ch
   const at = `translate(${x - width / 2} ${y - height / 2})`;
   if (!place) {
     return html`<g class="place end" transform=${at} role="img" aria-label=${figure.shape}>
-      <circle cx="11" cy="11" r="8" />${figure.shape === "end" && html`<circle class="inner" cx="11" cy="11" r="4"
-        />`}</g>`;
+      <circle cx="11" cy="11" r="8" />${
+        figure.shape === "end" &&
+        html`<circle class="inner" cx="11" cy="11" r="4"
+        />`
+      }</g>`;
   }
   const status = shown?.status ?? "";
   const times = shown?.visits > 1 ? ` ×${shown.visits}` : "";
@@ -176,10 +179,15 @@ function Place({ node: { x, y, width, height, figure }, place, shown, chosen, ch
       onClick=${() => choose(place)} onKeyDown=${pressed}>
       <title>${[figure.label.join(" · "), said, shown?.note].filter(Boolean).join("\n")}</title>
       <${Outline} shape=${figure.shape} width=${width} height=${height} />
-      ${figure.label.map((line, index) => html`<text class=${index ? "sub" : "name"} x=${width / 2}
-        y=${LINE * (index + 1) + 4}>${clipped(line, LABEL)}</text>`)}
-      ${status && html`<svg class="sign" x=${width / 2 - saidWidth / 2 - 9} y=${height - 18.5} width="10" height="10"
-        viewBox="0 0 12 12"><path d=${DRAWN[status]} /></svg>`}
+      ${figure.label.map(
+        (line, index) => html`<text class=${index ? "sub" : "name"} x=${width / 2}
+        y=${LINE * (index + 1) + 4}>${clipped(line, LABEL)}</text>`,
+      )}
+      ${
+        status &&
+        html`<svg class="sign" x=${width / 2 - saidWidth / 2 - 9} y=${height - 18.5} width="10" height="10"
+        viewBox="0 0 12 12"><path d=${DRAWN[status]} /></svg>`
+      }
       <text class="said" x=${width / 2 + (status ? 6 : 0)} y=${height - 9}>${said}</text>
     </g>`;
 }

@@ -104,12 +104,18 @@ export function History({ session, view, at }) {
             forks=${children.get(commit.seq) ?? []} />`} />
       </section>
       <div class="side">
-        ${chosen && html`<${Commit} key=${chosen.seq} session=${session} view=${view} commit=${chosen}
-          commits=${commits} fork=${() => fork(chosen.seq)} />`}
+        ${
+          chosen &&
+          html`<${Commit} key=${chosen.seq} session=${session} view=${view} commit=${chosen}
+          commits=${commits} fork=${() => fork(chosen.seq)} />`
+        }
         <${Family} runs=${runs} here=${view.run_id} error=${kin.error} />
       </div>
-      ${forking !== null && html`<${Ask} session=${session} run=${view} command=${FORK} given=${{ at: forking }}
-        close=${() => fork(null)} />`}
+      ${
+        forking !== null &&
+        html`<${Ask} session=${session} run=${view} command=${FORK} given=${{ at: forking }}
+        close=${() => fork(null)} />`
+      }
     </div>`;
 }
 
@@ -126,10 +132,15 @@ function Line({ commit, lanes, last, first, forks }) {
       forks=${forks.length} /></span>
     <span role="gridcell" class="num">${commit.seq}</span>
     <span role="gridcell">${commit.kind}</span>
-    <span role="gridcell" class="node" data-status=${commit.outcome ?? ""}>${commit.outcome && html`<${Sign}
-      status=${commit.outcome} />`}${node}${commit.visit ? html`<span class="dim"> ${commit.visit}</span>` : ""}</span>
-    <span role="gridcell" class="dim">${facts.filter(Boolean).join(", ")}${forks.map((run) => html` <a key=${run.run_id}
-      class="fork" href=${address("run", run.run_id)} onClick=${(event) => event.stopPropagation()}>⤷ ${run.run_id}</a>`)}</span>
+    <span role="gridcell" class="node" data-status=${commit.outcome ?? ""}>${
+      commit.outcome &&
+      html`<${Sign}
+      status=${commit.outcome} />`
+    }${node}${commit.visit ? html`<span class="dim"> ${commit.visit}</span>` : ""}</span>
+    <span role="gridcell" class="dim">${facts.filter(Boolean).join(", ")}${forks.map(
+      (run) => html` <a key=${run.run_id}
+      class="fork" href=${address("run", run.run_id)} onClick=${(event) => event.stopPropagation()}>⤷ ${run.run_id}</a>`,
+    )}</span>
     <span role="gridcell" class="num dim" title=${moment(commit.at)}>${clock(commit.at)}</span>`;
 }
 
@@ -144,9 +155,12 @@ function Lane({ seq, lanes, last, first, forks }) {
       ${lanes.past(seq).map((other) => html`<path key=${`p${other}`} d=${`M${x(other)} 0V${ROW}`} />`)}
       ${lanes.above(seq, last).map((other) => html`<path key=${`a${other}`} d=${bend(other)} />`)}
       ${seq > first && html`<path d=${`M${x(lane)} ${middle}V${ROW}`} />`}
-      ${forks > 0 && html`<path class="to"
+      ${
+        forks > 0 &&
+        html`<path class="to"
         d=${`M${x(lane)} ${middle}C${x(aside)} ${middle} ${x(aside)} ${middle} ${x(aside)} 4`} /><circle class="to"
-        cx=${x(aside)} cy="5" r="3" />`}
+        cx=${x(aside)} cy="5" r="3" />`
+      }
       <circle cx=${x(lane)} cy=${middle} r="4" />
     </svg>`;
 }
@@ -163,8 +177,11 @@ function Commit({ session, view, commit: listed, commits, fork }) {
         <button disabled=${!session.may("control")} onClick=${fork}>Fork from here…</button>
       </p>
       <${Wrong} error=${error} />
-      ${shown.outcome && html`<p>${listed.place} <span
-        class="dim">visit ${shown.visit}, attempt ${shown.attempt}</span> <${Status} status=${shown.outcome} /></p>`}
+      ${
+        shown.outcome &&
+        html`<p>${listed.place} <span
+        class="dim">visit ${shown.visit}, attempt ${shown.attempt}</span> <${Status} status=${shown.outcome} /></p>`
+      }
       <${Part} title="Mutations" items=${shown.mutations}
         row=${({ name, data }) => html`<${Json} name=${name} value=${data} open=${1} />`} />
       <${Part} title="Detail" items=${shown.detail ? [shown.detail] : []}
@@ -179,8 +196,10 @@ function Commit({ session, view, commit: listed, commits, fork }) {
 
 function Part({ title, items, row }) {
   if (!items.length) return null;
-  return html`<h3>${title}</h3><ul class="plain">${items.map((item, index) => html`<li
-    key=${index}>${row(item)}</li>`)}</ul>`;
+  return html`<h3>${title}</h3><ul class="plain">${items.map(
+    (item, index) => html`<li
+    key=${index}>${row(item)}</li>`,
+  )}</ul>`;
 }
 
 /** Where a run comes from, and how long it is. */

@@ -39,8 +39,12 @@ function Branch({ value, open, name }) {
       event.stopPropagation();
       unfold(event.currentTarget.open);
     }}>
-      <summary><${Name} name=${name} />${unfolded ? html`<span
-        class="dim">${list ? `[${keys.length}]` : ""}</span>` : html`<span class="dim">${summary}</span>`}</summary>
+      <summary><${Name} name=${name} />${
+        unfolded
+          ? html`<span
+        class="dim">${list ? `[${keys.length}]` : ""}</span>`
+          : html`<span class="dim">${summary}</span>`
+      }</summary>
       ${unfolded && html`<${Parts} value=${value} open=${open} />`}
     </details>`;
 }
@@ -50,8 +54,10 @@ function Parts({ value, open }) {
   const keys = Object.keys(value);
   return html`
     <ul>
-      ${keys.slice(0, shown).map((key) => html`<li key=${key}><${Json} name=${key} value=${value[key]} open=${open - 1}
-        /></li>`)}
+      ${keys.slice(0, shown).map(
+        (key) => html`<li key=${key}><${Json} name=${key} value=${value[key]} open=${open - 1}
+        /></li>`,
+      )}
       ${
         keys.length > shown &&
         html`<li><button class="link" onClick=${() => show(shown + PART * 10)}>

@@ -19,8 +19,12 @@ function App({ session }) {
   return html`
     <${Top} session=${session} state=${state} />
     <${Lost} session=${session} state=${state} />
-    <main id="content">${state.hello ? html`<${Page} session=${session} />` : html`<p class="empty"
-      role="status">Connecting</p>`}</main>
+    <main id="content">${
+      state.hello
+        ? html`<${Page} session=${session} />`
+        : html`<p class="empty"
+      role="status">Connecting</p>`
+    }</main>
     <${Notices} session=${session} />`;
 }
 
@@ -63,7 +67,7 @@ function Top({ session, state }) {
       <span class="link-state" data-phase=${state.phase}
         title=${hello ? `server ${hello.server}; may ${hello.scopes.join(", ")}` : ""}>
         <i aria-hidden="true"></i>${state.phase === "open" ? "connected" : state.phase}</span>
-      <button class="plain" onClick=${() => session.leave()}>Leave</button>
+      ${session.hasToken && html`<button class="plain" onClick=${() => session.leave()}>Leave</button>`}
     </header>`;
 }
 
@@ -72,12 +76,11 @@ function Lost({ session, state }) {
   const lost = state.phase === "lost";
   const now = useNow(lost ? 0.5 : 0);
   const wait = Math.max(0, state.retryAt / 1000 - now);
-  return html`<div role="alert" class="lost" hidden=${!lost}>${
-    lost &&
-    html`
-    <b>The connection is lost.</b> <span>What is shown here may be old. ${wait > 0.05 ? `Trying again in ${duration(wait)}` : "Trying again"}.</span>
-    <button onClick=${() => session.connection.hurry()}>Try now</button>`
-  }</div>`;
+  return html`<div class="lost" hidden=${!lost}>
+    <p role="alert">${lost && html`<b>The connection is lost.</b> What is shown here may be old.`}</p>
+    <span aria-hidden="true">Trying again${wait > 0.05 ? ` in ${duration(wait)}` : ""}.</span>
+    <button onClick=${() => session.connection.hurry()}>Try now</button>
+  </div>`;
 }
 
 function Page({ session }) {
@@ -100,8 +103,11 @@ function Notices({ session }) {
   return html`
     <div class="notices" role="status" aria-live="polite">${notices.map(
       ({ id, text, link, wrong }) => html`
-      <p key=${id} class=${wrong ? "notice bad" : "notice"}>${text}${link && html` <a
-        href=${address("run", link)}>Open</a>`}
+      <p key=${id} class=${wrong ? "notice bad" : "notice"}>${text}${
+        link &&
+        html` <a
+        href=${address("run", link)}>Open</a>`
+      }
         <button class="plain" aria-label="Dismiss" onClick=${() => session.unsay(id)}>✕</button></p>`,
     )}</div>`;
 }

@@ -154,10 +154,16 @@ export function RunPage({ session, id, tab, query }) {
       <div role="tabpanel" id="panel" class=${`panel ${shown || "overview"}`} aria-labelledby=${`tab-${shown}`}>
         ${shown === "" && html`<${Overview} session=${session} run=${run} view=${view} query=${query} />`}
         ${shown === "events" && html`<${Events} log=${run.log} begin=${view.submitted} />`}
-        ${shown === "state" && html`<${StateAt} session=${session} view=${view} at=${Number(query.get("at")) || null}
-          />`}
-        ${shown === "history" && html`<${History} session=${session} view=${view} at=${Number(query.get("at")) || null}
-          />`}
+        ${
+          shown === "state" &&
+          html`<${StateAt} session=${session} view=${view} at=${Number(query.get("at")) || null}
+          />`
+        }
+        ${
+          shown === "history" &&
+          html`<${History} session=${session} view=${view} at=${Number(query.get("at")) || null}
+          />`
+        }
         ${shown === "details" && html`<${Details} session=${session} view=${view} />`}
       </div>
     </section>`;
@@ -177,10 +183,16 @@ function Header({ view }) {
         <div><dt>Submitted</dt><dd>${moment(view.submitted)}</dd></div>
         <div><dt>${ended ? "Took" : "Since"}</dt><dd>${duration((ended ? view.updated : now) - view.submitted)}</dd></div>
         <div><dt>Commit</dt><dd>${count(view.seq)}</dd></div>
-        ${view.thread && html`<div><dt>Thread</dt><dd><a
-          href=${address("runs", "", "", { thread: view.thread })}>${view.thread}</a></dd></div>`}
-        ${view.parent && html`<div><dt>Made from</dt><dd><a
-          href=${address("run", view.parent.split("@")[0])}>${view.parent}</a></dd></div>`}
+        ${
+          view.thread &&
+          html`<div><dt>Thread</dt><dd><a
+          href=${address("runs", "", "", { thread: view.thread })}>${view.thread}</a></dd></div>`
+        }
+        ${
+          view.parent &&
+          html`<div><dt>Made from</dt><dd><a
+          href=${address("run", view.parent.split("@")[0])}>${view.parent}</a></dd></div>`
+        }
       </dl>
     </div>`;
 }
@@ -197,7 +209,7 @@ function Open({ session, run, view, brief }) {
   const past = [...closed.values()].filter(({ barrier }) => !open.has(barrier.barrier));
   const decided = barriers.map((each) => ({ ...each, outcome: closed.get(each.barrier.barrier)?.outcome ?? null }));
   const all = [...past.slice(-3), ...decided].sort((one, other) => one.barrier.opened - other.barrier.opened);
-  return html`<div class="open" aria-live="polite">${all.map(
+  return html`<div class="open">${all.map(
     ({ barrier, outcome }) => html`
     <${Barrier} key=${barrier.barrier} session=${session} run=${view} barrier=${barrier} outcome=${outcome}
       brief=${brief} />`,

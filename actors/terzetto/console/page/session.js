@@ -46,6 +46,11 @@ export class Session {
     this.connection.start(token);
   }
 
+  get hasToken() {
+    return sessionStorage.getItem(TOKEN_KEY) !== null;
+  }
+
+  /** Forget the token, and everything that was asked with it. */
   leave() {
     sessionStorage.removeItem(TOKEN_KEY);
     this.connection.stop();

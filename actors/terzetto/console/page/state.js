@@ -64,16 +64,28 @@ function Changed({ session, run, seq, first }) {
   const changes = value?.value;
   return html`
     <div class="part" aria-busy=${String(busy)}>
-      <h3>Difference to commit ${seq - 1}${changes ? html` <span
-        class="dim">${counted(changes.length, "change")}</span>` : ""}</h3>
+      <h3>Difference to commit ${seq - 1}${
+        changes
+          ? html` <span
+        class="dim">${counted(changes.length, "change")}</span>`
+          : ""
+      }</h3>
       <${Wrong} error=${error} />
       ${seq <= first && html`<p class="empty">There is no commit before this one${first > 1 ? ": earlier ones were forgotten" : ""}.</p>`}
       ${value && !changes && html`<p class="empty">${size(value.total)} of changes are too many to be shown.</p>`}
       ${changes && !changes.length && html`<p class="empty">Nothing in the state changed.</p>`}
-      ${changes && html`<ul class="changes">${changes.slice(0, shown).map((change) => html`<${Change}
-        key=${change.kind + change.path} change=${change} />`)}</ul>`}
-      ${changes?.length > shown && html`<button class="link"
-        onClick=${() => show(shown + CHANGES * 5)}>${counted(changes.length - shown, "more change")}</button>`}
+      ${
+        changes &&
+        html`<ul class="changes">${changes.slice(0, shown).map(
+          (change) => html`<${Change}
+        key=${change.kind + change.path} change=${change} />`,
+        )}</ul>`
+      }
+      ${
+        changes?.length > shown &&
+        html`<button class="link"
+        onClick=${() => show(shown + CHANGES * 5)}>${counted(changes.length - shown, "more change")}</button>`
+      }
     </div>`;
 }
 

@@ -44,8 +44,13 @@ export function Numbers({ session, run, title }) {
   return html`
     <section class="pane numbers" aria-label=${title}><header><h2>${title}</h2></header>
       <${Wrong} error=${error} />
-      ${answer && (answer.numbers ? html`<div class="groups"><${Table} numbers=${answer.numbers} /></div>` : html`<p
-        class="empty">The run is not live here.</p>`)}
+      ${
+        answer &&
+        (answer.numbers
+          ? html`<div class="groups"><${Table} numbers=${answer.numbers} /></div>`
+          : html`<p
+        class="empty">The run is not live here.</p>`)
+      }
     </section>`;
 }
 
@@ -56,8 +61,13 @@ function Table({ numbers, level = 3 }) {
   const entries = Object.entries(numbers);
   const single = entries.filter(([, value]) => !isGroup(value));
   return html`
-    ${single.length > 0 && html`<dl class="list">${single.map(([name, value]) => html`<dt
-      key=${name}>${name.replaceAll("_", " ")}</dt><dd class="num">${shown(value)}</dd>`)}</dl>`}
+    ${
+      single.length > 0 &&
+      html`<dl class="list">${single.map(
+        ([name, value]) => html`<dt
+      key=${name}>${name.replaceAll("_", " ")}</dt><dd class="num">${shown(value)}</dd>`,
+      )}</dl>`
+    }
     ${entries
       .filter(([, value]) => isGroup(value))
       .map(
@@ -83,11 +93,16 @@ function Health({ session }) {
         answer &&
         html`
         <p class="health" data-ok=${String(answer.ok)}>${answer.ok ? "✓ everything is well" : "✕ something is wrong"}</p>
-        ${answer.problems.length > 0 && html`<ul
-          class="plain">${answer.problems.map((problem) => html`<li key=${problem} class="bad">${problem}</li>`)}</ul>`}
+        ${
+          answer.problems.length > 0 &&
+          html`<ul
+          class="plain">${answer.problems.map((problem) => html`<li key=${problem} class="bad">${problem}</li>`)}</ul>`
+        }
         <dl class="list"><dt>Store</dt><dd>${answer.store}</dd><dt>Durable</dt><dd>${answer.durable ? "yes" : "no"}</dd>
-          ${Object.entries(answer.details).map(([name, value]) => html`<dt
-            key=${name}>${name}</dt><dd>${value}</dd>`)}</dl>`
+          ${Object.entries(answer.details).map(
+            ([name, value]) => html`<dt
+            key=${name}>${name}</dt><dd>${value}</dd>`,
+          )}</dl>`
       }
     </section>`;
 }

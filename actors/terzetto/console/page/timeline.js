@@ -127,8 +127,12 @@ export function Timeline({ spans: store, view, chosen, choose }) {
   return html`
     <section class="pane timeline" aria-label="Time line of visits">
       <header><h2>Visits</h2>
-        <span class="dim">${count(spans.length)}${more ? ", the first ones" : ""}${chosen ? html` at ${chosen} <button
-          class="link" onClick=${() => choose(chosen)}>show all</button>` : ""}</span>
+        <span class="dim">${count(spans.length)}${more ? ", the first ones" : ""}${
+          chosen
+            ? html` at ${chosen} <button
+          class="link" onClick=${() => choose(chosen)}>show all</button>`
+            : ""
+        }</span>
         <span class="push"></span>
         <label class="switch"><input type="checkbox" checked=${fold}
           onChange=${(event) => setFold(event.currentTarget.checked)} /> fold idle time</label>
@@ -168,8 +172,10 @@ function Axis({ scale, zoom }) {
         ) => html`<i key=${index} class="fold" title=${`nothing was done for ${duration(part.to - part.from)}`}
         style=${{ left: percent(part.left), width: percent(part.width) }}></i>`,
       )}
-      ${scale.ticks(TICKS * zoom).map((tick) => html`<i key=${tick} class="tick"
-        style=${{ left: percent(scale.at(scale.begin + tick)) }}>${tick ? `+${duration(tick)}` : "0"}</i>`)}
+      ${scale.ticks(TICKS * zoom).map(
+        (tick) => html`<i key=${tick} class="tick"
+        style=${{ left: percent(scale.at(scale.begin + tick)) }}>${tick ? `+${duration(tick)}` : "0"}</i>`,
+      )}
     </span>`;
 }
 
@@ -179,7 +185,8 @@ function Row({ span, scale, now }) {
     const left = scale.at(begin);
     const style = { left: percent(left), width: percent(scale.at(end ?? now) - left) };
     const title = `${said}, ${duration((end ?? now) - begin)}`;
-    return html`<i key=${kind + begin} class=${`bar ${kind}`} data-open=${String(end === null)} title=${title} style=${style}></i>`;
+    return html`<i key=${kind + begin} class=${`bar ${kind}`} data-open=${String(end === null)} title=${title}
+      style=${style}></i>`;
   };
   const inside = Math.min(4, span.node.split("/").length - 1);
   const took = duration((span.end ?? now) - span.begin);
@@ -189,8 +196,10 @@ function Row({ span, scale, now }) {
       class="dim">${span.visit}</span></span>
     <span role="gridcell" class="track" data-status=${span.status}
       aria-label=${`${words(span.status)}, ${took}, ${span.tries.length} attempts, ${span.waits.length} waits`}>
-      ${folds.map((part) => html`<i key=${`f${part.from}`} class="fold"
-        style=${{ left: percent(part.left), width: percent(part.width) }}></i>`)}
+      ${folds.map(
+        (part) => html`<i key=${`f${part.from}`} class="fold"
+        style=${{ left: percent(part.left), width: percent(part.width) }}></i>`,
+      )}
       ${span.waits.map((wait) => bar(`wait ${wait.what}`, wait, waited(wait)))}
       ${span.tries.map((one) => bar(one.failed ? "try failed" : "try", one, attempted(one)))}
     </span>`;
