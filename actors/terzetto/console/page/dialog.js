@@ -7,6 +7,8 @@ export function Dialog({ title, close, children, wide = false }) {
   useLayoutEffect(() => {
     const [element, before] = [box.current, document.activeElement];
     element.showModal();
+    const first = element.querySelector(".body :is(input, select, textarea)") ?? element.querySelector("footer button");
+    first?.focus();
     return () => {
       element.close(); // while it is modal nothing else takes the focus
       if (before?.isConnected) before.focus();

@@ -7,7 +7,7 @@ import { RunPage } from "./run.js";
 import { Runs } from "./runs.js";
 import { Session, address } from "./session.js";
 import { Statistics } from "./statistics.js";
-import { useNow, useStore } from "./store.js";
+import { framed, useNow, useStore } from "./store.js";
 import { count, duration } from "./text.js";
 
 const BARRIERS_MS = 5000; // how often the number of open barriers is asked for
@@ -113,5 +113,5 @@ function Notices({ session }) {
 }
 
 const session = new Session();
-render(html`<${App} session=${session} />`, document.getElementById("app"));
+framed(() => render(html`<${App} session=${session} />`, document.getElementById("app")))();
 session.begin();

@@ -11,7 +11,7 @@ import { History } from "./history.js";
 import { address } from "./session.js";
 import { Status, TERMINAL } from "./sign.js";
 import { StateAt } from "./state.js";
-import { Store, useAsked, useNow, useStore } from "./store.js";
+import { Later, Store, useAsked, useNow, useStore } from "./store.js";
 import { Timeline } from "./timeline.js";
 import { count, duration, moment } from "./text.js";
 
@@ -147,7 +147,7 @@ export function RunPage({ session, id, tab, query }) {
       <${Header} view=${view} />
       ${gone && html`<p class="wrong" role="alert">This run was deleted. What is shown here is how it was.</p>`}
       ${error && html`<${Wrong} error=${error} />`}
-      ${!gone && html`<${Commands} session=${session} run=${view} />`}
+      ${!gone && html`<${Later}><${Commands} session=${session} run=${view} /><//>`}
       <${Failure} view=${view} />
       <${Open} session=${session} run=${run} view=${view} brief=${shown !== ""} />
       <${Tabs} id=${id} shown=${shown} />
@@ -242,5 +242,5 @@ function Overview({ session, run, view, query }) {
   return html`
     <${Graph} graph=${graph.value} busy=${graph.busy} name=${view.graph} places=${run.progress} chosen=${chosen}
       choose=${choose} />
-    <${Timeline} spans=${run.spans} view=${view} chosen=${chosen} choose=${choose} />`;
+    <${Later} frames=${2}><${Timeline} spans=${run.spans} view=${view} chosen=${chosen} choose=${choose} /><//>`;
 }

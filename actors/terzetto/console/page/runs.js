@@ -5,7 +5,7 @@ import { Submit } from "./commands.js";
 import { Wrong } from "./dialog.js";
 import { address } from "./session.js";
 import { RUN_STATUSES, Sign, Status, TERMINAL } from "./sign.js";
-import { Store, useAsked, useNow, useStore } from "./store.js";
+import { Later, Store, useAsked, useNow, useStore } from "./store.js";
 import { clock, count, duration, moment, words } from "./text.js";
 import { Windowed } from "./windowed.js";
 
@@ -115,7 +115,7 @@ export function Runs({ session, query }) {
         <span class="push"></span>
         <button class="primary" disabled=${!session.may("control")} onClick=${() => submit(true)}>New run</button>
       </div>
-      <${Filter} ...${{ filter, text, setText, toggle, put, graphs: graphs.value }} />
+      <${Later}><${Filter} ...${{ filter, text, setText, toggle, put, graphs: graphs.value }} /><//>
       <${Wrong} error=${error} />
       ${
         !found.length && !busy

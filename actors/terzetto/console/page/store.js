@@ -96,3 +96,12 @@ export function useNow(every = 1) {
   }, [every]);
   return every ? now : Date.now() / 1000;
 }
+
+/** Draws what stands in it some frames later: a page that is drawn in pieces answers meanwhile. */
+export function Later({ frames = 1, children }) {
+  const [left, set] = useState(frames);
+  useLayoutEffect(() => {
+    if (left) framed(() => set(left - 1))();
+  }, [left]);
+  return left ? null : children;
+}

@@ -1,6 +1,7 @@
 // A long list of which only the rows in sight are in the document, and which arrow keys walk through.
 
 import { html, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { framed } from "./store.js";
 
 const AROUND = 4; // rows drawn above and below what is in sight
 const STEP = 4; // rows by which what is drawn moves on
@@ -39,7 +40,7 @@ export function Windowed(props) {
     );
   };
   useLayoutEffect(() => {
-    const observer = new ResizeObserver(look);
+    const observer = new ResizeObserver(framed(() => box.current && look())); // not in the frame that drew the box
     observer.observe(box.current);
     return () => observer.disconnect();
   }, []);
