@@ -6,6 +6,7 @@ SEMANTICS 13: the same words over the socket as beside the store.
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -102,6 +103,14 @@ def test_what_cannot_be_served_is_said(shop, call, words, sentence, monkeypatch)
     code, _, errors = call("serve", "shop:good", "--port", "0", *words)
 
     assert (2, True) == (code, sentence in errors), errors
+
+
+def test_a_port_that_is_taken(shop, call, monkeypatch):
+    monkeypatch.delenv("TERZETTO_TOKEN", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, errors = call("serve", "shop:good", "--port", str(port))
+    assert (2, True) == (code, f"cannot listen at 127.0.0.1:{port}: " in errors), errors
 
 
 def test_a_short_token_is_refused(shop, call, monkeypatch):

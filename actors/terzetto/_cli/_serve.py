@@ -51,7 +51,13 @@ async def _serve(args: Namespace, output: Output, runtime: Runtime) -> None:
         "origins": args.allow_origin,
     }
     async with trio.open_nursery() as nursery:
-        serving: console.Serving = await nursery.start(partial(console.serve, runtime, **options))
+        try:
+            serving: console.Serving = await nursery.start(partial(console.serve, runtime, **options))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise Stop(
+                f"cannot listen at {args.host}:{args.port}: {reason} (--port 0 takes any that is free)"
+            ) from error
         output.document(Served(serving.url, serving.socket_url, bool(secret)))
         output.line(f"the console is at {serving.url} (Ctrl-C ends it)")
         if not secret:

@@ -20,11 +20,11 @@ _FILES_AT_ONCE = 8
 class Audit:
     """What is known so far; rows come in the order of the files, whichever was looked at first."""
 
-    root: str
-    """The audited folder."""
-    out: str
+    root: str = "."
+    """The audited folder, as the process that runs the graph sees it."""
+    out: str = "."
     """Where the report goes."""
-    title: str
+    title: str = "audit"
     files: list[str] = Factory(list[str])
     rows: list[FileRow] = Factory(list[FileRow])
     summary: Summary = Factory(Summary)

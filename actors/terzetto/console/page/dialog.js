@@ -4,16 +4,23 @@ import { html, useLayoutEffect, useRef } from "./vendor/htm-preact.js";
 
 export function Dialog({ title, close, children, wide = false }) {
   const box = useRef(null);
+  const waiting = useRef(null); // what has the focus until there is a field
   useLayoutEffect(() => {
     const [element, before] = [box.current, document.activeElement];
     element.showModal();
-    const first = element.querySelector(".body :is(input, select, textarea)") ?? element.querySelector("footer button");
-    first?.focus();
+    waiting.current = element.querySelector("footer button");
+    waiting.current?.focus();
     return () => {
       element.close(); // while it is modal nothing else takes the focus
       if (before?.isConnected) before.focus();
     };
   }, []);
+  useLayoutEffect(() => {
+    const field = box.current.querySelector(".body :is(input, select, textarea)");
+    if (!field || !waiting.current) return;
+    if (document.activeElement === waiting.current) field.focus(); // else somebody was faster
+    waiting.current = null;
+  });
   return html`
     <dialog ref=${box} class=${wide ? "wide" : ""} aria-labelledby="dialog-title" onClose=${close}
       onCancel=${(event) => {
