@@ -1,5 +1,6 @@
 """`terzetto_protocol.step_commit`: an everyday commit that is encoded when somebody reads it is like any other."""
 
+import pytest
 import trio
 
 import terzetto
@@ -38,6 +39,25 @@ async def test_a_store_that_has_not_encoded_it_yet_gives_the_same_as_any_other(m
     assert await lazy.records_by_event("r", after_event=0) == await eager.records_by_event("r", after_event=0)
     again = steps[-1]
     assert Applied() == lazy.settle_step(again) == eager.settle(again.write), "it is there already"
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 100])
+async def test_the_first_ones_of_many_are_those_that_are_encoded(monkeypatch, autojump_clock, limit):
+    """What is read in pages is not made again for each of them."""
+    driver, steps = steps_of(monkeypatch)
+    store, made = MemoryStore(), []
+    await store.commit([write for write in driver.disk.writes if write.seq < steps[0].seq])
+    for step in steps:
+        store.settle_step(step)
+    kept = StepCommit.kept.fget
+    monkeypatch.setattr(StepCommit, "kept", property(lambda step: made.append(step.seq) or kept(step)))
+
+    told = await store.records_by_event("r", after_event=steps[0].id, limit=limit)
+
+    assert told == [step.body for step in steps[1:]][:limit]
+    assert made == [step.seq for step in steps[1:]][:limit]
+    assert await store.records("r", after=steps[0].seq, limit=limit) == told
+    assert made == [step.seq for step in steps[1:]][:limit], "once for all who read"
 
 
 async def test_what_does_not_fit_is_refused_as_a_write_is(monkeypatch, autojump_clock):

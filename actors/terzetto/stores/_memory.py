@@ -274,14 +274,13 @@ class MemoryStore(MemoryBlobs, SettlingStore):
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
         run = self._find(run_id)
-        return [] if run is None else [body for _, _, _, body in _first(run.after(after), limit)]
+        return [] if run is None else [body for _, _, _, body in run.after(after, limit)]
 
     async def records_by_event(self, run_id: str, *, after_event: int, limit: int | None = None) -> list[bytes]:
         """As the contract says; a checkpoint."""
         await trio.lowlevel.checkpoint()
         run = self._find(run_id)
-        told = [] if run is None else [body for _, event_id, _, body in run.after(0) if event_id > after_event]
-        return _first(told, limit)
+        return [] if run is None else [body for _, _, _, body in run.told_after(after_event, limit)]
 
     async def barriers(self, run_id: str | None = None, *, only_open: bool = True) -> list[BarrierRow]:
         """As the contract says; a checkpoint."""

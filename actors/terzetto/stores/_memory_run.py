@@ -1,5 +1,6 @@
 """A run as the store in memory keeps it while somebody is at work on it."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final, TypeAlias
 
@@ -69,12 +70,23 @@ class KeptRun:
         epoch, _, _, body = kept(self.log[seq - 1 - self.before])
         return epoch, body
 
-    def after(self, seq: int) -> list[Kept]:
-        """The commits that are left after `seq`."""
-        first = max(0, seq - self.before)
-        log = [each if type(each) is tuple else kept(each) for each in self.log[first:]]
-        self.log[first:] = log  # encoded once
-        return [*(each for number, each in self.alone.items() if number > seq), *log] if self.alone else log
+    def after(self, seq: int, limit: int | None = None) -> list[Kept]:
+        """The commits that are left after `seq`, or the first ones of them."""
+        alone = [each for number, each in self.alone.items() if number > seq] if self.alone else []
+        return self._some(alone, max(0, seq - self.before), limit)
+
+    def told_after(self, event_id: int, limit: int | None = None) -> list[Kept]:
+        """The commits whose last event comes after this one, or the first ones of them: along a log ids never fall."""
+        alone = [each for each in self.alone.values() if each[1] > event_id]
+        return self._some(alone, bisect_right(self.log, event_id, key=_last_event), limit)
+
+    def _some(self, alone: list[Kept], first: int, limit: int | None) -> list[Kept]:
+        """These, and those of the log from a place on, as far as they are asked for."""
+        some = alone if limit is None else alone[: max(limit, 0)]
+        end = None if limit is None else first + max(limit, 0) - len(some)
+        log = [each if type(each) is tuple else kept(each) for each in self.log[first:end]]
+        self.log[first:end] = log  # encoded once
+        return some + log if some else log
 
     def left(self) -> int:
         """How many commits are left."""
@@ -105,6 +117,10 @@ class KeptRun:
     def age(self) -> tuple[float, str]:
         """What runs are listed by: the time of the submit, then the id."""
         return self.header.at, self.header.run_id
+
+
+def _last_event(commit: Kept | StepCommit) -> int:
+    return commit.id if isinstance(commit, StepCommit) else commit[1]
 
 
 def kept(commit: Kept | StepCommit) -> Kept:
