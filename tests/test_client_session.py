@@ -89,6 +89,16 @@ def cut(client):
 # -- requests ------------------------------------------------------------------------------------------------------
 
 
+def test_it_says_whether_something_is_to_be_sent():
+    session = ClientSession()
+    session.ask(Pause("c", "r"))
+    silent = session.speaks
+    session.connected()
+    speaks, sent = session.speaks, len(session.outgoing())
+
+    assert (silent, speaks, sent, session.speaks) == (False, True, 2, False)
+
+
 def test_each_request_has_an_id_of_its_own_and_its_answer():
     client = online()
     one, other = client.ask(GetHealth()), client.ask(Pause("c", "r"))

@@ -6,15 +6,18 @@ SEMANTICS 8.9 and 13.10.
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
+import msgspec
 import pytest
 import trio
 from trio_websocket import WebSocketConnection
 
 import terzetto
-from terzetto.console import _client, _watch, connect, serve
+from terzetto.console import Console, _client, _watch, connect, serve
+from terzetto_protocol.events import Cursor, TextChunk
 from terzetto_protocol.wire import Limits
-from terzetto_protocol.wire_asks import GetRun, ListRuns
+from terzetto_protocol.wire_asks import GetRun, ListRuns, Subscribe
 from terzetto_protocol.wire_errors import WireError
 
 from .consoles import LIMIT, SECRET, place, until
@@ -233,6 +236,35 @@ async def test_a_reader_who_does_not_read_is_told_no_more_and_goes_on_then(monke
 
     assert expected == [event for event in told if isinstance(event, terzetto.Event)]
     assert most < len(expected)
+
+
+async def test_a_reader_of_much_lets_others_go_on_and_notices_a_cancel():
+    """13.10: what has come is given without a turn of the loop for each, but not all of it at once."""
+    chunk = TextChunk(id=1, run_id="r", at=0.0, node="n", visit=1, text="")
+    items = [Cursor("fresh"), *(msgspec.structs.replace(chunk, id=number) for number in range(1, 300))]
+    watch, order = _watch.Watch(cast("Console", None), Subscribe("r")), list[int]()
+    watch.give(items)
+
+    async def others() -> None:
+        while True:
+            order.append(0)
+            await trio.lowlevel.checkpoint()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(others)
+        for number in range(1, 201):
+            await anext(watch)
+            order.append(number)
+        nursery.cancel_scope.cancel()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await anext(watch)
+
+    waits = [place for place, number in enumerate(order) if number == 0]
+    assert 2 <= len(waits) <= 4
+    assert [number for number in order if number] == list(range(1, 201))
+    assert scope.cancelled_caught
+    assert (await anext(watch)).id == 200
 
 
 async def test_a_wait_that_is_cancelled_loses_no_event():

@@ -146,6 +146,11 @@ class ClientSession:
         """Ids of the subscriptions that have not ended."""
         return frozenset(self._watches)
 
+    @property
+    def speaks(self) -> bool:
+        """Whether something is outgoing."""
+        return bool(self._out)
+
     def outgoing(self) -> list[bytes]:
         """Frames to be sent now, in order; each is given once."""
         out, self._out = self._out, []

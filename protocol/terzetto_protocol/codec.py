@@ -174,16 +174,17 @@ class Codec(Generic[T]):
 
     def to_json(self, message: T) -> bytes:
         """Encode as JSON; raises `NotStorable`, also for what only msgpack can carry."""
-        plain = readable(self.pack(message))  # refuses what JSON would silently turn into null
+        plain = readable(pack(message, self._what, self._limit))  # refuses what JSON would silently turn into null
         try:
             data = msgspec.json.encode(plain)
-            check_json(data, self._what, self._limit)
+            if self._trusted:
+                check_json(data, self._what, self._limit)
         except Malformed as error:
             raise NotStorable(self._what, error.reason) from error
         except (TypeError, ValueError, RecursionError) as error:
             raise NotStorable(self._what, str(error)) from error
         if not self._trusted:
-            self._compare(message, data, self.from_json)
+            self._compare(message, data, self.from_json)  # what msgpack has changed has changed here, too
         return data
 
     def from_json(self, data: bytes) -> T:
@@ -204,6 +205,10 @@ class Codec(Generic[T]):
             raise NotStorable(self._what, f"{message!r:.200} would come back changed")
 
 
+_HOLDING: Final = (Raw, tuple, Struct)
+"""What may hold msgpack."""
+
+
 def repacked(message: Any) -> Any:
     """Raw fields hold msgpack wherever a message came from: here they still hold a piece of its JSON."""
     if isinstance(message, Raw):
@@ -213,9 +218,12 @@ def repacked(message: Any) -> Any:
         return tuple(map(repacked, cast("tuple[object, ...]", message)))
     if not isinstance(message, Struct):
         return message
-    old = {name: getattr(message, name) for name in message.__struct_fields__}
-    new = {name: repacked(value) for name, value in old.items()}
-    return msgspec.structs.replace(message, **new) if any(new[name] is not old[name] for name in old) else message
+    changed: dict[str, Any] = {}
+    for name in message.__struct_fields__:
+        old = getattr(message, name)
+        if isinstance(old, _HOLDING) and (new := repacked(old)) is not old:
+            changed[name] = new
+    return msgspec.structs.replace(message, **changed) if changed else message
 
 
 def readable(data: bytes) -> Any:

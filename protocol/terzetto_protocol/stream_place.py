@@ -8,7 +8,7 @@ connection is cut before that point, the next Cursor counts some of them again: 
 from collections.abc import Iterable, Iterator
 
 from .event_log import distance
-from .events import Cursor, Gap, Heartbeat, RunEnded, StreamItem
+from .events import Cursor, Event, Gap, Heartbeat, RunEnded, StreamItem
 
 
 class StreamPlace:
@@ -38,21 +38,26 @@ class StreamPlace:
 
     def take(self, events: Iterable[StreamItem]) -> list[StreamItem]:
         """What the reader is given of what the server has told."""
-        return [item for event in events for item in self._take(event)]
+        given: list[StreamItem] = []
+        for event in events:
+            if isinstance(event, Cursor):
+                given.extend(self._resume(event))
+            elif isinstance(event, Gap):
+                self._owe(event.missed, self._owed)
+                given.append(event)
+            elif isinstance(event, Heartbeat):
+                given.append(event)
+            elif event.id > (self._last or 0):
+                self._pass(event)
+                given.append(event)
+        return given
 
-    def _take(self, event: StreamItem) -> Iterator[StreamItem]:
-        if isinstance(event, Cursor):
-            yield from self._resume(event)
-        elif isinstance(event, Gap):
-            self._owe(event.missed, self._owed)
-            yield event
-        elif isinstance(event, Heartbeat):
-            yield event
-        elif event.id > (self._last or 0):
+    def _pass(self, event: Event) -> None:
+        """Hear the next event: what was owed in front of it is settled."""
+        if self._owed:
             hole = distance(self._last or 0, event.id - 1)
             self._owed = 0 if hole is None else max(0, self._owed - hole)
-            self._last, self._unsure, self.ended = event.id, False, isinstance(event, RunEnded)
-            yield event
+        self._last, self._unsure, self.ended = event.id, False, isinstance(event, RunEnded)
 
     def _resume(self, cursor: Cursor) -> Iterator[StreamItem]:
         """Hear how the last event was found: the reader is told what is new to it."""

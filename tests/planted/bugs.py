@@ -586,8 +586,8 @@ BUGS: Final[Sequence[Bug]] = (
         "test_console_server.py",
         (
             f"{_ACTORS}/console/_connection.py",
-            "                        self._do(self._session.tell(number, told))",
-            "                        [self._do(self._session.tell(number, [each])) for each in told]",
+            "        self._do(self._session.tell(number, told))",
+            "        [self._do(self._session.tell(number, [each])) for each in told]",
         ),
     ),
     _bug(

@@ -265,7 +265,8 @@ class Console:
                 message = await socket.get_message()
                 for heard in self._session.feed(message.encode() if isinstance(message, str) else message):
                     self._hear(heard)
-                self._stir()
+                if self._session.speaks:
+                    self._stir()
         except ConnectionClosed as error:
             if error.reason is not None and error.reason.code == CLOSE_VERSION:
                 self._over = WireError("other_version", error.reason.reason or "the server is of another version")

@@ -5,6 +5,7 @@ request and subscription. Nothing that a client does or is ends more than these.
 """
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import Final, TypeAlias
@@ -61,7 +62,8 @@ class Connection:
         self._scopes: Final[dict[int, trio.CancelScope]] = {}
         """Of each subscription."""
         self._nursery: trio.Nursery | None = None
-        self._sending = False
+        self._sending: float | None = None
+        """Since when a frame is being sent."""
 
     async def run(self, socket: WebSocketConnection) -> None:
         """Serve the client until it leaves, or has to. A checkpoint; cancelled, the client is told."""
@@ -114,24 +116,37 @@ class Connection:
 
     async def _write(self, socket: WebSocketConnection) -> None:
         """Send frames until the connection is closed. A checkpoint."""
-        while (frame := await self._outbox.take()) is not None:
-            begun, self._sending = trio.current_time(), True
-            try:
-                with trio.move_on_after(2 * CONSOLE_SLOW) as scope:
-                    await socket.send_message(frame.decode())
-            except GONE:
-                return
-            self._sending = False
-            if trio.current_time() - begun > CONSOLE_SLOW:
-                self._outbox.close(_TRY_LATER, "too slow: come back, and go on where you were", at_once=True)
-            if scope.cancelled_caught:
-                return
+        try:
+            with trio.CancelScope() as scope:  # one for all frames: a deadline costs less
+                while await self._send(socket, scope):
+                    self._check_pace()
+        except GONE:
+            return
+        if scope.cancelled_caught:
+            self._check_pace()
+
+    async def _send(self, socket: WebSocketConnection, scope: trio.CancelScope) -> bool:
+        """Send the next frame, which nobody holds while the next one is waited for. A checkpoint; False: close."""
+        frame = await self._outbox.take()
+        if frame is None:
+            return False
+        self._sending = trio.current_time()
+        scope.deadline = self._sending + 2 * CONSOLE_SLOW
+        await socket.send_message(frame.decode())
+        scope.deadline = math.inf
+        return True
+
+    def _check_pace(self) -> None:
+        """Close the connection of a client that has taken too long for a frame."""
+        begun, self._sending = self._sending, None
+        if begun is not None and trio.current_time() - begun > CONSOLE_SLOW:
+            self._outbox.close(_TRY_LATER, "too slow: come back, and go on where you were", at_once=True)
 
     async def _ask_for_life(self, socket: WebSocketConnection) -> None:
         """Close the connection of a client that does not answer a ping. A checkpoint."""
         while True:
             await trio.sleep(CONSOLE_PING)
-            if self._sending:
+            if self._sending is not None:
                 continue  # whoever takes a frame is there, and has its own deadline
             try:
                 with trio.move_on_after(CONSOLE_PONG) as scope:
@@ -169,10 +184,16 @@ class Connection:
         if not isinstance(ask, Query):
             self._do(self._session.reply(number, await self._answering(ask)))
             return
-        async with self._queries:
+        try:
+            self._queries.acquire_nowait()  # a turn of the loop less than `acquire`
+        except trio.WouldBlock:
+            await self._queries.acquire()
+        try:
             answer = await self._answering(ask)
             await self._outbox.room()
             self._do(self._session.reply(number, answer))
+        finally:
+            self._queries.release()
 
     def _failed(self, number: int, error: BaseException) -> None:
         if number in self._session.waiting:
@@ -191,9 +212,7 @@ class Connection:
                 try:
                     async for batch in events.batches():
                         cursor = cursor or batch[0]
-                        told = [write_event(discreet_event(event)) for event in batch]
-                        await self._outbox.room()  # nothing comes between this and the next line
-                        self._do(self._session.tell(number, told))
+                        await self._tell(number, batch)
                     reason: Reason = "gap" if ask.strict and _is_evicted(cursor) else "ended"
                 except UnknownRun:
                     reason = "deleted"
@@ -201,6 +220,12 @@ class Connection:
                     reason = "closing"
             if not scope.cancel_called:
                 self._do(self._session.over(number, reason))
+
+    async def _tell(self, number: int, batch: Iterable[StreamItem]) -> None:
+        """Tell a batch, of which nothing is held here while the next one is waited for."""
+        told = [write_event(discreet_event(event)) for event in batch]
+        await self._outbox.room()  # nothing comes between this and the next line
+        self._do(self._session.tell(number, told))
 
     @contextmanager
     def _left(self, number: int) -> Generator[trio.CancelScope]:

@@ -52,8 +52,9 @@ class FrameHeads:
                 self._skip -= passed
                 position += passed
                 continue
-            self._head.append(data[position])
-            position += 1
+            missing = _length_of(self._head) - len(self._head)
+            self._head += data[position : position + missing]
+            position += missing
             if len(self._head) == _length_of(self._head):
                 self._begin(at)
 

@@ -35,22 +35,25 @@ class Outbox:
             self._stir()
 
     async def room(self) -> None:
-        """Wait until little enough waits that more may be made. A checkpoint."""
-        await trio.lowlevel.checkpoint()
+        """Wait until little enough waits that more may be made; a checkpoint then, and else it notices a cancel."""
+        await trio.lowlevel.checkpoint_if_cancelled()
         while self._bytes > CONSOLE_OUTBOX:
             await self._changed.wait()
 
     async def take(self) -> bytes | None:
-        """The next frame, or None when it is time to close. A checkpoint; cancelled, nothing is lost."""
+        """The next frame, or None when it is time to close. A checkpoint where it waits, else it notices a cancel.
+
+        Cancelled, nothing is lost.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
         while not self._frames:
             if self.closing is not None:
-                await trio.lowlevel.checkpoint()
                 return None
             await self._changed.wait()
-        await trio.lowlevel.checkpoint()
-        frame = self._frames.popleft()
+        frame, crowded = self._frames.popleft(), self._bytes > CONSOLE_OUTBOX
         self._bytes -= len(frame)
-        self._stir()
+        if crowded:
+            self._stir()  # else nobody waits for room
         return frame
 
     def _stir(self) -> None:
