@@ -13,6 +13,7 @@ from . import (
     _cancel,
     _cancel_runs,
     _chain,
+    _console,
     _dispatch,
     _durable,
     _fan,
@@ -100,6 +101,7 @@ def all_contests(setting: Setting) -> list[Contest]:
         _import,
         _dispatch,
         _faults,
+        _console,
     )
     return [contest for group in groups for contest in group.contests(setting)]
 

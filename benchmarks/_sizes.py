@@ -50,6 +50,20 @@ class Sizes(Struct, frozen=True):
     """Runs that wait for a person."""
     live: int = 10_000
     """Runs that wait inside a node."""
+    asked: int = 3_000
+    """Requests of a client of the console."""
+    clients: int = 100
+    """Clients that watch a run."""
+    watched: int = 1_000
+    """Events that each of them gets."""
+    framed: int = 100
+    """The same, each in a frame of its own."""
+    crowd: int = 1_000
+    """Clients whose memory is measured."""
+    missed: int = 1_000
+    """Events that a client has missed."""
+    returns: int = 100
+    """How often it comes back to them."""
     processes: int = 5
     """Fresh processes in a round."""
     peer_steps: int = 1_000
@@ -87,6 +101,13 @@ QUICK: Final = Sizes(
     sleepers=50,
     parked=500,
     live=100,
+    asked=20,
+    clients=5,
+    watched=70,
+    framed=10,
+    crowd=20,
+    missed=150,
+    returns=2,
     processes=1,
     peer_steps=50,
     peer_rows=10,

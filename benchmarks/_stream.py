@@ -36,6 +36,7 @@ class Talk:
 
     events: int
     may_begin: trio.Event
+    word: str = "word"
 
 
 async def read_each(events: terzetto.Subscription) -> int:
@@ -139,14 +140,15 @@ def _slow(setting: Setting) -> Contest:
     )
 
 
-def _graph() -> terzetto.Graph[Nothing, Talk]:
+def talk_graph() -> terzetto.Graph[Nothing, Talk]:
+    """A node that emits chunks, and lets its readers go on after some."""
     graph = terzetto.Graph("talk", state=Nothing, deps=Talk)
 
     @graph.node
     async def talk(ctx: terzetto.NodeContext[Nothing, Talk]) -> None:
         await ctx.deps.may_begin.wait()
         for number in range(ctx.deps.events):
-            ctx.emit_text("word")
+            ctx.emit_text(ctx.deps.word)
             if number % PACE == PACE - 1:
                 await trio.lowlevel.checkpoint()
 
@@ -155,7 +157,7 @@ def _graph() -> terzetto.Graph[Nothing, Talk]:
 
 
 async def _tell(events: int, count: int, reading: Reading, *, slow: bool = False) -> Told:
-    graph, talk = _graph(), Talk(events, trio.Event())
+    graph, talk = talk_graph(), Talk(events, trio.Event())
     async with terzetto.open_runtime("memory:", [terzetto.bind(graph, talk)]) as runtime:
         run = await runtime.submit(graph, Nothing())
         async with _one_who_sleeps(run) if slow else _nobody():

@@ -65,6 +65,10 @@ TARGETS = [
     ("G8", "first_run", "LangGraph", "<=", 0.25),
     ("G8", "lazy", "one of them", "<=", 0),
     ("G9", "task", "raw mailbox", ">=", 1.0),
+    ("W1", "console_echo", "bare trio-websocket", ">=", 0.6),
+    ("W2", "console_watch", "a frame for each", ">=", 6),
+    ("W3", "console_memory", "bare trio-websocket", "<=", 3),
+    ("W4", "console_resume", "a frame for each", "<=", 1),
     ("", "faults_chain", "without", ">=", 0.98),
     ("", "faults_memory", "without", ">=", 0.98),
 ]
@@ -72,7 +76,7 @@ TARGETS = [
 LIMITED = [
     *("chain", "memory", "ahead", "durable", "durable_100", "large", "history", "fan", "fan_def", "many", "many_more"),
     *("parked_memory", "parked_all", "live", "resume", "resume_end", "stream", "stream_each", "stream_batches"),
-    *("cancel", "cancel_scope", "first_run", "task"),
+    *("cancel", "cancel_scope", "first_run", "task", "console_watch", "console_resume"),
 ]
 
 

@@ -21,11 +21,24 @@ from benchmarks.peers import load_peers
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"
 KEYS = {"goal", "name", "work", "unit", "ours", "opponent", "against", "ratio", "low", "high", "turns", "target", "aim"}
-GOALS = ["G1", "G2", "G3a", "G3b", "G3c", "G3d", "G3e", "G4", "G5a", "G5b", "G5c", "G6a", "G6b", "G7", "G8", "G9"]
+GOALS = [
+    *("G1", "G2", "G3a", "G3b", "G3c", "G3d", "G3e", "G4", "G5a", "G5b", "G5c", "G6a", "G6b", "G7", "G8", "G9"),
+    *("W1", "W2", "W3", "W4"),
+]
 NAMES = [contest.name for contest in all_contests(Setting(QUICK))]
 ONLY_PEERS = {"large", "resume_end"}
 """Whose only opponents are peers."""
-CHILDREN = {"parked_memory", "parked_sqlite", "parked_all", "live", "import", "first_run", "lazy", "modules"}
+CHILDREN = {
+    "parked_memory",
+    "parked_sqlite",
+    "parked_all",
+    "live",
+    "import",
+    "first_run",
+    "lazy",
+    "modules",
+    "console_memory",
+}
 """Who start processes."""
 CHEAP = [name for name in NAMES if name not in CHILDREN]
 
