@@ -447,7 +447,7 @@ async def test_a_reader_that_is_too_slow_gets_a_gap_and_delays_nobody(monkeypatc
 
 async def test_a_reader_that_takes_nothing_at_all_is_closed(monkeypatch):
     """SEMANTICS 13.9: with 1013, if it takes the frame that it is in the middle of."""
-    monkeypatch.setattr(_connection, "CONSOLE_SLOW", 0.4)
+    monkeypatch.setattr(_connection, "SERVER_SLOW", 0.4)
 
     async def grow(ctx):
         for _ in range(12):

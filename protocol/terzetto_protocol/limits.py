@@ -112,34 +112,26 @@ HTTP_BURST: Final = 200
 """Requests that it may send at once."""
 HTTP_ASKERS: Final = 4096
 """Addresses whose rate is remembered."""
-HTTP_CONNECTIONS: Final = 256
-"""Connections that an HTTP server has at once."""
-HTTP_ADDRESS: Final = 64
+SERVER_CONNECTIONS: Final = 256
+"""Connections that a server, of HTTP or of the console, has at once."""
+SERVER_ADDRESS: Final = 64
 """Connections from one address that it has at once."""
-HTTP_HEAD: Final = 16 * 1024
+SERVER_HEAD: Final = 16 * 1024
 """Largest head of a request, bytes."""
 HTTP_IDLE: Final = 10.0
 """Time in which the head of a request has to come, also of the next one on the same connection, seconds."""
 HTTP_BODY: Final = 10.0
 """Time in which the body of a request has to come, seconds."""
-HTTP_SLOW: Final = 30.0
-"""Time in which a client has to take one piece of an answer before its connection is closed, seconds."""
+SERVER_SLOW: Final = 30.0
+"""Time in which a client has to take one piece of an answer, or one frame, before its connection is closed, seconds."""
 HTTP_STOP: Final = 15.0
 """Time for which a `stop` waits for the end of its run, seconds."""
-CONSOLE_CONNECTIONS: Final = 256
-"""Connections that a console's server has at once."""
-CONSOLE_ADDRESS: Final = 64
-"""Connections from one address that it has at once."""
-CONSOLE_HEAD: Final = 16 * 1024
-"""Largest head of a request, bytes."""
 CONSOLE_HANDSHAKE: Final = 10.0
 """Time from the connection to the end of the handshake, or of a request for a page and its answer, seconds."""
 CONSOLE_PING: Final = 20.0
 """How often each side of a connection is asked whether it is there, seconds."""
 CONSOLE_PONG: Final = 20.0
 """Time in which it has to answer, seconds."""
-CONSOLE_SLOW: Final = 30.0
-"""Time in which a client has to take one frame before its connection is closed, seconds."""
 CONSOLE_OUTBOX: Final = 1024 * 1024
 """Bytes that wait for one client before nothing more is made for it."""
 CONSOLE_QUERIES: Final = 8

@@ -16,7 +16,7 @@ from trio_websocket import WebSocketConnection
 from terzetto_protocol.discreet import discreet_event
 from terzetto_protocol.errors import ActorStopped, TerzettoError, UnknownRun
 from terzetto_protocol.events import Cursor, StreamItem
-from terzetto_protocol.limits import CONSOLE_HANDSHAKE, CONSOLE_PING, CONSOLE_PONG, CONSOLE_QUERIES, CONSOLE_SLOW
+from terzetto_protocol.limits import CONSOLE_HANDSHAKE, CONSOLE_PING, CONSOLE_PONG, CONSOLE_QUERIES, SERVER_SLOW
 from terzetto_protocol.session import Audit, Close, Effect, Perform, Send, Session, SessionState
 from terzetto_protocol.wire import Reason, Request, write_event
 from terzetto_protocol.wire_answers import Answer, Following, Unsubscribed
@@ -131,7 +131,7 @@ class Connection:
         if frame is None:
             return False
         self._sending = trio.current_time()
-        scope.deadline = self._sending + 2 * CONSOLE_SLOW
+        scope.deadline = self._sending + 2 * SERVER_SLOW
         await socket.send_message(frame.decode())
         scope.deadline = math.inf
         return True
@@ -139,7 +139,7 @@ class Connection:
     def _check_pace(self) -> None:
         """Close the connection of a client that has taken too long for a frame."""
         begun, self._sending = self._sending, None
-        if begun is not None and trio.current_time() - begun > CONSOLE_SLOW:
+        if begun is not None and trio.current_time() - begun > SERVER_SLOW:
             self._outbox.close(_TRY_LATER, "too slow: come back, and go on where you were", at_once=True)
 
     async def _ask_for_life(self, socket: WebSocketConnection) -> None:

@@ -7,7 +7,7 @@ import h11
 import trio
 from attrs import frozen
 
-from terzetto_protocol.limits import CONSOLE_HEAD
+from terzetto_protocol.limits import SERVER_HEAD
 
 _PIECE: Final = 4096
 _ALWAYS: Final = (
@@ -112,7 +112,7 @@ async def read_request(stream: trio.abc.ReceiveStream) -> Asked | None:
 
     Raises `Unreadable` for what is no request, is too large, or has a body.
     """
-    reading, raw = h11.Connection(h11.SERVER, max_incomplete_event_size=CONSOLE_HEAD), b""
+    reading, raw = h11.Connection(h11.SERVER, max_incomplete_event_size=SERVER_HEAD), b""
     while True:
         try:
             event = reading.next_event()

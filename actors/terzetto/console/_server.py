@@ -13,7 +13,7 @@ from attrs import frozen
 from trio_websocket import wrap_server_stream
 
 from terzetto_protocol.errors import InvalidRequest
-from terzetto_protocol.limits import CONSOLE_ADDRESS, CONSOLE_CONNECTIONS, CONSOLE_HANDSHAKE
+from terzetto_protocol.limits import CONSOLE_HANDSHAKE, SERVER_ADDRESS, SERVER_CONNECTIONS
 from terzetto_protocol.session import Session
 from terzetto_protocol.tokens import Token
 from terzetto_protocol.wire import SUBPROTOCOL, Limits
@@ -62,8 +62,8 @@ async def serve(  # noqa: ASYNC128 - who listens says that it has started
     hosts: Sequence[str] = (),
     origins: Sequence[str] = (),
     limits: Limits | None = None,
-    max_connections: int = CONSOLE_CONNECTIONS,
-    max_per_address: int = CONSOLE_ADDRESS,
+    max_connections: int = SERVER_CONNECTIONS,
+    max_per_address: int = SERVER_ADDRESS,
     task_status: trio.TaskStatus[Serving] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the console of a runtime until cancelled: `serving = await nursery.start(serve, runtime)`. A checkpoint.

@@ -5,14 +5,14 @@ from attrs import asdict, frozen
 from terzetto_protocol.errors import InvalidRequest
 from terzetto_protocol.limits import (
     HEARTBEAT,
-    HTTP_ADDRESS,
     HTTP_BODY,
     HTTP_BURST,
-    HTTP_CONNECTIONS,
     HTTP_IDLE,
     HTTP_RATE,
-    HTTP_SLOW,
     HTTP_STOP,
+    SERVER_ADDRESS,
+    SERVER_CONNECTIONS,
+    SERVER_SLOW,
 )
 
 
@@ -24,15 +24,15 @@ class HttpLimits:
     """Requests a second from one address, once its burst is used up."""
     burst: int = HTTP_BURST
     """Requests at once from one address."""
-    connections: int = HTTP_CONNECTIONS
+    connections: int = SERVER_CONNECTIONS
     """Connections at once."""
-    address: int = HTTP_ADDRESS
+    address: int = SERVER_ADDRESS
     """Connections at once from one address."""
     idle: float = HTTP_IDLE
     """Seconds in which the head of a request has to come."""
     body: float = HTTP_BODY
     """Seconds in which its body has to come."""
-    slow: float = HTTP_SLOW
+    slow: float = SERVER_SLOW
     """Seconds in which a client has to take one piece of an answer."""
     stop: float = HTTP_STOP
     """Seconds for which a `stop` waits for the end of its run."""

@@ -13,7 +13,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, ConnectionState
 
 from terzetto_protocol.errors import InvalidRequest
-from terzetto_protocol.limits import HTTP_HEAD
+from terzetto_protocol.limits import SERVER_HEAD
 from terzetto_protocol.origins import is_loopback
 from terzetto_protocol.tokens import Token
 
@@ -147,7 +147,7 @@ def _config(limits: HttpLimits) -> Config:
     config = Config()
     config.accesslog = config.errorlog = None
     config.include_server_header = False
-    config.h11_max_incomplete_size = HTTP_HEAD
+    config.h11_max_incomplete_size = SERVER_HEAD
     config.keep_alive_timeout = limits.idle
     config.ssl_handshake_timeout = limits.idle
     return config
