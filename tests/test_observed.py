@@ -7,7 +7,6 @@ import trio
 import terzetto
 from terzetto import ObservedError
 from terzetto._cli import main
-from terzetto._cli._words import event_line, event_note
 from terzetto.stores import MemoryStore
 from terzetto.testing import context, reported
 from terzetto_protocol.errors import InvalidRequest, NotStorable
@@ -18,6 +17,7 @@ from terzetto_protocol.limits import OBSERVED_LENGTH, OBSERVED_RUN, OBSERVED_VIS
 from terzetto_protocol.progress_view import progress_view
 from terzetto_protocol.records import Kind, Observed, Record
 from terzetto_protocol.retry import RetryPolicy
+from terzetto_protocol.sayings import event_line, event_note
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.travel import as_was, undone
 from terzetto_protocol.views import event_view, observed_in

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from terzetto_protocol.events import BarrierResolved, NodeFinished, NodeStarted, StreamItem
 from terzetto_protocol.fold import Fold
+from terzetto_protocol.sayings import count, event_line
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.views import BarrierView, event_view
 
@@ -20,7 +21,7 @@ from .._demo.scan import Summary
 from ._follow import EventPrinter
 from ._output import Output
 from ._progress import Progress, progress
-from ._words import STYLES, count, event_line
+from ._words import STYLES
 
 _BRANCH: Final = re.compile(rf"{scan_all.name}/(\d+)/")
 """The path of the branch that looks at a file."""

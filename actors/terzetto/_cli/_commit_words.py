@@ -4,10 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from terzetto_protocol.records import Kind
+from terzetto_protocol.sayings import branches, decided
 from terzetto_protocol.statuses import RunStatus, VisitStatus
 from terzetto_protocol.views import CommitView, MutationView
-
-from ._words import branches, decided
 
 _SHOWN: Final = 3
 """Mutations that are named."""

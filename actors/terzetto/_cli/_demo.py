@@ -11,6 +11,7 @@ from terzetto_protocol.errors import StoreInUse
 from terzetto_protocol.events import StreamItem
 from terzetto_protocol.fold import Fold
 from terzetto_protocol.records import RunRow
+from terzetto_protocol.sayings import count
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 
 from .._demo.graph import Audit, audit
@@ -27,7 +28,7 @@ from ._output import Output
 from ._owner import owning
 from ._run import exits_of
 from ._stores import guest
-from ._words import STYLES, count, typed
+from ._words import STYLES, typed
 
 
 async def demo(args: Namespace, output: Output) -> int:

@@ -14,12 +14,13 @@ from attrs import define, field
 from terzetto_protocol.decisions import Approve, Choose, Confirm, Decision, Fail, Reject, Retry
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.receipts import AlreadyResolved
+from terzetto_protocol.sayings import short
 from terzetto_protocol.views import BarrierView
 
 from .._handles import Run
 from ._output import Output
 from ._saying import winner
-from ._words import clock, short, typed
+from ._words import clock, typed
 
 _LINE: Final = 4096
 """Characters that a terminal gives at once, at most."""

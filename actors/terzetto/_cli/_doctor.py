@@ -15,6 +15,7 @@ from terzetto_protocol.graph import Bound
 from terzetto_protocol.image import read_record, read_snapshot
 from terzetto_protocol.records import Posted, RunRow
 from terzetto_protocol.registry import Registry
+from terzetto_protocol.sayings import count, span
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.views import RunLine, run_line
 
@@ -24,7 +25,7 @@ from ._exits import Exit
 from ._graphs import find_graph
 from ._output import Output
 from ._stores import DEFAULT_STORE, absolute, guest, is_made, owner_of, store_url
-from ._words import count, span, typed
+from ._words import typed
 
 STUCK: Final = 300.0
 """Seconds without a commit after which a running run is worth a look."""

@@ -18,6 +18,7 @@ from terzetto_protocol.events import (
     payload_of,
 )
 from terzetto_protocol.limits import INBOX_POLL
+from terzetto_protocol.sayings import event_line
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.views import BarrierView, barrier_view, event_view, plain
 
@@ -26,7 +27,7 @@ from .._hub import Subscription
 from .._runtime import Runtime
 from ._desk import Desk
 from ._output import Output
-from ._words import clock, event_line
+from ._words import clock
 
 _INBOX_WAIT: Final = 5.0
 """Seconds that recorded commands get before their run counts as waiting."""

@@ -9,12 +9,12 @@ from terzetto_protocol.declaration import Declaration
 from terzetto_protocol.errors import GraphError
 from terzetto_protocol.graph import Bound
 from terzetto_protocol.places import Barrier, as_node
+from terzetto_protocol.sayings import count
 
 from ._exits import Exit
 from ._graph_drawing import check_form, draw
 from ._graphs import find_graph
 from ._output import Output
-from ._words import count
 
 
 class Checked(Struct, frozen=True):

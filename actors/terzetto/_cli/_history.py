@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from terzetto_protocol.records import RunRow
+from terzetto_protocol.sayings import short
 from terzetto_protocol.views import CommitView
 
 from .._history import commits_of
@@ -16,7 +17,7 @@ from ._exits import Exit
 from ._output import Output
 from ._states import state_at, states
 from ._stores import find_run, guest, store_url
-from ._words import STYLES, clock, short, typed
+from ._words import STYLES, clock, typed
 
 _HEAD: Final = ("SEQ", "AT", "WHAT", "STATUS", "MUTATIONS", "STATE")
 

@@ -4,6 +4,7 @@ import time
 from argparse import Namespace
 from difflib import get_close_matches
 
+from terzetto_protocol.sayings import span
 from terzetto_protocol.statuses import OTHER_NAMES, RunStatus
 from terzetto_protocol.views import RunLine, run_line
 
@@ -11,7 +12,7 @@ from ._exits import Exit, Stop
 from ._output import Output
 from ._remote import lines_there
 from ._stores import guest, store_url
-from ._words import STYLES, span, typed
+from ._words import STYLES, typed
 
 
 async def runs(args: Namespace, output: Output) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 import msgspec
 
-from ._words import clean
+from terzetto_protocol.sayings import clean
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
+from terzetto_protocol.sayings import clean
+
 from ._output import Output
-from ._words import clean
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -16,6 +16,7 @@ from terzetto_protocol.graph import unbind
 from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.limits import INBOX_POLL
 from terzetto_protocol.records import Failure, ObservedError, RunRow
+from terzetto_protocol.sayings import count, short
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 from terzetto_protocol.views import plain
 
@@ -32,7 +33,7 @@ from ._mutations import mutations_of
 from ._output import Output
 from ._owner import owning
 from ._stores import absolute, store_url
-from ._words import STYLES, count, short, typed
+from ._words import STYLES, typed
 
 Begin: TypeAlias = Callable[[Runtime], Awaitable[tuple[Run[Any], int | None]]]
 """Gives the run to follow, and the event to go on after (None: show all)."""

@@ -21,13 +21,14 @@ from terzetto_protocol.receipts import (
     Undone,
 )
 from terzetto_protocol.records import RunRow
+from terzetto_protocol.sayings import count
 from terzetto_protocol.statuses import RunStatus
 
 from ..stores import Store
 from ._exits import Exit, Stop
 from ._output import Output
 from ._stores import absolute, owner_of, post, store_url
-from ._words import count, typed
+from ._words import typed
 
 
 class Answered(Struct, frozen=True, omit_defaults=True):

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from terzetto_protocol.errors import CommitPruned
+from terzetto_protocol.sayings import count, event_note, observed, short, span
 from terzetto_protocol.statuses import TERMINAL
 from terzetto_protocol.views import BarrierView, CommitView, RunView, run_view
 
@@ -18,7 +19,7 @@ from ._output import Output
 from ._remote import commit_there, run_there
 from ._states import state_at
 from ._stores import absolute, find_run, guest, store_url
-from ._words import STYLES, clock, count, event_note, observed, short, span, typed
+from ._words import STYLES, clock, typed
 
 LINES: int = 20
 """Commits that a person is shown unless `--commits` says otherwise."""

@@ -8,6 +8,7 @@ from msgspec import Struct
 from terzetto_protocol.difference import Change, difference, lines
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.records import RunRow
+from terzetto_protocol.sayings import count
 
 from .._history import Past, Replay
 from ._exits import Exit, Stop
@@ -15,7 +16,6 @@ from ._output import Output
 from ._progress import progress
 from ._states import check_seq, past_of, state_at
 from ._stores import find_run, guest, store_url
-from ._words import count
 
 
 class Differs(Struct, frozen=True):

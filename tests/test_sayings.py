@@ -1,4 +1,4 @@
-"""How the command line says what a run tells."""
+"""How what a run tells is said."""
 
 import typing
 
@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from terzetto._cli._words import _NOTES, _SAYINGS, event_line, event_note
 from terzetto_protocol.events import BranchDiscarded, BranchesStarted, Event, OutputSent, RetryScheduled
 from terzetto_protocol.records import Failure
+from terzetto_protocol.sayings import _NOTES, _SAYINGS, event_line, event_note
 from terzetto_protocol.views import event_view
 
 KINDS = {kind.__name__ for kind in typing.get_args(Event)}
