@@ -59,6 +59,10 @@ def _command(name: str) -> _Command:
             from ._serve import serve
 
             return serve
+        case "console":
+            from ._console import console
+
+            return console
         case "graph":
             from ._graph import graph
 

@@ -64,6 +64,15 @@ def _serve(parser: ArgumentParser) -> None:
     parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help=text)
 
 
+def _console(parser: ArgumentParser) -> None:
+    default = f"ws://127.0.0.1:{PORT}/ws"
+    text = f"the console (default: {default}, where `serve` listens)"
+    parser.add_argument("--url", default=default, metavar="URL", help=text)
+    text = "a file with the token that the server asks for (default: the variable TERZETTO_TOKEN)"
+    parser.add_argument("--token-file", metavar="FILE", help=text)
+    parser.add_argument("--by", metavar="NAME", default="", help="who decides (default: your login name)")
+
+
 def _runs(parser: ArgumentParser) -> None:
     _add_url(parser)
     parser.add_argument("--status", action="append", default=[], metavar="S", help="only these (a list, or repeated)")
@@ -294,6 +303,7 @@ COMMANDS: Final[Mapping[str, tuple[str, Callable[[ArgumentParser], None]]]] = {
     "demo": ("audit a tree of Python source: a job to kill, and to see go on", _demo),
     "run": ("submit a run of your graph and carry it", _run),
     "serve": ("carry runs, and show them on a console", _serve),
+    "console": ("watch and steer the runs of a server, on this terminal", _console),
     "runs": ("list runs", _runs),
     "show": ("show one run: status, commits, events, state", _show),
     "history": ("list what a run has committed, newest first", _history),

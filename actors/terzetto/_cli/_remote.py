@@ -1,6 +1,5 @@
 """Commands that go to a console by `--url`, instead of to a store."""
 
-import os
 from argparse import Namespace
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -20,7 +19,7 @@ from terzetto_protocol.wire_errors import WireError
 from ._exits import Exit, Stop, exit_of
 from ._output import Output
 from ._saying import Answered, told
-from ._serve import TOKEN
+from ._serve import token_of
 
 if TYPE_CHECKING:
     from ..console import Console
@@ -37,7 +36,7 @@ async def reached(args: Namespace) -> AsyncGenerator["Console", None]:
 
     try:
         async with connect(
-            args.url, token=os.environ.get(TOKEN, ""), name="terzetto command line", timeout=_PATIENCE
+            args.url, token=token_of(getattr(args, "token_file", None)), name="terzetto command line", timeout=_PATIENCE
         ) as console:
             yield console
     except WireError as error:

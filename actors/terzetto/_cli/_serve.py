@@ -41,7 +41,7 @@ async def serve(args: Namespace, output: Output) -> int:
 async def _serve(args: Namespace, output: Output, runtime: Runtime) -> None:
     from .. import console
 
-    secret = _token(args.token_file)
+    secret = token_of(args.token_file)
     options = {
         "host": args.host,
         "port": args.port,
@@ -64,7 +64,7 @@ async def _serve(args: Namespace, output: Output, runtime: Runtime) -> None:
             output.line(f"every program of this machine may steer it; with {TOKEN} set it asks for that token", "dim")
 
 
-def _token(file: str | None) -> str:
+def token_of(file: str | None) -> str:
     """The token of `--token-file`, else of the environment; empty for none."""
     if file is None:
         return os.environ.get(TOKEN, "")

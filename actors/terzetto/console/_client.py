@@ -76,6 +76,9 @@ class Console:
         """What the server said of itself: scopes, limits, version. None before the first connection."""
         self.connections = 0
         """How many there were by now."""
+        self.connected = False
+        """Whether there is one now, and both sides have greeted."""
+        self._turned = trio.Event()
 
     # -- asking ----------------------------------------------------------------------------------------------
 
@@ -210,6 +213,7 @@ class Console:
                 while self._over is None:
                     self._lasting = False
                     await self._connect()
+                    self._turn(connected=False)
                     self._session.lost()
                     failures = 1 if self._lasting else failures + 1
                     if self._over is None:
@@ -221,6 +225,19 @@ class Console:
     async def greeted(self) -> None:
         """Wait for the first connection. A checkpoint; raises why there will be none."""
         await self._greeted.wait()
+
+    async def turned(self) -> None:
+        """Wait until `connected` is another than now. A checkpoint; raises why there will be no connection any more."""
+        before = self.connected
+        await trio.lowlevel.checkpoint()
+        while self.connected is before:
+            self._check()
+            await self._turned.wait()
+
+    def _turn(self, *, connected: bool) -> None:
+        self.connected = connected
+        self._turned.set()
+        self._turned = trio.Event()
 
     def _check(self) -> None:
         if self._over is not None:
@@ -305,6 +322,7 @@ class Console:
         match heard:
             case Greeted(hello):
                 self.hello, self._lasting = hello, True
+                self._turn(connected=True)
                 self._greeted.answer(hello)
             case Answered(id=number, answer=answer):
                 if number in self._slots:
@@ -351,6 +369,7 @@ class Console:
     def _end(self, error: TerzettoError) -> None:
         """Nothing comes any more: tell everybody who waits."""
         self._over = error
+        self._turn(connected=False)
         self._greeted.fail(error)
         for slot in self._slots.values():
             slot.fail(error)
