@@ -146,7 +146,7 @@ class Screen:
 
     def _answer(self, happening: Done | NotDone) -> None:
         if isinstance(happening, NotDone):
-            self.note = Note(f"{what(happening.command)} was refused ({happening.code}): {happening.message}", "error")
+            self.note = Note(f"not done: {happening.message} ({happening.code})", "error")
             return
         self.note = Note(*answered(happening.command, happening.receipt))
         if isinstance(happening.receipt, Submitted):

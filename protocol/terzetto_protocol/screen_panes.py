@@ -8,6 +8,7 @@ from .sayings import count, short, span
 from .screen import Screen
 from .screen_lines import Line, Paper, Span, column, fitted, rule, shown, sign, word
 from .screen_run import Said
+from .screen_runs import waits
 from .shown import Shown
 from .statuses import TERMINAL, VisitStatus
 from .views import BarrierView, RunLine
@@ -15,6 +16,8 @@ from .views import BarrierView, RunLine
 _STATUS: Final = 14
 """Cells of the longest status."""
 _AGE: Final = 7
+_WITH_GRAPH: Final = 32
+"""Cells from which on a run's graph stands beside its id."""
 _TOLD: Final = 3
 """Lines that are kept for events, if there are any."""
 _OVER: Final = (VisitStatus.SUCCEEDED, VisitStatus.SKIPPED, VisitStatus.CANCELLED)
@@ -43,9 +46,9 @@ def _nothing(screen: Screen, paper: Paper) -> list[Line]:
 
 def _run_line(line: RunLine, selected: bool, paper: Paper) -> Line:  # noqa: FBT001 - private
     age = span(paper.now - line.updated).rjust(_AGE)
-    waits = f"{len(line.open_barriers)} open " if line.open_barriers and line.status not in TERMINAL else ""
-    room = paper.width - 2 - 2 - _STATUS - 1 - len(waits) - _AGE - 1
-    graph = min(16, max(0, room - 24))
+    asks = f"{len(line.open_barriers)} open " if waits(line) else ""
+    room = paper.width - 2 - 2 - _STATUS - 1 - len(asks) - _AGE - 1
+    graph = min(16, room - 24) if room >= _WITH_GRAPH else 0
     spans = [
         Span("> " if selected else "  ", "cursor"),
         sign(line.status),
@@ -55,7 +58,7 @@ def _run_line(line: RunLine, selected: bool, paper: Paper) -> Line:  # noqa: FBT
         column(line.run_id, room - graph - bool(graph), "selected" if selected else "id"),
         Span(" " * bool(graph)),
         column(line.graph, graph, "dim"),
-        Span(" " + waits, "waiting"),
+        Span(" " + asks, "waiting"),
         Span(age, "dim"),
     ]
     return fitted(spans, paper.width)
@@ -87,7 +90,7 @@ def _some(lines: Sequence[Line], room: int, paper: Paper) -> list[Line]:
     if len(lines) <= room:
         return list(lines)
     left = len(lines) - room + 1
-    more = fitted([Span(f"  … {count(left, 'line')} more", "dim")], paper.width)
+    more = fitted([Span(f"  … {count(left, 'more line')}", "dim")], paper.width)
     return [*lines[: room - 1], more] if room else []
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from .sayings import count
-from .statuses import TERMINAL
+from .statuses import TERMINAL, RunStatus
 from .views import RunLine
 from .wire import Changed
 
+_DEAF: Final = TERMINAL | {RunStatus.PAUSED, RunStatus.CANCELLING}
 KEPT: Final = 20_000
 """Runs that a screen lists at most: the newest."""
 
@@ -61,7 +62,7 @@ class RunList:
 
     def said(self) -> str:
         """How many there are, and how many of them wait for a person."""
-        waiting = sum(bool(line.open_barriers) for line in self._lines.values() if line.status not in TERMINAL)
+        waiting = sum(map(waits, self._lines.values()))
         return count(len(self), "run") + (f", {waiting:,} waiting" if waiting else "")
 
     def listed(self, lines: Iterable[RunLine], *, first: bool, last: bool) -> None:
@@ -126,9 +127,14 @@ class RunList:
         """Select the next run that waits for a person, from the top again after the last."""
         shown = self.shown
         for place in [*range(self.at + 1, len(shown)), *range(self.at + 1)]:
-            if place < len(shown) and shown[place].open_barriers and shown[place].status not in TERMINAL:
+            if place < len(shown) and waits(shown[place]):
                 self.go(place)
                 return
+
+
+def waits(line: RunLine) -> bool:
+    """Whether a decision would be taken now."""
+    return bool(line.open_barriers) and line.status not in _DEAF
 
 
 def _has(line: RunLine, words: list[str]) -> bool:

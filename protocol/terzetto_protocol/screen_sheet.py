@@ -5,7 +5,7 @@ from typing import Final
 
 from attrs import evolve
 
-from .cells import cut, tail, visible, width
+from .cells import cut, tail, visible, width, wrapped
 from .screen import Screen
 from .screen_lines import Line, Paper, Span, both, fitted, in_ascii, rule, shown
 from .screen_panes import run_pane, runs_pane
@@ -15,6 +15,8 @@ WIDE: Final = 110
 """Cells from which on the list and the run stand side by side."""
 _LEAST: Final = (24, 6)
 """Cells and lines below which there is nothing to be seen."""
+_NOTE: Final = 3
+"""Lines of what was done last."""
 _CHOICES: Final = 9
 """Choices that are shown at once."""
 
@@ -119,8 +121,8 @@ def _foot(screen: Screen, paper: Paper) -> list[Line]:
         return [fitted([shown(prompt.title, "prompt")], paper.width), _typing(prompt, paper)]
     if isinstance(prompt, PickPrompt):
         return _picking(prompt, paper)
-    note = fitted([shown(screen.note.text, screen.note.role)], paper.width)
-    return [note, _keys(screen, paper)]
+    said = list(wrapped(visible(screen.note.text), paper.width))[:_NOTE]
+    return [*(fitted([Span(text, screen.note.role)], paper.width) for text in said), _keys(screen, paper)]
 
 
 def _typing(prompt: LinePrompt, paper: Paper) -> Line:

@@ -169,6 +169,8 @@ class _Live:
     async def _draw(self) -> None:
         while True:
             self._dirty = trio.Event()
+            if not self.client.connected and self.client.trouble != self.screen.lost:
+                self._feed(Lost(self.client.trouble))
             page = self.drawing.draw(self.screen, self.terminal.size)
             if page != self.screen.page:
                 self._feed(Resized(page))
