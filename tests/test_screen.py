@@ -261,7 +261,6 @@ def test_events_are_told_once_and_a_streamed_text_is_one_line():
     finished = NodeFinished(id=3, node="write", visit=1, seq=2, mutations=1, **TOLD)
     assert [] == screen.feed(Heard("r1", tuple(chunks)))
     assert [Look("r1")] == screen.feed(Heard("r1", (finished,)))
-    )
     screen.feed(Heard("r1", (Gap(3, 7),)))
     screen.feed(Heard("other", tuple(chunks)))
 

@@ -10,6 +10,7 @@ from .events import (
     BarrierOpened,
     BarrierResolved,
     Cursor,
+    Event,
     Gap,
     Heartbeat,
     NodeFailed,
@@ -25,6 +26,7 @@ from .views import BarrierView, event_view
 
 TOLD: Final = 500
 """Events that are kept for a screen."""
+_PASSING: Final = "... what was not stored may be missing here"
 _CHUNKS: Final = 500
 """Characters of a streamed text that are kept: the last ones."""
 
@@ -69,7 +71,7 @@ class ShownRun:
                 self._stream(item)
                 continue
             self._streaming, moved = None, True
-            self._say(Said(0.0 if isinstance(item, Gap) else item.at, event_line(event_view(item)), _role(item)))
+            self._say(_said(item))
         return moved
 
     def _stream(self, chunk: TextChunk | ThinkingChunk) -> None:
@@ -92,7 +94,14 @@ def _end_of(text: str) -> str:
     return text if len(rest) <= _CHUNKS else f"{head}: {rest[-_CHUNKS:]}"
 
 
-def _role(item: StreamItem) -> str:
+def _said(item: Event | Gap) -> Said:
+    if isinstance(item, Gap):
+        text = _PASSING if item.missed is None else event_line(event_view(item))
+        return Said(0.0, text, "dim")
+    return Said(item.at, event_line(event_view(item)), _role(item))
+
+
+def _role(item: Event) -> str:
     match item:
         case NodeFailed() | RetryScheduled():
             return "error"
@@ -100,8 +109,6 @@ def _role(item: StreamItem) -> str:
             return "waiting"
         case BarrierResolved():
             return "good"
-        case Gap():
-            return "dim"
         case RunEnded(status=status):
             return str(status)
         case _:
