@@ -1,6 +1,6 @@
 """`terzetto console` on a real terminal, against a real server.
 
-SEMANTICS 3, 8: the server is killed, and what is shown goes on with nothing missing.
+SEMANTICS 13.11: it goes on by itself when its server is back; 13.12: the terminal is given back as it was.
 """
 
 import json
@@ -225,6 +225,8 @@ def test_where_it_cannot_be_it_says_what_to_type_instead(shop, call, monkeypatch
     assert (2, True) == (code, "`terzetto runs --url ws://127.0.0.1:9/ws` lists runs as lines" in errors)
     code, _, errors = call("console", "--json")
     assert (2, True) == (code, "as JSON with --json" in errors)
+    code, _, errors = call("console", "--store", "sqlite:runs.db")
+    assert (2, True) == (code, "serve --store sqlite:runs.db" in errors)
     with terminal(shop, "console", TERM="dumb") as screen:
         assert 2 == screen.end()
         assert "needs a terminal that can move its cursor" in " ".join(screen.lines)

@@ -162,6 +162,24 @@ async def test_who_follows_runs_is_told_to_list_them_after_a_cut(monkeypatch):
         assert "r" == (await anext(runs)).runs[0].run_id
 
 
+async def test_who_shows_a_connection_is_told_when_it_comes_and_goes(monkeypatch):
+    monkeypatch.setattr(_client, "backoff", lambda failures: 0.0)
+    async with wired() as (_, wire, url):
+        async with connect(url) as console:
+            seen = [console.connected]
+            for _ in range(2):
+                wire.cut()
+                await console.turned()
+                seen.append(console.connected)
+                await console.turned()
+                seen.append(console.connected)
+        with pytest.raises(terzetto.ActorStopped):
+            await console.turned()
+
+    assert [True, False, True, False, True] == seen
+    assert not console.connected
+
+
 async def test_a_server_that_is_not_there_is_waited_for_so_long_and_no_longer():
     with pytest.raises(WireError) as caught:
         async with connect("ws://127.0.0.1:9/ws", timeout=0.2):

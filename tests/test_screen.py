@@ -1,6 +1,6 @@
 """The terminal console as a machine: what keys do, and what the server tells.
 
-SEMANTICS 13: whoever looks at a console decides by what is shown, and by nothing else.
+SEMANTICS 13.11: a decision goes to the run and the barrier that its question named, and a paste is never a key.
 """
 
 import pytest

@@ -1,4 +1,7 @@
-"""What a screen looks like: in narrow and wide terminals, with any data, without colours."""
+"""What a screen looks like: in narrow and wide terminals, with any data, without colours.
+
+SEMANTICS 13.12: nothing that a run says is obeyed by the terminal.
+"""
 
 import pytest
 

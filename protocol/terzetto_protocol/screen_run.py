@@ -14,6 +14,7 @@ from .events import (
     Gap,
     Heartbeat,
     NodeFailed,
+    NodeStarted,
     RetryScheduled,
     RunEnded,
     StreamItem,
@@ -109,6 +110,8 @@ def _role(item: Event) -> str:
             return "waiting"
         case BarrierResolved():
             return "good"
+        case NodeStarted():
+            return "dim"
         case RunEnded(status=status):
             return str(status)
         case _:

@@ -575,6 +575,34 @@ BUGS: Final[Sequence[Bug]] = (
         (f"{_ACTORS}/console/_connection.py", "write_event(discreet_event(event))", "write_event(event)"),
     ),
     _bug(
+        "what is pasted is typed, key by key",
+        "13.11",
+        "test_keystrokes.py",
+        (f"{_PROTOCOL}/keystrokes.py", "if found[0] == _BEGIN:", "if not found[0]:"),
+    ),
+    _bug(
+        "an answer goes to the run that is selected by then",
+        "13.11",
+        "test_screen.py",
+        (
+            f"{_PROTOCOL}/screen.py",
+            'self._send(Decide("", run_id, barrier, decision, self.who))',
+            'self._send(Decide("", self.runs.selected, barrier, decision, self.who))',
+        ),
+    ),
+    _bug(
+        "what a run says is written to the terminal as it is",
+        "13.12",
+        "test_screen.py test_screen_sheet.py test_cli_console.py",
+        (f"{_PROTOCOL}/screen_lines.py", "return Span(visible(text), role)", "return Span(text, role)"),
+    ),
+    _bug(
+        "a console that is told to end leaves the terminal without an echo",
+        "13.12",
+        "test_cli_console.py",
+        (f"{_ACTORS}/_cli/_tty.py", "termios.tcsetattr(self.keys, termios.TCSANOW, self._before)", "pass"),
+    ),
+    _bug(
         "a reader that is too slow has everything kept for it",
         "13.9",
         "test_console_server.py",

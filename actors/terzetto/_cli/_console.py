@@ -49,6 +49,7 @@ from ._output import Output
 from ._remote import reached
 from ._screen import Drawing
 from ._tty import Terminal, taken_over
+from ._words import typed
 
 if TYPE_CHECKING:
     from ..console import Console
@@ -61,6 +62,8 @@ TICK: Final = 1.0
 """The longest: what is said of times goes on."""
 LOOK: Final = 0.3
 """The shortest time between two looks at how a run stands, seconds."""
+_REST: Final = 3
+"""How much longer than a look the rest after it is at least."""
 _BARRIERS: Final = 50
 """Open barriers of a run that are shown."""
 _BACK: Final = 200
@@ -88,6 +91,8 @@ async def console(args: Namespace, output: Output) -> int:
 
 def _check(args: Namespace, output: Output) -> None:
     instead = f"`terzetto runs --url {args.url}` lists runs"
+    if args.store:
+        raise Stop(f"the console shows what a server serves: `{typed('serve', '--store', args.store)}`, and then --url")
     if args.json:
         raise Stop(f"the console is for people: {instead} as JSON with --json")
     if not output.terminal or os.environ.get("TERM", "") in ("", "dumb"):
@@ -169,7 +174,7 @@ class _Live:
     async def _draw(self) -> None:
         while True:
             self._dirty = trio.Event()
-            if not self.client.connected and self.client.trouble != self.screen.lost:
+            if not self.client.connected and (self.screen.connected or self.client.trouble != self.screen.lost):
                 self._feed(Lost(self.client.trouble))
             page = self.drawing.draw(self.screen, self.terminal.size)
             if page != self.screen.page:
@@ -256,9 +261,10 @@ class _Live:
         while True:
             await self._stale.wait()
             self._stale = trio.Event()
+            begin = trio.current_time()
             if run_id := self._wanted:
                 await self._look_at(run_id)
-            await trio.sleep(LOOK)
+            await trio.sleep(max(LOOK, _REST * (trio.current_time() - begin)))  # a long run costs the server more
 
     async def _look_at(self, run_id: str) -> None:
         try:
