@@ -125,10 +125,10 @@ def test_reject_cancel_pause_and_errors(shop, tmp_path):
         screen.type("c")
         screen.until("cancel run slow-")
         screen.type("enough\r")
-        screen.until("cancelled      slow-")
+        screen.until("cancelled      slow-", "run slow-")
         screen.type("/asking\r")
         screen.until("filter: asking", "asking-")
-        assert not [line for line in screen.lines if "slow-" in line]
+        assert not [line for line in screen.lines if "cancelled      slow-" in line]
         screen.type("q")
         assert 0 == screen.end()
 
@@ -218,6 +218,22 @@ def test_a_token_from_a_file_is_shown_to_nobody(shop, tmp_path):
             assert 2 == screen.end()
             assert "a token is needed" in "".join(screen.lines)
             assert LEFT not in screen.raw
+
+
+def test_a_server_that_is_another_one_now_ends_it_in_good_order(shop):
+    port = free_port()
+    with console(shop, port, TERZETTO_TOKEN=SECRET) as screen:
+        with serving(shop, port, "shop:good", TERZETTO_TOKEN=SECRET) as first:
+            screen.until("no runs yet")
+            first.kill()
+            first.wait()
+        with serving(shop, port, "shop:good", TERZETTO_TOKEN="another-token-of-it"):
+            assert 2 == screen.end()
+        assert screen.mode == screen.modes_now
+        assert LEFT in screen.raw
+        last = screen.raw.rpartition(LEFT)[2].decode()
+        assert "refuses this client: 401 a token is needed" in last
+        assert "Traceback" not in last
 
 
 def test_where_it_cannot_be_it_says_what_to_type_instead(shop, call, monkeypatch):

@@ -74,7 +74,8 @@ def test_listing_again_forgets_what_is_gone_and_is_not_fooled_by_old_pages():
     screen = screen_of(line("r1"), line("r2", at=-1), line("r3", at=-2))
     screen.feed(listed(line("r1"), first=True, last=False))
     screen.feed(Changed(1, (line("r3", RunStatus.FAILED, at=-2, seq=9),)))
-    screen.feed(listed(line("r3", at=-2), first=False, last=True))
+    screen.feed(Changed(1, (), ("r4",)))
+    screen.feed(listed(line("r3", at=-2), line("r4", at=-3), first=False, last=True))
 
     assert [("r1", 3), ("r3", 9)] == [(each.run_id, each.seq) for each in screen.runs.shown]
 

@@ -21,6 +21,8 @@ class RunList:
         self._shown: list[RunLine] | None = []
         self._seen: set[str] | None = None
         """Runs that were told of since listing began anew; None when it has ended."""
+        self._gone: set[str] = set()
+        """Runs that were deleted since then: a page may be older than that."""
         self._at = 0
         """Where the selected run was when it was looked for last."""
         self.filter = ""
@@ -68,9 +70,10 @@ class RunList:
     def listed(self, lines: Iterable[RunLine], *, first: bool, last: bool) -> None:
         """Take a page of the runs; after the last one, those that were told of no more are gone."""
         if first:
-            self._seen = set()
+            self._seen, self._gone = set(), set()
         for line in lines:
-            self._put(line)
+            if line.run_id not in self._gone:
+                self._put(line)
         if last and self._seen is not None:
             for run_id in self._lines.keys() - self._seen:
                 del self._lines[run_id]
@@ -81,13 +84,16 @@ class RunList:
         """Take what has changed."""
         for line in changed.runs:
             self._put(line)
+        self._gone.difference_update(line.run_id for line in changed.runs)
         for run_id in changed.deleted:
             self._lines.pop(run_id, None)
+            if self._seen is not None:
+                self._gone.add(run_id)
         self._settle()
 
     def _put(self, line: RunLine) -> None:
         known = self._lines.get(line.run_id)
-        if known is None or (known.submitted, known.epoch, known.seq) <= (line.submitted, line.epoch, line.seq):
+        if known is None or _age(known) <= _age(line):
             self._lines[line.run_id] = line  # a page may be older than what was told meanwhile
         if self._seen is not None:
             self._seen.add(line.run_id)
@@ -130,6 +136,10 @@ class RunList:
             if place < len(shown) and waits(shown[place]):
                 self.go(place)
                 return
+
+
+def _age(line: RunLine) -> tuple[float, int, int, float]:
+    return line.submitted, line.epoch, line.seq, line.updated
 
 
 def waits(line: RunLine) -> bool:

@@ -45,7 +45,7 @@ from ._desk import person
 from ._exits import Exit, Stop
 from ._graphs import DEMO
 from ._keys import read_keys
-from ._output import Output
+from ._output import Output, abandon_stdout
 from ._remote import reached
 from ._screen import Drawing
 from ._tty import Terminal, taken_over
@@ -72,7 +72,8 @@ _AT_ONCE: Final = 256
 """Events that are taken before the next drawing."""
 _DIGITS: Final = 10
 """Of a new run's id."""
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP, signal.SIGWINCH)
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_SIGNALS: Final = (*_ENDING, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
 
 
 async def console(args: Namespace, output: Output) -> int:
@@ -83,9 +84,9 @@ async def console(args: Namespace, output: Output) -> int:
     _check(args, output)
     async with reached(args) as client:
         screen = Screen(who=args.by or person(), states=_states())
-        with taken_over() as terminal:
+        with trio.open_signal_receiver(*_SIGNALS) as signals, taken_over() as terminal:
             live = _Live(client, screen, terminal, Drawing(args.url, plain=args.plain))
-            await live.run()
+            await live.run(signals)
     return live.code
 
 
@@ -135,15 +136,12 @@ class _Live:
     _stale: trio.Event = field(factory=trio.Event)
     """The run may stand otherwise than it was seen."""
 
-    async def run(self) -> None:
+    async def run(self, signals: AsyncIterator[int]) -> None:
         """Until it is left. A checkpoint."""
-        with trio.open_signal_receiver(*_SIGNALS) as signals:
-            async with trio.open_nursery() as self._nursery:
-                for task in (self._draw, self._keys, self._connection):
-                    self._nursery.start_soon(task)
-                for task in (self._list, self._graphs, self._watch, self._look):
-                    self._nursery.start_soon(task)
-                self._nursery.start_soon(self._signals, signals)
+        async with trio.open_nursery() as self._nursery:
+            for task in (self._draw, self._keys, self._connection, self._list, self._graphs, self._watch, self._look):
+                self._nursery.start_soon(task)
+            self._nursery.start_soon(self._signals, signals)
 
     def _feed(self, happening: Happening) -> None:
         for effect in self.screen.feed(happening):
@@ -176,7 +174,12 @@ class _Live:
             self._dirty = trio.Event()
             if not self.client.connected and (self.screen.connected or self.client.trouble != self.screen.lost):
                 self._feed(Lost(self.client.trouble))
-            page = self.drawing.draw(self.screen, self.terminal.size)
+            try:
+                page = self.drawing.draw(self.screen, self.terminal.size)
+            except OSError:
+                abandon_stdout()
+                self._leave(Exit.INTERRUPTED)  # the terminal is gone
+                return
             if page != self.screen.page:
                 self._feed(Resized(page))
             await trio.sleep(FRAME)
@@ -191,6 +194,8 @@ class _Live:
         async for number in signals:
             if number == signal.SIGTSTP:
                 self._stop()
+            elif number == signal.SIGCONT:
+                self._take_over()  # whoever stopped this process may not have come by `_stop`
             elif number == signal.SIGWINCH:
                 self.drawing.forget()
             else:
@@ -201,6 +206,9 @@ class _Live:
         """Ctrl-Z: the shell has the terminal until it lets this process go on."""
         self.terminal.leave()
         os.kill(os.getpid(), signal.SIGSTOP)
+        self._take_over()
+
+    def _take_over(self) -> None:
         self.terminal.enter()
         self.drawing.forget()
 

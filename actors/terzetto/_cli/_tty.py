@@ -7,6 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
+from ._output import abandon_stdout
+
 _ENTER: Final = "\x1b[?1049h\x1b[?25l\x1b[?2004h\x1b[2J\x1b[H"
 """The other screen, no cursor, pastes in brackets, nothing on it."""
 _LEAVE: Final = "\x1b[?2004l\x1b[0m\x1b[?25h\x1b[?1049l"
@@ -41,8 +43,10 @@ class Terminal:
 
     def leave(self) -> None:
         """Give it back as it was; what was typed and not read is forgotten. Not a checkpoint; never raises."""
-        with suppress(OSError, ValueError):
-            self._write(_LEAVE)  # it may be gone
+        try:
+            self._write(_LEAVE)
+        except OSError:
+            abandon_stdout()  # the terminal is gone
         with suppress(termios.error):
             termios.tcflush(self.keys, termios.TCIFLUSH)
             termios.tcsetattr(self.keys, termios.TCSANOW, self._before)

@@ -38,6 +38,5 @@ def is_gone(error: BaseException) -> bool:
 
 
 def sentence_of(error: BaseException) -> str:
-    """What was wrong, in a few words; of an error that only passes another on, those of that."""
-    cause = error.__cause__
-    return describe(error if cause is None else cause)
+    """What was wrong, in a few words; of an error that only passes others on, those of the first."""
+    return describe(error if error.__cause__ is None else next(leaves_of(error.__cause__)))
