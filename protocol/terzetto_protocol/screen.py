@@ -18,6 +18,7 @@ from .graph_view import GraphView
 from .keystrokes import Key, Pasted
 from .line_edit import LineEdit
 from .receipts import Submitted
+from .samples import sample
 from .screen_prompts import LinePrompt, PickPrompt, Prompt
 from .screen_run import ShownRun
 from .screen_runs import RunList
@@ -51,8 +52,6 @@ _RECONCILING: Final = ("confirm", "retry", "fail")
 """What may be answered to who asks what became of an effect."""
 _PAGE: Final = 10
 """Rows of a page, before the size of the screen is known."""
-_STATE: Final = "{}"
-"""What a run begins with, unless somebody knows better."""
 
 
 @frozen
@@ -69,11 +68,9 @@ class Screen:
 
     Args:
         who: signs decisions.
-        states: what a run of a graph begins with unless the person says something else, as JSON, by the graph's name.
     """
 
     who: str = ""
-    states: dict[str, str] = Factory(dict[str, str])
     runs: RunList = Factory(RunList)
     run: ShownRun = Factory(partial(ShownRun, ""))
     """The selected one."""
@@ -89,6 +86,8 @@ class Screen:
     scroll: int = 0
     """Events below the last one that is shown."""
     page: int = _PAGE
+    states: dict[str, str] = Factory(dict[str, str])
+    """What was typed last for a run of a graph, as JSON, by its name."""
     _effects: list[Effect] = Factory(list[Effect])
 
     def feed(self, happening: Happening) -> list[Effect]:
@@ -335,7 +334,7 @@ class Screen:
 
     def _ask_state(self, graph: str, mistake: str = "") -> None:
         title = f"a run of {graph}; {mistake or 'its state as JSON'}:"
-        text = self.states.get(graph, _STATE)
+        text = self.states.get(graph) or sample(self.graphs[graph].state)
         self.prompt = LinePrompt(title, partial(self._submit, graph), LineEdit.at_end(text))
 
     def _submit(self, graph: str, text: str) -> None:

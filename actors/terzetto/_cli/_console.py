@@ -5,10 +5,8 @@ import signal
 from argparse import Namespace
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import trio
 from attrs import define, field
 from msgspec.structs import replace
@@ -43,7 +41,6 @@ from terzetto_protocol.wire_errors import failed
 from .._chance import new_id
 from ._desk import person
 from ._exits import Exit, Stop
-from ._graphs import DEMO
 from ._keys import read_keys
 from ._output import Output, abandon_stdout
 from ._remote import reached
@@ -83,7 +80,7 @@ async def console(args: Namespace, output: Output) -> int:
     """
     _check(args, output)
     async with reached(args) as client:
-        screen = Screen(who=args.by or person(), states=_states())
+        screen = Screen(who=args.by or person())
         with trio.open_signal_receiver(*_SIGNALS) as signals, taken_over() as terminal:
             live = _Live(client, screen, terminal, Drawing(args.url, plain=args.plain))
             await live.run(signals)
@@ -100,13 +97,6 @@ def _check(args: Namespace, output: Output) -> None:
         raise Stop(f"the console needs a terminal that can move its cursor: {instead} as lines")
     if find_spec("rich") is None:
         raise Stop(f"the console needs the extra `cli` (pip install 'terzetto[cli]'); {instead} without it")
-
-
-def _states() -> dict[str, str]:
-    """What the demo's audit begins with: the installed trio, and a report in this folder."""
-    root, out = Path(trio.__file__).parent.resolve(), Path.cwd()
-    audit = {"root": str(root), "out": str(out), "title": root.name}
-    return {DEMO.rpartition(":")[2]: msgspec.json.encode(audit).decode()}
 
 
 def _named(graph: str) -> str:
