@@ -13,7 +13,6 @@ from terzetto_protocol.errors import Refused
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.inputs import Again, BodiesCancelled, CommitDurable, Emitted, NodeCancelled, NodeFinished, Probed
 from terzetto_protocol.migrations import Migration
-from terzetto_protocol.port import Text
 from terzetto_protocol.questions import AskDecision, Journal
 from terzetto_protocol.retry import RetryPolicy
 from terzetto_protocol.statuses import RunStatus
@@ -416,7 +415,7 @@ class Player:
             NodeCancelled(gone, now),
             BodiesCancelled((gone,), now),
             Probed(gone, True, driver.batch(Add(100)), now),
-            Emitted(gone, Text("late"), now),
+            Emitted(gone, "late", now),
             CommitDurable(driver.disk.seq - 1, now),
         ]
         if number < len(strays):

@@ -38,7 +38,7 @@ from terzetto_protocol.inputs import (
 )
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import due_retries
-from terzetto_protocol.port import Emission, Text
+from terzetto_protocol.port import Emission
 from terzetto_protocol.questions import Question, Sending
 from terzetto_protocol.receipts import Receipt
 from terzetto_protocol.records import Answer, Failure, RunHeader, Write
@@ -371,7 +371,7 @@ class Driver:
 
     def emit(self, said: str | Emission = "...") -> None:
         """A body says something: as a run's actor does, or, if `general`, always by a turn."""
-        visit, emission = next(iter(self.running)), Text(said) if isinstance(said, str) else said
+        visit, emission = next(iter(self.running)), said
         shown = None if self.general else self.machine.show(visit, emission, self.now)
         if shown is None:
             self.feed(Emitted(visit, emission, self.now))

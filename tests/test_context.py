@@ -11,7 +11,7 @@ from terzetto_protocol.context import LeafContext, NodeContext
 from terzetto_protocol.errors import InvalidRequest, NotStorable
 from terzetto_protocol.graph import Graph
 from terzetto_protocol.ids import effect_key
-from terzetto_protocol.port import Custom, PortOf, Text, Tool, Visit
+from terzetto_protocol.port import Custom, PortOf, Thinking, Tool, Visit
 from terzetto_protocol.state import Vocabulary
 
 
@@ -71,8 +71,8 @@ def test_chunks_are_typed(ctx, said):
     ctx.emit("progress", {"done": 0.5, 1: [True, None]})
 
     assert said == [
-        (3, Text("größe")),
-        (3, Text("hm", thinking=True)),
+        (3, "größe"),
+        (3, Thinking("hm")),
         (3, Tool("t-1", "search", "started", "")),
         (3, Custom("progress", Raw(pack({"done": 0.5, "1": [True, None]}, "")))),
     ]

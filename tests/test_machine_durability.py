@@ -9,7 +9,7 @@ from msgspec import Raw
 from terzetto_protocol.events import CustomChunk, EffectIntended, TextChunk, ThinkingChunk, ToolChunk
 from terzetto_protocol.image import read_snapshot
 from terzetto_protocol.limits import EVENT_WINDOW, RUN_AHEAD
-from terzetto_protocol.port import Custom, Text, Tool
+from terzetto_protocol.port import Custom, Thinking, Tool
 from terzetto_protocol.records import Kind
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 
@@ -148,8 +148,8 @@ def test_what_ran_ahead_is_gone_after_a_crash():
 
 
 EMITTED = {
-    TextChunk: Text,
-    ThinkingChunk: lambda text: Text(text, thinking=True),
+    TextChunk: str,
+    ThinkingChunk: Thinking,
     ToolChunk: lambda text: Tool("c", "search", "output", text),
     CustomChunk: lambda text: Custom(text, Raw(b"\xc0")),
 }

@@ -27,7 +27,6 @@ from terzetto_protocol.inputs import (
     StoreGaveUp,
     TimerFired,
 )
-from terzetto_protocol.port import Text
 from terzetto_protocol.records import Failure
 from terzetto_protocol.statuses import RUN_MOVES, RunStatus
 
@@ -45,7 +44,7 @@ INPUTS = {
     "node cancelled": lambda d: NodeCancelled(VISIT, NOW),
     "bodies cancelled": lambda d: BodiesCancelled((VISIT,), NOW),
     "probed": lambda d: Probed(VISIT, None, (), NOW),
-    "emitted": lambda d: Emitted(VISIT, Text("..."), NOW),
+    "emitted": lambda d: Emitted(VISIT, "...", NOW),
     "decided": lambda d: Decided("gate@2", Approve(), "ann", NOW),
     "timer": lambda d: TimerFired("gate@2", NOW),
     "cancel": lambda d: CancelRequested("", NOW, "c"),

@@ -1,15 +1,15 @@
 """What a node emitted, as the event that readers get."""
 
 from .events import Chunk, CustomChunk, TextChunk, ThinkingChunk, ToolChunk
-from .port import Emission, Text, Tool
+from .port import Emission, Thinking, Tool
 
 
 def chunk_of(emission: Emission, number: int, *, run_id: str, at: float, node: str, visit: int) -> Chunk:
     """The chunk event with this id."""
-    if isinstance(emission, Text):
-        if emission.thinking:
-            return ThinkingChunk(id=number, run_id=run_id, at=at, node=node, visit=visit, text=emission.text)
-        return TextChunk(id=number, run_id=run_id, at=at, node=node, visit=visit, text=emission.text)
+    if isinstance(emission, str):
+        return TextChunk(id=number, run_id=run_id, at=at, node=node, visit=visit, text=emission)
+    if isinstance(emission, Thinking):
+        return ThinkingChunk(id=number, run_id=run_id, at=at, node=node, visit=visit, text=emission.text)
     if isinstance(emission, Tool):
         return ToolChunk(
             id=number,

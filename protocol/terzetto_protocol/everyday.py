@@ -18,7 +18,7 @@ from .frames import Branch, SharedBranch
 from .inputs import NodeFinished
 from .limits import RUN_AHEAD
 from .pending import Pending
-from .port import Emission, Text
+from .port import Emission
 from .records import Write
 from .remarks import NO_REMARKS, THE_END, Remarks
 from .scribe import everyday_write
@@ -269,8 +269,8 @@ class Everyday(Forks[S], Generic[S]):
         self.told = number = self.told + 1  # as in `_started`
         node = f"{entry.path}/{entry.place}" if entry.path else entry.place
         run_id = fold.header.run_id
-        if type(emission) is Text and not emission.thinking:  # as `chunk_of` does it, for most of what is said
-            return TextChunk(id=number, run_id=run_id, at=at, node=node, visit=visit, text=emission.text)
+        if isinstance(emission, str):  # as `chunk_of` does it, for most of what is said
+            return TextChunk(id=number, run_id=run_id, at=at, node=node, visit=visit, text=emission)
         return chunk_of(emission, number, run_id=run_id, at=at, node=node, visit=visit)
 
     def let_go(self, seq: int, at: float) -> Turn | None:

@@ -14,11 +14,10 @@ from .state import Entry
 Phase: TypeAlias = Literal["queued", "started", "output", "finished", "failed"]
 
 
-class Text(Struct, frozen=True, gc=False):
-    """What `emit_text` and `emit_thinking` hand over."""
+class Thinking(Struct, frozen=True, gc=False):
+    """What `emit_thinking` hands over."""
 
     text: str
-    thinking: bool = False
 
 
 class Tool(Struct, frozen=True, gc=False):
@@ -37,7 +36,8 @@ class Custom(Struct, frozen=True, gc=False):
     data: Raw
 
 
-Emission = Text | Tool | Custom
+Emission = str | Thinking | Tool | Custom
+"""What a node says while it works; a text is what `emit_text` hands over."""
 
 
 class Visit(Struct, frozen=True, gc=False):

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from .codec import check_text, pack_plain
 from .errors import InvalidRequest, describe
 from .limits import OBSERVED_LENGTH, OBSERVED_VISIT
-from .port import Custom, Phase, Port, Text, Tool, Visit
+from .port import Custom, Phase, Port, Thinking, Tool, Visit
 from .records import ErrorLevel, Observed, ObservedError
 from .remarks import Remarks
 
@@ -28,11 +28,11 @@ class Speaking:
         """Show a piece of text to whoever is listening now; it is not stored. Not a checkpoint."""
         if type(text) is not str or not text.isascii():  # what may not be storable, or no text; asked here, for speed
             check_text(text, "emitted text")
-        self.port.emit(self.visit.visit, Text(text))
+        self.port.emit(self.visit.visit, text)
 
     def emit_thinking(self, text: str, /) -> None:
         """Show a piece of reasoning; it is not stored. Not a checkpoint."""
-        self.port.emit(self.visit.visit, Text(check_text(text, "emitted text"), thinking=True))
+        self.port.emit(self.visit.visit, Thinking(check_text(text, "emitted text")))
 
     def emit_tool(self, call_id: str, tool: str, phase: Phase, text: str = "") -> None:
         """Show a step in the life of a tool call; it is not stored. Not a checkpoint."""
