@@ -40,7 +40,7 @@ def test_help_loads_no_command():
         "print(json.dumps(sorted(name for name in sys.modules if name.startswith(('terzetto._cli.', 'rich', 'apsw')))))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT, check=True)
-    modules = ["_arguments", "_errors", "_exits", "_output", "_parser", "_words"]
+    modules = ["_arguments", "_errors", "_exits", "_output", "_parser"]
 
     assert [f"terzetto._cli.{name}" for name in modules] == json.loads(done.stdout.splitlines()[-1])
 
