@@ -2,7 +2,7 @@
 
 from typing import Generic, TypeVar
 
-from attrs import frozen
+from msgspec import Struct
 
 from terzetto_protocol.errors import RunFailed
 from terzetto_protocol.fold import Fold
@@ -12,8 +12,7 @@ from terzetto_protocol.statuses import RunStatus
 S = TypeVar("S")
 
 
-@frozen
-class Result(Generic[S]):
+class Result(Struct, Generic[S], frozen=True):
     """The end of a run; no outcome is an exception."""
 
     run_id: str

@@ -8,7 +8,7 @@ kills it is its keeper's nursery; then it says so to its machine, whose last com
 
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 
 from terzetto_protocol.errors import Refused, StaleEpoch, StoreRejected, TerzettoError, describe
 from terzetto_protocol.events import Event
@@ -26,8 +26,7 @@ from ._carrying import Carrying
 from ._run_services import Services
 
 
-@frozen
-class RunStatistics:
+class RunStatistics(Struct, frozen=True):
     """What a live run says of itself."""
 
     status: RunStatus

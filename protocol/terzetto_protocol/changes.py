@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, Generic, TypeVar
 
-from attrs import frozen
-from msgspec import Raw, msgpack
+from msgspec import Raw, Struct, msgpack
 
 from .codec import pack_plain
 from .decisions import Recorded
@@ -19,8 +18,7 @@ CHANGES: Final = "@changes"
 """The name under which changes are recorded; no class can have it."""
 
 
-@frozen
-class Changed(Generic[S]):
+class Changed(Struct, Generic[S], frozen=True):
     """New values of some fields, as a mutation."""
 
     values: Mapping[str, Any]

@@ -206,8 +206,7 @@ class Lens(Generic[S, T]):
         return LensExit(self, self.blueprint.state.unpack(bytes(body)))
 
 
-@frozen
-class LensExit(Generic[S, T]):
+class LensExit(Struct, Generic[S, T], frozen=True):
     """What the success of a subgraph does to the outer state."""
 
     lens: Lens[S, T]

@@ -1,5 +1,7 @@
 """Everything durable about a run in one value, and how it comes back from a store."""
 
+from collections.abc import Callable
+from functools import cache
 from typing import TypeAlias
 
 import msgspec
@@ -66,14 +68,20 @@ Origin: TypeAlias = tuple[bytes, dict[str, BranchImage]]
 """An encoded state, and the branches as a snapshot holds them."""
 
 
-_decode_record = msgspec.msgpack.Decoder(Record).decode
-_decode_snapshot = msgspec.msgpack.Decoder(Snapshot).decode
+@cache  # a program that reads none has none made
+def _record_decoder() -> Callable[[bytes], Record]:
+    return msgspec.msgpack.Decoder(Record).decode
+
+
+@cache  # as above
+def _snapshot_decoder() -> Callable[[bytes], Snapshot]:
+    return msgspec.msgpack.Decoder(Snapshot).decode
 
 
 def read_record(body: bytes) -> Record:
     """Decode one stored commit; raises `Malformed` for damaged bytes."""
     try:
-        return _decode_record(body)
+        return _record_decoder()(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed("commit", str(error)) from error
 
@@ -81,6 +89,6 @@ def read_record(body: bytes) -> Record:
 def read_snapshot(body: bytes) -> Snapshot:
     """Decode a stored snapshot; raises `Malformed` for damaged bytes."""
     try:
-        return _decode_snapshot(body)
+        return _snapshot_decoder()(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed("snapshot", str(error)) from error

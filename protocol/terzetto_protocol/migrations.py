@@ -7,7 +7,7 @@ of any of them is led through all that followed.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from attrs import frozen
+from msgspec import Struct
 
 from .closest import closest
 from .composites import Subgraph, calls_of
@@ -23,8 +23,7 @@ Moved: TypeAlias = tuple[str, Plain] | list[tuple[str, Plain]] | None
 """What a stored mutation is in the next version: one, several in their order, or none."""
 
 
-@frozen
-class Migration:
+class Migration(Struct, frozen=True):
     """How the next version of a graph reads what the version `since` has stored.
 
     Its functions are pure: they get plain data (dicts, lists, texts, numbers, bytes) that nobody else holds, and return

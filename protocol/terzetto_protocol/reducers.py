@@ -12,25 +12,28 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final, Union, get_args, get_origin
 
-from attrs import field, frozen, validators
+from msgspec import Struct
 
 from .errors import ReducerFailed
 from .fields import field_types
 
 
-@frozen(eq=False)
-class Reducer:
+class Reducer(Struct, frozen=True, eq=False):
     """A named, deterministic way in which the value that a field has and one that is put become one.
 
     `combine(old, new)` returns the merged value, of the field's type, and changes neither of the two.
     """
 
     name: str
-    combine: Callable[[Any, Any], Any] = field(validator=validators.is_callable())
+    combine: Callable[[Any, Any], Any]
     parallel: bool = True
     """Whether several parallel branches may change the field, combined in order of declaration."""
     types: tuple[type[Any], ...] = ()
     """What it can combine; empty: `combine` says so itself, by raising."""
+
+    def __post_init__(self) -> None:
+        if not callable(self.combine):
+            raise TypeError(f"reducer {self.name!r}: 'combine' must be callable, not {self.combine!r:.80}")
 
     def reduce(self, key: str, old: Any, new: Any) -> Any:
         """The merged value; raises `ReducerFailed`, which names the key, for whatever `combine` raises."""

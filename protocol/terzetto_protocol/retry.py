@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final, cast
 
-from attrs import frozen
+from msgspec import Struct
 
 from .errors import InvalidInput, NonDeterministicOutput, RetryAfter
 
@@ -29,8 +29,7 @@ PATIENCE: Final = 600.0
 """Seconds; who is asked to wait longer than that gives up instead."""
 
 
-@frozen(kw_only=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True, kw_only=True):
     """How often a node is attempted, after which errors, and how long it rests in between."""
 
     max_attempts: int = 3
