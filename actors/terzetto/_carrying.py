@@ -213,8 +213,8 @@ class Carrying(ABC):
     async def _carry_inline(self) -> None:
         """One visit after another on this task, while there is one at a time."""
         starts, fold, live, clock = self._starts, self.machine.fold, self.machine.live, self.services.clock
-        step = self._step
-        self._steps, self._since = 0, clock()
+        step, task = self._step, trio.lowlevel.current_task()
+        self._steps, self._since, turns = 0, clock(), times_scheduled(task)
         while not self.rested and len(starts) <= 1 and not fold.owners:
             if not starts:
                 await self._sleep()
@@ -227,17 +227,16 @@ class Carrying(ABC):
                 ended = await self._body(start, self._handle)
             if ended is not None and ended.visit in live:
                 self.deliver(ended)
-            if starts:  # else what comes next is a checkpoint, and a full one unless a start is there by then
-                await self._let_others_run()
-
-    async def _let_others_run(self) -> None:
-        """Have every other task run, if it is time for that; else only look for a cancel."""
-        self._steps += 1
-        if self._steps >= YIELD_STEPS or self.services.clock() - self._since > YIELD_SECONDS:
-            await trio.lowlevel.checkpoint()
-            self._steps, self._since = 0, self.services.clock()
-        else:
-            await trio.lowlevel.checkpoint_if_cancelled()
+            if not starts:
+                continue  # what comes next is a checkpoint, and a full one unless a start is there by then
+            if ended is not None and times_scheduled(task) != turns:  # others ran while the body waited
+                self._steps, self._since, turns = 0, ended.at, times_scheduled(task)
+            self._steps += 1
+            if ended is None or self._steps >= YIELD_STEPS or ended.at - self._since > YIELD_SECONDS:
+                await trio.lowlevel.checkpoint()
+                self._steps, self._since, turns = 0, clock(), times_scheduled(task)
+            else:
+                await trio.lowlevel.checkpoint_if_cancelled()
 
     async def _walk(self, start: Start, step: TakeStep) -> Ended | None:
         """One body after another, while each leads simply on: what `handle` and a turn do is done here, by calls.
