@@ -284,7 +284,7 @@ def what_an_older_version_knew_is_forgotten(monkeypatch):
     lead_on = graphs._lead_on
 
     def lossy(sections):
-        return evolve(lead_on(sections), state=lambda state: {**state, "trail": []})
+        return msgspec.structs.replace(lead_on(sections), state=lambda state: {**state, "trail": []})
 
     monkeypatch.setattr(graphs, "_lead_on", lossy)
 
