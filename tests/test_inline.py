@@ -16,6 +16,25 @@ from terzetto_protocol.statuses import RunStatus
 from .runtimes import MUTATIONS, Add, Held, Say, Tally, chain, counts, once, says
 
 
+async def test_a_context_that_is_kept_after_the_run_is_refused_in_words():
+    kept = []
+    graph = Graph("leak", state=Tally)
+
+    @graph.node
+    async def leak(ctx) -> None:
+        kept.append(ctx)
+
+    graph.start(leak)
+    await terzetto.run(graph, Tally(), decider=never)
+    kept[0].emit_text("late")
+    with trio.fail_after(5), pytest.raises(Refused):
+        await kept[0].decision("late", exits=["approved"])
+
+
+async def never(_: object) -> None:
+    raise AssertionError("nobody asks")
+
+
 async def test_the_result_is_the_final_state():
     graph = chain(says("one"), says("two"), says("three"))
 

@@ -56,7 +56,7 @@ class Bodies:
     __slots__ = ("_clock", "_deadline", "_gone", "_leaving", "_limits", "_run", "_task", "_watch", "left", "tasks")
 
     def __init__(self, run: Carrier, clock: Callable[[], float], watch: "StuckBodies | None") -> None:
-        self._run: Final = run
+        self._run = run
         self._clock: Final = clock
         self._watch: Final = watch
         self._task: trio.lowlevel.Task | None = None
@@ -83,6 +83,10 @@ class Bodies:
             self._returned(visit)
         if self._watch is not None:
             self._watch.drop(self._run)
+
+    def retire(self) -> None:
+        """Let go of the run, of which nothing is carried any more. Not a checkpoint."""
+        del self._run
 
     def ended(self, visit: int) -> None:
         """The task of a visit has ended, whatever became of the visit. Not a checkpoint."""

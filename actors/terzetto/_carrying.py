@@ -140,8 +140,13 @@ class Carrying(ABC):
         return self._step_told if self.machine.settled and self.services.settle_step is not None else None
 
     def retire(self) -> None:
-        """Let go of what refers to this, so that it leaves the memory at once: its run is over. Not a checkpoint."""
-        del self.lent, self.bodies, self._step, self._questions
+        """Let go of what refers to this, so that it leaves the memory at once: its run is over. Not a checkpoint.
+
+        A body that kept its context may still speak, and is refused as ever.
+        """
+        del self.lent, self._step
+        self._questions = None
+        self.bodies.retire()
 
     @abstractmethod
     def deliver(self, msg: Input) -> None:
