@@ -31,7 +31,7 @@ class Inbox:
         self._busy: set[str] = set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Look every `INBOX_POLL` seconds until cancelled. A checkpoint."""
+        """Look every `INBOX_POLL` seconds, and when the store says so, until cancelled. A checkpoint."""
         async with trio.open_nursery() as nursery:
             task_status.started()
             while True:
@@ -42,7 +42,7 @@ class Inbox:
                             nursery.start_soon(self._answer, posted)
                 except StoreUnavailable:
                     pass  # the command waits in the store, and is found when the store is back
-                await trio.sleep(INBOX_POLL)
+                await self._store.wait_posted(INBOX_POLL)
 
     async def _answer(self, posted: Posted) -> None:
         try:

@@ -22,7 +22,6 @@ from .stores._contract import Store
 
 RECOVERY_INTERVAL: Final = 30.0
 """Seconds between looks."""
-_UNFINISHED: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.CANCELLING, RunStatus.INTERRUPTED)
 
 
 class Recovery:
@@ -76,7 +75,7 @@ class Recovery:
             self._failures = 0
 
     async def _look_through(self) -> None:
-        rows = reversed(await self._store.runs(statuses=_UNFINISHED, limit=None))
+        rows = reversed(await self._store.unfinished())
         self._admit([row for row in rows if not (self._here(row) or self._pool.closing)])
         for run_id, due in await self._store.timers():  # who looks closer at a damaged one is told what is wrong
             if run_id not in self._roster.live:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
+import trio
 from attrs import frozen
 
 from terzetto_protocol.records import BarrierRow, Head, Outcome, Posted, RunRow, Write
@@ -44,6 +45,12 @@ class StoredRun:
     """The encoded commits after that, in order of seq."""
     barriers: Sequence[BarrierRow]
     """In order of opening, those that are closed included."""
+    owner: str = ""
+    """Who else carries it, and still lives; empty where nobody does, or we do."""
+
+
+UNFINISHED: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.CANCELLING, RunStatus.INTERRUPTED)
+"""Statuses of a run that somebody has to carry on."""
 
 
 class Store(BlobStore):
@@ -61,6 +68,14 @@ class Store(BlobStore):
     """Whether what `commit` acknowledges survives the death of the process."""
     shared: bool = False
     """Whether other processes may read this store and leave commands in it."""
+    lease: float | None = None
+    """How long an owner that is not heard of keeps its runs, seconds by the store's clock; None: there is one owner.
+
+    Where there is a lease, several runtimes may open the store at once. Each is an owner under a name of its own. A run
+    belongs to the owner whose write brought it, or raised its epoch last, until that owner closes the store or has not
+    called `renew` for so long; then it is anybody's. The epoch alone decides which writes are applied: an owner that
+    comes back late is told `Stale`, run by run.
+    """
 
     async def __aenter__(self) -> Self:
         """Open, or leave nothing behind.
@@ -150,8 +165,17 @@ class Store(BlobStore):
             UnknownRun: there is no run `before`.
         """
 
+    async def renew(self) -> None:
+        """Say that this owner lives: what belongs to it stays its own for another `lease`."""
+
+    async def unfinished(self) -> list[RunRow]:
+        """Rows of the runs in `UNFINISHED` statuses that belong to nobody else who lives, newest first."""
+        return await self.runs(statuses=UNFINISHED, limit=None)
+
     async def timers(self) -> list[tuple[str, float]]:
         """Runs in `TIMED` statuses whose row has a timer, each with that, in any order; a damaged one is due at 0.
+
+        Those that belong to somebody else who lives are left out.
 
         It is asked often, of a store that may hold many runs that wait for people. One that finds them without a look
         at all of those should.
@@ -242,7 +266,18 @@ class Store(BlobStore):
 
     @abstractmethod
     async def posted(self, *, limit: int = 100) -> list[Posted]:
-        """Commands without a receipt, oldest first; one that is damaged is left out, and its `receipt` tells."""
+        """Commands without a receipt, oldest first; one that is damaged is left out, and its `receipt` tells.
+
+        Where there is a lease: those for runs that are ours, and those for runs that are nobody's and that no other
+        owner was given. What an owner was given, and has not answered when its lease ends, others are given.
+        """
+
+    async def wait_posted(self, seconds: float) -> None:
+        """Return when there may be a command that `posted` has not told of yet, after so many seconds at the latest.
+
+        It may return early, and for nothing. A store that hears of commands by itself need not be asked so often.
+        """
+        await trio.sleep(seconds)
 
     @abstractmethod
     async def answer(self, command_id: str, receipt: bytes) -> None:

@@ -42,7 +42,7 @@ class FaultStore(Store):
 
         self.inner: Final = store
         self.plan: Final = FaultPlan() if plan is None else plan
-        self.durable, self.shared = store.durable, store.shared
+        self.durable, self.shared, self.lease = store.durable, store.shared, store.lease
 
     def on(self, call: str | None = None, /) -> OnStore:
         """A call of this store, or every one: `store.on("commit").first(2).raises(StoreUnavailable)`."""
@@ -138,6 +138,14 @@ class FaultStore(Store):
         options = {"statuses": statuses, "before": before, "limit": limit, "thread": thread}
         return await self._pass("runs", self.inner.runs, **options)
 
+    async def renew(self) -> None:
+        """As the store inside."""
+        await self._pass("renew", self.inner.renew)
+
+    async def unfinished(self) -> list[RunRow]:
+        """As the store inside."""
+        return await self._pass("unfinished", self.inner.unfinished)
+
     async def timers(self) -> list[tuple[str, float]]:
         """As the store inside."""
         return await self._pass("timers", self.inner.timers)
@@ -189,6 +197,10 @@ class FaultStore(Store):
     async def posted(self, *, limit: int = 100) -> list[Posted]:
         """As the store inside."""
         return await self._pass("posted", self.inner.posted, limit=limit)
+
+    async def wait_posted(self, seconds: float) -> None:
+        """As the store inside."""
+        await self._pass("wait_posted", self.inner.wait_posted, seconds)
 
     async def answer(self, command_id: str, receipt: bytes) -> None:
         """As the store inside."""

@@ -202,19 +202,20 @@ class OnMailbox(Waiting[Any]):
 
 
 WRITING: Final = (
-    "commit", "move_head", "prune", "delete", "post", "answer", "put_chunk", "keep_blob", "sweep_blobs",
+    "commit", "move_head", "prune", "delete", "post", "answer", "put_chunk", "keep_blob", "sweep_blobs", "renew",
 )  # fmt: skip
 """Calls that change what is stored."""
-REPEATABLE: Final = ("commit", "post", "answer", "put_chunk", "keep_blob", "sweep_blobs")
+REPEATABLE: Final = ("commit", "post", "answer", "put_chunk", "keep_blob", "sweep_blobs", "renew")
 """Those of them that say the same when they are said twice."""
-SILENT: Final = ("commit", "post", "answer", "put_chunk")
+SILENT: Final = ("commit", "post", "answer", "put_chunk", "renew")
 """Those of them whose success can be told without them."""
 BYTES: Final = ("records", "records_by_event", "snapshot", "blob_chunk", "receipt")
 """Calls that answer with bytes."""
 READING: Final = (
-    *BYTES, "run", "load", "run_by_key", "runs", "timers", "head", "checkpoints", "barriers", "posted", "health",
+    *BYTES, "run", "load", "run_by_key", "runs", "unfinished", "timers", "head", "checkpoints", "barriers", "posted",
+    "health",
 )  # fmt: skip
-CALLS: Final = ("open", "reopen", *WRITING, *READING)
+CALLS: Final = ("open", "reopen", "wait_posted", *WRITING, *READING)
 """Every call of a store; `open` is its `__aenter__`."""
 
 

@@ -58,6 +58,10 @@ class PassedOn(Store):
             "runs", lambda: self._inner.runs(statuses=statuses, before=before, limit=limit, thread=thread)
         )
 
+    async def unfinished(self) -> list[RunRow]:
+        """As the contract says; a checkpoint."""
+        return await self._read("unfinished", self._inner.unfinished)
+
     async def timers(self) -> list[tuple[str, float]]:
         """As the contract says; a checkpoint."""
         return await self._read("timers", self._inner.timers)
