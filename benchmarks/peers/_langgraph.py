@@ -56,6 +56,10 @@ class State(TypedDict):
     bulk: NotRequired[list[str]]
 
 
+class Item(TypedDict):
+    item: int
+
+
 class FanState(TypedDict):
     out: Annotated[list[int], operator.add]
 
@@ -130,7 +134,7 @@ def _large_bytes(setting: Setting) -> float:
 
 
 def _fan_graph(width: int) -> Any:
-    async def branch(state: dict[str, int]) -> dict[str, list[int]]:
+    async def branch(state: Item) -> dict[str, list[int]]:
         await asyncio.sleep(0)
         return {"out": [state["item"]]}
 
@@ -174,7 +178,7 @@ async def _resumed(count: int) -> float:
     graph.add_node("ask", ask)
     graph.add_edge(START, "ask")
     graph.add_edge("ask", END)
-    app = graph.compile(checkpointer=InMemorySaver())
+    app: Any = graph.compile(checkpointer=InMemorySaver())
     configs = [{"configurable": {"thread_id": str(number)}} for number in range(count)]
     for config in configs:
         await app.ainvoke(_new(), config)
@@ -200,8 +204,9 @@ async def _told(events: int) -> float:
     graph.add_node("talk", talk)
     graph.add_edge(START, "talk")
     graph.add_edge("talk", END)
+    app: Any = graph.compile()
     seen, began = 0, perf_counter()
-    async for _ in graph.compile().astream(_new(), stream_mode="custom"):
+    async for _ in app.astream(_new(), stream_mode="custom"):
         seen += 1
     assert seen == events
     return rate_of(events, began)
