@@ -10,7 +10,7 @@ from terzetto.testing._simulated_store import SimulatedDisk, SimulatedStore
 from terzetto.testing._store_laws import first, posted, started
 from terzetto_protocol.errors import StoreInUse
 
-ELSEWHERE = {"renew", "wait_posted", "commit", "reopen", "statistics", "__aenter__", "__aexit__"}
+ELSEWHERE = {"foreign", "renew", "wait_posted", "commit", "reopen", "statistics", "__aenter__", "__aexit__"}
 """Who opens, closes or commits does more than to pass it on."""
 READS = {
     "run": ("r",),

@@ -31,6 +31,11 @@ class Answers:
         finally:
             self._receipts.pop(command_id, None)
 
+    @property
+    def awaited(self) -> list[str]:
+        """The runs whose end somebody waits for."""
+        return list(self._ends)
+
     @contextmanager
     def end(self, run_id: str) -> Generator[Slot[Result[Any]]]:
         """A slot for the end of a run, as long as the block lasts."""

@@ -150,6 +150,10 @@ class Hub:
         stream = self._streams.get(run_id)
         return stream is None or stream.idle
 
+    def read(self) -> list[str]:
+        """The runs that somebody reads."""
+        return [run_id for run_id, stream in self._streams.items() if stream.readers]
+
     def readers(self, run_id: str) -> int:
         """How many read this run's events, sinks left out."""
         stream = self._streams.get(run_id)

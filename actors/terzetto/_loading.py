@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.compatible import misfits
 from terzetto_protocol.errors import (
+    CarriedElsewhere,
     CommitPruned,
     Malformed,
     MigrationFailed,
@@ -161,11 +162,14 @@ async def load_machine(store: Store, registry: Registry, run_id: str, *, settled
 
     Raises:
         UnknownRun: no run has this id.
+        CarriedElsewhere: another owner of the store does.
         Refused: no graph here can carry it; it stays as it is.
     """
     stored = await store.load(run_id)
     if stored is None:
         raise UnknownRun(run_id)
+    if stored.owner:
+        raise CarriedElsewhere(run_id, stored.owner)
     fold, bound = await load_carried(store, registry, stored)
     machine = RunMachine(fold, settled=settled, promises=store.durable)
     for barrier in stored.barriers:

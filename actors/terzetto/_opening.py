@@ -169,6 +169,11 @@ async def _tree(runtime: Runtime, persistence: Persistence) -> AsyncGenerator[tr
     ]
     if runtime.store.shared:
         services.append(Service("inbox", Inbox(runtime.store, runtime.ask).run))
+    if runtime.store.lease is not None:
+        from ._neighbours import Neighbours
+
+        neighbours = Neighbours(runtime.store, runtime.hub, runtime.supervisor, persistence.doubt)
+        services.append(Service("neighbours", neighbours.run))
     if runtime.cleaner is not None:
         services.append(Service("cleaner", runtime.cleaner.run))
     tree = ServiceTree(services)

@@ -10,7 +10,7 @@ from typing import Final
 import trio
 
 from terzetto_protocol.admission import Admission
-from terzetto_protocol.errors import Refused, StoreUnavailable, TerzettoError
+from terzetto_protocol.errors import CarriedElsewhere, Refused, StoreUnavailable, TerzettoError
 from terzetto_protocol.inputs import Claimed
 from terzetto_protocol.records import Taken
 
@@ -89,8 +89,8 @@ class Pool:
                 self._claim(actor, taken)
             else:
                 self._passivate(actor)
-        except StoreUnavailable:
-            self._admission.leave(run_id)  # the next look finds it again
+        except (StoreUnavailable, CarriedElsewhere):
+            self._admission.leave(run_id)  # the next look finds it again, or its carrier goes on with it
         except TerzettoError as error:
             self._leave_alone(run_id, error)
             self._admission.leave(run_id)

@@ -21,6 +21,7 @@ from terzetto_protocol.blobs import named_in
 from terzetto_protocol.commands import Cancel, Decide, Pause, Resume, Undo, Withdraw
 from terzetto_protocol.errors import (
     ActorStopped,
+    CarriedElsewhere,
     InvalidRequest,
     Refused,
     RunConflict,
@@ -55,6 +56,7 @@ from terzetto_protocol.turn import Finish
 from . import _faults
 from ._answers import Answers
 from ._carrying import Carrying
+from ._errands import by_its_carrier
 from ._heads import Heads
 from ._history import Past
 from ._hub import Hub
@@ -233,6 +235,7 @@ class Supervisor:
 
     # -- commands --------------------------------------------------------------------------------------------
 
+    @by_its_carrier
     async def decide(self, command: Decide) -> Receipt:
         """Resolve a barrier; the answer is durable. A checkpoint; a cancelled call may have been heard.
 
@@ -258,12 +261,14 @@ class Supervisor:
             if not await self.blobs.keep(digest, command.run_id):
                 raise InvalidRequest(f"run {command.run_id!r}: the decision names {digest}, and this store has no such")
 
+    @by_its_carrier
     async def withdraw(self, command: Withdraw) -> Receipt:
         """Forget the decisions that are kept for a barrier; the answer is durable. A checkpoint."""
         actor = await self._lines.first(command.run_id, Rank.DECISION, self._roster.find)
         msg = WithdrawRequested(command.barrier, self.clock(), command.command_id)
         return await self._command(actor, msg, command.command_id)
 
+    @by_its_carrier
     async def undo(self, command: Undo, read: Callable[[str], Awaitable[Past]]) -> Receipt:
         """Take the last of a run that rests back; the answer is durable. A checkpoint.
 
@@ -293,6 +298,7 @@ class Supervisor:
         self._roster.check()
         return await (self.heads.roll_back if command.mode == "rollback" else self.end)(command)
 
+    @by_its_carrier
     async def end(self, command: Cancel) -> CancelReceipt:
         """End a run; `requested` and `stopped` are durable when they are told. A checkpoint."""
         try:
@@ -319,6 +325,7 @@ class Supervisor:
         assert isinstance(receipt, CancelReceipt)
         return receipt
 
+    @by_its_carrier
     async def pause(self, command: Pause) -> PauseReceipt:
         """Have a run pause at its next commit; the answer is durable. A checkpoint.
 
@@ -331,6 +338,7 @@ class Supervisor:
         assert isinstance(receipt, PauseReceipt)
         return receipt
 
+    @by_its_carrier
     async def resume(self, command: Resume) -> Receipt:
         """Let a paused run go on; the answer is durable. A checkpoint."""
         actor = await self._lines.first(command.run_id, Rank.DECISION, self._roster.find)
@@ -513,6 +521,8 @@ class Supervisor:
         except StoreUnavailable:
             self._timers.set(run_id, self.clock() + LONGEST)  # it may be back then
             return
+        except CarriedElsewhere:
+            return  # its carrier has a timer of its own
         except TerzettoError as error:
             self._leave_alone(run_id, error)
             return
@@ -541,10 +551,21 @@ class Supervisor:
         self._roster.check()
         with self._answers.end(run_id) as slot:
             if not await self._roster.has(run_id):
-                machine, _ = await self._roster.load(run_id)
-                if machine.status in TERMINAL:
-                    return result_of(machine.fold)
+                with suppress(CarriedElsewhere):  # its carrier ends it, and that is heard of
+                    machine, _ = await self._roster.load(run_id)
+                    if machine.status in TERMINAL:
+                        return result_of(machine.fold)
             return await slot.wait()
+
+    def awaited(self) -> list[str]:
+        """The runs whose end somebody waits for, and that do not live here. Not a checkpoint."""
+        return [run_id for run_id in self._answers.awaited if run_id not in self._roster.live]
+
+    async def ended_elsewhere(self, run_id: str) -> None:
+        """Another owner of the store has ended this run: tell those who wait. A checkpoint; raises as `result`."""
+        machine, _ = await self._roster.load(run_id)
+        if machine.status in TERMINAL:
+            self._answers.ended(run_id, result_of(machine.fold))
 
     async def drain(self, deadline: float) -> None:
         """Refuse new work, let running work reach its commits, then interrupt what is left. A checkpoint.

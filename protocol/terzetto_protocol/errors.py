@@ -223,6 +223,14 @@ class RunConflict(Refused):
     """The id (or idempotency key) belongs to a run with another graph or input."""
 
 
+class CarriedElsewhere(Refused):
+    """Another owner of the store carries the run and lives: what is said to it goes there."""
+
+    def __init__(self, run_id: str, owner: str) -> None:
+        self.owner = owner
+        super().__init__(run_id, f"{owner} carries it, another owner of this store")
+
+
 class ThreadBusy(Refused):
     """A run is under way on the thread, and the new one was not to wait for it; nothing was accepted."""
 

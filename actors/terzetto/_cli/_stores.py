@@ -15,16 +15,14 @@ import trio
 from terzetto_protocol.commands import Command
 from terzetto_protocol.ids import check_run_id
 from terzetto_protocol.receipts import Receipt
-from terzetto_protocol.records import Posted, RunRow
+from terzetto_protocol.records import RunRow
 
 from .._clock import wall_clock
-from .._inbox import COMMANDS, RECEIPTS
+from .._errands import leave, receipt_of
 from ..stores import SqliteStore, Store, open_store
 from ._exits import Stop
 
 DEFAULT_STORE: Final = "sqlite:terzetto.db"
-RECEIPT_POLL: Final = 0.05
-"""How often a guest looks for the receipt of its command, seconds."""
 _SIMILAR: Final = 200
 """How many of the newest runs are looked at for an id like the one that was typed."""
 
@@ -126,14 +124,9 @@ async def post(store: Store, command: Command, run_id: str, wait: float) -> Rece
 
     A checkpoint. Once it was left it stays, also when this is cancelled: an owner will carry it out.
     """
-    posted = Posted(command.command_id, run_id, COMMANDS.pack(command), wall_clock()())
-    await store.post(posted)
+    await leave(store, command, run_id, wall_clock()())
     with trio.move_on_after(wait):
-        while True:
-            body = await store.receipt(command.command_id)
-            if body is not None:
-                return RECEIPTS.unpack(body)
-            await trio.sleep(RECEIPT_POLL)
+        return await receipt_of(store, command.command_id)
     return None
 
 

@@ -146,6 +146,10 @@ class FaultStore(Store):
         """As the store inside."""
         return await self._pass("unfinished", self.inner.unfinished)
 
+    async def foreign(self, run_ids: Collection[str]) -> list[RunRow]:
+        """As the store inside."""
+        return await self._pass("foreign", self.inner.foreign, run_ids)
+
     async def timers(self) -> list[tuple[str, float]]:
         """As the store inside."""
         return await self._pass("timers", self.inner.timers)

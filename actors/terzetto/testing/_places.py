@@ -212,8 +212,8 @@ SILENT: Final = ("commit", "post", "answer", "put_chunk", "renew")
 BYTES: Final = ("records", "records_by_event", "snapshot", "blob_chunk", "receipt")
 """Calls that answer with bytes."""
 READING: Final = (
-    *BYTES, "run", "load", "run_by_key", "runs", "unfinished", "timers", "head", "checkpoints", "barriers", "posted",
-    "health",
+    *BYTES, "run", "load", "run_by_key", "runs", "unfinished", "foreign", "timers", "head", "checkpoints",
+    "barriers", "posted", "health",
 )  # fmt: skip
 CALLS: Final = ("open", "reopen", "wait_posted", *WRITING, *READING)
 """Every call of a store; `open` is its `__aenter__`."""

@@ -150,7 +150,9 @@ class Scenario:
     linger: float = 0.0
     """Seconds for which the world goes on when every run rests, for whoever cleans up."""
     processes: int = 1
-    """Processes that would like to own the store: one does, and the others wait for it."""
+    """Processes that would like to own the store: one does and the others wait for it, unless there is a lease."""
+    lease: float | None = None
+    """Seconds for which a process that says nothing keeps its runs, in a store that all of them own at once."""
     latency: float = 0.01
     """Seconds that a call of the store takes at most where nothing is wrong."""
     check: "Check" = lambda simulation: ()
@@ -163,7 +165,7 @@ class Scenario:
     @property
     def is_shared(self) -> bool:
         """Whether other processes leave commands for the owner."""
-        return any(act.way == "inbox" for act in self.acts)
+        return self.lease is not None or any(act.way == "inbox" for act in self.acts)
 
     @property
     def calm(self) -> float:

@@ -13,11 +13,13 @@ import attrs
 import trio
 
 from terzetto_protocol.errors import StoreInUse, StoreUnavailable
-from terzetto_protocol.records import Outcome, Rejected, Write
+from terzetto_protocol.records import Applied, Outcome, Posted, Rejected, RunRow, Write
+from terzetto_protocol.statuses import TERMINAL
 
-from ..stores import MemoryStore, StoreHealth
+from ..stores import MemoryStore, StoredRun, StoreHealth
 from ._simulated_calls import PassedOn
 from ._simulated_luck import Luck, Trouble, Weather
+from ._simulated_owners import Owners
 
 T = TypeVar("T")
 
@@ -52,6 +54,9 @@ class SimulatedDisk(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.owner: SimulatedStore | None = None
+        """Who has it, where there is one owner."""
+        self.owners: Final = Owners()
+        """Who have it, where there are leases."""
         self.witness = Witness()
         """Told of all that becomes durable, once."""
 
@@ -98,6 +103,11 @@ class SimulatedDisk(MemoryStore):
         self.witness.swept(sorted(there - self._blobs.keys()))
         return more
 
+    def is_newest(self, write: Write) -> bool:
+        """Whether nobody has begun an epoch of this run after the one that the write began."""
+        run = self._find(write.run_id)
+        return run is not None and run.epoch == write.epoch
+
     def _last(self, run_id: str) -> int:
         run = self._find(run_id)
         return 0 if run is None else run.last
@@ -118,7 +128,8 @@ class SimulatedStore(PassedOn):
         weather: how long calls take, and which of them fail; by default none does, at once.
         guest: whether it is not the owner's: it reads, and leaves commands.
         shared: whether the owner looks for commands of guests.
-        name: who holds it, for messages.
+        name: who holds it, for messages; where there is a lease, its own.
+        lease: seconds for which its runs stay its own while it says nothing; None: it is the only owner.
     """
 
     durable = True
@@ -131,11 +142,13 @@ class SimulatedStore(PassedOn):
         guest: bool = False,
         shared: bool = True,
         name: str = "a process",
+        lease: float | None = None,
     ) -> None:
         super().__init__(disk)
         self.disk: Final = disk
         self.name: Final = name
         self.shared = shared
+        self.lease = lease
         self._weather: Final = weather or Weather(Random(0), trio.current_time)  # noqa: S311 - luck, no secret
         self._guest: Final = guest
         self._gone = trio.Event()
@@ -178,6 +191,9 @@ class SimulatedStore(PassedOn):
         await trio.lowlevel.checkpoint()
         if self._guest:
             return
+        if self.lease is not None:
+            self.disk.owners.renew(self.name, self.lease)
+            return
         if self.disk.owner is not None:
             raise StoreInUse(f"the simulated store is owned by {self.disk.owner.name}: wait until it is free")
         self.disk.owner = self
@@ -187,16 +203,65 @@ class SimulatedStore(PassedOn):
     ) -> None:
         """Close; not a checkpoint."""
         self._let_go()
+        if not (self.dead or self._guest):
+            self.disk.owners.leave(self.name)
 
     async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
         """As the contract says; a checkpoint. A dead process is told that nobody tried."""
         self._check("commit")
         try:
-            return await self._call("commit", lambda: self.disk.commit(writes))
+            return await self._call("commit", lambda: self._commit(writes))
         except StoreUnavailable:
             if self.dead:
                 return [Rejected(_DEAD, final=False) for _ in writes]
             raise
+
+    async def _commit(self, writes: Sequence[Write]) -> list[Outcome]:
+        outcomes = await self.disk.commit(writes)
+        if self.lease is not None:
+            for write, outcome in zip(writes, outcomes, strict=True):
+                if isinstance(outcome, Applied) and write.epoch != write.expect and self.disk.is_newest(write):
+                    self.disk.owners.wrote(self.name, write.run_id)
+        return outcomes
+
+    # -- what is whose ---------------------------------------------------------------------------------------
+
+    async def renew(self) -> None:
+        """As the contract says; a checkpoint."""
+        await self._call("renew", self._open)
+
+    async def load(self, run_id: str) -> StoredRun | None:
+        """As the contract says; a checkpoint."""
+        stored = await super().load(run_id)
+        owner = "" if stored is None or stored.row.status in TERMINAL else self._other(run_id)
+        return attrs.evolve(stored, owner=owner) if stored is not None and owner else stored
+
+    async def unfinished(self) -> list[RunRow]:
+        """As the contract says; a checkpoint."""
+        return [row for row in await super().unfinished() if not self._other(row.run_id)]
+
+    async def timers(self) -> list[tuple[str, float]]:
+        """As the contract says; a checkpoint."""
+        return [each for each in await super().timers() if not self._other(each[0])]
+
+    async def foreign(self, run_ids: Collection[str]) -> list[RunRow]:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        ours = ("", self.name)
+        rows = [await self.run(run_id) for run_id in sorted(run_ids) if self.disk.owners.writer(run_id) not in ours]
+        return [row for row in rows if row is not None]
+
+    async def posted(self, *, limit: int = 100) -> list[Posted]:
+        """As the contract says; a checkpoint."""
+        commands = await super().posted(limit=limit)
+        if self.lease is None:
+            return commands
+        return [command for command in commands if self.disk.owners.gives(command, self.name)]
+
+    def _other(self, run_id: str) -> str:
+        return self.disk.owners.other(run_id, self.name)
+
+    # -- when it fails ---------------------------------------------------------------------------------------
 
     async def reopen(self) -> None:
         """As the contract says; a checkpoint. A dead process is told that it worked, so that it ends soon."""

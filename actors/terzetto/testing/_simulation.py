@@ -194,7 +194,7 @@ class Simulation:
         count = 0
         while not self._over:
             name = f"p{number}.{count}"
-            store = SimulatedStore(self.disk, weather, shared=scenario.is_shared, name=name)
+            store = SimulatedStore(self.disk, weather, shared=scenario.is_shared, name=name, lease=scenario.lease)
             life = Life(name, store, self.trace.say)
             life.down = 0.5 + dice.random()
             self.lives = [each for each in self.lives if each.alive] + [life]
@@ -223,7 +223,7 @@ class Simulation:
         if isinstance(fault, Trouble | CrashAt):
             return
         await trio.sleep_until(fault.at)
-        life = next((life for life in self.lives if life.store is self.disk.owner), None)
+        life = self._owner()
         if life is None or not life.alive:
             return
         if isinstance(fault, Crash):
@@ -232,6 +232,13 @@ class Simulation:
             life.stop(fault.down)
         else:
             await life.freeze(fault.seconds, fault.down, self.dice(f"freeze {fault.at}"))
+
+    def _owner(self) -> Life | None:
+        """Who owns the store; one of those who do, where there is a lease."""
+        if self.scenario.lease is None:
+            return next((life for life in self.lives if life.store is self.disk.owner), None)
+        up = [life for life in self.lives if life.is_up]
+        return self._choice.choice(up) if up else None
 
     def _passed(self, point: str) -> None:
         """Somebody passed a fault point; some die of it."""

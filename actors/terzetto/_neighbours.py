@@ -1,0 +1,93 @@
+"""Neighbours: the other owners of a store, and what of theirs is read here.
+
+It owns nothing: it keeps our lease on the store alive, so that what we carry stays ours, and looks for what others have
+stored of the runs that somebody here reads or waits for. What died with its owner is found by recovery.
+"""
+
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import Any, Final, Protocol
+
+import trio
+
+from terzetto_protocol.errors import StoreUnavailable, TerzettoError
+from terzetto_protocol.limits import INBOX_POLL
+from terzetto_protocol.records import RunRow
+from terzetto_protocol.scribe import RESTING
+from terzetto_protocol.statuses import TERMINAL
+
+from ._hub import Hub
+from .stores._contract import Store
+
+RENEWALS: Final = 3
+"""How often a lease is renewed in its time: two that fail are not the end."""
+
+
+class Carrier(Protocol):
+    """Whoever carries the runs that are ours."""
+
+    def store_changed(self) -> None:
+        """What belonged to somebody may be anybody's now."""
+
+    def awaited(self) -> Collection[str]:
+        """Runs whose end somebody here waits for, and that do not live here."""
+        ...
+
+    async def ended_elsewhere(self, run_id: str) -> Any:
+        """Tell those who wait that another owner has ended the run. A checkpoint."""
+        ...
+
+
+class Neighbours:
+    """Renews our lease, and follows the runs of others.
+
+    Args:
+        store: one with a lease.
+        hub: shows what others have stored.
+        carrier: carries our own runs.
+        doubt: says that the store could not be reached.
+    """
+
+    def __init__(self, store: Store, hub: Hub, carrier: Carrier, doubt: Callable[[], None]) -> None:
+        self._store: Final = store
+        self._hub: Final = hub
+        self._carrier: Final = carrier
+        self._doubt: Final = doubt
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Renew and follow until cancelled. A checkpoint."""
+        assert self._store.lease is not None, "there are no neighbours where there is one owner"
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._keep, self._store.lease / RENEWALS)
+            nursery.start_soon(self._follow)
+            task_status.started()
+
+    async def _keep(self, pause: float) -> None:
+        while True:
+            await trio.sleep(pause)
+            try:
+                await self._store.renew()
+            except StoreUnavailable:
+                self._doubt()
+            else:
+                self._carrier.store_changed()  # meanwhile somebody's lease may have ended
+
+    async def _follow(self) -> None:
+        while True:
+            await trio.sleep(INBOX_POLL)
+            with suppress(StoreUnavailable):  # whoever keeps the lease tells
+                await self._look()
+
+    async def _look(self) -> None:
+        wanted = {*self._hub.read(), *self._carrier.awaited()}
+        if wanted:
+            for row in await self._store.foreign(wanted):
+                await self._show(row)
+
+    async def _show(self, row: RunRow) -> None:
+        with suppress(TerzettoError):  # a damaged one: whoever reads it or asks for its end is told so
+            await self._hub.catch_up(row.run_id, row.event_id)
+            if row.status in RESTING:
+                self._hub.idle(row.run_id, row.epoch)
+            if row.status in TERMINAL and row.run_id in self._carrier.awaited():
+                await self._carrier.ended_elsewhere(row.run_id)

@@ -1,0 +1,178 @@
+"""Several runtimes on one store: what is whose, what is asked of others, what of theirs is seen (SEMANTICS 11)."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+import terzetto
+from terzetto.testing._simulated_store import SimulatedDisk, SimulatedStore
+from terzetto_protocol.decisions import Approve, Reject
+from terzetto_protocol.errors import Refused
+from terzetto_protocol.events import Gap, RunEnded
+from terzetto_protocol.receipts import AlreadyResolved, DecisionTaken
+
+from .runtimes import AWAITING, CANCELLED, RUNNING, SUCCEEDED, Held, Tally, chain, opened, says, settled, told
+
+LEASE = 3.0
+
+
+class House:
+    """A disk, and a runtime per name on it."""
+
+    def __init__(self) -> None:
+        self.disk = SimulatedDisk()
+        self.stores: dict[str, SimulatedStore] = {}
+
+    @asynccontextmanager
+    async def opened(self, name, *graphs, **options):
+        self.stores[name] = store = SimulatedStore(self.disk, name=name, lease=LEASE)
+        async with opened(store, *graphs, **options) as runtime:
+            yield runtime
+
+    async def row(self, run_id):
+        return await self.disk.run(run_id)
+
+
+async def test_what_one_carries_the_other_leaves_alone(autojump_clock):
+    """11: a run belongs to the owner that began its newest epoch, as long as that lives."""
+    house, mine, theirs = House(), Held(), Held()
+    graph = chain(mine)
+    async with house.opened("a", graph) as a:
+        await a.submit(graph, Tally(), run_id="r")
+        await mine.begun.wait()
+        async with house.opened("b", chain(theirs)):
+            await trio.sleep(4 * LEASE)
+            assert not theirs.begun.is_set()
+            mine.go.set()
+            await settled()
+
+    assert (SUCCEEDED, 1) == ((await house.row("r")).status, (await house.row("r")).epoch)
+
+
+async def test_what_a_dead_one_carried_goes_on_after_its_lease(autojump_clock):
+    """11: its runs are anybody's when it has not been heard of for a lease, and nothing finished runs twice."""
+    house, mine, theirs = House(), Held(), Held()
+    graph = chain(says("one"), mine)
+    async with house.opened("b", chain(says("one"), theirs)) as b, trio.open_nursery() as nursery:
+
+        life = trio.CancelScope()
+
+        async def dies():
+            with life:
+                await lives()
+
+        async def lives():
+            async with house.opened("a", graph) as a:
+                await a.submit(graph, Tally(), run_id="r")
+                await trio.sleep_forever()
+
+        nursery.start_soon(dies)
+        await mine.begun.wait()
+        house.stores["a"].cut()
+        life.cancel()
+        await trio.sleep(LEASE / 2)
+        assert not theirs.begun.is_set()
+        await theirs.begun.wait()
+        theirs.go.set()
+        assert ["one", "held"] == (await b.get("r").result()).state.trail
+
+    assert 2 == (await house.row("r")).epoch
+
+
+async def test_what_a_closed_one_left_is_anybodys_at_once(autojump_clock):
+    house, graph = House(), chain(says("one"), "gate", says("two"))
+    async with house.opened("a", graph) as a:
+        run = await a.submit(graph, Tally(), run_id="r")
+        await told(run, until=terzetto.BarrierOpened)
+    async with house.opened("b", graph) as b:
+        assert DecisionTaken("r", "gate@2", True) == await b.decide("r", "gate", Approve())
+        assert ["one", "two"] == (await b.get("r").result()).state.trail
+
+
+async def test_a_decision_goes_to_whoever_carries_the_run(autojump_clock):
+    """11: both sides are told the same, and the run goes on where it lives."""
+    house, graph = House(), chain(says("one"), "gate", says("two"))
+    async with house.opened("a", graph) as a, house.opened("b", graph) as b:
+        run = await a.submit(graph, Tally(), run_id="r")
+        await told(run, until=terzetto.BarrierOpened)
+
+        assert DecisionTaken("r", "gate@2", True) == await b.get("r").decide("gate", Approve(), source="ann")
+        late = await b.decide("r", "gate", Reject())
+        assert isinstance(late, AlreadyResolved) and "ann" == late.source
+        assert late == await a.decide("r", "gate", Reject())
+        with pytest.raises(Refused, match=r"^run 'r': .*nowhere"):
+            await b.decide("r", "nowhere", Approve())
+        assert ["one", "two"] == (await a.get("r").result()).state.trail
+
+    assert 2 == (await house.row("r")).epoch
+
+
+async def test_a_cancel_reaches_what_another_one_runs(autojump_clock):
+    house, held = House(), Held()
+    graph = chain(held)
+    async with house.opened("a", graph) as a, house.opened("b", graph) as b:
+        await a.submit(graph, Tally(), run_id="r")
+        await held.begun.wait()
+        assert "requested" == (await b.cancel("r", "enough")).outcome
+        assert CANCELLED is (await b.get("r").result()).status
+        assert ["cancelled"] == held.ends
+        assert "already_terminal" == (await b.cancel("r")).outcome
+
+
+async def test_what_another_one_ends_is_heard_of(autojump_clock):
+    """8: a reader beside another owner sees what is durable, in order, and the end; so does who waits for a result."""
+    house, held = House(), Held()
+    graph = chain(says("one"), held, says("two"))
+    async with house.opened("a", graph) as a, house.opened("b", graph) as b, trio.open_nursery() as nursery:
+        ends: list[object] = []
+
+        async def waits():
+            ends.append((await b.get("r").result()).state.trail)
+
+        await a.submit(graph, Tally(), run_id="r")
+        await held.begun.wait()
+        nursery.start_soon(waits)
+        seen: list[object] = []
+        async with b.get("r").events() as events:
+            async for event in events:
+                seen.append(type(event).__name__)
+                if len(seen) == 4:
+                    held.go.set()
+        durable = [event.id for event in await told(b.get("r")) if not isinstance(event, Gap)]
+        everything = [event.id for event in await told(a.get("r"))]
+
+    assert "RunEnded" == seen[-1] and [["one", "held", "two"]] == ends
+    assert sorted(durable) == durable and set(durable) < set(everything)
+
+
+async def test_one_that_stood_still_is_told_and_lets_go(autojump_clock):
+    """2, 11: a claim by another owner fences it: nothing of it is stored any more, and it goes on with what is its."""
+    house, mine, theirs = House(), Held(), Held()
+    graph = chain(mine)
+    async with house.opened("a", graph) as a, house.opened("b", chain(theirs)):
+        await a.submit(graph, Tally(), run_id="r")
+        await mine.begun.wait()
+        house.stores["a"].freeze(2 * LEASE)
+        await theirs.begun.wait()
+        mine.go.set()  # what it does now is refused
+        await trio.sleep(2 * LEASE)
+        assert (RUNNING, 2) == ((await house.row("r")).status, (await house.row("r")).epoch)
+        theirs.go.set()
+        assert SUCCEEDED is (await a.get("r").result()).status
+        assert (await told(a.get("r"), until=RunEnded))[-1].status is SUCCEEDED
+
+
+async def test_a_barriers_time_is_over_once(autojump_clock):
+    """6.4: the owner's timer fires, and nobody else's."""
+    house = House()
+    graph = terzetto.Graph("timed", state=Tally, mutations=())
+    gate = graph.barrier("gate", timeout=LEASE, on_timeout=Approve())
+    graph.start(gate)
+    async with house.opened("a", graph) as a, house.opened("b", graph) as b:
+        run = await a.submit(graph, Tally(), run_id="r")
+        await told(run, until=terzetto.BarrierOpened)
+        assert AWAITING is (await house.row("r")).status
+        assert SUCCEEDED is (await b.get("r").result()).status
+
+    assert 1 == len([each for each in await house.disk.barriers("r", only_open=False) if each.resolved])
