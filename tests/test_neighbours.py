@@ -55,7 +55,6 @@ async def test_what_a_dead_one_carried_goes_on_after_its_lease(autojump_clock):
     house, mine, theirs = House(), Held(), Held()
     graph = chain(says("one"), mine)
     async with house.opened("b", chain(says("one"), theirs)) as b, trio.open_nursery() as nursery:
-
         life = trio.CancelScope()
 
         async def dies():
@@ -99,7 +98,8 @@ async def test_a_decision_goes_to_whoever_carries_the_run(autojump_clock):
 
         assert DecisionTaken("r", "gate@2", True) == await b.get("r").decide("gate", Approve(), source="ann")
         late = await b.decide("r", "gate", Reject())
-        assert isinstance(late, AlreadyResolved) and "ann" == late.source
+        assert isinstance(late, AlreadyResolved)
+        assert "ann" == late.source
         assert late == await a.decide("r", "gate", Reject())
         with pytest.raises(Refused, match=r"^run 'r': .*nowhere"):
             await b.decide("r", "nowhere", Approve())
@@ -142,8 +142,9 @@ async def test_what_another_one_ends_is_heard_of(autojump_clock):
         durable = [event.id for event in await told(b.get("r")) if not isinstance(event, Gap)]
         everything = [event.id for event in await told(a.get("r"))]
 
-    assert "RunEnded" == seen[-1] and [["one", "held", "two"]] == ends
-    assert sorted(durable) == durable and set(durable) < set(everything)
+    assert ("RunEnded", [["one", "held", "two"]]) == (seen[-1], ends)
+    assert sorted(durable) == durable
+    assert set(durable) < set(everything)
 
 
 async def test_one_that_stood_still_is_told_and_lets_go(autojump_clock):

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         ActorStopped as ActorStopped,
         BlobDamaged as BlobDamaged,
         BranchesFailed as BranchesFailed,
+        CarriedElsewhere as CarriedElsewhere,
         CommitPruned as CommitPruned,
         DecisionTimeout as DecisionTimeout,
         GraphError as GraphError,
@@ -202,7 +203,7 @@ _NAMES: Final = {
     "terzetto_protocol.decisions": "Approve Choose Confirm Decision Exiting Fail Modify Reject Reroute Retry",
     "terzetto_protocol.difference": "Change",
     "terzetto_protocol.errors": (
-        "ActorStopped BlobDamaged BranchesFailed CommitPruned DecisionTimeout GraphError HeadMissing "
+        "ActorStopped BlobDamaged BranchesFailed CarriedElsewhere CommitPruned DecisionTimeout GraphError HeadMissing "
         "IllegalTransition InputMutated InvalidInput InvalidRequest Malformed MergeConflict MigrationFailed "
         "MutationFailed NodeTimeout NonDeterministicMutation NonDeterministicOutput NotStorable QueueFull "
         "ReducerFailed Refused RetryAfter RunConflict RunFailed StaleEpoch StoreDamaged StoreError StoreInUse "

@@ -62,6 +62,13 @@ def _led_on(mine: RunHeader, blueprint: Blueprint[Any], theirs: RunHeader, found
     return found.state if caster is None else caster.state(found.state)
 
 
+class PlaceTaken(Exception):
+    """Another owner of the store had a run join a thread's line in front of one that had looked for its place."""
+
+    def __init__(self, row: RunRow) -> None:
+        super().__init__(f"run {row.run_id!r} has place {row.header.line} in the line of thread {row.header.thread!r}")
+
+
 class Heads:
     """Where threads are."""
 

@@ -1,6 +1,7 @@
 """Submitting on a thread: a run joins the line, takes the place of those in it, or is refused."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
@@ -13,6 +14,7 @@ from terzetto_protocol.threads import Busy, place_in
 
 from ._chance import new_id
 from ._handles import Run
+from ._heads import PlaceTaken
 
 if TYPE_CHECKING:
     from ._runtime import Runtime
@@ -31,6 +33,13 @@ class Joining:
         self, header: RunHeader, blueprint: Blueprint[S], given: tuple[bytes, S] | None, deps: Any, busy: Busy
     ) -> Run[S]:
         """See `Runtime.submit`. A checkpoint; cancelled, it may have ended those that were under way."""
+        while True:
+            with suppress(PlaceTaken):  # somebody else's run is under way now, and that may change everything
+                return await self._try(header, blueprint, given, deps, busy)
+
+    async def _try(
+        self, header: RunHeader, blueprint: Blueprint[S], given: tuple[bytes, S] | None, deps: Any, busy: Busy
+    ) -> Run[S]:
         self._runtime.supervisor.check_open()
         async with self._heads.held(header.thread) as line:
             known = await self._known(header)

@@ -57,7 +57,7 @@ from . import _faults
 from ._answers import Answers
 from ._carrying import Carrying
 from ._errands import by_its_carrier
-from ._heads import Heads
+from ._heads import Heads, PlaceTaken
 from ._history import Past
 from ._hub import Hub
 from ._persistence import Persistence
@@ -470,13 +470,17 @@ class Supervisor:
         self._answers.deny(command_id, error)
 
     def taken(self, actor: RunActor, row: RunRow) -> None:
-        """A submitted id or key is there already: the same run, or a conflict."""
+        """A submitted id, key or place is there already: the same run, or a conflict."""
         arrival = self._roster.arrived(actor)
         if arrival is None:
             return
         self.admission.keep_promise()
+        mine = actor.machine.fold.header
+        if row.run_id != mine.run_id and (not mine.key or row.header.key != mine.key):
+            arrival.slot.fail(PlaceTaken(row))
+            return
         try:
-            same_run(actor.machine.fold.header, row.header)
+            same_run(mine, row.header)
         except RunConflict as error:
             arrival.slot.fail(error)
         else:

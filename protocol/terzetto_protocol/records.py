@@ -494,7 +494,7 @@ class Stale(Struct, frozen=True):
 
 
 class Exists(Struct, frozen=True):
-    """A run with this id or idempotency key is there already; nothing was written."""
+    """A run with this id, idempotency key or place in a thread's line is there already; nothing was written."""
 
     row: RunRow
 

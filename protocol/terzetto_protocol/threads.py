@@ -42,6 +42,11 @@ def place_in(line: Sequence[RunRow], thread: str, busy: Busy) -> int:
     return line[-1].header.line + 1
 
 
+def in_the_way(mine: RunHeader, line: Iterable[RunRow]) -> RunRow | None:
+    """Who joined the line of a new run's thread while that looked for its place there; None where nobody did."""
+    return next((row for row in in_line(line) if row.header.line >= mine.line), None)
+
+
 def check_same_state(mine: RunHeader, theirs: RunHeader) -> None:
     """Raise `Refused`, naming both graphs, when a run cannot begin with the state of another on its thread."""
     if mine.state_schema != theirs.state_schema:

@@ -102,8 +102,10 @@ class Store(BlobStore):
         a first write: when its seq is 1 and neither the run nor its idempotency key exists), else refused
         without touching the others. A write that is there already, from a try whose answer was lost (same
         run, seq, epoch and body, and for a first write the same header), is `Applied`. An old epoch is
-        `Stale`, a taken id or key `Exists`. Other content under a seq that is taken, a seq that leaves a
-        hole, an unknown run, and what the store cannot hold are `Rejected`. What follows a refused write in
+        `Stale`, a taken id or key `Exists`. Where there is a lease, the first write of a run on a thread is `Exists`,
+        too, where one that is under way there has the same place in the line or a later one (`in_the_way`).
+        Other content under a seq that is taken, a seq that leaves a hole, an unknown run, and what the store
+        cannot hold are `Rejected`. What follows a refused write in
         its group (the next seq of its run, under the epoch that the refused one would have left) is refused
         with it: behind a stale one as `Stale`, else as `Rejected`. A write that names a `thread` moves its
         head to the run, with all the rest of it or not at all, and once: written again it moves nothing. A

@@ -61,6 +61,7 @@ def invent(seed: int) -> Scenario:
         latency=dice.choice((0.001, 0.01, 0.1)),
         check=holds_together,
         options=_options(dice, traits),
+        lease=dice.choice((None, None, 2.0)),
     )
 
 

@@ -13,8 +13,9 @@ import attrs
 import trio
 
 from terzetto_protocol.errors import StoreInUse, StoreUnavailable
-from terzetto_protocol.records import Applied, Outcome, Posted, Rejected, RunRow, Write
+from terzetto_protocol.records import Applied, Exists, Outcome, Posted, Rejected, RunRow, Write
 from terzetto_protocol.statuses import TERMINAL
+from terzetto_protocol.threads import in_the_way
 
 from ..stores import MemoryStore, StoredRun, StoreHealth
 from ._simulated_calls import PassedOn
@@ -63,10 +64,18 @@ class SimulatedDisk(MemoryStore):
     def settle(self, write: Write) -> Outcome:
         """Apply one write, at once."""
         before = self._last(write.run_id)
-        outcome = super().settle(write)
+        outcome = self._in_the_way(write) or super().settle(write)
         if self._last(write.run_id) > before:
             self.witness.applied(write)
         return outcome
+
+    def _in_the_way(self, write: Write) -> Outcome | None:
+        """Who joined the line of a thread meanwhile; where there is one owner, that looks for itself."""
+        header = write.header
+        if self.owner is not None or header is None or not header.thread or self._last(write.run_id):
+            return None
+        found = in_the_way(header, (self._known(run_id).row() for run_id in self._threads.get(header.thread, ())))
+        return None if found is None else Exists(found)
 
     async def move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
         """As the contract says; a checkpoint, before anything happens."""
@@ -220,7 +229,8 @@ class SimulatedStore(PassedOn):
         outcomes = await self.disk.commit(writes)
         if self.lease is not None:
             for write, outcome in zip(writes, outcomes, strict=True):
-                if isinstance(outcome, Applied) and write.epoch != write.expect and self.disk.is_newest(write):
+                begins = write.header is not None or write.epoch != write.expect
+                if begins and isinstance(outcome, Applied) and self.disk.is_newest(write):
                     self.disk.owners.wrote(self.name, write.run_id)
         return outcomes
 

@@ -11,7 +11,8 @@ BOOK = LawBook()
 
 
 def _begun(run_id: str, thread: str = "t", at: float = 100.0) -> list[Write]:
-    return [first(run_id, header=header(run_id, thread=thread, at=at)), claim(run_id)]
+    place = ord(run_id)  # of several that are under way, each joined the line behind those before it
+    return [first(run_id, header=header(run_id, thread=thread, at=at, line=place)), claim(run_id)]
 
 
 def _end(run_id: str, seq: int = 3, thread: str = "t", at: float = 200.0) -> Write:
