@@ -1,6 +1,7 @@
 """Runs that wait for somebody, or have ended: each is one piece of bytes until it is asked for.
 
-The pieces are so small because runs are alike: each is packed as what is new in it beside the first one.
+The pieces are so small because runs are alike: each is packed as what is new in it beside the first one that rested in
+the same status.
 """
 
 import zlib
@@ -58,7 +59,7 @@ class RestingRuns:
 
     def __init__(self) -> None:
         self._runs: Final[dict[RunStatus, dict[str, bytes]]] = {status: {} for status in sorted(RESTING)}
-        self._sample = b""
+        self._samples: Final[dict[RunStatus, bytes]] = {}
         self._last: KeptRun | None = None
         """The one that was packed or looked at last: who asked for it is likely to ask again, or to write to it."""
         self._timers: Final[dict[str, float]] = {}
@@ -76,9 +77,8 @@ class RestingRuns:
         """Take a run that rests; False for one that is too heavy, or has ended with a barrier open."""
         if not _is_light(run) or _is_open_at_the_end(run) or len(data := _pack(run)) > 2 * PACKED_BYTES:
             return False
-        self._sample = self._sample or data
-        press = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY, zlib.Z_DEFAULT_STRATEGY, self._sample)
-        header = run.header
+        sample, header = self._samples.setdefault(run.status, data), run.header
+        press = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOW, _MEMORY, zlib.Z_DEFAULT_STRATEGY, sample)
         self._runs[run.status][header.run_id] = _AGE.pack(header.at) + press.compress(data) + press.flush()
         if run.timer is not None and run.status in PARKED:
             self._timers[header.run_id] = run.timer
@@ -100,15 +100,15 @@ class RestingRuns:
         """A copy of a run, if it is here; not to be changed."""
         if self._last is not None and self._last.header.run_id == run_id:
             return self._last
-        for runs in self._runs.values():
+        for status, runs in self._runs.items():
             if (data := runs.get(run_id)) is not None:
-                self._last = self._unpack(data)
+                self._last = self._unpack(status, data)
                 return self._last
         return None
 
     def all(self, statuses: Collection[RunStatus]) -> Iterator[KeptRun]:
         """Copies of those with these statuses."""
-        return (self._unpack(data) for status in statuses for data in self._runs.get(status, {}).values())
+        return (self._unpack(status, data) for status in statuses for data in self._runs.get(status, {}).values())
 
     def ages(self, statuses: Collection[RunStatus]) -> Iterator[tuple[float, str]]:
         """What they are listed by, without a look at more of them."""
@@ -120,8 +120,8 @@ class RestingRuns:
         """Those that are parked and have a timer, each with that."""
         return list(self._timers.items())
 
-    def _unpack(self, data: bytes) -> KeptRun:
-        return _unpack(zlib.decompressobj(_WINDOW, self._sample).decompress(data[_AGE.size :]))
+    def _unpack(self, status: RunStatus, data: bytes) -> KeptRun:
+        return _unpack(zlib.decompressobj(_WINDOW, self._samples[status]).decompress(data[_AGE.size :]))
 
 
 def _is_light(run: KeptRun) -> bool:
