@@ -156,8 +156,8 @@ async def test_one_that_stood_still_is_told_and_lets_go(autojump_clock):
         await mine.begun.wait()
         house.stores["a"].freeze(2 * LEASE)
         await theirs.begun.wait()
-        mine.go.set()  # what it does now is refused
         await trio.sleep(2 * LEASE)
+        assert ["cancelled"] == mine.ends  # it would have written nothing for long
         assert (RUNNING, 2) == ((await house.row("r")).status, (await house.row("r")).epoch)
         theirs.go.set()
         assert SUCCEEDED is (await a.get("r").result()).status

@@ -62,11 +62,8 @@ def _led_on(mine: RunHeader, blueprint: Blueprint[Any], theirs: RunHeader, found
     return found.state if caster is None else caster.state(found.state)
 
 
-class PlaceTaken(Exception):
-    """Another owner of the store had a run join a thread's line in front of one that had looked for its place."""
-
-    def __init__(self, row: RunRow) -> None:
-        super().__init__(f"run {row.run_id!r} has place {row.header.line} in the line of thread {row.header.thread!r}")
+class ThreadMoved(Exception):
+    """Another owner of the store had a thread go on while a run here looked for its place: it looks again."""
 
 
 class Heads:
@@ -115,10 +112,10 @@ class Heads:
 
     # -- from where a run starts -----------------------------------------------------------------------------
 
-    async def beginning(self, mine: RunHeader, blueprint: Blueprint[S]) -> tuple[bytes, S]:
+    async def beginning(self, mine: RunHeader, blueprint: Blueprint[S], head: str) -> tuple[bytes, S]:
         """What a run begins with whose turn has come, encoded and as a copy. A checkpoint.
 
-        It is the state with which the thread's head ended, and what was recorded with the submit is applied to it.
+        It is the state with which the thread's `head` ended, and what was recorded with the submit is applied to it.
 
         Raises:
             HeadMissing: the thread has none.
@@ -126,14 +123,13 @@ class Heads:
             MutationFailed: what was recorded cannot be applied to it.
             NotStorable: what that makes would not come back from the store.
         """
-        data, state = await self._final_state(mine, blueprint)
+        data, state = await self._final_state(mine, blueprint, head)
         if not mine.recorded:
             return data, state
         caster = blueprint.upcaster(mine.version)
         return blueprint.applied(mine.recorded if caster is None else caster.entries(mine.recorded), state)
 
-    async def _final_state(self, mine: RunHeader, blueprint: Blueprint[S]) -> tuple[bytes, S]:
-        head = await self.of(mine.thread)
+    async def _final_state(self, mine: RunHeader, blueprint: Blueprint[S], head: str) -> tuple[bytes, S]:
         if not head:
             raise HeadMissing(mine.thread)
         return await self._state_of(head, mine, blueprint, at=None)
@@ -148,7 +144,7 @@ class Heads:
         A checkpoint; raises `HeadMissing` and `Refused`.
         """
         try:
-            return await self._final_state(mine, blueprint)
+            return await self._final_state(mine, blueprint, await self.of(mine.thread))
         except HeadMissing:
             if busy != "enqueue" or not line:
                 raise
@@ -171,7 +167,7 @@ class Heads:
         fold = actor.machine.fold
         try:
             base = await self.of(fold.header.thread)
-            state = (await self.beginning(fold.header, fold.blueprint))[0] if fold.header.from_head else b""
+            state = (await self.beginning(fold.header, fold.blueprint, base))[0] if fold.header.from_head else b""
         except _VAIN as error:
             actor.deliver(CancelRequested(str(error), self._clock()))
             return None

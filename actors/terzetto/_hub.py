@@ -170,8 +170,10 @@ class Hub:
             stream.idle = True
             self._settle(stream)
 
-    async def catch_up(self, run_id: str, through: int) -> None:
+    async def catch_up(self, run_id: str, through: int, *, unless: "Callable[[], bool] | None" = None) -> None:
         """Show what a run has told up to this id, as the store has it, and nobody has shown here; a checkpoint then.
+
+        Nothing more is shown once `unless` is so: then somebody here tells it.
 
         Whoever stored it died before it could say so, or is another owner. A run of which nothing is in memory needs
         none of it. Raises what the store raises; called again, it goes on where it was.
@@ -179,11 +181,11 @@ class Hub:
         await trio.lowlevel.checkpoint_if_cancelled()
         while (stream := self._streams.get(run_id)) is not None and stream.log.tail < through:
             found, _ = await self.recollect(stream, stream.log.tail, through)
+            if not found or (unless is not None and unless()):
+                return
             for event in found:
                 if self._streams.get(run_id) is stream and event.id > stream.log.tail:
                     self.publish(event)
-            if not found:
-                return
 
     async def catch_up_all(self) -> None:
         """As `catch_up`, for every run of which something is in memory, while nobody carries any. A checkpoint."""

@@ -63,6 +63,9 @@ class _Alone:
     def denied(self, command_id: str, error: Refused) -> None:
         """Nobody asks by command."""
 
+    def overtaken(self, actor: RunActor) -> None:
+        """There is no thread."""
+
     def taken(self, actor: RunActor, row: RunRow) -> None:
         """There is no store in which it could be taken."""
 

@@ -14,7 +14,7 @@ from terzetto_protocol.threads import Busy, place_in
 
 from ._chance import new_id
 from ._handles import Run
-from ._heads import PlaceTaken
+from ._heads import ThreadMoved
 
 if TYPE_CHECKING:
     from ._runtime import Runtime
@@ -34,7 +34,7 @@ class Joining:
     ) -> Run[S]:
         """See `Runtime.submit`. A checkpoint; cancelled, it may have ended those that were under way."""
         while True:
-            with suppress(PlaceTaken):  # somebody else's run is under way now, and that may change everything
+            with suppress(ThreadMoved):  # somebody else's run is under way now, and that may change everything
                 return await self._try(header, blueprint, given, deps, busy)
 
     async def _try(
@@ -47,16 +47,16 @@ class Joining:
                 same_run(header, known.header)
                 return Run(self._runtime, known.run_id, reused=True)
             place = place_in(line, header.thread, busy)
+            base = await self._heads.of(header.thread)
             state = given or await (
                 self._heads.stand_in(header, blueprint, line, busy)
                 if place
-                else self._heads.beginning(header, blueprint)
+                else self._heads.beginning(header, blueprint, base)
             )
             self._runtime.supervisor.admission.check_room()
             await self._make_room(header, line, busy)
-            base = None if place else await self._heads.of(header.thread)
             header = msgspec.structs.replace(header, line=place, from_head=given is None)
-            return await self._runtime.start(header, blueprint, state, deps, base=base)
+            return await self._runtime.start(header, blueprint, state, deps, base=None if place else base)
 
     async def _known(self, header: RunHeader) -> RunRow | None:
         """The run that has this id or key already."""

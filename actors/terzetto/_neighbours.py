@@ -6,6 +6,7 @@ stored of the runs that somebody here reads or waits for. What died with its own
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from functools import partial
 from typing import Any, Final, Protocol
 
 import trio
@@ -28,6 +29,17 @@ class Carrier(Protocol):
 
     def store_changed(self) -> None:
         """What belonged to somebody may be anybody's now."""
+
+    def live(self) -> Collection[str]:
+        """The runs that are in memory here."""
+        ...
+
+    def lost(self, row: RunRow) -> None:
+        """Another owner wrote this last: who carries the run here, and does not know that, lets go of it."""
+
+    def lives(self, run_id: str) -> bool:
+        """Whether the run is in memory here, so that nobody but its actor may say what it does."""
+        ...
 
     def awaited(self) -> Collection[str]:
         """Runs whose end somebody here waits for, and that do not live here."""
@@ -67,10 +79,16 @@ class Neighbours:
             await trio.sleep(pause)
             try:
                 await self._store.renew()
+                await self._let_go()
             except StoreUnavailable:
                 self._doubt()
             else:
                 self._carrier.store_changed()  # meanwhile somebody's lease may have ended
+
+    async def _let_go(self) -> None:
+        """Of what others have claimed, because we were late with our lease."""
+        for row in await self._store.foreign(self._carrier.live()):
+            self._carrier.lost(row)
 
     async def _follow(self) -> None:
         while True:
@@ -85,8 +103,11 @@ class Neighbours:
                 await self._show(row)
 
     async def _show(self, row: RunRow) -> None:
+        self._carrier.lost(row)
         with suppress(TerzettoError):  # a damaged one: whoever reads it or asks for its end is told so
-            await self._hub.catch_up(row.run_id, row.event_id)
+            await self._hub.catch_up(row.run_id, row.event_id, unless=partial(self._carrier.lives, row.run_id))
+            if self._carrier.lives(row.run_id):
+                return
             if row.status in RESTING:
                 self._hub.idle(row.run_id, row.epoch)
             if row.status in TERMINAL and row.run_id in self._carrier.awaited():

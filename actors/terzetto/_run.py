@@ -15,7 +15,7 @@ from terzetto_protocol.events import Event
 from terzetto_protocol.inputs import CommitDurable, CommitRefused, Emitted, Input, NodeCancelled
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.port import Emission
-from terzetto_protocol.records import Applied, Exists, Outcome, Rejected, Stale, Write
+from terzetto_protocol.records import Applied, Exists, Outcome, Overtaken, Rejected, Stale, Write
 from terzetto_protocol.statuses import RunStatus
 from terzetto_protocol.step_commit import StepCommit
 from terzetto_protocol.stepped import Stepped
@@ -237,6 +237,9 @@ class RunActor(Carrying):
         elif isinstance(outcome, Exists):
             self.services.keeper.taken(self, outcome.row)
             self.deliver(CommitRefused(write.seq, "it was there already", at))
+        elif isinstance(outcome, Overtaken):
+            self.services.keeper.overtaken(self)
+            self.deliver(CommitRefused(write.seq, "its thread went on meanwhile", at))
         else:
             final = isinstance(outcome, Rejected) and outcome.final
             self.deliver(CommitRefused(write.seq, refusal(write, outcome), at, final))

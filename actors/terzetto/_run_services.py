@@ -37,6 +37,10 @@ class Keeper(Protocol):
     def denied(self, command_id: str, error: Refused) -> None:
         """A command was refused."""
 
+    def overtaken(self, actor: "RunActor") -> None:
+        """The run's thread went on before the run could join it or begin."""
+        ...
+
     def taken(self, actor: "RunActor", row: RunRow) -> None:
         """The new run's id or key belongs to a run that is there already."""
 

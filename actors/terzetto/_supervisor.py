@@ -25,6 +25,7 @@ from terzetto_protocol.errors import (
     InvalidRequest,
     Refused,
     RunConflict,
+    StaleEpoch,
     StoreDamaged,
     StoreRejected,
     StoreUnavailable,
@@ -34,6 +35,7 @@ from terzetto_protocol.errors import (
 )
 from terzetto_protocol.inputs import (
     CancelRequested,
+    CommitRefused,
     DeadlinePassed,
     Decided,
     Input,
@@ -57,7 +59,7 @@ from . import _faults
 from ._answers import Answers
 from ._carrying import Carrying
 from ._errands import by_its_carrier
-from ._heads import Heads, PlaceTaken
+from ._heads import Heads, ThreadMoved
 from ._history import Past
 from ._hub import Hub
 from ._persistence import Persistence
@@ -470,21 +472,26 @@ class Supervisor:
         self._answers.deny(command_id, error)
 
     def taken(self, actor: RunActor, row: RunRow) -> None:
-        """A submitted id, key or place is there already: the same run, or a conflict."""
+        """A submitted id or key is there already: the same run, or a conflict."""
         arrival = self._roster.arrived(actor)
         if arrival is None:
             return
         self.admission.keep_promise()
-        mine = actor.machine.fold.header
-        if row.run_id != mine.run_id and (not mine.key or row.header.key != mine.key):
-            arrival.slot.fail(PlaceTaken(row))
-            return
         try:
-            same_run(mine, row.header)
+            same_run(actor.machine.fold.header, row.header)
         except RunConflict as error:
             arrival.slot.fail(error)
         else:
             arrival.slot.answer(Submitted(row.run_id, self.store.durable, reused=True))
+
+    def overtaken(self, actor: RunActor) -> None:
+        """A thread went on while a run looked for its place: it looks again; one whose turn it was is found again."""
+        arrival = self._roster.arrived(actor)
+        if arrival is None:
+            self._recovery.look()
+        else:
+            self.admission.keep_promise()
+            arrival.slot.fail(ThreadMoved())
 
     def broke(self, actor: RunActor, error: BaseException) -> None:
         """A run broke off: it is read anew and claimed again, as after the death of its owner."""
@@ -561,9 +568,27 @@ class Supervisor:
                         return result_of(machine.fold)
             return await slot.wait()
 
+    def live(self) -> list[str]:
+        """The runs that have an actor here. Not a checkpoint."""
+        return [*self._roster.live, *self._roster.arriving]
+
+    def lives(self, run_id: str) -> bool:
+        """Whether the run has an actor here. Not a checkpoint."""
+        return run_id in self._roster.live or run_id in self._roster.arriving
+
+    def lost(self, row: RunRow) -> None:
+        """Another owner of the store wrote this last: an actor that does not know that lets go of it.
+
+        Not a checkpoint. Its next write would be refused; but it may make none for long, and its nodes run.
+        """
+        actor = self._roster.live.get(row.run_id)
+        if actor is not None and actor.machine.fold.image.epoch < row.epoch:
+            stale = StaleEpoch(row.run_id, actor.machine.fold.image.epoch, row.epoch)
+            actor.deliver(CommitRefused(actor.machine.fold.image.seq, str(stale), self.clock()))
+
     def awaited(self) -> list[str]:
         """The runs whose end somebody waits for, and that do not live here. Not a checkpoint."""
-        return [run_id for run_id in self._answers.awaited if run_id not in self._roster.live]
+        return [run_id for run_id in self._answers.awaited if not self.lives(run_id)]
 
     async def ended_elsewhere(self, run_id: str) -> None:
         """Another owner of the store has ended this run: tell those who wait. A checkpoint; raises as `result`."""

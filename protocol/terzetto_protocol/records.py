@@ -447,6 +447,8 @@ class Write(Struct, frozen=True, gc=False):
     """The thread whose head the run becomes with this commit, which then also `moved`."""
     blobs: tuple[str, ...] = ()
     """Digests of the blobs that it names, and that the run therefore keeps."""
+    base: str | None = None
+    """The head of the run's thread from which the run begins with this commit, empty for none; None: it does not."""
 
 
 class RunRow(Struct, frozen=True):
@@ -494,9 +496,16 @@ class Stale(Struct, frozen=True):
 
 
 class Exists(Struct, frozen=True):
-    """A run with this id, idempotency key or place in a thread's line is there already; nothing was written."""
+    """A run with this id or idempotency key is there already; nothing was written."""
 
     row: RunRow
+
+
+class Overtaken(Struct, frozen=True):
+    """The run's thread has gone on since the write was made; nothing was written."""
+
+    run_id: str
+    """Who joined its line meanwhile, or has become its head; empty where it has none any more."""
 
 
 class Rejected(Struct, frozen=True):
@@ -507,7 +516,7 @@ class Rejected(Struct, frozen=True):
     """False when nobody knows whether it is there: the persistence actor stopped first, or the run is damaged."""
 
 
-Outcome: TypeAlias = Applied | Stale | Exists | Rejected
+Outcome: TypeAlias = Applied | Stale | Exists | Overtaken | Rejected
 
 
 class Posted(Struct, frozen=True):

@@ -13,7 +13,7 @@ from .fold import Fold
 from .ids import barrier_id
 from .inputs import NodeFinished
 from .pending import Pending
-from .records import BarrierRow, Note, Opening, Record, Resolution, Step, Write, failure_of
+from .records import BarrierRow, Note, Opening, Record, Resolution, Step, Taken, Write, failure_of
 from .state import pairs_of
 from .statuses import PARKED, TERMINAL, BarrierStatus, RunStatus
 from .step_commit import everyday_body
@@ -72,6 +72,7 @@ def write_of(
         timer=fold.deadline if moved else None,
         kind=record.kind,
         thread=fold.header.thread if record.status is RunStatus.SUCCEEDED else "",
+        base=fold.image.base if fold.header.thread and (before is None or isinstance(record.detail, Taken)) else None,
         blobs=blobs,
     )
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias, get_args
 from .admission import RETRY_AFTER
 from .errors import QueueFull, Refused, ThreadBusy
 from .limits import THREAD_QUEUE
-from .records import RunHeader, RunRow
+from .records import Overtaken, RunHeader, RunRow, Write
 from .statuses import TERMINAL, RunStatus
 
 Busy: TypeAlias = Literal["reject", "enqueue", "interrupt", "rollback"]
@@ -42,9 +42,25 @@ def place_in(line: Sequence[RunRow], thread: str, busy: Busy) -> int:
     return line[-1].header.line + 1
 
 
-def in_the_way(mine: RunHeader, line: Iterable[RunRow]) -> RunRow | None:
-    """Who joined the line of a new run's thread while that looked for its place there; None where nobody did."""
-    return next((row for row in in_line(line) if row.header.line >= mine.line), None)
+def overtaken(write: Write, thread: str, head: str, line: Iterable[RunRow]) -> Overtaken | None:
+    """How a run's thread has gone on while it looked for its place there, or for where it begins; None: it has not.
+
+    Args:
+        write: its first one, or the one with which it begins.
+        thread: its own.
+        head: the thread's, by now; empty for none.
+        line: the others on the thread.
+    """
+    mine = write.header
+    if mine is not None and (ahead := next((row for row in in_line(line) if row.header.line >= mine.line), None)):
+        return Overtaken(ahead.run_id)
+    return Overtaken(head) if thread and write.base not in (None, head) else None
+
+
+def builds_on(line: Iterable[RunRow]) -> RunRow | None:
+    """A run that is under way on a thread and has begun from its head, which may not be taken back then."""
+    begun = (row for row in in_line(line) if row.status is not RunStatus.QUEUED or not row.header.line)
+    return next(begun, None)
 
 
 def check_same_state(mine: RunHeader, theirs: RunHeader) -> None:

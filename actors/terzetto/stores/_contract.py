@@ -98,18 +98,19 @@ class Store(BlobStore):
     async def commit(self, writes: Sequence[Write]) -> list[Outcome]:
         """Apply a group in one transaction, in order, and answer for each write, in order.
 
-        A write is applied when the stored run has the epoch `expect` and its seq follows the last one (for
-        a first write: when its seq is 1 and neither the run nor its idempotency key exists), else refused
-        without touching the others. A write that is there already, from a try whose answer was lost (same
-        run, seq, epoch and body, and for a first write the same header), is `Applied`. An old epoch is
-        `Stale`, a taken id or key `Exists`. Where there is a lease, the first write of a run on a thread is `Exists`,
-        too, where one that is under way there has the same place in the line or a later one (`in_the_way`).
-        Other content under a seq that is taken, a seq that leaves a hole, an unknown run, and what the store
-        cannot hold are `Rejected`. What follows a refused write in
-        its group (the next seq of its run, under the epoch that the refused one would have left) is refused
-        with it: behind a stale one as `Stale`, else as `Rejected`. A write that names a `thread` moves its
-        head to the run, with all the rest of it or not at all, and once: written again it moves nothing. A
-        write that names blobs makes the run keep them, and is `Rejected` where one of them is not there.
+        A write is applied when the stored run has the epoch `expect` and its seq follows the last one (for a
+        first write: when its seq is 1 and neither the run nor its idempotency key exists), else refused without
+        touching the others. A write that is there already, from a try whose answer was lost (same run, seq,
+        epoch and body, and for a first write the same header), is `Applied`. An old epoch is `Stale`, a taken
+        id or key `Exists`. Where there is a lease, the first write of a run on a thread is `Overtaken` where
+        one that is under way there has the same place in the line or a later one, and so is a write whose
+        `base` is not the thread's head (see `terzetto_protocol.threads.overtaken`). Other content under a seq
+        that is taken, a seq that leaves a hole, an unknown run, and what the store cannot hold are `Rejected`.
+        What follows a refused write in its group (the next seq of its run, under the epoch that the refused one
+        would have left) is refused with it: behind a stale one as `Stale`, else as `Rejected`. A write that
+        names a `thread` moves its head to the run, with all the rest of it or not at all, and once: written
+        again it moves nothing. A write that names blobs makes the run keep them, and is `Rejected` where one of
+        them is not there.
 
         Raises:
             StoreUnavailable: nothing is known about the group; write it again (after `reopen()`).
@@ -202,6 +203,8 @@ class Store(BlobStore):
     @abstractmethod
     async def move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
         """Move a thread's head back from one run to another, or to none; False, and nothing done, when it is elsewhere.
+
+        Where there is a lease: nor while a run that has begun is under way on the thread (`threads.builds_on`).
 
         Args:
             thread: the thread.

@@ -13,9 +13,9 @@ import attrs
 import trio
 
 from terzetto_protocol.errors import StoreInUse, StoreUnavailable
-from terzetto_protocol.records import Applied, Exists, Outcome, Posted, Rejected, RunRow, Write
+from terzetto_protocol.records import Applied, Outcome, Posted, Rejected, RunRow, Write
 from terzetto_protocol.statuses import TERMINAL
-from terzetto_protocol.threads import in_the_way
+from terzetto_protocol.threads import builds_on, overtaken
 
 from ..stores import MemoryStore, StoredRun, StoreHealth
 from ._simulated_calls import PassedOn
@@ -64,21 +64,28 @@ class SimulatedDisk(MemoryStore):
     def settle(self, write: Write) -> Outcome:
         """Apply one write, at once."""
         before = self._last(write.run_id)
-        outcome = self._in_the_way(write) or super().settle(write)
+        outcome = self._overtaken(write) or super().settle(write)
         if self._last(write.run_id) > before:
             self.witness.applied(write)
         return outcome
 
-    def _in_the_way(self, write: Write) -> Outcome | None:
-        """Who joined the line of a thread meanwhile; where there is one owner, that looks for itself."""
-        header = write.header
-        if self.owner is not None or header is None or not header.thread or self._last(write.run_id):
+    def _overtaken(self, write: Write) -> Outcome | None:
+        """What a thread has come to meanwhile; where there is one owner, that looks for itself."""
+        run = self._find(write.run_id)
+        header = write.header or (None if run is None or write.base is None else run.header)
+        if self.owner is not None or header is None or self._last(write.run_id) >= write.seq:
             return None
-        found = in_the_way(header, (self._known(run_id).row() for run_id in self._threads.get(header.thread, ())))
-        return None if found is None else Exists(found)
+        head = self._heads.get(header.thread)
+        return overtaken(write, header.thread, "" if head is None else head.run_id, self._line(header.thread))
+
+    def _line(self, thread: str) -> list[RunRow]:
+        return [self._known(run_id).row() for run_id in self._threads.get(thread, ())]
 
     async def move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
         """As the contract says; a checkpoint, before anything happens."""
+        await trio.lowlevel.checkpoint()
+        if self.owner is None and builds_on(self._line(thread)) is not None:
+            return False
         moved = await super().move_head(thread, expect, run_id, at)
         if moved:
             self.witness.moved(thread, expect, run_id)
