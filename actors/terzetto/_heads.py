@@ -189,8 +189,12 @@ class Heads:
             raise Refused(
                 row.run_id, "it is on no thread that could be put back: cancel it, or fork it before the visit"
             )
+        if row.status not in TERMINAL:  # not as the thread's holder: who holds it elsewhere may be waiting for this
+            receipt = await self._end(command)
+            if receipt.outcome != "already_terminal":
+                return receipt
         async with self.held(row.header.thread) as line:
-            return await self.put_back(command, line)
+            return await self._move_back(command, line)
 
     async def put_back(self, command: Cancel, line: Sequence[RunRow]) -> CancelReceipt:
         """As `roll_back`, for who holds the thread."""
