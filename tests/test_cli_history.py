@@ -104,7 +104,7 @@ def test_what_commits_did_is_said_in_words(folder, call, told):
         "hills@8 failed: node 'hills': ValueError: snow",
         "where@7 decided: choose hills by ann",
         "towns@6 joined",
-        "claimed (epoch 5)",
+        "claimed (epoch 6)",
         "undone: as after commit 5",
         "waits for people",
         "claimed (epoch 4)",

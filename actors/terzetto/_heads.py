@@ -29,7 +29,7 @@ from terzetto_protocol.migrations import chain_from
 from terzetto_protocol.receipts import CancelReceipt
 from terzetto_protocol.records import RunHeader, RunRow, Taken
 from terzetto_protocol.statuses import TERMINAL, RunStatus
-from terzetto_protocol.threads import UNDER_WAY, Busy, check_last, check_same_state, in_line
+from terzetto_protocol.threads import UNDER_WAY, Busy, builds_on, check_last, check_same_state, in_line
 from terzetto_protocol.travel import begun_effects
 
 from ._roster import Roster
@@ -210,14 +210,16 @@ class Heads:
         if row.status is not RunStatus.SUCCEEDED:  # it never moved the head
             return CancelReceipt(row.run_id, "already_terminal", row.status, self._store.durable)
         thread, base, head = row.header.thread, image.base or "", await self.of(row.header.thread)
-        if head != base:  # else it was done before
+        while head != base:  # else it was done before
             check_last(row, head, line)
             if image.intents and not command.repeat_effects:
                 await self.refuse(row.run_id)
             if base and await self._store.run(base) is None:
                 raise Refused(row.run_id, f"run {base!r}, to which thread {thread!r} would go back, was deleted")
-            if not await self._store.move_head(thread, row.run_id, base, self._clock()):
-                check_last(row, await self.of(thread), line)
+            if await self._store.move_head(thread, row.run_id, base, self._clock()):
+                break
+            begun = builds_on(await self._store.runs(thread=thread, limit=None))
+            check_last(row, await self.of(thread), () if begun is None else (begun,))
         return CancelReceipt(row.run_id, "rolled_back", row.status, self._store.durable, base)
 
     async def _ended(self, run_id: str) -> tuple[RunRow, Image]:

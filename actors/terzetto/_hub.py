@@ -16,7 +16,7 @@ from terzetto_protocol.codec import Codec
 from terzetto_protocol.errors import ActorStopped, InvalidRequest, StoreDamaged, UnknownRun
 from terzetto_protocol.event_log import EventLog
 from terzetto_protocol.events import Event, told_by
-from terzetto_protocol.limits import EVENT_WINDOW, EVENT_WINDOW_BYTES, HEARTBEAT, STATE_BYTES
+from terzetto_protocol.limits import EVENT_WINDOW, EVENT_WINDOW_BYTES, HEARTBEAT, INBOX_POLL, STATE_BYTES
 from terzetto_protocol.records import Record, RunRow
 from terzetto_protocol.scribe import RESTING
 from terzetto_protocol.stepped import Stepped
@@ -79,6 +79,8 @@ class Hub:
         self.closed = False
         self.on_stir: Callable[[str, int], None] = _nobody
         """Told when a run begins to tell, here or again, and the id after which it does; waits for nothing."""
+        self.lives: Callable[[str], bool] = _lives_nowhere
+        """Whether a run has an actor here, so that nobody else may say what it tells."""
 
     def publish(self, event: Event) -> None:
         """Append to the run's log and wake its readers: not a checkpoint, and no reader can make it raise.
@@ -170,10 +172,24 @@ class Hub:
             stream.idle = True
             self._settle(stream)
 
-    async def catch_up(self, run_id: str, through: int, *, unless: "Callable[[], bool] | None" = None) -> None:
-        """Show what a run has told up to this id, as the store has it, and nobody has shown here; a checkpoint then.
+    async def follow(self, run_id: str, through: int) -> None:
+        """Show readers what a run that others carry has told up to this id, as the store has it; a checkpoint.
 
-        Nothing more is shown once `unless` is so: then somebody here tells it.
+        It is as idle as it was, so that sinks hear nothing: they hear where it is carried. Nothing more is shown once
+        the run lives here: then its actor tells it. Raises what the store raises.
+        """
+        await trio.lowlevel.checkpoint()
+        while (stream := self._streams.get(run_id)) is not None and stream.log.tail < through:
+            found, _ = await self.recollect(stream, stream.log.tail, through)
+            if not found or self.lives(run_id):
+                return
+            for event in found:
+                if self._streams.get(run_id) is stream and event.id > stream.log.tail:
+                    stream.log.append(event)
+                    stream.wake()
+
+    async def catch_up(self, run_id: str, through: int) -> None:
+        """Show what a run has told up to this id, as the store has it, and nobody has shown here; a checkpoint then.
 
         Whoever stored it died before it could say so, or is another owner. A run of which nothing is in memory needs
         none of it. Raises what the store raises; called again, it goes on where it was.
@@ -181,11 +197,11 @@ class Hub:
         await trio.lowlevel.checkpoint_if_cancelled()
         while (stream := self._streams.get(run_id)) is not None and stream.log.tail < through:
             found, _ = await self.recollect(stream, stream.log.tail, through)
-            if not found or (unless is not None and unless()):
-                return
             for event in found:
                 if self._streams.get(run_id) is stream and event.id > stream.log.tail:
                     self.publish(event)
+            if not found:
+                return
 
     async def catch_up_all(self) -> None:
         """As `catch_up`, for every run of which something is in memory, while nobody carries any. A checkpoint."""
@@ -229,13 +245,26 @@ class Hub:
 
     # -- for subscriptions -----------------------------------------------------------------------------------
 
-    async def attach(self, run_id: str) -> Stream:
-        """Count a reader in; always a checkpoint, and a cancelled one leaves no reader and no log."""
+    async def attach(self, run_id: str, seen: int) -> Stream:
+        """Count a reader in that has seen this event.
+
+        Always a checkpoint, and a cancelled one leaves no reader and no log.
+        """
         await trio.lowlevel.checkpoint()
         if self.closed:
             raise ActorStopped(HUB)
         stream = self._streams.get(run_id)
-        return self._count_in(stream) if stream is not None else await self._find(run_id)
+        if stream is None:
+            return await self._find(run_id)
+        self._count_in(stream)
+        store = self._store
+        if store is not None and store.lease is not None and (stream.idle or seen > stream.log.tail):
+            try:
+                await self._look_elsewhere(stream, seen, store, store.lease)
+            except BaseException:
+                self.detach(stream)
+                raise
+        return stream
 
     def detach(self, stream: Stream) -> None:
         """Count a reader out, and drop a log that only it needed; not a checkpoint."""
@@ -261,6 +290,15 @@ class Hub:
         if len(bodies) == REPLAY_COMMITS and found:
             through = min(through, found[-1].id)
         return found, through
+
+    async def _look_elsewhere(self, stream: Stream, seen: int, store: Store, lease: float) -> None:
+        """Show what another owner has stored of a run: a reader that comes from there has seen it."""
+        with trio.move_on_after(lease):  # in which whoever carries it here hears that it is not his any more
+            while not stream.idle and stream.log.tail < seen:  # noqa: ASYNC110 - he tells nobody
+                await trio.sleep(INBOX_POLL)
+        row = await store.run(stream.run_id)
+        if row is not None:
+            await self.follow(stream.run_id, row.event_id)
 
     def _count_in(self, stream: Stream) -> Stream:
         stream.readers += 1
@@ -313,6 +351,11 @@ class Hub:
     def _retire(self, log: EventLog) -> None:
         self._published += log.evicted + len(log)
         self._dropped += log.dropped + log.volatile()
+
+
+def _lives_nowhere(run_id: str) -> bool:
+    """Nobody carries runs here."""
+    return False
 
 
 def _nobody(run_id: str, after: int) -> None:

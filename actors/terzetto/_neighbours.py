@@ -6,11 +6,11 @@ stored of the runs that somebody here reads or waits for. What died with its own
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from functools import partial
 from typing import Any, Final, Protocol
 
 import trio
 
+from terzetto_protocol.backoff import backoff
 from terzetto_protocol.errors import StoreUnavailable, TerzettoError
 from terzetto_protocol.limits import INBOX_POLL
 from terzetto_protocol.records import RunRow
@@ -36,10 +36,6 @@ class Carrier(Protocol):
 
     def lost(self, row: RunRow) -> None:
         """Another owner wrote this last: who carries the run here, and does not know that, lets go of it."""
-
-    def lives(self, run_id: str) -> bool:
-        """Whether the run is in memory here, so that nobody but its actor may say what it does."""
-        ...
 
     def awaited(self) -> Collection[str]:
         """Runs whose end somebody here waits for, and that do not live here."""
@@ -75,14 +71,17 @@ class Neighbours:
             task_status.started()
 
     async def _keep(self, pause: float) -> None:
+        failures = 0
         while True:
-            await trio.sleep(pause)
+            await trio.sleep(min(pause, backoff(failures)) if failures else pause)
             try:
                 await self._store.renew()
                 await self._let_go()
             except StoreUnavailable:
+                failures += 1
                 self._doubt()
             else:
+                failures = 0
                 self._carrier.store_changed()  # meanwhile somebody's lease may have ended
 
     async def _let_go(self) -> None:
@@ -105,8 +104,8 @@ class Neighbours:
     async def _show(self, row: RunRow) -> None:
         self._carrier.lost(row)
         with suppress(TerzettoError):  # a damaged one: whoever reads it or asks for its end is told so
-            await self._hub.catch_up(row.run_id, row.event_id, unless=partial(self._carrier.lives, row.run_id))
-            if self._carrier.lives(row.run_id):
+            await self._hub.follow(row.run_id, row.event_id)
+            if self._hub.lives(row.run_id):
                 return
             if row.status in RESTING:
                 self._hub.idle(row.run_id, row.epoch)

@@ -164,6 +164,10 @@ class Roster:
             await self.arriving[run_id].settled()
         return run_id in self.live
 
+    def lives(self, run_id: str) -> bool:
+        """Whether the run has an actor."""
+        return run_id in self.live or run_id in self.arriving
+
     def holds(self, actor: RunActor) -> bool:
         """Whether this very actor is the run's."""
         return self.live.get(actor.run_id) is actor

@@ -9,7 +9,7 @@ from typing import Final, Protocol, final
 import trio
 
 from terzetto_protocol.errors import ActorStopped, UnknownRun
-from terzetto_protocol.event_log import EventLog
+from terzetto_protocol.event_log import EventLog, event_number
 from terzetto_protocol.event_reader import Reader
 from terzetto_protocol.events import Event, Heartbeat, StreamItem
 from terzetto_protocol.limits import EVENT_WINDOW
@@ -63,8 +63,11 @@ class Source(Protocol):
     closed: bool
     gaps: int
 
-    async def attach(self, run_id: str) -> Stream:
-        """Count a reader in, or raise `UnknownRun`; always a checkpoint, and a cancelled one leaves no reader."""
+    async def attach(self, run_id: str, seen: int) -> Stream:
+        """Count a reader in that has seen this event, or raise `UnknownRun`.
+
+        Always a checkpoint, and a cancelled one leaves no reader.
+        """
         ...
 
     def detach(self, stream: Stream) -> None:
@@ -115,7 +118,8 @@ class Subscription:
         if self._entered:
             raise RuntimeError("a subscription is entered once; ask for another one")
         self._entered = True
-        stream = await self._source.attach(self._run_id)
+        seen = None if self._last_event_id is None else event_number(self._last_event_id)
+        stream = await self._source.attach(self._run_id, seen or 0)
         stream.sinks += self._is_sink
         self._place = Reader(stream.log, self._last_event_id, strict=self._strict), stream
         return self

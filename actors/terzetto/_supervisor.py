@@ -141,6 +141,7 @@ class Supervisor:
         )
         self._nursery: trio.Nursery | None = None
         self._ended = 0
+        hub.lives = self._roster.lives
         self.on_unkept: Callable[[str], None] = _nobody
         """Told of a run that has ended and is not to be kept; waits for nothing."""
 
@@ -287,6 +288,8 @@ class Supervisor:
             for _ in range(UNDO_READS):
                 past = await read(command.run_id)
                 to, was = await past.before(command.count, repeat_effects=command.repeat_effects)
+                # Somebody else may have let it go from memory meanwhile, and then this is another actor.
+                actor = await self._lines.first(command.run_id, Rank.DECISION, self._roster.find)
                 if past.seq == actor.machine.fold.image.seq or actor.machine.live:
                     msg = UndoRequested(to, was, self.clock(), command.command_id)
                     return await self._command(actor, msg, command.command_id)
@@ -572,23 +575,23 @@ class Supervisor:
         """The runs that have an actor here. Not a checkpoint."""
         return [*self._roster.live, *self._roster.arriving]
 
-    def lives(self, run_id: str) -> bool:
-        """Whether the run has an actor here. Not a checkpoint."""
-        return run_id in self._roster.live or run_id in self._roster.arriving
-
     def lost(self, row: RunRow) -> None:
         """Another owner of the store wrote this last: an actor that does not know that lets go of it.
 
         Not a checkpoint. Its next write would be refused; but it may make none for long, and its nodes run.
         """
         actor = self._roster.live.get(row.run_id)
-        if actor is not None and actor.machine.fold.image.epoch < row.epoch:
+        if actor is None:
+            return
+        if not actor.machine.owned:
+            self._roster.drop(actor)  # it was only read to be asked something
+        elif actor.machine.fold.image.epoch < row.epoch:
             stale = StaleEpoch(row.run_id, actor.machine.fold.image.epoch, row.epoch)
             actor.deliver(CommitRefused(actor.machine.fold.image.seq, str(stale), self.clock()))
 
     def awaited(self) -> list[str]:
         """The runs whose end somebody waits for, and that do not live here. Not a checkpoint."""
-        return [run_id for run_id in self._answers.awaited if not self.lives(run_id)]
+        return [run_id for run_id in self._answers.awaited if not self._roster.lives(run_id)]
 
     async def ended_elsewhere(self, run_id: str) -> None:
         """Another owner of the store has ended this run: tell those who wait. A checkpoint; raises as `result`."""

@@ -321,7 +321,7 @@ class EventLog:
 
     def resolve(self, last_event_id: int | str | None) -> Resume:
         """Say where a reader goes on that has seen everything up to this id; never raises."""
-        cursor = 0 if last_event_id is None else _parse(last_event_id)
+        cursor = 0 if last_event_id is None else event_number(last_event_id)
         if not cursor:
             return self._from_start("invalid" if cursor is None else "fresh")
         if cursor < self.floor:
@@ -354,7 +354,8 @@ def distance(low: int, high: int) -> int | None:
     return high - low if low == high or same_epoch else None
 
 
-def _parse(last_event_id: int | str) -> int | None:
+def event_number(last_event_id: int | str) -> int | None:
+    """The event that a cursor names, or None for one that names none."""
     if isinstance(last_event_id, str):
         if not (last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) <= 16):
             return None
