@@ -85,7 +85,9 @@ class Pool:
         try:
             actor = await self._roster.find(run_id)
             taken = await self._take(actor) if actor.machine.fold.takes_head else None
-            if run_id in self._admission.holders and not (actor.carried or self.closing):
+            if not self._roster.holds(actor):  # it was let go of meanwhile: the next look finds whose it is
+                self._admission.leave(run_id)
+            elif run_id in self._admission.holders and not (actor.carried or self.closing):
                 self._claim(actor, taken)
             else:
                 self._passivate(actor)
