@@ -56,7 +56,8 @@ async def run_in_thread(node: Node[Any, Any], ctx: AnyContext) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
 
 
-def _limiter() -> trio.CapacityLimiter:
+def node_threads() -> trio.CapacityLimiter:
+    """What bounds the threads of nodes in this `trio.run`. Not a checkpoint."""
     try:
         return _threads.get()
     except LookupError:
@@ -73,7 +74,7 @@ class _Line:
     """The loop's side."""
     begin: Callable[[], None]
     is_over: bool = False
-    limiter: trio.CapacityLimiter = field(factory=_limiter)
+    limiter: trio.CapacityLimiter = field(factory=node_threads)
     token: trio.lowlevel.TrioToken = field(factory=trio.lowlevel.current_trio_token)
 
     async def acquire_on_behalf_of(self, borrower: object) -> None:
