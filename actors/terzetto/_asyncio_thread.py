@@ -7,36 +7,41 @@ him, and he leaves when it has left.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import Any, Final, Generic, TypeVar, cast
 
 import trio
 import trio.lowlevel
 from attrs import define, field
 
+from terzetto_protocol.errors import ActorStopped
+
 T = TypeVar("T")
 
 
 @asynccontextmanager
 async def open_loop(name: str = "asyncio for guests") -> AsyncGenerator["AsyncioThread", None]:
-    """An asyncio loop as long as the `async with` block lasts. A checkpoint.
+    """An asyncio loop in a thread, as long as the `async with` block lasts. A checkpoint.
 
-    Leaving the block cancels what is left in the loop, and waits for it and for the threads that it has started.
+    Leaving the block cancels what is left in the loop, and waits for that and for the threads that it has started.
+
+    Args:
+        name: of the thread.
     """
     thread = AsyncioThread()
     trio.lowlevel.start_thread_soon(thread.live, thread.lived, name)
     try:
-        with trio.CancelScope(shield=True):  # the thread is on its way: it says so at once
+        with trio.CancelScope(shield=True):  # it is on its way, and says so at once
             await thread.begun.wait()
         yield thread
     finally:
+        thread.end()
         with trio.CancelScope(shield=True):
-            thread.end()
-            await thread.ended.wait()  # noqa: ASYNC102 - a thread cannot be left: who waits too long is stuck, and named
+            await thread.ended.wait()  # noqa: ASYNC102 - a thread cannot be left: who stays too long is stuck, and named
 
 
 class AsyncioThread:
-    """What `open_loop` gives: a loop that takes coroutines."""
+    """What `open_loop` gives: an asyncio loop that takes coroutines from Trio."""
 
     def __init__(self) -> None:
         self._token: Final = trio.lowlevel.current_trio_token()
@@ -44,29 +49,36 @@ class AsyncioThread:
         self.ended: Final = trio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over: asyncio.Event | None = None
+        self._calls: Final[set[_Call[Any]]] = set()
 
     async def run(self, fn: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a coroutine in the loop and return what it returns. A checkpoint.
+        """Run a coroutine in the loop and return what it returns, or raise what it raises. A checkpoint.
 
-        Cancelled, it is cancelled, and this waits for its end: what it returns or raises then counts for nothing.
+        It sees the caller's context variables. Cancelled, it is cancelled, and this waits for its end: what it
+        returns or raises then counts for nothing.
+
+        Args:
+            fn: makes the coroutine; called in the loop.
+
+        Raises:
+            ActorStopped: the loop has ended.
         """
-        assert self._loop is not None, "the block has been entered"
-        call = _Call(fn, self._token, self._loop)
-        self._loop.call_soon_threadsafe(call.begin)
+        loop = self._loop
+        if loop is None or self.ended.is_set():
+            raise ActorStopped("the asyncio loop")
+        call = _Call(fn, self._token)
+        self._calls.add(call)
         try:
-            await call.done.wait()
-        except trio.Cancelled:
-            call.over = True
-            self._loop.call_soon_threadsafe(call.cancel)
-            with trio.CancelScope(shield=True):
-                await call.done.wait()  # noqa: ASYNC102 - as above
-            raise
+            loop.call_soon_threadsafe(call.begin, loop)
+            await _until(call, loop)
+        finally:
+            self._calls.discard(call)
         if call.error is not None:
             raise call.error
         return cast("T", call.value)
 
     def live(self) -> None:
-        """The thread's own work."""
+        """Have the loop; the thread's own work."""
         with asyncio.Runner() as runner:
             self._loop = runner.get_loop()
             runner.run(self._serve())
@@ -78,13 +90,32 @@ class AsyncioThread:
 
     def end(self) -> None:
         """Have the loop end. Not a checkpoint."""
-        assert self._loop is not None and self._over is not None, "it has begun"
-        self._loop.call_soon_threadsafe(self._over.set)
+        if self._loop is not None and self._over is not None and not self.ended.is_set():
+            self._loop.call_soon_threadsafe(self._over.set)
 
     def lived(self, ending: Any) -> None:
-        """The thread has ended."""
-        self._token.run_sync_soon(self.ended.set)
-        ending.unwrap()  # a loop that broke is a bug: Trio shows what a thread raises
+        """The thread has ended; called in it."""
+        self._token.run_sync_soon(self._end_all, getattr(ending, "error", None))
+
+    def _end_all(self, reason: BaseException | None) -> None:
+        """Nobody waits for a loop that is no more, and whoever did hears why."""
+        self.begun.set()
+        self.ended.set()
+        for call in self._calls:
+            if call.error is None:
+                call.error = ActorStopped("the asyncio loop")
+                call.error.__cause__ = reason
+            call.done.set()
+
+
+async def _until(call: "_Call[Any]", loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        await call.done.wait()
+    except trio.Cancelled:
+        loop.call_soon_threadsafe(call.cancel)
+        with trio.CancelScope(shield=True):
+            await call.done.wait()  # noqa: ASYNC102 - as for the thread
+        raise
 
 
 @define(eq=False)
@@ -93,27 +124,26 @@ class _Call(Generic[T]):
 
     fn: Callable[[], Coroutine[Any, Any, T]]
     token: trio.lowlevel.TrioToken
-    loop: asyncio.AbstractEventLoop
     done: trio.Event = field(factory=trio.Event)
     value: T | None = None
     error: BaseException | None = None
-    task: "asyncio.Task[T] | None" = None
-    over: bool = False
-    context: Any = field(factory=copy_context)
+    task: "asyncio.Task[None] | None" = None
+    context: Context = field(factory=copy_context)
 
-    def begin(self) -> None:
-        self.task = self.loop.create_task(self.fn(), context=self.context)
-        self.task.add_done_callback(self.ended)
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.task = loop.create_task(self.live(), context=self.context)
 
     def cancel(self) -> None:
         if self.task is not None:
             self.task.cancel()
 
-    def ended(self, task: "asyncio.Task[T]") -> None:
-        if task.cancelled():
+    async def live(self) -> None:
+        try:
+            self.value = await self.fn()
+        except asyncio.CancelledError:
             self.error = RuntimeError("it was cancelled by something in its own loop")
-        elif (error := task.exception()) is not None:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
             self.error = error
-        else:
-            self.value = task.result()
-        self.token.run_sync_soon(self.done.set)
+        finally:
+            self.token.run_sync_soon(self.done.set)

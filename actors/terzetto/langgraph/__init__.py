@@ -1,0 +1,46 @@
+"""Terzetto and LangGraph: `run_graph` runs a compiled graph as a node, `guest_graph` as a whole run.
+
+It takes `pip install 'terzetto[langgraph]'`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from .._asyncio_thread import AsyncioThread as AsyncioThread, open_loop as open_loop
+    from ._asking import GraphStopped as GraphStopped, resumed as resumed
+    from ._guest import Guest as Guest, guest_graph as guest_graph, run_graph as run_graph
+
+__all__ = ["AsyncioThread", "GraphStopped", "Guest", "guest_graph", "open_loop", "resumed", "run_graph"]
+
+_HOMES: Final = {
+    "AsyncioThread": ".._asyncio_thread",
+    "GraphStopped": "._asking",
+    "Guest": "._guest",
+    "guest_graph": "._guest",
+    "open_loop": ".._asyncio_thread",
+    "resumed": "._asking",
+    "run_graph": "._guest",
+}
+_EXTRAS: Final = frozenset({"langchain_core", "langgraph", "ormsgpack"})
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = import_module(_HOMES[name], __name__)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _EXTRAS:
+            raise
+        raise ImportError(
+            f"terzetto.langgraph needs {missing}: pip install 'terzetto[langgraph]'", name=missing
+        ) from error
+    found = globals()[name] = getattr(module, name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__
