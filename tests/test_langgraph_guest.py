@@ -174,7 +174,7 @@ async def test_a_retry_goes_on_where_the_thread_is():
 
     graph, inner = terzetto.Graph("again", state=State), chain(first, flaky, checkpointer=saver)
 
-    @graph.node(retry=terzetto.RetryPolicy(attempts=2, first_delay=0.01))
+    @graph.node(retry=terzetto.RetryPolicy(max_attempts=2, initial=0.01))
     async def guest(ctx: terzetto.NodeContext[State]) -> None:
         await run_graph(ctx, inner, {"log": []})
 

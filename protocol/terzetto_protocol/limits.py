@@ -68,6 +68,12 @@ CLAIMS: Final = 3
 """Claims without a new commit after which a run is given up."""
 CANCEL_GRACE: Final = 5.0
 """Time that a cancelled node has for its cleanup, seconds."""
+FLOW_GRACE: Final = 3.0
+"""Time that a cancelled flow of Metaflow has between SIGINT and SIGKILL, seconds."""
+FLOW_LINE: Final = 16 * 1024
+"""Longest line of the log of a flow of Metaflow that is told, bytes."""
+FLOW_TAIL: Final = 20
+"""Lines of the log of a flow that has failed that its error tells, the last ones."""
 SHUTDOWN_DEADLINE: Final = 10.0
 """Time that running work has to reach its commits at shutdown, seconds."""
 POOL_SIZE: Final = 1000

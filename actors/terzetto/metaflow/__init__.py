@@ -1,0 +1,33 @@
+"""Metaflow as a guest: `run_flow` runs a flow's file as a node's work, `flow_graph` as a whole run.
+
+It takes `pip install 'terzetto[metaflow]'`, and is loaded in child processes only.
+"""
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .._extras import loader
+
+if TYPE_CHECKING:
+    from ._failed import FlowFailed as FlowFailed
+    from ._flow import FlowResult as FlowResult, FlowRun as FlowRun, flow_graph as flow_graph, run_flow as run_flow
+
+__all__ = ["FlowFailed", "FlowResult", "FlowRun", "flow_graph", "run_flow"]
+
+_HOMES: Final = {
+    "FlowFailed": "._failed",
+    "FlowResult": "._flow",
+    "FlowRun": "._flow",
+    "flow_graph": "._flow",
+    "run_flow": "._flow",
+}
+
+_load = loader(__name__, _HOMES, globals())
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for."""
+    return _load(name)
+
+
+def __dir__() -> list[str]:
+    return __all__
