@@ -28,7 +28,8 @@ async def test_values_come_back_from_a_loop_in_another_thread():
             found = [await loop.run(where) for _ in range(2)]
 
     assert found[0] == found[1]
-    assert threading.get_ident() != found[0][0] and "guests" == found[0][1]
+    assert threading.get_ident() != found[0][0]
+    assert "guests" == found[0][1]
     assert "guests" not in names()
 
 

@@ -116,7 +116,7 @@ def known(**ids):
         (Ainvoke(), "graph", ["ainvoke", {"n": 1}, {"configurable": {"thread_id": "t-1", "lang": "de"}}]),
         (lambda inputs, config: config, "graph", {"configurable": {"thread_id": "t-1", "lang": "de"}}),
         (lambda inputs, context: context.config, "flow", {"lang": "de"}),
-        (lambda inputs, config: echo(inputs, config), "graph", {"n": 1}),
+        (lambda *given: echo(*given), "graph", {"n": 1}),  # noqa: PLW0108 - a plain function that returns a coroutine
         (echo, "graph", {"n": 1}),
     ],
 )
@@ -144,7 +144,9 @@ async def test_a_target_without_an_entry_point_has_failed_and_says_why():
     result = await UnifiedExecutor().execute(7, backend="graph")
 
     assert ExecutionStatus.FAILED is result.status
-    assert "int" in result.error and "no entry point" in result.error and "arun" in result.error
+    assert "int" in result.error
+    assert "no entry point" in result.error
+    assert "arun" in result.error
 
 
 async def test_coroutines_of_asyncio_run_in_a_thread_of_their_own():
@@ -177,7 +179,8 @@ async def test_injected_executors_are_used_as_they_are():
     mine = Mine()
     executor, context = UnifiedExecutor(flow_executor=mine), known()
 
-    assert mine is executor.flow and isinstance(executor.graph, GraphExecutor)
+    assert mine is executor.flow
+    assert isinstance(executor.graph, GraphExecutor)
     assert ("it", {}, context) == await executor.execute("it", backend="flow", context=context)
 
 
@@ -206,8 +209,10 @@ def test_a_context_has_ids_of_its_own_and_takes_a_mode_by_its_text():
     one, other = ExecutionContext(mode="batch"), ExecutionContext()
 
     assert ExecutionMode.BATCH is one.mode
-    assert one.run_id != other.run_id and len("run-") + 12 == len(one.run_id)
-    assert one.thread_id != other.thread_id and len("thread-") + 12 == len(one.thread_id)
+    assert one.run_id != other.run_id
+    assert len("run-") + 12 == len(one.run_id)
+    assert one.thread_id != other.thread_id
+    assert len("thread-") + 12 == len(one.thread_id)
 
 
 def test_a_result_knows_how_long_it_took_once_it_has_ended():
@@ -232,7 +237,8 @@ async def test_a_failure_is_told_with_its_type_and_where_it_came_from():
     result = await UnifiedExecutor().execute(fails, backend="graph")
 
     assert (ExecutionStatus.FAILED, "ValueError: not today") == (result.status, result.error)
-    assert "node_error" == result.metadata["code"] and "in fails" in result.metadata["trace"][-1]
+    assert "node_error" == result.metadata["code"]
+    assert "in fails" in result.metadata["trace"][-1]
 
 
 async def test_a_timeout_is_told_in_words(autojump_clock):
@@ -255,7 +261,8 @@ async def test_an_output_that_cannot_be_stored_is_given_to_its_caller_and_to_nob
         later = await executor.graph.get("r-1")
 
     assert output is result.output
-    assert later.output is None and "object" in later.metadata["output"]
+    assert later.output is None
+    assert "object" in later.metadata["output"]
 
 
 async def test_inputs_that_cannot_be_stored_are_refused():
@@ -284,7 +291,7 @@ async def test_an_execution_is_a_run_with_events_and_a_log():
         run, told = runtime.get("r-1"), []
         async with run.events() as events:
             async for event in events:
-                told.append(type(event).__name__)
+                told.append(type(event).__name__)  # noqa: PERF401 - one after the other, as they come
         row = await runtime.row("r-1")
 
     assert ["Cursor", "RunQueued", "RunStarted", "NodeFinished", "RunEnded"] == [
@@ -313,7 +320,8 @@ async def test_the_same_id_and_inputs_are_the_same_execution():
         with pytest.raises(terzetto.RunConflict):
             await executor.execute(lambda inputs, config: None, {"n": 2}, backend="graph", context=known())
 
-    assert [{"n": 1}] == calls and ExecutionStatus.SUCCEEDED is result.status
+    assert [{"n": 1}] == calls
+    assert ExecutionStatus.SUCCEEDED is result.status
 
 
 async def test_a_runtime_that_knows_no_executions_is_refused():
@@ -347,7 +355,8 @@ async def test_pending_and_running_are_really_seen(autojump_clock):
         ended = await executor.graph.get("second")
 
     assert [ExecutionStatus.RUNNING, ExecutionStatus.PENDING] == seen
-    assert unfinished.finished_at is None and unfinished.error is None
+    assert unfinished.finished_at is None
+    assert unfinished.error is None
     assert ExecutionStatus.SUCCEEDED is ended.status
 
 
@@ -450,7 +459,8 @@ def test_an_execution_of_an_object_that_is_gone_fails_and_says_so(tmp_path):
     assert -9 == life(tmp_path, "dies", "unnamed").returncode
 
     told = life(tmp_path, "goes on", "unnamed").stdout
-    assert told.startswith("FAILED") and "was an object of another process" in told
+    assert told.startswith("FAILED")
+    assert "was an object of another process" in told
 
 
 def test_importing_the_executors_loads_no_library_that_they_route_to():

@@ -16,7 +16,9 @@ import terzetto.stores
 import terzetto.testing
 import terzetto_protocol
 
-NAMED_BY_USERS = {"console", "demo", "executors", "fleet", "http", "langgraph", "metaflow", "reducers", "stores", "testing"}
+NAMED_BY_USERS = {
+    *("console", "demo", "executors", "fleet", "http", "langgraph", "metaflow", "reducers", "stores", "testing"),
+}
 """Modules of `terzetto` that users import; every other one is private."""
 HEAVY = {"apsw", "asyncio", "cattrs", "hypothesis", "multiprocessing", "rich", "sqlite3", "trio_websocket"}
 PACKAGES = [terzetto, terzetto.stores, terzetto.testing]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
@@ -283,7 +283,7 @@ async def test_several_interrupts_are_open_at_once_in_their_order():
     async with terzetto.open_runtime("memory:", [guest]) as runtime:
         run = await runtime.submit(guest, Guest({"log": []}))
         with trio.fail_after(20):
-            while len(rows := await run.barriers()) < 2:
+            while len(rows := await run.barriers()) < 2:  # noqa: ASYNC110 - asked, as a person would
                 await trio.sleep(0.01)
             await run.decide(rows[1].barrier, terzetto.Modify({"resume": 2}))
             await run.decide(rows[0].barrier, terzetto.Modify({"resume": 1}))
@@ -327,7 +327,8 @@ async def test_an_answer_that_the_graph_does_not_take_is_asked_for_again():
 
     opened = [terzetto.payload_of(event) for event in told if isinstance(event, terzetto.BarrierOpened)]
     assert {"log": [7]} == result.unwrap().output
-    assert 2 == len(opened) and "years" in opened[0]["schema"]["properties"]
+    assert 2 == len(opened)
+    assert "years" in opened[0]["schema"]["properties"]
     assert "years" in result.observed[0].message
 
 
@@ -340,7 +341,8 @@ async def test_a_breakpoint_is_a_barrier(where):
 
     assert [{"before": ["two"]}] == [terzetto.payload_of(e) for e in told if isinstance(e, terzetto.BarrierOpened)]
     assert {"log": ["one", "two"]} == approved.unwrap().output
-    assert "FAILED" == rejected.status and "before two, and was not to go on: not now" in rejected.message
+    assert "FAILED" == rejected.status
+    assert "before two, and was not to go on: not now" in rejected.message
 
 
 def test_a_stop_that_was_rejected_is_one_of_our_errors():
@@ -350,7 +352,8 @@ def test_a_stop_that_was_rejected_is_one_of_our_errors():
 async def test_an_interrupt_that_nobody_answers_times_out():
     result, _ = await alone(chain(asks), timeout=0.05, on_timeout=terzetto.Fail("nobody"))
 
-    assert "FAILED" == result.status and "DecisionTimeout" in result.message
+    assert "FAILED" == result.status
+    assert "DecisionTimeout" in result.message
 
 
 async def test_interrupts_may_be_returned_instead():
@@ -399,7 +402,8 @@ async def test_a_cancel_reaches_its_async_nodes():
 
     result, seconds = await cancelled(chain(long), begun)
 
-    assert "CANCELLED" == result.status and ["cancelled"] == told
+    assert "CANCELLED" == result.status
+    assert ["cancelled"] == told
     assert seconds < 3
 
 
@@ -413,7 +417,8 @@ async def test_a_cancel_waits_for_functions_in_threads_of_the_guest():
 
     result, _ = await cancelled(chain(long), begun)
 
-    assert "CANCELLED" == result.status and ["worked"] == told
+    assert "CANCELLED" == result.status
+    assert ["worked"] == told
 
 
 async def test_a_node_that_ignores_its_cancel_is_stuck_and_named(autojump_clock):
@@ -423,15 +428,13 @@ async def test_a_node_that_ignores_its_cancel_is_stuck_and_named(autojump_clock)
     async def stubborn(state):
         begun.set()
         for _ in range(5):
-            try:
+            with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.1)
-            except asyncio.CancelledError:
-                pass
 
     guest = guest_graph(chain(stubborn))
     async with terzetto.open_runtime("memory:", [guest], on_stuck=stuck.append) as runtime:
         run = await runtime.submit(guest, Guest({"log": []}))
-        while not begun.is_set():
+        while not begun.is_set():  # noqa: ASYNC110 - told by another thread
             await trio.sleep(0.01)
         await run.cancel()
         result = await run.result()
@@ -445,7 +448,7 @@ async def test_a_cancel_while_a_person_is_asked_ends_the_run():
     with trio.fail_after(20):
         async with terzetto.open_runtime("memory:", [guest]) as runtime:
             run = await runtime.submit(guest, Guest({"log": []}))
-            while not await run.barriers():
+            while not await run.barriers():  # noqa: ASYNC110 - as above
                 await trio.sleep(0.01)
             await run.cancel()
 
@@ -551,7 +554,7 @@ async def test_an_executed_graph_asks_where_somebody_could_decide():
         executor = UnifiedExecutor(runtime=runtime)
 
         async def decide():
-            while not (await runtime.runs() and await runtime.get("r-1").barriers()):
+            while not (await runtime.runs() and await runtime.get("r-1").barriers()):  # noqa: ASYNC110 - as above
                 await trio.sleep(0.01)
             await runtime.decide("r-1", "", terzetto.Modify({"resume": "yes"}))
 

@@ -20,7 +20,7 @@ def plain(value: object, what: str) -> Any:
 
 
 def presentable(value: object) -> Any:
-    """The value as it can be shown to people: what is no plain data is described by a text. Never raises for a value."""
+    """The value as it can be shown to people: what is no plain data is described. Never raises for a value."""
     try:
         return plain(value, "it")
     except NotStorable as error:

@@ -1,6 +1,6 @@
 """The executors: a target and its inputs go in, a supervised run is made of them, and its outcome comes back."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
 
 from terzetto_protocol.errors import InvalidRequest, TerzettoError
 from terzetto_protocol.ids import check_choice
@@ -69,9 +69,9 @@ class _Executor:
     def _call(self, target: Any, inputs: Any, context: ExecutionContext | None) -> Call:
         if context is None:
             context = ExecutionContext(thread_id=f"thread-{new_id()[:12]}", run_id=f"run-{new_id()[:12]}")
-        given = {} if inputs is None else inputs
-        if not isinstance(given, dict):
-            raise InvalidRequest(f"the inputs of an execution are a dict, not {given!r:.80}")
+        if not isinstance(inputs, dict | None):
+            raise InvalidRequest(f"the inputs of an execution are a dict, not {inputs!r:.80}")
+        given = cast("dict[str, Any]", inputs or {})
         return Call(target, given, context, self.backend, self._options)
 
     async def _alone(self, call: Call) -> ExecutionResult:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, TypeGuard, cast
 
 import trio
 from attrs import field, frozen
@@ -53,8 +53,12 @@ class Call:
 
 def native(target: object) -> Declaration[Any, Any] | None:
     """The graph of Terzetto's own that this is, or None."""
-    graph = target.graph if isinstance(target, Bound) else target
-    return graph if isinstance(graph, Declaration) else None
+    graph: object = getattr(target, "graph", None) if isinstance(target, Bound) else target
+    return graph if _is_graph(graph) else None
+
+
+def _is_graph(target: object) -> TypeGuard[Declaration[Any, Any]]:
+    return isinstance(target, Declaration)
 
 
 def is_file(target: object) -> bool:
@@ -139,9 +143,12 @@ def flow_file(target: object) -> Path | None:
 async def _run_flow(call: Call, ctx: NodeContext[Any, Any], file: Path) -> Any:
     from ..metaflow import run_flow
 
-    mode = call.context.mode
-    config = {"root": call.options.root or ".", **call.context.config}
-    result = await run_flow(ctx, file, parameters=call.inputs, mode=cast("Any", mode.value), **config)
+    config: dict[str, Any] = {
+        "root": call.options.root or ".",
+        "mode": call.context.mode.value,
+        **call.context.config,
+    }
+    result = await run_flow(ctx, file, parameters=call.inputs, **config)
     return {"run_id": result.run_id, "artifacts": result.artifacts}
 
 

@@ -34,7 +34,7 @@ def resumed(answer: Answering) -> Any:
     `Modify({"resume": value})` gives the value, `Approve()` True, `Reject()` False, and `Choose(exit)` the exit.
     """
     if isinstance(answer, Modify):
-        return answer.changes[_RESUME] if _RESUME in answer.changes else True
+        return answer.changes.get(_RESUME, True)
     return answer.exit if isinstance(answer, Choose) else isinstance(answer, Approve)
 
 

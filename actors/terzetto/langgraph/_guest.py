@@ -36,7 +36,7 @@ async def run_graph(
     durability: Literal["sync", "async", "exit"] = "sync",
     interrupts: Literal["ask", "return"] = "ask",
     question: str = "interrupt",
-    timeout: float | None = None,
+    timeout: float | None = None,  # noqa: ASYNC109 - it is stored, and passes also while no process runs
     on_timeout: Exiting | Fail | None = None,
     resume: Callable[[Answering], Any] = resumed,
     loop: AsyncioThread | None = None,
@@ -90,8 +90,9 @@ async def run_graph(
     )
     questions = Questions(ctx, check_name(question), {"timeout": timeout, "on_timeout": on_timeout}, resume, True)
     async with AsyncExitStack() as stack:
-        inside = loop or await stack.enter_async_context(open_loop(f"node {ctx.visit.node}"))
-        return await _Guest(session, questions, inside).live(inputs, asks=asking)
+        if loop is None:
+            loop = await stack.enter_async_context(open_loop(f"node {ctx.visit.node}"))
+        return await _Guest(session, questions, loop).live(inputs, asks=asking)
 
 
 @frozen

@@ -3,7 +3,7 @@
 import copy
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from attrs import frozen
 from msgspec import Struct
@@ -55,7 +55,7 @@ class Session:
 
     Args:
         graph: the compiled graph.
-        saver: a saver, a URL for `terzetto.langgraph.Checkpointer`, a function that opens one, or None for the graph's own.
+        saver: a saver, a URL for `terzetto.langgraph.Checkpointer`, or a function that opens one; None: the graph's.
         config: LangGraph's.
         modes: what is streamed to `tell`.
         options: further arguments of `astream`.
@@ -125,9 +125,9 @@ class Session:
             return
         graph, saver = copy.copy(self.graph), self.saver
         if isinstance(saver, str):
-            from . import Checkpointer  # type: ignore[attr-defined]
+            from . import Checkpointer
 
-            saver = cast("Any", Checkpointer).open(saver)
+            saver = Checkpointer.open(saver)
         elif not hasattr(saver, "aget_tuple"):
             saver = saver()
         if hasattr(saver, "aget_tuple"):

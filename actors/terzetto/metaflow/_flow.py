@@ -89,7 +89,7 @@ async def run_flow(
         InvalidRequest: there is no such file, a parameter has no name, or the mode is unknown.
         ImportError: Metaflow is not installed.
     """
-    life = Life(_Flow(ctx, _file(file), Path(root).absolute(), check_choice(mode, MODES, "mode"), python))
+    life = Life(_Flow(ctx, _file(file), _absolute(root), check_choice(mode, MODES, "mode"), python))
     forms = _forms(artifacts)
     options = _options(parameters or {})
     if python == sys.executable and find_spec("metaflow") is None:
@@ -170,7 +170,9 @@ class Life:
         if step is not None:
             ctx.emit("metaflow.step", step)
             if step["status"] == "failed":
-                ctx.report(f"step {line.step} of flow {self.flow.name} failed (task {line.run}/{line.step}/{line.task})")
+                ctx.report(
+                    f"step {line.step} of flow {self.flow.name} failed (task {line.run}/{line.step}/{line.task})"
+                )
 
     async def look(self, run_id: str, names: Sequence[str]) -> dict[str, Any]:
         """What Metaflow has of a run; raises `FlowFailed`."""
@@ -199,8 +201,12 @@ def _formed(name: str, value: Any, form: Form[Any] | None) -> Any:
     return value if form is None else form.from_json(json.dumps(value).encode(), f"artifact {name!r}")
 
 
+def _absolute(path: str | Path) -> Path:
+    return Path(path).absolute()
+
+
 def _file(file: str | Path) -> Path:
-    path = Path(file).absolute()
+    path = _absolute(file)
     if not path.is_file():
         raise InvalidRequest(f"there is no flow {str(file)!r}")
     return path

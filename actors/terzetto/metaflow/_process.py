@@ -41,7 +41,8 @@ async def watched(
         env=dict(environment),
         start_new_session=True,
     )
-    assert process.stdin is not None and process.stdout is not None, "they are pipes"
+    assert process.stdin is not None, "it is a pipe"
+    assert process.stdout is not None, "so is this"
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_hear, process.stdout, hear)

@@ -5,19 +5,20 @@ over is JSON. It is run as a file and imports nothing of Terzetto.
 """
 
 import dataclasses
-import datetime
 import json
 import sys
-from typing import Any
+from datetime import date, time
+from typing import Any, cast
 
 
 def main() -> None:
     """Print what is known of a run."""
-    import metaflow  # type: ignore[import-not-found,import-untyped,unused-ignore]  # it declares no types
+    from importlib import import_module
 
+    metaflow: Any = import_module("metaflow")  # it declares few types
     flow, run_id, *names = sys.argv[1:]
     metaflow.namespace(None)
-    run = _found(metaflow, f"{flow}/{run_id}")
+    run: Any = _found(metaflow, f"{flow}/{run_id}")
     told: dict[str, Any] = {
         "successful": run is not None and bool(run.successful),
         "resumable": run is not None and _has_begun(metaflow, f"{flow}/{run_id}/_parameters"),
@@ -26,10 +27,14 @@ def main() -> None:
     }
     for name in names if told["successful"] else ():
         try:
-            told["artifacts"][name] = json.loads(json.dumps(getattr(run.data, name), default=_plain, allow_nan=False))
+            told["artifacts"][name] = _artifact(run, name)
         except Exception as error:  # noqa: BLE001 - unpickling runs anybody's code
             told["errors"][name] = f"{type(error).__name__}: {error}"
     sys.stdout.write(f"\n{json.dumps(told)}\n")
+
+
+def _artifact(run: Any, name: str) -> Any:
+    return json.loads(json.dumps(getattr(run.data, name), default=_plain, allow_nan=False))
 
 
 def _found(metaflow: Any, path: str) -> Any:
@@ -50,10 +55,10 @@ def _has_begun(metaflow: Any, path: str) -> bool:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.asdict(value)
-    if isinstance(value, datetime.date | datetime.time):
+    if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, set | frozenset):
-        return sorted(value)
+        return sorted(cast("set[Any]", value))
     raise TypeError(f"a {type(value).__name__} is no JSON")
 
 

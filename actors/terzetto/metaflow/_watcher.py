@@ -2,7 +2,7 @@
 
 It holds one end of a pipe, its standard input. When the other end is closed, because the program cancels the flow or
 because the program is no more, whatever happened to it, the flow's group of processes gets SIGINT, and after the grace
-SIGKILL. When the flow ends by itself, what is left of its group gets SIGKILL, too. So no process of a flow outlives both.
+SIGKILL. When the flow ends by itself, what is left of its group gets SIGKILL, too. So nothing of a flow outlives it.
 
 It is run as a file and imports nothing of Terzetto.
 """
