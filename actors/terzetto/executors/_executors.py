@@ -1,5 +1,6 @@
 """The executors: a target and its inputs go in, a supervised run is made of them, and its outcome comes back."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
 
 from terzetto_protocol.errors import InvalidRequest, TerzettoError
@@ -137,7 +138,7 @@ class FlowExecutor(_Executor):
         mode: where a flow computes, unless the context of an execution says so.
         runtime: as for `GraphExecutor`, like `loop`.
         loop: as there.
-        root: the folder in which flows of Metaflow keep what they make; by default the current one.
+        root: the folder in which flows of Metaflow keep what they make.
     """
 
     backend = ExecutorBackend.FLOW
@@ -148,9 +149,9 @@ class FlowExecutor(_Executor):
         mode: ExecutionMode = ExecutionMode.LOCAL,
         runtime: "Runtime | None" = None,
         loop: Loop = "trio",
-        root: str = "",
+        root: str | Path = ".",
     ) -> None:
-        super().__init__(runtime, Options(loop=check_choice(loop, LOOPS, "loop"), root=root))
+        super().__init__(runtime, Options(loop=check_choice(loop, LOOPS, "loop"), root=str(Path(root).absolute())))
         self.mode: Final = one_of(ExecutionMode, mode, "mode")
 
     def _call(self, target: Any, inputs: Any, context: ExecutionContext | None) -> Call:

@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypeGuard, cast
@@ -30,7 +30,7 @@ class Options:
 
     compile_options: Mapping[str, Any] = field(factory=dict[str, Any])
     loop: Loop = "trio"
-    root: str = ""
+    root: str = "."
     asks: bool = True
     """Whether there is somebody who could decide."""
 
@@ -53,8 +53,12 @@ class Call:
 
 def native(target: object) -> Declaration[Any, Any] | None:
     """The graph of Terzetto's own that this is, or None."""
-    graph: object = getattr(target, "graph", None) if isinstance(target, Bound) else target
+    graph = target.graph if _is_bound(target) else target
     return graph if _is_graph(graph) else None
+
+
+def _is_bound(target: object) -> TypeGuard[Bound[Any]]:
+    return isinstance(target, Bound)
 
 
 def _is_graph(target: object) -> TypeGuard[Declaration[Any, Any]]:
@@ -144,7 +148,7 @@ async def _run_flow(call: Call, ctx: NodeContext[Any, Any], file: Path) -> Any:
     from ..metaflow import run_flow
 
     config: dict[str, Any] = {
-        "root": call.options.root or ".",
+        "root": call.options.root,
         "mode": call.context.mode.value,
         **call.context.config,
     }
@@ -155,10 +159,11 @@ async def _run_flow(call: Call, ctx: NodeContext[Any, Any], file: Path) -> Any:
 async def _run_graph(call: Call, ctx: NodeContext[Any, Any], target: Any) -> Any:
     from ..langgraph import run_graph
 
-    asking: Awaitable[Any] = run_graph(
-        ctx, target, call.inputs, config=call.config, interrupts="ask" if call.options.asks else "return"
+    asks = call.options.asks and target.checkpointer  # one that has none could not go on from a question
+    saver = None if target.checkpointer else False
+    return await run_graph(
+        ctx, target, call.inputs, config=call.config, checkpointer=saver, interrupts="ask" if asks else "return"
     )
-    return await asking
 
 
 def mode_of(context: ExecutionContext, mode: ExecutionMode) -> ExecutionMode:

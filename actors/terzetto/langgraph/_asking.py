@@ -46,14 +46,14 @@ class Questions:
         ctx: of the node.
         options: name, and further arguments of `ctx.decision`.
         resume: what the graph is told for a decision.
-        is_fresh: whether the graph began in this life; else what was asked in an earlier one may be answered and done.
+        is_fresh: whether the graph began in this life; else what was asked in an earlier one may be done with.
     """
 
     ctx: GuestContext
     name: str
     options: Mapping[str, Any]
     resume: Callable[[Answering], Any]
-    is_fresh: bool
+    is_fresh: bool = True
 
     async def ask(self, stop: Stop) -> Answers | None:
         """Have everything decided that a stop asks; None says to go on. A checkpoint; raises `GraphStopped`."""

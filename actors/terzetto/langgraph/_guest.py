@@ -54,11 +54,11 @@ async def run_graph(
         ctx: of the node.
         graph: a compiled graph, which stays what it is.
         inputs: what `ainvoke` takes.
-        thread_id: LangGraph's; by default one of this visit's own.
+        thread_id: LangGraph's; by default one that is this call's own, in every attempt.
         config: LangGraph's; its `configurable` may name the thread, too.
         checkpointer: a saver of LangGraph; a URL, for a `terzetto.langgraph.Checkpointer`; or a function without
             arguments that returns one, or an async context manager of one. By default the graph's own, else one in
-            memory.
+            memory, which has to be able to encode the graph's state; False for none, and no interrupts then.
         stream_mode: which of LangGraph's streams become events: `CustomChunk`s named `langgraph.MODE`, with `ns` and
             `data`; the text of messages is a `TextChunk`, too.
         durability: when LangGraph's checkpoints are written.
@@ -79,49 +79,61 @@ async def run_graph(
     if not hasattr(graph, "astream") or not hasattr(graph, "aget_state"):
         hint = ": compile it first" if hasattr(graph, "compile") else ""
         raise InvalidRequest(f"a {type(graph).__name__} is no compiled graph of LangGraph{hint}")
-    asking = check_choice(interrupts, ("ask", "return"), "interrupts") == "ask"
+    asks = check_choice(interrupts, ("ask", "return"), "interrupts") == "ask"
     session = Session(
         graph,
-        _saver(graph, checkpointer, asking=asking),
-        _config(ctx, config or {}, thread_id),
+        _saver(graph, checkpointer),
+        _config(config or {}, thread_id),
         check_modes(stream_mode),
         {"durability": durability},
         partial(_tell, ctx, trio.lowlevel.current_trio_token()),
     )
-    questions = Questions(ctx, check_name(question), {"timeout": timeout, "on_timeout": on_timeout}, resume, True)
+    questions = Questions(ctx, check_name(question), {"timeout": timeout, "on_timeout": on_timeout}, resume)
     async with AsyncExitStack() as stack:
         if loop is None:
             loop = await stack.enter_async_context(open_loop(f"node {ctx.visit.node}"))
-        return await _Guest(session, questions, loop).live(inputs, asks=asking)
+        guest = await _Guest(ctx, session, questions, loop).begun()
+        return await guest.live(inputs, asks=asks)
 
 
 @frozen
 class _Guest:
     """A graph in a node."""
 
+    ctx: GuestContext
     session: Session
     questions: Questions
     loop: AsyncioThread
 
     async def live(self, inputs: Any, *, asks: bool) -> Any:
-        fresh = await self._is_fresh() if asks else True
-        stop = await (self._walk(inputs) if fresh else self._go_on())
-        questions = evolve(self.questions, is_fresh=fresh)
+        stop = await (self._walk(inputs) if self.questions.is_fresh else self._go_on())
         while asks and (stop.asks or stop.before):
-            given = await questions.ask(stop)
-            stop = await self._told(given)
+            stop = await self._told(await self.questions.ask(stop))
         return stop.values
 
-    async def _is_fresh(self) -> bool:
-        """Whether this visit has not begun with the thread yet, as far as the thread's saver knows."""
-        begins: list[str] = []
+    async def begun(self) -> "_Guest":
+        """The guest on its thread, which knows whether this visit has begun with it, as far as the saver knows.
 
-        async def newest(key: str) -> str:
-            begins.append(await self.loop.run(self.session.newest))
+        The thread, and where it was, are stored with the visit: whoever goes on with it finds both.
+        """
+        if not self.session.is_saved:
+            return self._on(self.ctx.key)
+        begins: list[list[str]] = []
+
+        async def begin(key: str) -> list[str]:
+            begins.append([key, await self.loop.run(self._on(key).session.newest)])
             return begins[0]
 
-        before = await self.questions.ctx.effect(f"{self.questions.name}-thread", newest, result=str)
-        return bool(begins) or before == await self.loop.run(self.session.newest)
+        thread, before = await self.ctx.effect(f"{self.questions.name}-thread", begin, result=list[str])
+        guest = self._on(thread)
+        fresh = bool(begins) or before == await self.loop.run(guest.session.newest)
+        return evolve(guest, questions=evolve(self.questions, is_fresh=fresh))
+
+    def _on(self, thread: str) -> "_Guest":
+        """The same on this thread, unless it was given one."""
+        config = self.session.config
+        known = {"thread_id": thread, **config["configurable"]}
+        return evolve(self, session=evolve(self.session, config={**config, "configurable": known}))
 
     async def _go_on(self) -> Stop:
         """Where an earlier life of this visit left the thread, or where that leads to."""
@@ -140,7 +152,7 @@ class _Guest:
         except ValueError as error:
             if not _is_invalid_resume(error):
                 raise
-            self.questions.ctx.report(error)
+            self.ctx.report(error)
             return await self.loop.run(self.session.look)
 
 
@@ -150,19 +162,20 @@ def _is_invalid_resume(error: Exception) -> bool:
     return is_invalid_resume(error)
 
 
-def _saver(graph: Any, given: Any, *, asking: bool) -> Any:
+def _saver(graph: Any, given: Any) -> Any:
     """The saver to use; None for the graph's own, if it has one."""
-    if given is not None or graph.checkpointer or not asking:
+    if given is False:
+        return None
+    if given is not None or graph.checkpointer:
         return given
     from langgraph.checkpoint.memory import InMemorySaver
 
     return InMemorySaver()
 
 
-def _config(ctx: GuestContext, config: Mapping[str, Any], thread_id: str | None) -> dict[str, Any]:
+def _config(config: Mapping[str, Any], thread_id: str | None) -> dict[str, Any]:
     known: Mapping[str, Any] = config.get("configurable") or {}
-    thread = thread_id or known.get("thread_id") or ctx.key
-    return {**config, "configurable": {**known, "thread_id": thread}}
+    return {**config, "configurable": {**known, "thread_id": thread_id} if thread_id else dict(known)}
 
 
 def _tell(ctx: GuestContext, token: trio.lowlevel.TrioToken, place: Sequence[str], mode: str, chunk: Any) -> None:

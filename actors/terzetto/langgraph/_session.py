@@ -69,11 +69,14 @@ class Session:
     options: Mapping[str, Any]
     tell: Callable[[Sequence[str], str, Any], None]
 
+    @property
+    def is_saved(self) -> bool:
+        """Whether there is a saver."""
+        return self.saver is not None or bool(self.graph.checkpointer)
+
     async def newest(self) -> str:
         """The thread's newest checkpoint; empty where there is none."""
         async with self._opened() as graph:
-            if not graph.checkpointer:
-                return ""
             found = await graph.checkpointer.aget_tuple(self.config)
             return "" if found is None else str(found.checkpoint["id"])
 
