@@ -5,6 +5,8 @@ Conventions, in README.md and docs/*.md alike:
 - Every ```python block is a whole program, run in the order of the page in one folder per page.
 - `<!-- file: NAME -->` above a block gives the program a name, so that later ones may import or start it;
   `<!-- file: NAME, run below -->` leaves the running to a command further down.
+- A ```py block, with a name, is a file for another library: it is written beside the programs, which may import or
+  start it, and is neither run by itself nor checked for types.
 - `<!-- raises: NAME -->` above a block: it ends with this error.
 - A ```text block that follows a program is exactly what it prints.
 - Lines of a ```console block that begin with `$ ` are commands, each followed by what it prints (nothing: not

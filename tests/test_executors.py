@@ -242,7 +242,7 @@ async def test_a_failure_is_told_with_its_type_and_where_it_came_from():
 
 
 async def test_a_timeout_is_told_in_words(autojump_clock):
-    """What `str(TimeoutError())` does not say."""
+    """SEMANTICS 14.5; `str(TimeoutError())` says nothing."""
     result = await UnifiedExecutor().execute(long, backend="graph", context=known(timeout_seconds=5))
 
     assert (ExecutionStatus.FAILED, "timeout: it took longer than 5 s") == (result.status, result.error)
@@ -373,7 +373,7 @@ async def test_an_execution_with_a_runtime_of_its_own_is_known_while_it_is_under
 
 
 async def test_whoever_is_cancelled_cancels_the_run_and_hears_of_it(autojump_clock):
-    """SEMANTICS 9: a cancel is never an outcome that goes unsaid; it goes on, and it is stored."""
+    """SEMANTICS 14.5: a cancel is never an outcome that goes unsaid; it goes on, and it is stored."""
     async with terzetto.open_runtime("memory:", [executions()]) as runtime:
         executor = UnifiedExecutor(runtime=runtime)
         with trio.move_on_after(1) as scope:

@@ -408,6 +408,7 @@ async def test_a_cancel_reaches_its_async_nodes():
 
 
 async def test_a_cancel_waits_for_functions_in_threads_of_the_guest():
+    """SEMANTICS 14.3"""
     begun, told = threading.Event(), []
 
     def long(state):
@@ -422,7 +423,7 @@ async def test_a_cancel_waits_for_functions_in_threads_of_the_guest():
 
 
 async def test_a_node_that_ignores_its_cancel_is_stuck_and_named(autojump_clock):
-    """SEMANTICS 9: what outstays its grace is left behind, and listed until it returns."""
+    """SEMANTICS 14.1: what outstays its grace is left behind, and listed until it returns."""
     begun, stuck = threading.Event(), []
 
     async def stubborn(state):
@@ -472,7 +473,7 @@ def life(folder, dies_at):
     ],
 )
 def test_a_guest_goes_on_after_kill_9(tmp_path, moments):
-    """law 2: what LangGraph has a checkpoint of does not run again, and what was decided is not asked again."""
+    """SEMANTICS 14.2: what LangGraph has a checkpoint of does not run again, and what was decided is not asked again."""
     for moment in moments:
         assert -9 == life(tmp_path, moment).returncode
 

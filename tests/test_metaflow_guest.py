@@ -147,7 +147,7 @@ async def test_a_failed_flow_names_its_run_and_another_run_resumes_it(tmp_path):
 
 @pytest.mark.parametrize("deaf", [False, True])
 async def test_a_cancel_leaves_no_process_behind(tmp_path, mark, deaf):
-    """law 3; also of steps that ignore SIGINT, and of what they have started."""
+    """SEMANTICS 14.4; also of steps that ignore SIGINT, and of what they have started."""
     (tmp_path / "waits").touch()
     if deaf:
         (tmp_path / "deaf").touch()
@@ -170,7 +170,7 @@ async def begun(folder):
 
 
 async def test_a_flow_ends_with_its_program_and_the_next_program_resumes_it(tmp_path, mark):
-    """laws 2 and 3, with `kill -9`."""
+    """SEMANTICS 14.4, with `kill -9`."""
     (tmp_path / "waits").touch()
     life = await begun(tmp_path)
     await until(lambda: "work" in ran(tmp_path) and len(processes(mark)) >= 5)
@@ -188,6 +188,21 @@ async def test_a_flow_ends_with_its_program_and_the_next_program_resumes_it(tmp_
 
     assert b"begun\nSUCCEEDED {'words': {'total': 3, 'loud': False}}\n" == done.stdout, done.stderr
     assert ["start", "work", "work", "end"] == ran(tmp_path)
+    assert [] == processes(mark)
+
+
+@pytest.mark.slow
+async def test_the_example_runs_watches_cancels_and_resumes_a_flow(tmp_path, mark):
+    program = ROOT / "examples" / "metaflow" / "squares.py"
+    with trio.fail_after(90):
+        done = await trio.run_process([sys.executable, str(program), str(tmp_path)], capture_stdout=True)
+
+    before, _, after = done.stdout.decode().partition("CANCELLED\n")
+    assert before.endswith("check started\n")
+    assert "start finished" in before
+    assert "start finished" not in after
+    assert "square started" not in after
+    assert after.endswith("end finished\n{'total': 14}\n")
     assert [] == processes(mark)
 
 

@@ -16,6 +16,8 @@ import pytest
 from .pages import PAGES, ROOT, blocks_of
 
 FOLDER = ROOT / "tests" / "typing"
+UNTYPED = "from typing import Any\n\ndef __getattr__(name: str) -> Any: ...\n"
+"""What checkers know of a file for another library."""
 MARK = re.compile(r"# W(\d+) mypy: (\S+) / pyright: (\S+)$")
 
 MYPY = ["mypy", "--strict", "--python-executable", sys.executable, "--output", "json", "--no-error-summary"]
@@ -41,7 +43,7 @@ def found_by_mypy(folder):
 def found_by_pyright(folder):
     """(path, line, rule) of each error."""
     whole = json.loads(output_of(PYRIGHT, "--project", str(folder)))
-    assert len(list(folder.glob("*.py"))) == whole["summary"]["filesAnalyzed"]
+    assert len(list(folder.glob("*.py*"))) == whole["summary"]["filesAnalyzed"]
     for report in whole["generalDiagnostics"]:
         yield Path(report["file"]), report["range"]["start"]["line"] + 1, report.get("rule", report["severity"])
 
@@ -62,8 +64,11 @@ def programs(tmp_path_factory):
     folder.joinpath("pyrightconfig.json").write_text(json.dumps(strict))
     shown = {path.name: path.read_text() for path in FOLDER.glob("*.py")}
     for page in PAGES:
-        blocks = [block for block in blocks_of(page) if block.language == "python"]
+        blocks = [block for block in blocks_of(page) if block.language in ("python", "py")]
         for block in blocks:
+            if block.language == "py":
+                shown[f"{block.name}i"] = UNTYPED
+                continue
             name = name_of(page, block, blocks)
             assert name not in shown
             shown[name] = block.text
