@@ -473,7 +473,7 @@ def life(folder, dies_at):
     ],
 )
 def test_a_guest_goes_on_after_kill_9(tmp_path, moments):
-    """SEMANTICS 14.2: what LangGraph has a checkpoint of does not run again, and what was decided is not asked again."""
+    """SEMANTICS 14.2: what has a checkpoint does not run again, and what was decided is not asked again."""
     for moment in moments:
         assert -9 == life(tmp_path, moment).returncode
 

@@ -16,7 +16,7 @@ import pytest
 from .pages import PAGES, ROOT, blocks_of
 
 FOLDER = ROOT / "tests" / "typing"
-UNTYPED = "from typing import Any\n\ndef __getattr__(name: str) -> Any: ...\n"
+UNTYPED = "from typing import Any\n\n\ndef __getattr__(name: str) -> Any:\n    raise AttributeError(name)\n"
 """What checkers know of a file for another library."""
 MARK = re.compile(r"# W(\d+) mypy: (\S+) / pyright: (\S+)$")
 
@@ -43,7 +43,7 @@ def found_by_mypy(folder):
 def found_by_pyright(folder):
     """(path, line, rule) of each error."""
     whole = json.loads(output_of(PYRIGHT, "--project", str(folder)))
-    assert len(list(folder.glob("*.py*"))) == whole["summary"]["filesAnalyzed"]
+    assert len(list(folder.glob("*.py"))) == whole["summary"]["filesAnalyzed"]
     for report in whole["generalDiagnostics"]:
         yield Path(report["file"]), report["range"]["start"]["line"] + 1, report.get("rule", report["severity"])
 
@@ -67,7 +67,7 @@ def programs(tmp_path_factory):
         blocks = [block for block in blocks_of(page) if block.language in ("python", "py")]
         for block in blocks:
             if block.language == "py":
-                shown[f"{block.name}i"] = UNTYPED
+                shown[block.name] = UNTYPED
                 continue
             name = name_of(page, block, blocks)
             assert name not in shown
