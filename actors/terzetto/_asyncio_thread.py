@@ -7,7 +7,6 @@ him, and he leaves when it has left.
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from contextvars import Context, copy_context
 from typing import Any, Final, Generic, TypeVar, cast
 
 import trio
@@ -128,10 +127,9 @@ class _Call(Generic[T]):
     value: T | None = None
     error: BaseException | None = None
     task: "asyncio.Task[None] | None" = None
-    context: Context = field(factory=copy_context)
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.task = loop.create_task(self.live(), context=self.context)
+        self.task = loop.create_task(self.live())  # the loop calls this with the context variables of who asked
 
     def cancel(self) -> None:
         if self.task is not None:
