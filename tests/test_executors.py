@@ -365,11 +365,11 @@ async def test_an_execution_with_a_runtime_of_its_own_is_known_while_it_is_under
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lambda: executor.execute(long, backend="graph", context=known()))
         await trio.sleep(1)
-        assert ExecutionStatus.RUNNING is (await executor.graph.get("r-1")).status
+        assert ExecutionStatus.RUNNING is (await executor.get("r-1")).status
         with pytest.raises(terzetto.InvalidRequest, match="being executed"):
             await executor.execute(long, backend="graph", context=known())
     with pytest.raises(terzetto.UnknownRun):
-        await executor.graph.get("r-1")
+        await executor.get("r-1")
 
 
 async def test_whoever_is_cancelled_cancels_the_run_and_hears_of_it(autojump_clock):
@@ -383,6 +383,26 @@ async def test_whoever_is_cancelled_cancels_the_run_and_hears_of_it(autojump_clo
     assert scope.cancelled_caught
     assert ExecutionStatus.CANCELLED is result.status
     assert "whoever executed it was cancelled" == result.error
+
+
+async def test_what_asks_where_nobody_could_decide_is_cancelled_and_says_so():
+    graph = terzetto.Graph("asking", state=Sum)
+    graph.start(graph.barrier("sign-off"))
+
+    with trio.fail_after(10):
+        result = await UnifiedExecutor().execute(graph, backend="graph")
+        approved = await UnifiedExecutor().execute(graph, backend="graph", context=known(config={"auto_approve": True}))
+
+    assert ExecutionStatus.CANCELLED is result.status
+    assert "sign-off@1 is open, and nobody could decide: give the executor a runtime" == result.error
+    assert ExecutionStatus.SUCCEEDED is approved.status
+
+
+async def test_a_barrier_that_decides_by_itself_is_waited_for(autojump_clock):
+    graph = terzetto.Graph("patient", state=Sum)
+    graph.start(graph.barrier("sign-off", timeout=60))
+
+    assert ExecutionStatus.SUCCEEDED is (await UnifiedExecutor().execute(graph, backend="graph")).status
 
 
 async def test_a_run_that_somebody_else_cancels_is_an_outcome(autojump_clock):

@@ -7,6 +7,7 @@ import msgspec
 import trio
 
 from terzetto_protocol.errors import InvalidRequest, TerzettoError, UnknownRun
+from terzetto_protocol.events import BarrierOpened
 from terzetto_protocol.limits import CANCEL_GRACE
 from terzetto_protocol.records import Kind, RunRow
 from terzetto_protocol.statuses import TERMINAL, FailureCode, RunStatus
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _OPTIONS: Final = frozenset({"auto_approve", "deadline_parked", "durability", "max_steps"})
 """What the config of an execution may say about a graph of Terzetto's own."""
+_GIVE: Final = "give the executor a runtime"
 _LAST: Final = 16
 """Commits among which the cancel of a cancelled run is."""
 
@@ -54,13 +56,32 @@ async def _waited(runtime: "Runtime", call: Call, targets: Targets | None, name:
     try:
         run = await (_submitted(runtime, call, name) if targets is not None else _native(runtime, call))
         mine = not run.reused
-        result = await run.result()
+        result = await (run.result() if call.options.asks else _unasked(runtime, run))
         return await _outcome(runtime, result, call.backend, targets)
     except trio.Cancelled:
         if mine:
             with trio.move_on_after(CANCEL_GRACE, shield=True), suppress(TerzettoError):
                 await runtime.cancel(call.context.run_id, "whoever executed it was cancelled")
         raise
+
+
+async def _unasked(runtime: "Runtime", run: "Run[Any]") -> "Result[Any]":
+    """The end of a run in which nobody could decide anything: one that waits for somebody is cancelled."""
+    ends: list[Result[Any]] = []
+    async with trio.open_nursery() as nursery:
+
+        async def wait() -> None:
+            ends.append(await run.result())
+            nursery.cancel_scope.cancel(reason="it has ended")
+
+        nursery.start_soon(wait)
+        async with run.events() as events:
+            async for event in events:
+                if isinstance(event, BarrierOpened) and event.deadline is None:
+                    with suppress(TerzettoError):  # it was decided by itself, or has ended
+                        await runtime.cancel(run.run_id, f"{event.barrier} is open, and nobody could decide: {_GIVE}")
+        await trio.sleep_forever()  # it has ended, and `wait` hears of it
+    return ends[0]
 
 
 async def _submitted(runtime: "Runtime", call: Call, name: str) -> "Run[Execution]":

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, cast
 
-from terzetto_protocol.errors import InvalidRequest, TerzettoError
+from terzetto_protocol.errors import InvalidRequest, TerzettoError, UnknownRun
 from terzetto_protocol.ids import check_choice
 
 from .._chance import new_id
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Executor(Protocol):
     """Whatever `UnifiedExecutor` may be given."""
 
-    async def execute(self, target: Any, inputs: dict[str, Any], context: ExecutionContext, /) -> ExecutionResult:
+    async def execute(self, target: Any, inputs: dict[str, Any], context: ExecutionContext) -> ExecutionResult:
         """Execute a target and say how it ended. A checkpoint."""
         ...
 
@@ -43,7 +43,7 @@ class _Executor:
         """Runtimes of executions that have one of their own, by run id."""
 
     async def execute(
-        self, target: Any, inputs: dict[str, Any] | None = None, context: ExecutionContext | None = None, /
+        self, target: Any, inputs: dict[str, Any] | None = None, context: ExecutionContext | None = None
     ) -> ExecutionResult:
         """Execute a target as a run, and return how it ended; no outcome is an exception. A checkpoint.
 
@@ -76,7 +76,7 @@ class _Executor:
         return Call(target, given, context, self.backend, self._options)
 
     async def _alone(self, call: Call) -> ExecutionResult:
-        """Have a runtime for this one execution; nobody could decide anything in it."""
+        """Have a runtime for this one execution; who asks something in it is cancelled, for nobody could decide."""
         from attrs import evolve
 
         call, run_id = evolve(call, options=evolve(call.options, asks=False)), call.context.run_id
@@ -97,6 +97,10 @@ class _Executor:
             raise refused
         assert result is not None, "it was refused, or has ended"
         return result
+
+    def executes(self, run_id: str) -> bool:
+        """Whether an execution with a runtime of its own is under way here. Not a checkpoint."""
+        return run_id in self._open
 
     async def get(self, run_id: str, /) -> ExecutionResult:
         """How far an execution is: PENDING, RUNNING, or its end. A checkpoint.
@@ -219,3 +223,11 @@ class UnifiedExecutor:
         if context is None:
             context = ExecutionContext(thread_id=f"thread-{new_id()[:12]}", run_id=f"run-{new_id()[:12]}")
         return await chosen.execute(target, {} if inputs is None else inputs, context)
+
+    async def get(self, run_id: str, /) -> ExecutionResult:
+        """How far an execution of the default executors is, as `GraphExecutor.get`. A checkpoint."""
+        mine = [executor for executor in self._executors.values() if isinstance(executor, _Executor)]
+        knowing = [executor for executor in mine if executor.executes(run_id)] or mine
+        if not knowing:
+            raise UnknownRun(run_id, "the executors that were given: ask them")
+        return await knowing[0].get(run_id)
