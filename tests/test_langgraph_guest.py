@@ -20,6 +20,7 @@ import terzetto
 import terzetto.langgraph
 from terzetto.executors import ExecutionContext, ExecutionStatus, UnifiedExecutor, executions
 from terzetto.langgraph import GraphStopped, Guest, guest_graph, open_loop, run_graph
+from terzetto.testing import assert_no_leaks
 
 from .asyncio_guests import Log, chain, side_by_side
 from .pages import ROOT
@@ -112,6 +113,28 @@ async def test_a_graph_runs_in_a_thread_that_is_gone_with_its_visit():
 
     assert ["node guest"] == found
     assert "node guest" not in [thread.name for thread in threading.enumerate()]
+
+
+async def test_nothing_of_it_is_left_whatever_its_end():
+    """SEMANTICS 14.1; law 3"""
+
+    async def fails(state):
+        raise ValueError("not today")
+
+    def blocks(state):
+        time.sleep(0.05)
+
+    await alone(chain(one))  # what is loaded once stays
+    with assert_no_leaks():
+        for graph in (chain(one, two), chain(fails), chain(blocks)):
+            await alone(graph)
+        begun = threading.Event()
+
+        async def long(state):
+            begun.set()
+            await asyncio.sleep(100)
+
+        await cancelled(chain(long), begun)
 
 
 async def test_context_variables_reach_it():

@@ -17,7 +17,8 @@ import terzetto
 from terzetto.executors import ExecutionContext, ExecutionStatus, FlowExecutor
 from terzetto.metaflow import FlowFailed, FlowRun, flow_graph, run_flow
 from terzetto.metaflow._lines import Line, Progress, line_of
-from terzetto.testing import context, emissions, reported
+from terzetto.testing import assert_no_leaks, context, emissions, reported
+from terzetto_protocol.limits import FLOW_LINE
 
 from .pages import ROOT
 
@@ -210,15 +211,23 @@ async def test_the_example_runs_watches_cancels_and_resumes_a_flow(tmp_path, mar
 
 
 FAKE = """#!{python}
-import json, os, sys
+import json, os, sys, time
 from pathlib import Path
 words = sys.argv[1:]
+folder = Path({folder!r})
 if words[0].endswith("_reader.py"):
+    if (folder / "unreadable").exists():
+        sys.exit("no such thing")
     print(json.dumps({{"successful": True, "resumable": True, "artifacts": {{}}, "errors": {{}}}}))
 else:
     Path({folder!r}, "words").write_text(json.dumps(words))
     Path({folder!r}, "variables").write_text(json.dumps(dict(os.environ)))
     Path(words[words.index("--run-id-file") + 1]).write_text("7")
+    if (folder / "says").exists():
+        sys.stdout.buffer.write((folder / "says").read_bytes())
+    while (folder / "waits").exists():
+        time.sleep(0.01)
+    sys.exit((folder / "fails").exists())
 """
 
 
@@ -229,6 +238,40 @@ def fake(tmp_path):
     path.write_text(FAKE.format(python=sys.executable, folder=str(tmp_path)))
     path.chmod(0o755)
     return str(path)
+
+
+async def test_nothing_of_a_flow_is_left_whatever_its_end(tmp_path, fake, mark):
+    """SEMANTICS 14.1; law 3"""
+    with assert_no_leaks(), trio.fail_after(20):
+        await run_flow(context(None), FLOW, root=tmp_path, python=fake)
+        (tmp_path / "fails").touch()
+        with pytest.raises(FlowFailed):
+            await run_flow(context(None, run_id="fails"), FLOW, root=tmp_path, python=fake)
+        (tmp_path / "fails").unlink()
+        (tmp_path / "waits").touch()
+        with trio.move_on_after(0.5) as scope:
+            await run_flow(context(None, run_id="waits"), FLOW, root=tmp_path, python=fake)
+
+    assert scope.cancelled_caught
+    assert [] == processes(mark)
+
+
+async def test_long_lines_are_cut_and_odd_ones_are_told(tmp_path, fake):
+    (tmp_path / "says").write_bytes(b"a\r\n" + b"x" * (3 * FLOW_LINE) + b"\n\xff\nlast")
+    ctx = context(None)
+
+    with trio.fail_after(20):
+        await run_flow(ctx, FLOW, root=tmp_path, python=fake)
+
+    texts = [each["text"] for each in told(ctx, "metaflow.log")]
+    assert ["a", "x" * FLOW_LINE, "\N{REPLACEMENT CHARACTER}", "last"] == texts
+
+
+async def test_artifacts_that_nobody_can_read_fail_the_flow(tmp_path, fake):
+    (tmp_path / "unreadable").touch()
+
+    with trio.fail_after(20), pytest.raises(FlowFailed, match="its artifacts cannot be read: no such thing"):
+        await run_flow(context(None), FLOW, root=tmp_path, python=fake)
 
 
 @pytest.mark.parametrize("mode, decorator", [("local", []), ("batch", ["batch"]), ("remote", ["kubernetes"])])
