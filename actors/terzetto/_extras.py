@@ -1,4 +1,4 @@
-"""Public names that are loaded when they are first asked for, and what to install where their library is missing."""
+"""Public names that are loaded when they are first asked for."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -21,11 +21,3 @@ def loader(package: str, homes: Mapping[str, str], names: dict[str, Any]) -> Cal
         return found
 
     return load
-
-
-def missing(package: str, extra: str, error: ModuleNotFoundError) -> ImportError:
-    """What to raise for a library of an extra that is not there; the very error, where it is about something else."""
-    library = (error.name or "").partition(".")[0]
-    if library != extra:
-        return error
-    return ImportError(f"{package} needs {library}: pip install 'terzetto[{extra}]'", name=library)

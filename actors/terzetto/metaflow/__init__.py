@@ -9,15 +9,16 @@ from .._extras import loader
 
 if TYPE_CHECKING:
     from ._failed import FlowFailed as FlowFailed
-    from ._flow import FlowResult as FlowResult, FlowRun as FlowRun, flow_graph as flow_graph, run_flow as run_flow
+    from ._flow import FlowResult as FlowResult, run_flow as run_flow
+    from ._graph import FlowRun as FlowRun, flow_graph as flow_graph
 
 __all__ = ["FlowFailed", "FlowResult", "FlowRun", "flow_graph", "run_flow"]
 
 _HOMES: Final = {
     "FlowFailed": "._failed",
     "FlowResult": "._flow",
-    "FlowRun": "._flow",
-    "flow_graph": "._flow",
+    "FlowRun": "._graph",
+    "flow_graph": "._graph",
     "run_flow": "._flow",
 }
 

@@ -1,4 +1,4 @@
-"""A flow of Metaflow inside of Terzetto: as a node's work, or as a whole run.
+"""A flow of Metaflow as a node's work.
 
 Which run of Metaflow belongs to a visit is written into the folder of its flow, under the visit's own key: whoever
 makes the visit again, in this process or another one, resumes that.
@@ -10,15 +10,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias
 
-from attrs import Factory, define, field, frozen
+from attrs import Factory, define
 from msgspec import Struct
 
 from terzetto_protocol.context import FlowContext, NodeContext
 from terzetto_protocol.errors import InvalidRequest
 from terzetto_protocol.forms import Form
-from terzetto_protocol.graph import Graph
 from terzetto_protocol.ids import check_choice, check_seconds
 from terzetto_protocol.limits import FLOW_GRACE, FLOW_TAIL
 
@@ -89,15 +88,14 @@ async def run_flow(
         InvalidRequest: there is no such file, a parameter has no name, or the mode is unknown.
         ImportError: Metaflow is not installed.
     """
-    life = Life(_Flow(ctx, _file(file), _absolute(root), check_choice(mode, MODES, "mode"), python))
-    forms = _forms(artifacts)
-    options = _options(parameters or {})
+    forms, options = _forms(artifacts), _options(parameters or {})
+    flow = _Flow(ctx, _file(file), _absolute(root), check_choice(mode, MODES, "mode"), python)
     if python == sys.executable and find_spec("metaflow") is None:
         raise ImportError("terzetto.metaflow needs metaflow: pip install 'terzetto[metaflow]'", name="metaflow")
     seconds = check_seconds(grace, "grace")
     assert seconds is not None, "it is a number"
-    life.flow.environment.update(environment or {})
-    before = origin
+    flow.environment.update(environment or {})
+    life, before = Life(flow), origin
     for run_id in life.began:
         told = await life.look(run_id, list(forms))
         if told["successful"]:  # it had come to its end, and nobody was told
@@ -250,57 +248,3 @@ def _environment(root: Path, mode: Mode) -> dict[str, str]:
         "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root),
         "METAFLOW_HOME": str(root),
     }
-
-
-@define
-class FlowRun:
-    """The state of a run that is a flow of Metaflow."""
-
-    parameters: dict[str, Any] = field(factory=dict[str, Any])
-    """Plain data."""
-    origin: str = ""
-    """A run of Metaflow to resume, or empty for a new one."""
-    run_id: str = ""
-    """Metaflow's, once it has ended well."""
-    artifacts: dict[str, Any] = field(factory=dict[str, Any])
-    """Plain data."""
-
-
-@frozen
-class Flown:
-    """The flow has come to its end."""
-
-    run_id: str
-    artifacts: dict[str, Any]
-
-    def apply(self, run: FlowRun) -> None:
-        """Keep what it came to."""
-        run.run_id, run.artifacts = self.run_id, self.artifacts
-
-
-def flow_graph(
-    file: str | Path, /, name: str = "flow", *, version: str = "1", artifacts: Sequence[str] = (), **options: Any
-) -> Graph[FlowRun, None]:
-    """A graph whose runs are runs of a flow of Metaflow: `runtime.submit(flow, FlowRun({"n": 3}))`.
-
-    Its one node does what `run_flow` does.
-
-    Args:
-        file: Python file of a `FlowSpec`.
-        name: the name of the graph, which finds it again after a restart.
-        version: its version.
-        artifacts: names of artifacts that are JSON.
-        options: further arguments of `run_flow`.
-    """
-    made: Graph[FlowRun, None] = Graph(name, state=FlowRun, mutations=[Flown], version=version)
-
-    async def flow(ctx: NodeContext[FlowRun]) -> None:
-        """Run the flow, and keep what it comes to."""
-        state = ctx.state
-        told = await run_flow(
-            ctx, file, parameters=state.parameters, origin=state.origin, artifacts=artifacts, **options
-        )
-        ctx.record(Flown(told.run_id, told.artifacts))
-
-    made.start(cast("Any", made.node(flow)))
-    return made
