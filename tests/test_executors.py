@@ -20,6 +20,7 @@ from terzetto.executors import (
     UnifiedExecutor,
     executions,
 )
+from terzetto_protocol.commands import Submit
 
 
 @define
@@ -499,3 +500,33 @@ def test_a_mode_is_for_flows_of_metaflow():
 async def test_what_runs_here_has_no_other_mode():
     with pytest.raises(terzetto.InvalidRequest, match="flows of Metaflow"):
         await FlowExecutor(mode=ExecutionMode.BATCH).execute(Arun(), {}, ExecutionContext())
+
+
+@pytest.mark.parametrize(
+    "target, config, told",
+    [
+        ("{folder}/flow.py", {}, "nothing here has its name"),
+        ("nightly", {"python": "/bin/sh"}, "config python"),
+        ("nightly", {"root": "/", "environment": {"PATH": ""}}, "config environment, root"),
+    ],
+)
+async def test_what_is_stored_says_neither_which_file_is_executed_nor_by_what(tmp_path, target, config, told):
+    """SEMANTICS 14: whoever may submit from outside starts what the program has named, and nothing else."""
+    (tmp_path / "flow.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    state = {
+        "backend": "flow",
+        "target": target.format(folder=tmp_path),
+        "inputs": {},
+        "thread_id": "t",
+        "mode": "local",
+        "config": config,
+    }
+    named = executions({"nightly": tmp_path / "flow.py"}, root=tmp_path)
+    with trio.fail_after(20):
+        async with terzetto.open_runtime("memory:", graphs=[named]) as runtime:
+            await runtime.carry_out(Submit("c-1", "r", named.graph.name, msgspec.json.encode(state)))
+            result = await runtime.get("r").result()
+
+    assert "FAILED" == result.status
+    assert told in str(result.failure)
+    assert not (tmp_path / "ran").exists()

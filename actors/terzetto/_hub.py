@@ -294,6 +294,7 @@ class Hub:
     async def _look_elsewhere(self, stream: Stream, seen: int, store: Store, lease: float) -> None:
         """Show what another owner has stored of a run: a reader that comes from there has seen it."""
         with trio.move_on_after(lease):  # in which whoever carries it here hears that it is not his any more
+            await trio.lowlevel.checkpoint_if_cancelled()
             while not stream.idle and stream.log.tail < seen:  # noqa: ASYNC110 - he tells nobody
                 await trio.sleep(INBOX_POLL)
         row = await store.run(stream.run_id)

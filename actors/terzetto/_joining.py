@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
+import trio
 
 from terzetto_protocol.admission import same_run
 from terzetto_protocol.blueprint import Blueprint
@@ -34,6 +35,7 @@ class Joining:
     ) -> Run[S]:
         """See `Runtime.submit`. A checkpoint; cancelled, it may have ended those that were under way."""
         while True:
+            await trio.lowlevel.checkpoint_if_cancelled()
             with suppress(ThreadMoved):  # somebody else's run is under way now, and that may change everything
                 return await self._try(header, blueprint, given, deps, busy)
 

@@ -93,7 +93,6 @@ async def _submitted(runtime: "Runtime", call: Call, name: str) -> "Run[Executio
         thread_id=context.thread_id,
         mode=context.mode.value,
         config=plain(context.config, "the config"),
-        root=call.options.root,
     )
     return await runtime.submit(
         graph, execution, run_id=context.run_id, deadline=context.timeout_seconds, metadata=_metadata(call)

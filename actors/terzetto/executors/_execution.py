@@ -20,6 +20,10 @@ from ._routes import Call, Options, is_file, perform
 from ._words import ExecutionContext, ExecutionMode, ExecutorBackend
 
 
+_OF_PROGRAMS: Final = frozenset({"environment", "python", "root"})
+"""What a program may say of a flow by the config of an execution, and what is stored may not."""
+
+
 @define
 class Execution:
     """What is stored of one execution."""
@@ -31,7 +35,6 @@ class Execution:
     thread_id: str
     mode: str
     config: dict[str, Any]
-    root: str
     output: Any = None
     lost: str = ""
     """Why the output is not stored; empty where it is."""
@@ -63,6 +66,7 @@ class Targets:
     """What names stand for in this process."""
 
     named: Mapping[str, Any]
+    root: str = "."
     live: Final[dict[str, Live]] = field(factory=dict[str, Live])
     """By run id."""
 
@@ -88,14 +92,20 @@ class Targets:
         if live is not None:
             return live.call
         target = execution.target
-        if not (target in self.named or is_file(target)):
+        if target not in self.named:  # also the path of a file: what is stored must not say what is executed
             text = f"its target, {target}, was an object of another process, and nothing here has its name"
             raise LookupError(f"{text}: give executions({{name: target}}), so that a run can go on after a restart")
+        # Whoever may submit has written the rest: it says what a flow is given, and not by what or where it is run.
+        unsafe = sorted(_OF_PROGRAMS.intersection(execution.config))
+        if unsafe:
+            raise InvalidRequest(
+                f"config {', '.join(unsafe)}: a run that goes on after a restart takes that from nobody"
+            )
         backend, mode = ExecutorBackend(execution.backend), ExecutionMode(execution.mode)
         context = ExecutionContext(
             thread_id=execution.thread_id, run_id=run_id, config=execution.config, metadata={}, mode=mode
         )
-        return Call(self.found(target), execution.inputs, context, backend, Options(root=execution.root))
+        return Call(self.found(target), execution.inputs, context, backend, Options(root=self.root))
 
 
 graph: Final = Graph("execution", state=Execution, mutations=[Executed], deps=Targets)
@@ -119,14 +129,15 @@ async def execute(ctx: NodeContext[Execution, Targets]) -> None:
 graph.start(execute)
 
 
-def executions(targets: Mapping[str, Any] | None = None, /) -> Bound[Any]:
+def executions(targets: Mapping[str, Any] | None = None, /, *, root: str | Path = ".") -> Bound[Any]:
     """The graph whose runs are executions, for `open_runtime(graphs=[...])`.
 
     Args:
-        targets: what `execute` may be asked for by a name. Such an execution goes on after a restart, as does one of
-            a flow's file; one of an object that has no name fails then, and says so.
+        targets: what `execute` may be asked for by a name. Such an execution goes on after a restart; one of anything
+            that has no name fails then, and says so: what is stored never says which object or file is executed.
+        root: the folder of flows that go on after a restart, which is to be that of their `FlowExecutor`.
     """
     named = dict(targets or {})
     for name in named:
         check_name(name)
-    return bind(graph, Targets(named))
+    return bind(graph, Targets(named, str(Path(root).absolute())))
