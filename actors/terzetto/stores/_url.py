@@ -12,6 +12,8 @@ from ._contract import Store
 
 _SCHEMES: Final = {
     "memory": "._memory_url",
+    "redis": "._redis_url",
+    "rediss": "._redis_url",
     "sqlite": "._sqlite_url",
 }
 """Where the URLs of a scheme are read, by a function `open_url(url, guest=...)`; loaded when somebody asks for one."""

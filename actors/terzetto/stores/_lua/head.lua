@@ -1,0 +1,5 @@
+-- Where a thread is: since when, checksum, run.
+
+local thread = take()
+need('heads')
+return { head(thread) }

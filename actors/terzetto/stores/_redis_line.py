@@ -1,0 +1,154 @@
+"""A line to a Redis server: one connection at a time, made anew when it was lost, on which calls are answered in order.
+
+So a call that was cancelled after it was sent happens, if it happens, before every later one: whoever asks afterwards
+sees what became of it.
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeAlias, final
+
+import trio
+from coredis.connection import TCPConnection, TCPLocation
+from coredis.exceptions import NoScriptError, RedisError
+
+from terzetto_protocol.errors import StoreRejected, StoreUnavailable, describe
+
+from ._redis_errors import sentence
+from ._redis_place import RedisPlace
+from ._redis_scripts import Argument, Script
+
+Send: TypeAlias = Callable[..., Awaitable[Any]]
+"""Sends one command, and returns what the server answers; raises `RedisError`."""
+
+
+class _Started:
+    """Tells once that a connection was made, or why not."""
+
+    def __init__(self, status: trio.TaskStatus[RedisError | None]) -> None:
+        self._status, self._told = status, False
+
+    def started(self, value: RedisError | None = None) -> None:
+        if not self._told:
+            self._told = True
+            self._status.started(value)
+
+
+@final
+class Line:
+    """Sends commands over a connection whose tasks live in a nursery of the store's.
+
+    Args:
+        place: where the server is.
+        limit: time that a call may take, connecting included, seconds.
+        nursery: where the connection lives.
+        greet: looks, on every new connection, whether this is the store that was opened.
+    """
+
+    def __init__(
+        self, place: RedisPlace, limit: float, nursery: trio.Nursery, greet: Callable[[Send], Awaitable[None]]
+    ) -> None:
+        self._place, self._limit, self._nursery, self._greet = place, limit, nursery, greet
+        self._connection: TCPConnection | None = None
+        self._connecting: Final = trio.Lock()
+
+    async def call(self, command: bytes, *args: Argument) -> Any:
+        """Send a command and return the answer.
+
+        A checkpoint, before anything is sent. Cancelled later, the command may have happened; it never happens after
+        one that is sent later on this line.
+
+        Raises:
+            StoreUnavailable: nobody knows whether it happened.
+            StoreRejected: it cannot be said to a server.
+            Damaged: a script has found that something of a run is lost.
+        """
+        words = _words(args)
+        return await self._bounded(lambda send: send(command, *words))
+
+    async def run(self, script: Script, *args: Argument) -> Any:
+        """Run a script whose key is the first argument; as `call`."""
+        words = _words(args)
+
+        async def evaluate(send: Send) -> Any:
+            try:
+                return await send(b"EVALSHA", script.sha, 1, *words)
+            except NoScriptError:
+                return await send(b"EVAL", script.text, 1, *words)
+
+        return await self._bounded(evaluate)
+
+    async def _bounded(self, fn: Callable[[Send], Awaitable[Any]]) -> Any:
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            with trio.move_on_after(self._limit):
+                connection = await self.connected()
+                return await fn(_sender(connection))
+        except RedisError as error:
+            raise sentence(self._place, error) from error
+        self.drop()
+        raise StoreUnavailable(f"store {self._place.url}: the server has not answered within {self._limit:g} s")
+
+    async def connected(self) -> TCPConnection:
+        """The connection, made anew if it was lost. A checkpoint if it was.
+
+        Raises:
+            RedisError: it cannot be made.
+            StoreError: what is there is not what was opened.
+        """
+        if self._connection is None or not self._connection.usable:
+            async with self._connecting:
+                if self._connection is None or not self._connection.usable:
+                    self._connection = None
+                    self._connection = await self._connect()
+        return self._connection
+
+    async def _connect(self) -> TCPConnection:
+        place = self._place
+        connection = TCPConnection(
+            TCPLocation(place.host, place.port),
+            username=place.user,
+            password=place.password,
+            db=place.db,
+            ssl_context=ssl.create_default_context() if place.tls else None,
+            socket_keepalive=True,
+        )
+        try:
+            error: RedisError | None = await self._nursery.start(_carry, connection)
+            if error is not None:
+                await trio.lowlevel.checkpoint_if_cancelled()
+                raise error
+            await self._greet(_sender(connection))
+        except BaseException:
+            connection.invalidate()
+            raise
+        return connection
+
+    def drop(self) -> None:
+        """Give the connection up, if there is one; what was asked on it is answered with an error."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+
+
+async def _carry(connection: TCPConnection, *, task_status: trio.TaskStatus[RedisError | None]) -> None:
+    started = _Started(task_status)
+    try:
+        await connection.run(task_status=started)  # type: ignore[arg-type]  # anyio's protocol has no result
+    except RedisError as error:
+        started.started(error)
+
+
+def _sender(connection: TCPConnection) -> Send:
+    async def send(command: bytes, *args: Argument) -> Any:
+        return await connection.create_request(command, *args, decode=False)
+
+    return send
+
+
+def _words(args: tuple[Argument, ...]) -> list[bytes | int]:
+    # What cannot be encoded would end the connection where it is sent, for everybody.
+    try:
+        return [arg.encode() if isinstance(arg, str) else arg for arg in args]
+    except UnicodeEncodeError as error:
+        raise StoreRejected(f"the store will never take this: {describe(error)}") from error
