@@ -1,6 +1,5 @@
 """The store kit, over every store that we ship."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from terzetto.stores import MemoryStore, RedisStore, SqliteStore
 from terzetto.testing._store_kit import STORE_LAWS, Opener, StoreKit, StoreLaw
 
-from .redis_servers import DURABLE, RedisServer, running
+from .redis_servers import RedisServer
 
 
 def memory(folder: Path) -> Opener:
@@ -24,12 +23,6 @@ def sqlite_normal(folder: Path) -> Opener:
     return lambda: SqliteStore(folder / "runs.db", synchronous="normal")
 
 
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with running(tmp_path_factory.mktemp("redis"), *DURABLE) as server:
-        yield server
-
-
 @pytest.mark.parametrize("law", STORE_LAWS, ids=StoreKit.name)
 @pytest.mark.parametrize("opener", [memory, sqlite, sqlite_normal])
 async def test_law(opener, law: StoreLaw, tmp_path: Path) -> None:
@@ -38,7 +31,7 @@ async def test_law(opener, law: StoreLaw, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("law", STORE_LAWS, ids=StoreKit.name)
-async def test_law_on_redis(law: StoreLaw, redis_server: RedisServer) -> None:
+async def test_law_on_redis(law: StoreLaw, redis: RedisServer) -> None:
     """SEMANTICS 3, 11: a store with many owners keeps the same contract, and that of leases."""
-    url = redis_server.url()
+    url = redis.url()
     await StoreKit(lambda: RedisStore(url)).check(law)

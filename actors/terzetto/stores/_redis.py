@@ -11,7 +11,7 @@ from uuid import uuid4
 import attrs
 import trio
 
-from terzetto_protocol.errors import StoreDamaged, StoreError, StoreInUse, StoreUnavailable
+from terzetto_protocol.errors import StoreDamaged, StoreError, StoreInUse, StoreRejected, StoreUnavailable, describe
 from terzetto_protocol.records import BarrierRow, Head, Outcome, Posted, RunRow, Write
 from terzetto_protocol.statuses import RunStatus
 
@@ -149,6 +149,17 @@ class RedisStore(Store):
             yield
         except Damaged as damage:
             raise StoreDamaged(self.url, damage.run_id, damage.place, damage.reason) from damage
+        except UnicodeEncodeError as error:
+            raise StoreRejected(f"store {self.url} will never take this: {describe(error)}") from error
+
+    @contextmanager
+    def _listing(self) -> Generator[None]:
+        # What is damaged is a list, or nobody knows whose it is: then no list is better than a short one.
+        try:
+            with self._blaming():
+                yield
+        except StoreDamaged as damage:
+            raise StoreUnavailable(str(damage)) from damage
 
     @contextmanager
     def _owning(self, what: str) -> Generator[None]:
@@ -174,11 +185,13 @@ class RedisStore(Store):
 
     async def unfinished(self) -> list[RunRow]:
         """As the contract says; a checkpoint."""
-        return await self._reader.runs(UNFINISHED, free=True)
+        with self._listing():
+            return await self._reader.runs(UNFINISHED, free=True)
 
     async def timers(self) -> list[tuple[str, float]]:
         """As the contract says, with a look at those runs alone that have one; a checkpoint."""
-        return await self._reader.timers()
+        with self._listing():
+            return await self._reader.timers()
 
     # -- runs -------------------------------------------------------------------------------------------------------
 
@@ -214,7 +227,8 @@ class RedisStore(Store):
         thread: str | None = None,
     ) -> list[RunRow]:
         """As the contract says, page by page; a checkpoint."""
-        return await self._reader.runs(statuses, before, limit, thread)
+        with self._listing():
+            return await self._reader.runs(statuses, before, limit, thread)
 
     async def head(self, thread: str) -> Head | None:
         """As the contract says; a checkpoint."""
@@ -289,11 +303,13 @@ class RedisStore(Store):
 
     async def post(self, command: Posted) -> None:
         """As the contract says; the one thing that a guest writes. A checkpoint."""
-        await self._inbox.post(command)
+        with self._blaming():
+            await self._inbox.post(command)
 
     async def posted(self, *, limit: int = 100) -> list[Posted]:
         """As the contract says; a guest is told of all, and given none. A checkpoint."""
-        return await self._inbox.posted(limit)
+        with self._listing():
+            return await self._inbox.posted(limit)
 
     async def wait_posted(self, seconds: float) -> None:
         """As the contract says: the server tells. A checkpoint."""

@@ -3,7 +3,8 @@
 Commits go between two of its questions, so a run that is written to meanwhile is looked at as it is by then.
 """
 
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 from terzetto_protocol.blobs import Hasher
@@ -26,36 +27,37 @@ async def check(ask: Ask, reader: Reader, lost: list[Any]) -> list[str]:
         reader: reads runs.
         lost: lists that are not whole, each name before its size.
     """
-    problems = [f"the list {name.decode()!r} is not what was stored: keys have vanished" for name in lost[::2]]
-    async for problem in _problems(ask, reader, {name.decode() for name in lost[::2]}):
-        problems.append(problem)
-        if len(problems) >= MOST:
-            break
+    gone = {name.decode() for name in lost[::2]}
+    problems = [f"the list {name!r} is not what was stored: keys have vanished" for name in sorted(gone)]
+    for name, look in _looks(ask, reader).items():
+        members = [] if name in gone else await _members(ask, name)
+        for member in members:
+            try:
+                await look(member)
+            except Damaged as error:
+                problems.append(str(error))
+            if len(problems) >= MOST:
+                return problems
     return problems
 
 
-async def _problems(ask: Ask, reader: Reader, lost: set[str]) -> AsyncIterator[str]:
-    async for run_id in _names(ask, "runs"):
-        if (problem := await _found(reader.check(run_id))) is not None:
-            yield problem
-    for thread in [name async for name in _names(ask, "heads")] if "heads" not in lost else []:
-        if (problem := await _found(_check_head(reader, thread))) is not None:
-            yield problem
-    inbox = Inbox(ask)
-    async for command in _names(ask, "inbox"):
-        if (problem := await _found(inbox.receipt(command))) is not None:
-            yield problem
-    for digest in [name async for name in _names(ask, "blobs")] if "blobs" not in lost else []:
-        if (problem := await _found(_check_blob(ask, digest))) is not None:
-            yield problem
+def _looks(ask: Ask, reader: Reader) -> dict[str, Callable[[str], Awaitable[object]]]:
+    """How each member of a list is looked at."""
+    return {
+        "runs": reader.check,
+        "heads": partial(_check_head, reader),
+        "inbox": Inbox(ask).receipt,
+        "blobs": partial(_check_blob, ask),
+    }
 
 
-async def _found(reading: Awaitable[object]) -> str | None:
-    try:
-        await reading
-    except Damaged as error:
-        return str(error)
-    return None
+async def _members(ask: Ask, name: str) -> list[str]:
+    found, cursor = dict[str, None](), b"0"
+    while True:
+        cursor, page = await ask("names", name, cursor)
+        found |= dict.fromkeys(member.decode(errors="replace") for member in page)
+        if cursor == b"0":
+            return list(found)
 
 
 async def _check_head(reader: Reader, thread: str) -> None:
@@ -71,15 +73,3 @@ async def _check_blob(ask: Ask, digest: str) -> None:
         number += 1
     if number and hasher.digest != digest:
         raise Damaged("", digest, f"its {hasher.size} bytes have another digest")
-
-
-async def _names(ask: Ask, name: str) -> AsyncIterator[str]:
-    seen, cursor = set[str](), b"0"
-    while True:
-        cursor, page = await ask("names", name, cursor)
-        for each in page:
-            if (known := each.decode(errors="replace")) not in seen:
-                seen.add(known)
-                yield known
-        if cursor == b"0":
-            return

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from coredis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, ReadOnlyError, RedisError
+from coredis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, ReadOnlyError, RedisError, WrongTypeError
 
 from terzetto_protocol.errors import StoreUnavailable, describe
 
@@ -31,6 +31,8 @@ def sentence(place: RedisPlace, error: RedisError) -> StoreUnavailable | Damaged
     """The error that a caller gets for one of the driver's."""
     text = str(error)
     said = _SAID.search(text)
+    if isinstance(error, WrongTypeError):
+        return Damaged("", "what is stored", "another program has written over it (WRONGTYPE)")
     if said is None:
         return StoreUnavailable(f"store {place.url}: {_reason(error)}{_advice(error, text)}")
     what, name = said.groups()

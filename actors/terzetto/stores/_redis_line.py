@@ -9,10 +9,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, final
 
 import trio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from coredis.connection import TCPConnection, TCPLocation
 from coredis.exceptions import NoScriptError, RedisError
 
-from terzetto_protocol.errors import StoreRejected, StoreUnavailable, describe
+from terzetto_protocol.errors import StoreUnavailable
 
 from ._redis_errors import sentence
 from ._redis_place import RedisPlace
@@ -60,7 +61,7 @@ class Line:
 
         Raises:
             StoreUnavailable: nobody knows whether it happened.
-            StoreRejected: it cannot be said to a server.
+            UnicodeEncodeError: it cannot be said to a server.
             Damaged: a script has found that something of a run is lost.
         """
         words = _words(args)
@@ -137,6 +138,15 @@ async def _carry(connection: TCPConnection, *, task_status: trio.TaskStatus[Redi
         await connection.run(task_status=started)  # type: ignore[arg-type]  # anyio's protocol has no result
     except RedisError as error:
         started.started(error)
+    finally:
+        _close_channels(connection)
+
+
+def _close_channels(connection: TCPConnection) -> None:
+    # A connection that was never made leaves them open, and Python would warn of each.
+    for each in vars(connection).values():
+        if isinstance(each, MemoryObjectSendStream | MemoryObjectReceiveStream):
+            each.close()
 
 
 def _sender(connection: TCPConnection) -> Send:
@@ -147,8 +157,5 @@ def _sender(connection: TCPConnection) -> Send:
 
 
 def _words(args: tuple[Argument, ...]) -> list[bytes | int]:
-    # What cannot be encoded would end the connection where it is sent, for everybody.
-    try:
-        return [arg.encode() if isinstance(arg, str) else arg for arg in args]
-    except UnicodeEncodeError as error:
-        raise StoreRejected(f"the store will never take this: {describe(error)}") from error
+    # Encoded here, because what cannot be encoded would end the connection where it is sent, for everybody.
+    return [arg.encode() if isinstance(arg, str) else arg for arg in args]

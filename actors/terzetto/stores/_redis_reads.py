@@ -5,7 +5,7 @@ the store must have in the store's own hash.
 """
 
 import zlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -24,7 +24,6 @@ from ._redis_scripts import Ask, pairs
 PAGE: Final = 200
 """Runs that one script lists at most: it keeps everybody else waiting meanwhile."""
 _ALL: Final = 2**31
-_NO_SNAPSHOT: Final = 0
 
 
 @frozen
@@ -51,7 +50,10 @@ class Reader:
         limit: int | None = None,
     ) -> _Found | None:  # fmt: skip
         said = ["" if each is None else str(each) for each in (at, after, event)]
-        reply = await self._ask("read", run_id, wanted, *said, limited(limit))
+        try:
+            reply = await self._ask("read", run_id, wanted, *said, limited(limit))
+        except Damaged as damage:
+            raise Damaged(run_id, damage.place, damage.reason) from damage
         if reply is None:
             return None
         fields = pairs(reply[0])
@@ -92,36 +94,21 @@ class Reader:
         free: bool = False,
     ) -> list[RunRow]:
         """See `Store.runs`; with `free` only those that belong to nobody else who lives."""
-        found = list[RunRow]()
-        async for row in self._listed(statuses, before, limit, thread, free=free):
-            found.append(row)
-        return found
-
-    async def _listed(
-        self,
-        statuses: Sequence[RunStatus] | None,
-        before: str | None,
-        limit: int | None,
-        thread: str | None,
-        *,
-        free: bool,
-    ) -> AsyncIterator[RunRow]:
         said = [] if statuses is None else sorted({status.value for status in statuses})
         sources = ["runs"] if statuses is None else [f"is:{status}" for status in said]
         if thread is not None:
             sources = [f"on:{thread}"] if thread and (statuses is None or said) else []
-        left, place = limited(limit), ["", before or ""]
+        found, left, place = list[RunRow](), limited(limit), ["", before or ""]
         while True:
             count = min(left, PAGE)
             wanted = [len(sources), *sources, len(said), *said, *place, count, int(free)]
             rows = await self._ask("list", *wanted)
             if rows is None:
                 raise UnknownRun(before or "")
-            for run_id, _, source, flat in rows:
-                yield listed_row(run_id.decode(errors="replace"), source.decode(), flat)
+            found += [listed_row(run_id.decode(errors="replace"), each.decode(), row) for run_id, _, each, row in rows]
             left -= len(rows)
             if len(rows) < count or left == 0:
-                return
+                return found
             place = [rows[-1][1], rows[-1][0]]
 
     async def timers(self) -> list[tuple[str, float]]:
@@ -195,7 +182,7 @@ class Reader:
 
     async def _all_barriers(self) -> list[BarrierRow]:
         numbered = list[tuple[int, BarrierRow]]()
-        async for row in self._listed(None, None, None, None, free=False):
+        for row in await self.runs():
             with suppress(Damaged):
                 found = await self._find(row.run_id, "b")
                 numbered += [] if found is None else _barriers(row.run_id, found)

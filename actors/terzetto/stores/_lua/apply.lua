@@ -53,7 +53,9 @@ end
 local function commit_at(w, first, last) -- epoch and body of the commit that has this seq; true if it was lost
   if w.seq < 1 or w.seq > last then return false end
   local id = w.seq .. '-0'
-  local found = call('XRANGE', base .. 'log:' .. w.run, id, id)[1]
+  local found = redis.pcall('XRANGE', base .. 'log:' .. w.run, id, id)
+  if found.err then return true end
+  found = found[1]
   if not found then return w.seq >= first end
   local entry = {}
   for n = 1, #found[2], 2 do entry[found[2][n]] = found[2][n + 1] end
@@ -100,7 +102,12 @@ local function append(w, make)
   local fields = { 'epoch', w.epoch, 'event', w.event, 'at', w.at, 'sum', w.sum, 'body', w.body }
   if make then return call('XADD', log, id, unpack(fields)) end
   local added = redis.pcall('XADD', log, 'NOMKSTREAM', id, unpack(fields))
-  return type(added) == 'string' -- else the log is gone, or another one
+  if type(added) == 'table' and added.err then
+    local is_another = string.find(added.err, 'WRONGTYPE', 1, true) or string.find(added.err, 'smaller', 1, true)
+    if not is_another then error(added.err, 0) end -- a full memory, a disk that fails: nothing was written yet
+    return false
+  end
+  return added -- false where the log is gone
 end
 
 local function move(w, before, submitted)
@@ -153,7 +160,9 @@ local function settle_first(w, epoch, header, first, last)
 end
 
 local function settle(w)
-  local row = call('HMGET', base .. 'run:' .. w.run, 'epoch', 'seq', 'first', 'commits', 'header', 'status', 'submitted')
+  local row = redis.pcall('HMGET', base .. 'run:' .. w.run, 'epoch', 'seq', 'first', 'commits', 'header', 'status',
+    'submitted')
+  if row.err then return { 'damaged' } end
   local epoch, last, first = row[1], tonumber(row[2]), tonumber(row[3])
   if not epoch and call('ZSCORE', base .. 'runs', w.run) and not has_expired(w.run) then return { 'damaged' } end
   if epoch and not (last and first and tonumber(row[4])) then return { 'damaged' } end
