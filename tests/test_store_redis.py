@@ -86,7 +86,9 @@ def test_a_wrong_url_does_not_show_its_password() -> None:
 
 
 def test_the_driver_is_loaded_by_who_opens_a_store() -> None:
-    check = "import sys; from terzetto.stores import RedisStore; RedisStore('redis://h'); print('coredis' in sys.modules)"
+    check = (
+        "import sys; from terzetto.stores import RedisStore; RedisStore('redis://h'); print('coredis' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
@@ -205,7 +207,9 @@ async def test_a_replica_is_refused(server: RedisServer) -> None:
 @in_time
 async def test_nobody_there(tmp_path) -> None:
     server = RedisServer(tmp_path)
-    with pytest.raises(StoreUnavailable, match=rf"redis://127.0.0.1:{server.port}/0.* Unable to establish a connection"):
+    with pytest.raises(
+        StoreUnavailable, match=rf"redis://127.0.0.1:{server.port}/0.* Unable to establish a connection"
+    ):
         async with RedisStore(server.url()):
             pass
 
@@ -260,7 +264,9 @@ async def test_stores_beside_each_other(redis: RedisServer) -> None:
 async def test_a_guest(redis: RedisServer) -> None:
     """SEMANTICS 11: it reads and posts; what is an owner's is refused, and it is no owner."""
     url = redis.url()
-    with pytest.raises(StoreMissing, match="there is no store redis://127.0.0.1:.*: check server, database and prefix"):
+    with pytest.raises(
+        StoreMissing, match=r"there is no store redis://127.0.0.1:.*: check server, database and prefix"
+    ):
         async with RedisStore(url, guest=True):
             pass
     assert redis.keys(url) == []
@@ -328,15 +334,15 @@ async def test_all_keys_are_in_one_slot(redis: RedisServer) -> None:
             follow("a", 2, epoch=1, expect=0, moved=True, status=RunStatus.SUCCEEDED, thread="t"),
             first("b"),
             follow("b", 2, epoch=1, expect=0, moved=True, status=RunStatus.FAILED),
-            first("c", timer=3.0),
+            first("c", header=header("c", thread="t", line=1), timer=3.0),
         )
         await store.post(posted())
         there = redis.keys(url)
         names = {key.partition(":")[0] for key in there}
         assert names == {
             "", "barriers", "bell", "blob", "blobs", "command", "commands", "expiring", "heads", "inbox", "is", "keys",
-            "kept", "left", "log", "on", "open", "owner", "run", "runs", "snapshots", "timers", "upload", "uploads",
-            "waiting",
+            "kept", "left", "line", "log", "on", "open", "owner", "run", "runs", "snapshots", "timers", "upload",
+            "uploads", "waiting",
         }  # fmt: skip
         prefix = base_of(url).partition("{")[0]
         assert all(key.decode().startswith(prefix) for key in redis.ask("KEYS", f"{prefix}*"))

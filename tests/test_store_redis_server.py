@@ -1,9 +1,9 @@
 """A Redis server that dies, hangs, comes back, or answers nobody: real servers, in real time."""
 
-import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trio
@@ -34,8 +34,14 @@ async def test_killed_and_started_again(server: RedisServer) -> None:
         writes = [*await started(store), follow(seq=3)]
         await applied(store, writes[2])
         server.kill()
-        for call in (lambda: store.commit([follow(seq=4)]), lambda: store.run("r"), store.reopen, store.renew, store.posted):
-            with pytest.raises(StoreUnavailable, match="redis://127.0.0.1"):
+        for call in (
+            lambda: store.commit([follow(seq=4)]),
+            lambda: store.run("r"),
+            store.reopen,
+            store.renew,
+            store.posted,
+        ):
+            with pytest.raises(StoreUnavailable, match=r"redis://127\.0\.0\.1"):
                 await call()
         health = await store.health(deep=True)
         assert len(health.problems) == 1
@@ -142,7 +148,7 @@ async def test_a_lost_answer(redis: RedisServer) -> None:
     async with cut(redis) as proxy, RedisStore(proxy.url()) as store:
         await applied(store, first("old", header=header("old", thread="t")), first("other"))
         end = follow("r", 4, moved=True, status=RunStatus.SUCCEEDED, thread="t", barriers=(barrier(),))
-        group = [first(header=header(key="k", thread="t")), claim(), follow(seq=3), end, claim("other")]
+        group = [first(header=header(key="k", thread="t", line=1)), claim(), follow(seq=3), end, claim("other")]
         for _ in range(2):
             proxy.cuts = 1
             with pytest.raises(StoreUnavailable, match="Connection lost"):
@@ -182,6 +188,10 @@ async def test_lost_answers_mid_run(redis: RedisServer) -> None:
             assert (result.status, result.state.count, steps) == (SUCCEEDED, 3, [0, 1, 2])
 
 
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 @in_time
 async def test_nothing_is_left_of_a_store(redis: RedisServer) -> None:
     """No descriptor, no task, no owner."""
@@ -190,14 +200,14 @@ async def test_nothing_is_left_of_a_store(redis: RedisServer) -> None:
     async def tasks() -> int:
         return trio.lowlevel.current_statistics().tasks_living
 
-    before = await tasks(), len(os.listdir("/proc/self/fd"))
+    before = await tasks(), _descriptors()
     for _ in range(3):
         async with RedisStore(url) as store:
             await store.runs()
             await store.wait_posted(0.01)
             assert await tasks() > before[0]
     await trio.sleep(0.01)
-    assert (await tasks(), len(os.listdir("/proc/self/fd"))) == before
+    assert (await tasks(), _descriptors()) == before
     assert [key for key in redis.keys(url) if key.startswith("owner:")] == []
     with pytest.raises(ValueError, match="mine"):  # and no group around it
         async with RedisStore(url):

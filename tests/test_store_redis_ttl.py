@@ -27,7 +27,7 @@ def _ttls(redis: RedisServer, url: str, run_id: str) -> list[int]:
 
 async def _gone(redis: RedisServer, url: str, run_id: str) -> None:
     with trio.fail_after(10):
-        while _ttls(redis, url, run_id) != [-2] * 4:
+        while _ttls(redis, url, run_id) != [-2] * 4:  # noqa: ASYNC110 - nobody tells when a key expires
             await trio.sleep(0.01)
 
 
@@ -45,7 +45,9 @@ async def test_a_run_that_has_ended_expires(redis: RedisServer, status) -> None:
     """All its keys at the same moment, counted from the end; what has not ended has no such time."""
     url = redis.url("&ttl=1000")
     async with RedisStore(url) as store:
-        await applied(store, first("r", barriers=(barrier(),)), claim("r"), first("other", barriers=(barrier("other"),)))
+        await applied(
+            store, first("r", barriers=(barrier(),)), claim("r"), first("other", barriers=(barrier("other"),))
+        )
         assert _ttls(redis, url, "r") == [-1] * 4
         await applied(store, _end("r", status=status), follow("other", 2, expect=0, epoch=0, moved=True))
         left = _ttls(redis, url, "r")

@@ -21,7 +21,7 @@ from ._redis_blobs import Blobs
 from ._redis_check import check
 from ._redis_cut import Cutter
 from ._redis_inbox import Inbox
-from ._redis_place import read_place
+from ._redis_place import LEASE, read_place
 from ._redis_reads import Reader
 from ._redis_scripts import Argument, scripts
 from ._redis_writes import GroupWriter
@@ -65,7 +65,7 @@ class RedisStore(Store):
         self._place: Final = read_place(url)
         self.url: Final = self._place.url
         self.guest: Final = guest
-        self.lease: float = self._place.lease
+        self.lease: float | None = self._place.lease
         self._limit = limit
         self._owner = ""
         self._nursery: trio.Nursery | None = None
@@ -95,7 +95,9 @@ class RedisStore(Store):
         self._nursery = nursery = await self._tree.__aenter__()
         try:
             self._line = line_type(self._place, self._limit, nursery, self._greeting)
-            self._bell = bell_type(line_type(self._place, self._limit, nursery, _no_greeting), self._place.base + "bell")
+            self._bell = bell_type(
+                line_type(self._place, self._limit, nursery, _no_greeting), self._place.base + "bell"
+            )
             await self._find()
         except BaseException:
             await self._leave()  # noqa: ASYNC102 - it is bounded, and its nursery is shielded
@@ -113,8 +115,8 @@ class RedisStore(Store):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         """Give the runs free, and close; a checkpoint, shielded and bounded."""
-        with trio.CancelScope(deadline=trio.current_time() + min(self._limit, CLOSE_LIMIT), shield=True):
-            with suppress(StoreError):  # then they are free when the lease ends
+        with suppress(StoreError):  # then they are free when the lease ends
+            with trio.CancelScope(deadline=trio.current_time() + min(self._limit, CLOSE_LIMIT), shield=True):
                 await self._end_lease()
         await self._leave()  # noqa: ASYNC102 - its nursery is shielded
 
@@ -177,7 +179,7 @@ class RedisStore(Store):
         if self.guest:
             await trio.lowlevel.checkpoint()
         else:
-            await self._ask("renew", max(1, round(self.lease * 1000)))
+            await self._ask("renew", max(1, round((self.lease or LEASE) * 1000)))
 
     async def _end_lease(self) -> None:
         if not self.guest:
@@ -187,6 +189,12 @@ class RedisStore(Store):
         """As the contract says; a checkpoint."""
         with self._listing():
             return await self._reader.runs(UNFINISHED, free=True)
+
+    async def foreign(self, run_ids: Collection[str]) -> list[RunRow]:
+        """As the contract says; a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        with self._listing():
+            return await self._reader.foreign(run_ids)
 
     async def timers(self) -> list[tuple[str, float]]:
         """As the contract says, with a look at those runs alone that have one; a checkpoint."""
@@ -331,7 +339,6 @@ class RedisStore(Store):
 
     async def health(self, *, deep: bool = False) -> StoreHealth:
         """As the contract says, also of a server that is gone; a checkpoint. A deep check asks run by run."""
-        assert self._own_line, "it is open"
         health = self._told()
         try:
             sizes = await self._ask("sizes")
@@ -344,14 +351,14 @@ class RedisStore(Store):
 
     def _told(self) -> StoreHealth:
         greeting = self._greeting
-        assert greeting is not None, "it is open"
+        if self._line is None or greeting is None or greeting.settings is None:
+            raise StoreError(f"store {self.url} is not open: use `async with`")
         settings = greeting.settings
-        assert settings is not None, "it was looked at when the store was opened"
         details = [("owner", "no, a guest" if self.guest else self._owner), ("server", settings.server)]
         details += [*settings.said.items(), ("maxmemory-policy", settings.policy)]
         if settings.note:
             details.append(("durable", settings.note))
-        details.append(("lease", f"{self.lease:g} s"))
+        details.append(("lease", f"{self.lease or LEASE:g} s"))
         if self._place.ttl is not None:
             details.append(("ttl", f"{self._place.ttl:g} s"))
         return StoreHealth(self.url, durable=self.durable, version=greeting.version, details=tuple(details))

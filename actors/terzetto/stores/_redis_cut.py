@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from terzetto_protocol.errors import UnknownRun
 from terzetto_protocol.statuses import RunStatus
 
 from ._redis_scripts import Ask
@@ -18,13 +19,16 @@ class Cutter:
         """See `Store.prune`."""
         seqs = sorted(keep)
         reply = await self._ask("prune", run_id, before, epoch, repr(float(closed_before)), len(seqs), *seqs)
-        check_prunable(run_id, None if reply is None else int(reply[0]), epoch)
+        if reply is None:
+            raise UnknownRun(run_id)
+        check_prunable(run_id, int(reply[0]), epoch)
         return int(reply[1])
 
     async def delete(self, run_id: str, epoch: int) -> int:
         """See `Store.delete`."""
         reply = await self._ask("delete", run_id, epoch)
-        found = None if reply is None else (int(reply[0]), RunStatus(reply[1].decode()))
-        thread = None if reply is None or reply[2] is None else reply[2].decode()
-        check_deletable(run_id, found, epoch, thread)
+        if reply is None:
+            raise UnknownRun(run_id)
+        thread = None if reply[2] is None else reply[2].decode()
+        check_deletable(run_id, (int(reply[0]), RunStatus(reply[1].decode())), epoch, thread)
         return int(reply[3])

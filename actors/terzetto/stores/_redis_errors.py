@@ -3,7 +3,14 @@
 import re
 from typing import Final
 
-from coredis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, ReadOnlyError, RedisError, WrongTypeError
+from coredis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    ReadOnlyError,
+    RedisError,
+    WrongTypeError,
+)
 
 from terzetto_protocol.errors import StoreUnavailable, describe
 

@@ -1,10 +1,11 @@
-"""What is looked at on every new connection to a Redis server: how it keeps what it is given, and whose store is there."""
+"""What is looked at on every new connection to a Redis server: how it keeps what it has, and whose store is there."""
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 from uuid import uuid4
 
 from attrs import frozen
-from coredis.exceptions import AuthorizationError, RedisError, ResponseError
+from coredis.exceptions import AuthorizationError, ResponseError
 
 from terzetto_protocol.errors import StoreError, StoreMissing, StoreTooNew, StoreUnavailable
 
@@ -89,7 +90,8 @@ class Greeting:
     async def _find(self, send: Send) -> None:
         is_known = bool(self.incarnation)
         fresh, only_look = self.incarnation or uuid4().hex, int(self._guest or is_known)
-        said = await send(b"EVAL", scripts()["open"].text, 1, self._place.base.encode(), fresh.encode(), VERSION, only_look)
+        words = (self._place.base.encode(), fresh.encode(), VERSION, only_look)
+        said = await send(b"EVAL", scripts()["open"].text, 1, *words)
         match said:
             case [b"there", incarnation, version]:
                 if is_known and incarnation.decode() != self.incarnation:
@@ -114,8 +116,8 @@ class Greeting:
     def _note(self, incarnation: str, version: int) -> None:
         if version > VERSION:
             raise StoreTooNew(
-                f"store {self._place.url} was written by a newer Terzetto (schema {version}, this one knows {VERSION}): "
-                "update Terzetto"
+                f"store {self._place.url} was written by a newer Terzetto (schema {version}, this one knows "
+                f"{VERSION}): update Terzetto"
             )
         self.incarnation, self.version = incarnation, version
 
@@ -145,7 +147,5 @@ async def _info(send: Send, section: bytes) -> dict[str, str]:
     return {name: value for name, colon, value in lines if colon}
 
 
-def _texts(found: Any) -> dict[str, str]:
-    if not isinstance(found, dict):
-        raise RedisError("CONFIG GET was not answered in protocol 3")
+def _texts(found: Mapping[bytes, bytes]) -> dict[str, str]:
     return {name.decode(): value.decode() for name, value in found.items()}

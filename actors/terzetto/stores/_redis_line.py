@@ -23,18 +23,6 @@ Send: TypeAlias = Callable[..., Awaitable[Any]]
 """Sends one command, and returns what the server answers; raises `RedisError`."""
 
 
-class _Started:
-    """Tells once that a connection was made, or why not."""
-
-    def __init__(self, status: trio.TaskStatus[RedisError | None]) -> None:
-        self._status, self._told = status, False
-
-    def started(self, value: RedisError | None = None) -> None:
-        if not self._told:
-            self._told = True
-            self._status.started(value)
-
-
 @final
 class Line:
     """Sends commands over a connection whose tasks live in a nursery of the store's.
@@ -114,14 +102,15 @@ class Line:
             ssl_context=ssl.create_default_context() if place.tls else None,
             socket_keepalive=True,
         )
+        attempt = _Attempt(connection)
+        self._nursery.start_soon(attempt.run)
         try:
-            error: RedisError | None = await self._nursery.start(_carry, connection)
-            if error is not None:
-                await trio.lowlevel.checkpoint_if_cancelled()
-                raise error
+            await attempt.settled.wait()
+            if attempt.error is not None:
+                raise attempt.error
             await self._greet(_sender(connection))
         except BaseException:
-            connection.invalidate()
+            attempt.give_up()
             raise
         return connection
 
@@ -132,14 +121,34 @@ class Line:
             connection.invalidate()
 
 
-async def _carry(connection: TCPConnection, *, task_status: trio.TaskStatus[RedisError | None]) -> None:
-    started = _Started(task_status)
-    try:
-        await connection.run(task_status=started)  # type: ignore[arg-type]  # anyio's protocol has no result
-    except RedisError as error:
-        started.started(error)
-    finally:
-        _close_channels(connection)
+class _Attempt:
+    """A connection that lives as a task, and tells once that it was made, or why not."""
+
+    def __init__(self, connection: TCPConnection) -> None:
+        self.connection = connection
+        self.error: RedisError | None = None
+        self.settled = trio.Event()
+        self._scope = trio.CancelScope()
+
+    def started(self, value: None = None) -> None:
+        """Told by the driver when the connection can be used."""
+        self.settled.set()
+
+    async def run(self) -> None:
+        """Carry the connection, until it is lost or given up."""
+        with self._scope:
+            try:
+                await self.connection.run(task_status=self)
+            except RedisError as error:
+                self.error = error
+            finally:
+                self.settled.set()
+                _close_channels(self.connection)
+
+    def give_up(self) -> None:
+        """End it, also while it is being made."""
+        self.connection.invalidate()
+        self._scope.cancel()
 
 
 def _close_channels(connection: TCPConnection) -> None:

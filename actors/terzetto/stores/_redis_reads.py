@@ -5,7 +5,7 @@ the store must have in the store's own hash.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -119,6 +119,16 @@ class Reader:
             moment = 0.0 if row.damaged else row.timer
             if moment is not None and (row.damaged or row.status in TIMED):
                 found.append((row.run_id, moment))
+        return found
+
+    async def foreign(self, run_ids: Collection[str]) -> list[RunRow]:
+        """See `Store.foreign`."""
+        found, asked = list[RunRow](), sorted(run_ids)
+        for start in range(0, len(asked), PAGE):
+            page = asked[start : start + PAGE]
+            for run_id, flat in await self._ask("foreign", len(page), *page):
+                row = listed_row(run_id.decode(errors="replace"), "", flat)
+                found += [] if row.damaged else [row]  # whose it is, nobody can believe
         return found
 
     async def head(self, thread: str) -> Head | None:

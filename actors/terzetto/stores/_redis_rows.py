@@ -47,9 +47,6 @@ def write_arguments(write: Write, snapshot: bytes | None) -> list[Argument]:
     args: list[Argument] = [
         write.run_id.encode(), write.expect, write.epoch, write.seq, write.event_id, at, total, write.body,
     ]  # fmt: skip
-    if write.snapshot is None and not (write.moved or write.barriers or write.header or write.blobs):
-        if write.epoch == write.expect:
-            return [*args, b""]
     marks, more = _marked(write, snapshot)
     return [*args, marks, *more]
 
@@ -64,8 +61,11 @@ def _marked(write: Write, snapshot: bytes | None) -> tuple[str, list[Argument]]:
         marks += "h"
         header = _encode(write.header)
         args += [header, checksum(header, write.run_id), _number(write.header.at)]
-        args += [write.header.key.encode(), write.header.thread.encode()]
-    if write.thread and marks:
+        args += [write.header.key.encode(), write.header.thread.encode(), write.header.line]
+    if write.base is not None:
+        marks += "o"
+        args.append(write.base.encode())
+    if write.thread and "m" in marks:
         marks += "t"
         args += [write.thread.encode(), head_sum(write.thread, write.run_id, write.at)]
     if snapshot is not None:

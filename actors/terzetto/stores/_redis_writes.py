@@ -10,11 +10,12 @@ from typing import Any, Final
 import trio
 
 from terzetto_protocol.errors import StoreRejected, StoreUnavailable, describe
-from terzetto_protocol.records import Applied, Exists, Outcome, Rejected, Write
+from terzetto_protocol.records import Applied, Exists, Outcome, Overtaken, Rejected, Write
 
 from ._checksums import Damaged
+from ._columns import head_sum
 from ._pressing import press
-from ._redis_rows import head_sum, read_row, unstorable_arguments, write_arguments
+from ._redis_rows import read_row, unstorable_arguments, write_arguments
 from ._redis_scripts import Argument, Ask, pairs
 from ._verdict import in_order, misnumbered, nameless, unknown, verdict
 
@@ -48,7 +49,9 @@ class GroupWriter:
             reply = await self._ask("apply", self._ttl, len(writes), *args)
         except Damaged as damage:  # what is lost is of no run of this group
             raise StoreUnavailable(f"store {self._url}: {damage}") from damage
-        told = [_outcome(write, each, wrong.get(n, "")) for n, (write, each) in enumerate(zip(writes, reply, strict=True))]
+        told = [
+            _outcome(write, each, wrong.get(n, "")) for n, (write, each) in enumerate(zip(writes, reply, strict=True))
+        ]
         return list(_with_those_behind(writes, told))
 
     async def move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
@@ -88,6 +91,8 @@ def _outcome(write: Write, told: Any, wrong: str) -> Outcome:
             return unknown(write)
         case [b"misnumbered"]:
             return misnumbered(write) or _unsure(write, "its seq is not known")
+        case [b"overtaken", run_id]:
+            return Overtaken(run_id.decode())
         case [b"nameless", digest]:
             return nameless(write, digest.decode())
         case [b"unstorable"]:

@@ -3,7 +3,7 @@
 
 local ttl = tonumber(take())
 local writes = {}
-local is_keyed, creates = false, false
+local needed, creates = {}, false
 local function has(w, mark)
   return w.marks ~= '' and string.find(w.marks, mark, 1, true)
 end
@@ -32,7 +32,14 @@ for n = 1, tonumber(take()) do
       w.submitted = take()
       w.key = take()
       w.thread = take()
-      creates, is_keyed = true, is_keyed or w.key ~= ''
+      w.line = tonumber(take())
+      creates = true
+      if w.key ~= '' then needed.keys = true end
+      if w.thread ~= '' then needed['line:' .. w.thread] = true end
+    end
+    if has(w, 'o') then -- it begins from this head
+      w.base = take()
+      needed.heads = true
     end
     if has(w, 't') then -- it becomes a thread's head
       w.end_thread = take()
@@ -44,11 +51,9 @@ for n = 1, tonumber(take()) do
   end
   writes[n] = w
 end
-if creates then
-  need('runs')
-  if is_keyed then need('keys') end
-  clean()
-end
+if creates then need('runs') end
+for name in pairs(needed) do need(name) end
+if creates then clean() end
 
 local function commit_at(w, first, last) -- epoch and body of the commit that has this seq; true if it was lost
   if w.seq < 1 or w.seq > last then return false end
@@ -69,7 +74,20 @@ local function missing_blob(w)
     if not blob(digest) then return digest end
   end
 end
-local function impossible(w)
+local function overtaken(w, thread) -- see `overtaken` of threads: who joined its line meanwhile, or is its head by now
+  if thread == '' then return end
+  if w.header then
+    local ahead = call('ZRANGEBYSCORE', base .. 'line:' .. thread, w.line, '+inf', 'LIMIT', 0, 1)[1]
+    if ahead then return { 'overtaken', ahead } end
+  end
+  if w.base then
+    local _, _, now_at = head(thread)
+    if (now_at or '') ~= w.base then return { 'overtaken', now_at or '' } end
+  end
+end
+local function impossible(w, thread)
+  local late = overtaken(w, thread)
+  if late then return late end
   local digest = missing_blob(w)
   if digest then return { 'nameless', digest } end
   if has(w, 'x') then return { 'unstorable' } end
@@ -110,7 +128,7 @@ local function append(w, make)
   return added -- false where the log is gone
 end
 
-local function move(w, before, submitted)
+local function move(w, before, submitted, thread)
   call('HSET', base .. 'run:' .. w.run, 'status', w.status, 'epoch', w.epoch, 'code', w.code, 'message', w.message,
     'timer', w.timer, 'sum', w.row_sum)
   if before ~= w.status then
@@ -122,6 +140,7 @@ local function move(w, before, submitted)
   else
     drop('timers', w.run)
   end
+  if thread ~= '' and TERMINAL[w.status] then drop('line:' .. thread, w.run) end
 end
 
 local function create(w)
@@ -130,9 +149,12 @@ local function create(w)
     'key', w.key, 'thread', w.thread, 'seq', 1, 'event', w.event, 'at', w.at, 'wrote', w.epoch, 'last_sum', w.sum,
     'first', 1, 'commits', 1, 'newest', 0, 'snapshots', 0, 'barriers', 0, 'heads', 0, 'owner', me)
   add('runs', w.run, w.submitted)
-  move(w, false, w.submitted)
+  if w.thread ~= '' then
+    add('on:' .. w.thread, w.run, w.submitted)
+    add('line:' .. w.thread, w.run, w.line)
+  end
+  move(w, false, w.submitted, w.thread)
   if w.key ~= '' then put('keys', w.key, w.run) end
-  if w.thread ~= '' then add('on:' .. w.thread, w.run, w.submitted) end
   attach(w)
   if w.end_thread then move_head(w.end_thread, w.run, w.at, w.head_sum, ttl) end
   if TERMINAL[w.status] then may_expire(w.run, ttl) end
@@ -156,16 +178,16 @@ local function settle_first(w, epoch, header, first, last)
     if not has_expired(other) then return { 'damaged' } end
   end
   if w.seq ~= 1 then return { 'misnumbered' } end
-  return impossible(w) or create(w)
+  return impossible(w, w.thread) or create(w)
 end
 
 local function settle(w)
   local row = redis.pcall('HMGET', base .. 'run:' .. w.run, 'epoch', 'seq', 'first', 'commits', 'header', 'status',
-    'submitted')
+    'submitted', 'thread')
   if row.err then return { 'damaged' } end
   local epoch, last, first = row[1], tonumber(row[2]), tonumber(row[3])
   if not epoch and call('ZSCORE', base .. 'runs', w.run) and not has_expired(w.run) then return { 'damaged' } end
-  if epoch and not (last and first and tonumber(row[4])) then return { 'damaged' } end
+  if epoch and not (last and first and tonumber(row[4]) and row[6] and row[7] and row[8]) then return { 'damaged' } end
   if w.header then return settle_first(w, epoch, row[5], first, last) end
   if not epoch then return { 'unknown' } end
   local stored = commit_at(w, first, last)
@@ -174,14 +196,14 @@ local function settle(w)
   if epoch ~= w.expect or w.seq ~= last + 1 then
     return { 'refused', epoch, last, stored and stored[1], stored and stored[2] }
   end
-  local no = impossible(w)
+  local no = impossible(w, row[8])
   if no then return no end
   if not append(w, false) then return { 'damaged' } end
   call('HSET', base .. 'run:' .. w.run, 'seq', w.seq, 'event', w.event, 'at', w.at, 'wrote', w.epoch,
     'last_sum', w.sum, 'commits', row[4] + 1)
   if w.marks == '' then return true end
   if w.epoch ~= w.expect then call('HSET', base .. 'run:' .. w.run, 'owner', me) end
-  if w.status then move(w, row[6], row[7]) end
+  if w.status then move(w, row[6], row[7], row[8]) end
   attach(w)
   if w.end_thread then move_head(w.end_thread, w.run, w.at, w.head_sum, ttl) end
   if w.status and TERMINAL[w.status] then may_expire(w.run, ttl) end

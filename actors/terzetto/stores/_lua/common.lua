@@ -123,7 +123,10 @@ local function forget(run, status, key, thread)
   call('ZREM', base .. 'is:' .. status, run)
   drop('timers', run)
   if key ~= '' then take_out('keys', key) end
-  if thread ~= '' then drop('on:' .. thread, run) end
+  if thread ~= '' then
+    drop('on:' .. thread, run)
+    drop('line:' .. thread, run)
+  end
   let_blobs_go(run)
   for _, command in ipairs(call('SMEMBERS', base .. 'commands:' .. run)) do
     if not call('ZSCORE', base .. 'waiting', command) then

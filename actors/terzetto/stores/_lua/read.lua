@@ -87,5 +87,5 @@ end
 
 local barriers = string.find(wanted, 'b', 1, true) and call('HGETALL', base .. 'barriers:' .. run) or false
 local seqs = string.find(wanted, 'n', 1, true) and snapshots() or false
-local others = is_others(known.owner) and known.owner or ''
+local others = not TERMINAL[known.status] and is_others(known.owner) and known.owner or ''
 return { row, others, snapshot, commits, barriers, seqs }
