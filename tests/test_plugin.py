@@ -336,3 +336,26 @@ def test_loading_it_loads_nothing_of_ours():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT, check=True)
 
     assert {"terzetto", "terzetto._pytest_plugin"} == set(done.stdout.split())
+
+
+def test_a_redis_server_that_is_named(tried, redis, monkeypatch) -> None:
+    """Tests run over it too, each with a prefix of its own, of which nothing is left; a minute there takes no time."""
+    monkeypatch.setenv("TERZETTO_TEST_REDIS", f"redis://127.0.0.1:{redis.port}/0?prefix=plugin:")
+    test = """
+async def test_gate(runtime, decider, store):
+    async with runtime(graph) as opened:
+        run = await opened.submit(graph, Nothing(), run_id="r")
+        await trio.sleep(60)
+        await run.decide("gate@1", Approve())
+        assert (await run.result()).status == "SUCCEEDED"
+    async with store:
+        assert len(await store.runs()) == 1
+
+async def test_again(store):
+    async with store:
+        assert await store.runs() == []
+        await store.renew()
+"""
+    ended = tried("", test, "-k", "redis").ends
+    assert {name: end[0] for name, end in ended.items()} == {"test_gate[redis]": "passed", "test_again[redis]": "passed"}
+    assert redis.ask("KEYS", "plugin:*") == []

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from math import inf
+from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
@@ -20,6 +21,9 @@ LIMIT: Final = 86_400.0
 _TRAPS: Final = 4
 """Innermost frames in which a wait is recognised: it and the traps of Trio below it, but nothing that it called."""
 
+_LINE: Final = str(Path(_worker.__file__).with_name("_redis_line.py"))
+"""Where a Redis store waits for its server; named, because it would load the driver."""
+
 _jumps: Final = trio.lowlevel.RunVar("whether the clock of this run jumps by itself", default=False)
 
 
@@ -28,7 +32,7 @@ def run_virtually(fn: Callable[[*Ts], Awaitable[R]], /, *args: *Ts, limit: float
 
     An hour of waiting takes no time, and every timeout passes at exactly its second; the time of day that runs are
     stored with follows. While a task waits for a thread (`trio.to_thread`, a SQLite store, a node that is a plain
-    function) the clock stands still, so that no time passes because a thread is slow.
+    function), or a store for its Redis server, the clock stands still, so that no time passes because those are slow.
 
     Args:
         fn: called with `args`, and awaited.
@@ -75,7 +79,9 @@ class _Threads(trio.abc.Instrument):
 def _waits_for_a_thread(stack: list[CodeType]) -> bool:
     """Whether what a task awaits in the end is Trio's call of a thread, or a store's; below them are Trio's traps."""
     innermost = stack[-_TRAPS:]
-    return any(code.co_name == "to_thread_run_sync" or code.co_filename == _worker.__file__ for code in innermost)
+    if any(code.co_name == "to_thread_run_sync" or code.co_filename == _worker.__file__ for code in innermost):
+        return True
+    return any(code.co_name == "_bounded" and code.co_filename == _LINE for code in stack)
 
 
 async def settled() -> None:
