@@ -245,3 +245,20 @@ async def test_a_store_that_lies_is_found_out(autojump_clock):
         result = await (await runtime.submit(graph, Tally(), run_id="r")).result()
 
     assert "store_rejected" == result.code
+
+
+class _Finding(MemoryStore):
+    """Knows how durable it is when it has looked."""
+
+    async def __aenter__(self):
+        self.durable, self.seen = True, self.lease
+        return self
+
+
+async def test_what_a_store_finds_out_is_known_outside():
+    inner = _Finding()
+    outer = FaultStore(inner)
+    outer.lease = 0.5
+    assert not outer.durable
+    async with outer:
+        assert (outer.durable, inner.seen) == (True, 0.5)

@@ -16,7 +16,7 @@ from terzetto_protocol.records import Applied, Head
 from terzetto_protocol.statuses import RunStatus
 
 from .redis_servers import DURABLE, Cut, RedisServer, running
-from .runtimes import SUCCEEDED, Tally, chain, counts, once
+from .runtimes import SUCCEEDED, Tally, chain, counts, once, says
 from .sqlite_stores import bodies, in_time
 
 
@@ -212,3 +212,27 @@ async def test_nothing_is_left_of_a_store(redis: RedisServer) -> None:
     with pytest.raises(ValueError, match="mine"):  # and no group around it
         async with RedisStore(url):
             raise ValueError("mine")
+
+
+async def _stands_at(store: RedisStore, barrier: str) -> None:
+    while barrier not in [row.barrier for row in await store.barriers()]:  # noqa: ASYNC110 - it is asked for
+        await trio.sleep(0.01)
+
+
+@in_time
+async def test_two_runtimes_on_one_store(redis: RedisServer) -> None:
+    """SEMANTICS 11: a run belongs to one of them, both may speak to it, and the other goes on with it."""
+    url = redis.url("&lease=1.5")
+    graph = chain(says("a"), "gate", says("b"), "last", says("c"))
+    async with (
+        RedisStore(url) as store,
+        terzetto.open_runtime(url, graphs=[graph]) as second,
+    ):
+        async with terzetto.open_runtime(url, graphs=[graph]) as one:
+            await one.submit(graph, Tally(), run_id="r")
+            await _stands_at(store, "gate@2")
+            await second.get("r").decide("gate@2", terzetto.Approve())
+            await _stands_at(store, "last@4")
+        await second.get("r").decide("last@4", terzetto.Approve())
+        result = await second.get("r").result()
+        assert (result.status, result.state.trail) == (SUCCEEDED, ["a", "b", "c"])

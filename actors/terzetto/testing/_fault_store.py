@@ -97,7 +97,10 @@ class FaultStore(Store):
 
     async def __aenter__(self) -> Self:
         """As the store inside."""
+        if self.inner.lease != self.lease:
+            self.inner.lease = self.lease
         await self._pass("open", self.inner.__aenter__)
+        self.durable = self.inner.durable  # a store on a server knows when it has looked
         return self
 
     async def __aexit__(
