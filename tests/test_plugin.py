@@ -357,5 +357,8 @@ async def test_again(store):
         await store.renew()
 """
     ended = tried("", test, "-k", "redis").ends
-    assert {name: end[0] for name, end in ended.items()} == {"test_gate[redis]": "passed", "test_again[redis]": "passed"}
+    assert {name: end[0] for name, end in ended.items()} == {
+        "test_gate[redis]": "passed",
+        "test_again[redis]": "passed",
+    }
     assert redis.ask("KEYS", "plugin:*") == []

@@ -116,7 +116,7 @@ async def test_durable(redis: RedisServer) -> None:
         said = dict(health.details)
         assert (said["appendonly"], said["appendfsync"], said["maxmemory-policy"]) == ("yes", "always", "noeviction")
         assert said["server"].startswith("valkey 9.")
-        assert (said["lease"], said["runs"]) == ("15 s", "0")
+        assert (said["lease"], said["owners"], said["runs"]) == ("15 s", "1", "0")
         assert "durable" not in said
 
 
@@ -341,7 +341,7 @@ async def test_all_keys_are_in_one_slot(redis: RedisServer) -> None:
         names = {key.partition(":")[0] for key in there}
         assert names == {
             "", "barriers", "bell", "blob", "blobs", "command", "commands", "expiring", "heads", "inbox", "is", "keys",
-            "kept", "left", "line", "log", "on", "open", "owner", "run", "runs", "snapshots", "timers", "upload",
+            "kept", "left", "line", "log", "on", "open", "owner", "owners", "run", "runs", "snapshots", "timers", "upload",
             "uploads", "waiting",
         }  # fmt: skip
         prefix = base_of(url).partition("{")[0]

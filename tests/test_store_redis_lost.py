@@ -91,7 +91,7 @@ def _is_said(name: str, answer: object, before: object) -> bool:
     return name in ("all barriers", "posted")  # what is damaged is left out, as the contract says; the check tells
 
 
-GONE_FOR_GOOD = {"bell", "left", "expiring"}
+GONE_FOR_GOOD = {"bell", "left", "expiring", "owners"}
 """What nobody is answered from."""
 
 

@@ -346,8 +346,8 @@ class RedisStore(Store):
         except StoreUnavailable as error:
             return attrs.evolve(health, problems=(str(error),))
         counts = dict(zip(sizes[1][::2], sizes[1][1::2], strict=True))
-        runs = ("runs", str(counts.get(b"runs", 0)))
-        return attrs.evolve(health, problems=tuple(problems), details=(*health.details, runs))
+        more = (("owners", str(sizes[2])), ("runs", str(counts.get(b"runs", 0))))
+        return attrs.evolve(health, problems=tuple(problems), details=(*health.details, *more))
 
     def _told(self) -> StoreHealth:
         greeting = self._greeting

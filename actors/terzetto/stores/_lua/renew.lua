@@ -3,7 +3,9 @@
 local lease = tonumber(take())
 if lease > 0 then
   call('SET', base .. 'owner:' .. me, 1, 'PX', lease)
+  call('SADD', base .. 'owners', me)
 else
   call('DEL', base .. 'owner:' .. me)
+  call('SREM', base .. 'owners', me)
 end
 return 1

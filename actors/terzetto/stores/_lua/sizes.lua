@@ -1,4 +1,4 @@
--- The lists of the whole store that have lost something, and how large the others are.
+-- The lists of the whole store that have lost something, how large the others are, and how many owners live.
 
 clean()
 local found = { {}, {} }
@@ -14,4 +14,13 @@ if not statuses_are_whole() then
   found[1][#found[1] + 1] = 'statuses'
   found[1][#found[1] + 1] = 0
 end
+local owners = 0
+for _, owner in ipairs(call('SMEMBERS', base .. 'owners')) do
+  if is_alive(owner) then
+    owners = owners + 1
+  elseif me ~= '' then
+    call('SREM', base .. 'owners', owner)
+  end
+end
+found[3] = owners
 return found
