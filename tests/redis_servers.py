@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Generator
@@ -132,9 +133,10 @@ def _free_port() -> int:
 class Cut:
     """A proxy in front of a server that can cut the line when a command has gone through, and before its answer."""
 
-    def __init__(self, server: RedisServer) -> None:
+    def __init__(self, server: RedisServer, tls: ssl.SSLContext | None = None) -> None:
         self.server = server
         self.port = 0
+        self._tls = tls
         self.cuts = 0
         """How many answers to scripts are still to be lost."""
 
@@ -148,7 +150,8 @@ class Cut:
         task_status.started()
         await trio.serve_listeners(self._serve, listeners)
 
-    async def _serve(self, client: trio.SocketStream) -> None:
+    async def _serve(self, stream: trio.SocketStream) -> None:
+        client = stream if self._tls is None else trio.SSLStream(stream, self._tls, server_side=True)
         async with client, await trio.open_tcp_stream("127.0.0.1", self.server.port) as server:
             async with trio.open_nursery() as nursery:
                 asked = trio.Event()
@@ -156,20 +159,20 @@ class Cut:
                 nursery.start_soon(self._back, client, server, asked, nursery.cancel_scope)
 
     async def _there(
-        self, client: trio.SocketStream, server: trio.SocketStream, asked: trio.Event, scope: trio.CancelScope
+        self, client: trio.abc.Stream, server: trio.abc.Stream, asked: trio.Event, scope: trio.CancelScope
     ) -> None:
         with suppress(trio.BrokenResourceError):
-            async for data in client:
+            while data := await client.receive_some():
                 if self.cuts and b"EVALSHA" in data:
                     asked.set()
                 await server.send_all(data)
         scope.cancel()
 
     async def _back(
-        self, client: trio.SocketStream, server: trio.SocketStream, asked: trio.Event, scope: trio.CancelScope
+        self, client: trio.abc.Stream, server: trio.abc.Stream, asked: trio.Event, scope: trio.CancelScope
     ) -> None:
         with suppress(trio.BrokenResourceError):
-            async for data in server:
+            while data := await server.receive_some():
                 if asked.is_set():
                     self.cuts -= 1  # the server has done it, and nobody hears of it
                     break

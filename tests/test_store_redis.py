@@ -341,8 +341,8 @@ async def test_all_keys_are_in_one_slot(redis: RedisServer) -> None:
         names = {key.partition(":")[0] for key in there}
         assert names == {
             "", "barriers", "bell", "blob", "blobs", "command", "commands", "expiring", "heads", "inbox", "is", "keys",
-            "kept", "left", "line", "log", "on", "open", "owner", "owners", "run", "runs", "snapshots", "timers", "upload",
-            "uploads", "waiting",
+            "kept", "left", "line", "log", "on", "open", "owner", "owners", "run", "runs", "snapshots", "timers",
+            "upload", "uploads", "waiting",
         }  # fmt: skip
         prefix = base_of(url).partition("{")[0]
         assert all(key.decode().startswith(prefix) for key in redis.ask("KEYS", f"{prefix}*"))

@@ -1,6 +1,7 @@
 """A Redis server that dies, hangs, comes back, or answers nobody: real servers, in real time."""
 
 import signal
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from terzetto_protocol.statuses import RunStatus
 from .redis_servers import DURABLE, Cut, RedisServer, running
 from .runtimes import SUCCEEDED, Tally, chain, counts, once, says
 from .sqlite_stores import bodies, in_time
+
+CERTIFICATE = Path(__file__).parent / "tls" / "cert.pem"
 
 
 @pytest.fixture
@@ -134,8 +137,8 @@ async def test_a_cancelled_call_happens_before_later_ones(redis: RedisServer) ->
 
 
 @asynccontextmanager
-async def cut(server: RedisServer) -> AsyncIterator[Cut]:
-    proxy = Cut(server)
+async def cut(server: RedisServer, tls: ssl.SSLContext | None = None) -> AsyncIterator[Cut]:
+    proxy = Cut(server, tls)
     async with trio.open_nursery() as nursery:
         await nursery.start(proxy.run)
         yield proxy
@@ -165,6 +168,22 @@ async def test_a_lost_answer(redis: RedisServer) -> None:
         await store.post(posted())
         assert len(await store.posted()) == 1
         assert (await store.health(deep=True)).problems == ()
+
+
+@in_time
+async def test_tls(redis: RedisServer, monkeypatch) -> None:
+    """`rediss` speaks it, and only with a server whose certificate this machine trusts."""
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(CERTIFICATE, CERTIFICATE.with_name("key.pem"))
+    async with cut(redis, tls) as proxy:
+        url = proxy.url().replace("redis://127.0.0.1", "rediss://localhost")
+        with pytest.raises(StoreUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            async with RedisStore(url):
+                pass
+        monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+        async with RedisStore(url) as store:
+            assert store.url.startswith("rediss://localhost")
+            await started(store)
 
 
 @in_time
