@@ -98,9 +98,51 @@ BUGS: Final[Sequence[Bug]] = (
         "2.7",
         "test_checksums.py test_damage.py",
         (
-            f"{_ACTORS}/stores/_sqlite_reads.py",
+            f"{_ACTORS}/stores/_segments.py",
             "    if crc is not None and crc != checksum(body, run_id, first, last, event, epoch, at):\n",
             "    if crc is not None and crc < 0:\n",
+        ),
+    ),
+    _bug(
+        "skip the epoch check in Redis",
+        "3, D8",
+        "test_store_kit.py",
+        (
+            f"{_ACTORS}/stores/_lua/apply.lua",
+            "  if epoch ~= w.expect or w.seq ~= last + 1 then\n",
+            "  if w.seq ~= last + 1 then\n",
+        ),
+    ),
+    _bug(
+        "a Redis server that syncs once in a second is durable",
+        "11.4",
+        "test_store_redis.py",
+        (f"{_ACTORS}/stores/_redis_greeting.py", '"appendfsync": "always", ', ""),
+    ),
+    _bug(
+        "an emptied Redis database is a store without runs",
+        "11.4",
+        "test_store_redis_lost.py",
+        (f"{_ACTORS}/stores/_lua/common.lua", "if incarnation ~= ARGV[1] then\n", "if false then\n"),
+    ),
+    _bug(
+        "a commit that has vanished from Redis is left out",
+        "11.4",
+        "test_store_redis_lost.py",
+        (
+            f"{_ACTORS}/stores/_redis_reads.py",
+            "            if entry.seq != last + 1:\n",
+            "            if entry.seq <= last:\n",
+        ),
+    ),
+    _bug(
+        "the head of a thread expires",
+        "11.4",
+        "test_store_redis_ttl.py",
+        (
+            f"{_ACTORS}/stores/_lua/common.lua",
+            "  if row[1] and TERMINAL[row[1]] and tonumber(row[2]) == 0 then\n",
+            "  if row[1] and TERMINAL[row[1]] then\n",
         ),
     ),
     _bug(
