@@ -79,9 +79,10 @@ def test_wrong_urls(url, said) -> None:
     assert "redis://USER:PASSWORD@HOST:PORT/DB?prefix=terzetto:&ttl=SECONDS&lease=15" in str(caught.value)
 
 
-def test_a_wrong_url_does_not_show_its_password() -> None:
+@pytest.mark.parametrize("url", ["redis://ann:secret@h/runs", "redis:ann:secret@h", "redis://h?password=secret"])
+def test_a_wrong_url_does_not_show_its_password(url) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        open_store("redis://ann:secret@h/runs")
+        open_store(url)
     assert "secret" not in str(caught.value)
 
 

@@ -6,7 +6,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from attrs import field, frozen
 
-from ._url import options_of, wrong
+from ._url import discreet, options_of, wrong
 
 PREFIX: Final = "terzetto:"
 """What the keys of a store begin with, unless its URL says otherwise."""
@@ -54,7 +54,8 @@ def read_place(url: str) -> RedisPlace:
     """What a URL says; raises `InvalidRequest` with a sentence for what is no URL of a Redis store."""
     scheme, _, rest = url.partition(":")
     if not rest.startswith("//"):
-        raise wrong(url, f"did you mean {scheme}://{rest or 'localhost'}?")
+        meant = discreet(f"{scheme}://{rest or 'localhost'}")
+        raise wrong(url, f"did you mean {meant}?")
     parts = urlsplit(url)
     if parts.fragment or "#" in url:
         raise wrong(url, "it has a #, which is written %23")
