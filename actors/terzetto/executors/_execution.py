@@ -19,7 +19,6 @@ from .._plain import plain
 from ._routes import Call, Options, is_file, perform
 from ._words import ExecutionContext, ExecutionMode, ExecutorBackend
 
-
 _OF_PROGRAMS: Final = frozenset({"environment", "python", "root"})
 """What a program may say of a flow by the config of an execution, and what is stored may not."""
 
