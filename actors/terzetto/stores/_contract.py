@@ -74,7 +74,7 @@ class Store(BlobStore):
     Where there is a lease, several runtimes may open the store at once. Each is an owner under a name of its own. A run
     belongs to the owner whose write brought it, or raised its epoch last, until that owner closes the store or has not
     called `renew` for so long; then it is anybody's. The epoch alone decides which writes are applied: an owner that
-    comes back late is told `Stale`, run by run.
+    comes back late is told `Stale`, run by run. Until the store is opened it may be set.
     """
 
     async def __aenter__(self) -> Self:

@@ -8,6 +8,7 @@ from . import (
     _store_laws_blobs,
     _store_laws_cuts,
     _store_laws_inbox,
+    _store_laws_owners,
     _store_laws_reads,
     _store_laws_threads,
     _store_laws_writes,
@@ -21,6 +22,7 @@ STORE_LAWS: Final[tuple[StoreLaw, ...]] = (
     *_store_laws_inbox.BOOK.laws,
     *_store_laws_threads.BOOK.laws,
     *_store_laws_blobs.BOOK.laws,
+    *_store_laws_owners.BOOK.laws,
 )
 """All laws; each needs an opener to empty storage."""
 
