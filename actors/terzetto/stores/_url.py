@@ -1,17 +1,21 @@
-"""Store URLs: what they may say, and a sentence for those that say something else."""
+"""Store URLs: which schemes there are, and a sentence for what is not the URL of a store."""
 
+from collections.abc import Collection
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from terzetto_protocol.errors import InvalidRequest
 
 from ._contract import Store
-from ._memory import MemoryStore
 
+_SCHEMES: Final = {
+    "memory": "._memory_url",
+    "sqlite": "._sqlite_url",
+}
+"""Where the URLs of a scheme are read, by a function `open_url(url, guest=...)`; loaded when somebody asks for one."""
 _FORMS: Final = "memory:, sqlite:FILE, sqlite:///ABSOLUTE/FILE, each sqlite form with ?synchronous=normal if you like"
-_SCHEMES: Final = ("memory", "sqlite")
-_LEVELS: Final = ("full", "normal")
 
 
 def open_store(url: str, *, guest: bool = False) -> Store:
@@ -19,53 +23,41 @@ def open_store(url: str, *, guest: bool = False) -> Store:
 
     Args:
         url: `memory:`, `sqlite:runs.db`, `sqlite:///abs/runs.db`, `sqlite:runs.db?synchronous=normal`.
-            Percent signs escape what a file's name has in common with a URL: `%3F` is a question mark.
+            Percent signs escape what a name has in common with a URL: `%3F` is a question mark.
         guest: open beside the owner, to read and to post commands.
 
     Raises:
         InvalidRequest: the URL is none of these.
     """
-    scheme, colon, rest = url.partition(":")
+    scheme, colon, _ = url.partition(":")
     if not colon or scheme not in _SCHEMES:
         close = get_close_matches(scheme, _SCHEMES, n=1)
         hint = f"did you mean {close[0]}:?" if close and colon else f"did you mean sqlite:{url}?" if not colon else ""
-        raise _wrong(url, hint or f"there is no store {scheme!r}")
-    return _memory(url, rest, guest) if scheme == "memory" else _sqlite(url, rest, guest)
+        raise wrong(url, hint or f"there is no store {scheme!r}")
+    store: Store = import_module(_SCHEMES[scheme], __package__).open_url(url, guest=guest)
+    return store
 
 
-def _wrong(url: str, reason: str) -> InvalidRequest:
-    return InvalidRequest(f"{url!r} is not a store URL: {reason} (known forms: {_FORMS})")
+def wrong(url: str, reason: str) -> InvalidRequest:
+    """The error that says why this is not the URL of a store."""
+    return InvalidRequest(f"{discreet(url)!r} is not a store URL: {reason} (known forms: {_FORMS})")
 
 
-def _memory(url: str, rest: str, guest: bool) -> Store:  # noqa: FBT001 - passed on
-    if rest:
-        raise _wrong(url, "nothing follows memory:")
-    if guest:
-        raise _wrong(url, "a store in memory has no guests, because nobody else can reach it")
-    return MemoryStore()
+def discreet(url: str) -> str:
+    """The URL without a password, to be shown."""
+    scheme, slashes, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")  # whatever the password looks like, it is in front of the last one
+    return f"{scheme}://{user.partition(':')[0]}@{place}" if slashes and at else url
 
 
-def _sqlite(url: str, rest: str, guest: bool) -> Store:  # noqa: FBT001 - passed on
-    path, _, query = rest.partition("?")
-    if path.startswith("//"):
-        if not path.startswith("///"):
-            raise _wrong(url, f"it names the host {path[2:]!r}; did you mean sqlite:{path[2:]}?")
-        path = path[2:]
-    if not path or path == ":memory:":
-        raise _wrong(url, "it names no file" if not path else "did you mean memory:?")
-    normal = _synchronous(url, query) == "normal"
-    from ._sqlite import SqliteStore
-
-    return SqliteStore(unquote(path), synchronous="normal" if normal else "full", guest=guest)
-
-
-def _synchronous(url: str, query: str) -> str:
-    options = parse_qsl(query, keep_blank_values=True)
-    for name, value in options:
-        if name != "synchronous":
-            raise _wrong(url, f"there is no option {name!r}; did you mean synchronous?")
-        if value not in _LEVELS:
-            raise _wrong(url, f"synchronous is full or normal, not {value!r}; less would lose acknowledged commits")
-    if len(options) > 1:
-        raise _wrong(url, "synchronous is given more than once")
-    return options[0][1] if options else "full"
+def options_of(url: str, query: str, known: Collection[str]) -> dict[str, str]:
+    """What a query says; raises `InvalidRequest` for what is unknown or said twice."""
+    found = dict[str, str]()
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in known:
+            close = get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise wrong(url, f"there is no option {name!r}; did you mean {close}?")
+        if name in found:
+            raise wrong(url, f"{name} is given more than once")
+        found[name] = value
+    return found
