@@ -11,8 +11,9 @@ from terzetto_protocol.errors import describe
 
 from ._checksums import UNREADABLE, Damaged
 from ._schema import BLOBS_SINCE, PRUNES_SINCE, SUMS_SINCE, THREADS_SINCE
+from ._segments import entries_of
 from ._sqlite_file import pragma
-from ._sqlite_reads import Reader, entries_of
+from ._sqlite_reads import Reader
 
 Ts = TypeVarTuple("Ts")
 

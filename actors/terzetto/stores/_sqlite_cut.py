@@ -15,7 +15,7 @@ from terzetto_protocol.statuses import RunStatus
 
 from ._checksums import checksum
 from ._schema import Value
-from ._sqlite_reads import Segment, entries_of
+from ._segments import Entries, Segment, body_of, entries_of
 from ._verdict import check_deletable, check_prunable, is_closed
 
 _RUN: Final = "select n, epoch, status from runs where id = ?"
@@ -52,7 +52,6 @@ _DELETE: Final = (
     "delete from runs where n = ?",
 )
 
-_encode = msgspec.msgpack.Encoder().encode
 _barrier = msgspec.msgpack.Decoder(BarrierRow).decode
 
 
@@ -114,7 +113,7 @@ class Cutter:
         for statement in _PRUNE:
             self._execute(statement, values)
 
-    def _segment(self, run: int, run_id: str, seq: int) -> tuple[int, Segment, list[tuple[int, bytes]]]:
+    def _segment(self, run: int, run_id: str, seq: int) -> tuple[int, Segment, Entries]:
         """The number of the row that holds a commit, what it says of itself, and its commits."""
         [(n, body, *columns)] = self._rows(_SEGMENT, (run, seq))
         segment = Segment(*columns)
@@ -130,7 +129,7 @@ class Cutter:
         n, (first, *others, _, _), entries = self._segment(run, run_id, cut)
         if first < cut:
             entries = entries[cut - first :]
-            body = entries[0][1] if len(entries) == 1 else _encode(entries)
+            body = body_of(entries)
             self._execute(_SHORTEN, (cut, body, checksum(body, run_id, cut, *others), n))
 
     def _forget_closed(self, run: int, before: float) -> None:

@@ -16,17 +16,15 @@ import apsw
 import msgspec
 
 from terzetto_protocol.errors import describe
-from terzetto_protocol.records import Applied, BarrierRow, Exists, Outcome, Rejected, RunHeader, Write
-from terzetto_protocol.statuses import BarrierStatus
+from terzetto_protocol.records import Applied, Exists, Outcome, Rejected, RunHeader, Write
 
-from ._checksums import UNREADABLE, Damaged, checksum, moment, sum_blob, sum_columns
+from ._checksums import UNREADABLE, Damaged, checksum, sum_blob
+from ._columns import barrier_columns, head_sum, row_columns, row_sum
 from ._pressing import press
 from ._schema import Value
+from ._segments import NewSegment
 from ._sqlite_reads import Reader
 from ._verdict import in_order, misnumbered, nameless, unknown, verdict
-
-SEGMENT_BYTES: Final = 256 * 1024
-"""Bodies that one row holds, bytes; more make another row, so that reading one commit stays cheap."""
 
 _CHUNKS: Final = (16, 4, 1)
 """Rows per statement: few different statements, so that each is prepared once."""
@@ -102,32 +100,6 @@ class _Nameless(_Unusual):
         self.digest = digest
 
 
-class _Segment:
-    """Commits of one run that follow one another under one epoch, on their way into one row."""
-
-    __slots__ = ("entries", "first", "last", "size")
-
-    def __init__(self, write: Write) -> None:
-        self.first: Final = write
-        self.last: Write = write
-        self.entries = [(write.event_id, write.body)]
-        self.size: int = len(write.body)
-
-    def takes(self, write: Write) -> bool:
-        size = self.size + len(write.body)
-        if write.seq != self.last.seq + 1 or write.epoch != self.last.epoch or size > SEGMENT_BYTES:
-            return False
-        self.last, self.size = write, size
-        self.entries.append((write.event_id, write.body))
-        return True
-
-    def row(self) -> tuple[Value, ...]:
-        first, last = self.first, self.last
-        body = first.body if first is last else _encode(self.entries)
-        crc = checksum(body, first.run_id, first.seq, last.seq, last.event_id, last.epoch, float(last.at))
-        return first.run_id, first.expect, last.epoch, first.seq, last.seq, last.event_id, last.at, body, crc
-
-
 class LogWriter:
     """Turns groups of writes into transactions on one connection; after `HandleLost` it needs a new one."""
 
@@ -154,7 +126,7 @@ class LogWriter:
     def move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
         """See `Store.move_head`; one transaction."""
         if run_id:
-            self._execute(_BACK, (thread, expect, run_id, at, _head(thread, run_id, at)))
+            self._execute(_BACK, (thread, expect, run_id, at, head_sum(thread, run_id, at)))
         else:
             self._execute(_HEADLESS, (thread, expect))
         return self._connection.changes() == 1
@@ -184,7 +156,7 @@ class LogWriter:
 
     def _apply_all(self, writes: Sequence[Write]) -> None:
         # Order matters inside a run only, so a write may go before bundled ones of other runs.
-        bundle: dict[str, _Segment] = {}
+        bundle: dict[str, NewSegment] = {}
         for write in writes:
             segment = bundle.get(write.run_id)
             if write.moved or write.header is not None or write.epoch != write.expect:
@@ -195,11 +167,11 @@ class LogWriter:
             if segment is None or not segment.takes(write):
                 if segment is not None:
                     self._flush(bundle)
-                bundle[write.run_id] = _Segment(write)
+                bundle[write.run_id] = NewSegment(write)
             self._attach(write)
         self._flush(bundle)
 
-    def _flush(self, bundle: dict[str, _Segment]) -> None:
+    def _flush(self, bundle: dict[str, NewSegment]) -> None:
         rows = iter([segment.row() for segment in bundle.values()])
         left = len(bundle)
         bundle.clear()
@@ -217,11 +189,11 @@ class LogWriter:
         if write.header is not None:
             self._create(write, write.header)
         else:
-            self._append(_Segment(write).row(), 1)
+            self._append(NewSegment(write).row(), 1)
             if write.moved or write.epoch != write.expect:
-                self._execute(_MOVE, (write.run_id, *_row(write), _sum(write)))
+                self._execute(_MOVE, (write.run_id, *row_columns(write), row_sum(write)))
             if write.thread:
-                crc = _head(write.thread, write.run_id, write.at)
+                crc = head_sum(write.thread, write.run_id, write.at)
                 self._execute(_HEAD, (write.run_id, write.thread, write.at, crc))
         self._attach(write)
 
@@ -230,8 +202,8 @@ class LogWriter:
             raise _Unusual
         data = _encode(header)
         said = (write.run_id, header.at, header.key, header.thread, data)
-        self._execute(_CREATE, (*said, *_row(write), _sum(write) | sum_blob(data)))
-        run, row = self._connection.last_insert_rowid(), _Segment(write).row()
+        self._execute(_CREATE, (*said, *row_columns(write), row_sum(write) | sum_blob(data)))
+        run, row = self._connection.last_insert_rowid(), NewSegment(write).row()
         self._execute(_FIRST, (run, write.event_id, write.epoch, write.at, *row[-2:]))
 
     def _attach(self, write: Write) -> None:
@@ -240,7 +212,7 @@ class LogWriter:
             crc = checksum(snapshot, write.run_id, write.seq)
             self._execute(_SNAPSHOT, (write.run_id, write.seq, snapshot, crc))
         for barrier in write.barriers:
-            self._execute(_BARRIER, (write.run_id, *_barrier(write.run_id, barrier)))
+            self._execute(_BARRIER, (write.run_id, *barrier_columns(write.run_id, barrier)))
         for digest in write.blobs:
             self._execute(_NAME, (write.run_id, digest))
             if self._connection.changes() != 1:
@@ -276,22 +248,3 @@ class LogWriter:
             return _APPLIED
         taken = run or (self._reader.run_by_key(write.header.key) if write.header.key else None)
         return misnumbered(write) if taken is None else Exists(taken)
-
-
-def _row(write: Write) -> tuple[Value, ...]:
-    return write.status.value, write.epoch, write.code, write.message, write.timer
-
-
-def _sum(write: Write) -> int:
-    return sum_columns(
-        write.run_id, write.status.value, write.epoch, write.code, write.message, moment(write.timer)
-    )  # fmt: skip
-
-
-def _head(thread: str, run_id: str, at: float) -> int:
-    return sum_columns(thread, run_id, float(at))
-
-
-def _barrier(run_id: str, barrier: BarrierRow) -> tuple[Value, ...]:
-    is_open, row = barrier.status is BarrierStatus.OPEN, _encode(barrier)
-    return barrier.barrier, is_open, row, checksum(row, run_id, barrier.barrier, int(is_open))

@@ -15,29 +15,16 @@ from terzetto_protocol.errors import UnknownRun
 from terzetto_protocol.records import BarrierRow, Head, Posted, RunRow
 from terzetto_protocol.statuses import BarrierStatus, RunStatus
 
-from ._checksums import UNREADABLE, Damaged, checksum, columns_fit, fits
+from ._checksums import UNREADABLE, Damaged, columns_fit, fits
+from ._columns import read_barrier
 from ._pressing import unpress
 from ._schema import Value
+from ._segments import Segment, entries_of
 from ._sqlite_join import Join, limited
 from ._sqlite_runs import read_run, read_run_by_key, read_runs
 
 PAGE: Final = 512
 """Segments that are joined into one row at most: with the largest messages they stay below SQLite's 1 GB."""
-
-
-_Entries = list[tuple[int, bytes]]
-
-
-class Segment(NamedTuple):
-    """Columns of commits that stand in one row."""
-
-    first: int
-    last: int
-    event: int
-    epoch: int | None
-    at: float | None
-    crc: int | None
-    length: int
 
 
 class _Barrier(NamedTuple):
@@ -56,8 +43,6 @@ class _Command(NamedTuple):
     length: int
 
 
-_barrier = msgspec.msgpack.Decoder(BarrierRow).decode
-_decode = msgspec.msgpack.Decoder(_Entries).decode
 _seqs = msgspec.json.Decoder(list[int]).decode
 
 _N: Final = "(select n from runs where id = ?1)"
@@ -238,19 +223,9 @@ class Reader:
         return receipt
 
 
-def entries_of(run_id: str, segment: Segment, body: bytes) -> _Entries:
-    """The commits of a segment, each as its last event id and its body; raises `Damaged`."""
-    first, last, event, epoch, at, crc, _ = segment
-    if crc is not None and crc != checksum(body, run_id, first, last, event, epoch, at):
-        raise Damaged(run_id, f"commit {first}" if first == last else f"commits {first} to {last}")
-    return [(event, body)] if first == last else _decode(body)
-
-
 def _barrier_row(columns: _Barrier, row: bytes) -> BarrierRow:
     run_id, barrier, is_open, crc, _ = columns
-    if not fits(crc, row, run_id, barrier, is_open):
-        raise Damaged(run_id, f"barrier {barrier!r}")
-    return _barrier(row)
+    return read_barrier(run_id, barrier, is_open, crc, row)
 
 
 def _listed(columns: _Barrier, row: bytes) -> Iterator[BarrierRow]:
