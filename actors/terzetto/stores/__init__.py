@@ -7,14 +7,25 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from ._contract import Store as Store, StoredRun as StoredRun, StoreHealth as StoreHealth
     from ._memory import MemoryStore as MemoryStore
+    from ._postgres import PostgresStore as PostgresStore
     from ._sqlite import SqliteStore as SqliteStore
     from ._threaded import ThreadedStore as ThreadedStore
     from ._url import open_store as open_store
 
-__all__ = ["MemoryStore", "SqliteStore", "Store", "StoreHealth", "StoredRun", "ThreadedStore", "open_store"]
+__all__ = [
+    "MemoryStore",
+    "PostgresStore",
+    "SqliteStore",
+    "Store",
+    "StoreHealth",
+    "StoredRun",
+    "ThreadedStore",
+    "open_store",
+]
 
 _HOMES: Final = {
     "MemoryStore": "._memory",
+    "PostgresStore": "._postgres",
     "SqliteStore": "._sqlite",  # it needs apsw, a library of 9 MB
     "Store": "._contract",
     "StoreHealth": "._contract",

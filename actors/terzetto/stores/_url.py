@@ -13,21 +13,28 @@ from ._contract import Store
 _SCHEMES: Final = {
     "memory": "._memory_url",
     "sqlite": "._sqlite_url",
+    "postgresql": "._postgres_url",
+    "postgres": "._postgres_url",
 }
 """Where the URLs of a scheme are read, by a function `open_url(url, guest=...)`; loaded when somebody asks for one."""
-_FORMS: Final = "memory:, sqlite:FILE, sqlite:///ABSOLUTE/FILE, each sqlite form with ?synchronous=normal if you like"
+_FORMS: Final = (
+    "memory:, sqlite:FILE, sqlite:///ABSOLUTE/FILE, each sqlite form with ?synchronous=normal if you like, "
+    "postgresql://USER:PASSWORD@HOST:PORT/DATABASE?schema=NAME&lease=SECONDS"
+)
 
 
 def open_store(url: str, *, guest: bool = False) -> Store:
     """The store that a URL names, not opened yet: it is opened and closed by `async with`.
 
     Args:
-        url: `memory:`, `sqlite:runs.db`, `sqlite:///abs/runs.db`, `sqlite:runs.db?synchronous=normal`.
+        url: `memory:`, `sqlite:runs.db`, `sqlite:///abs/runs.db`, `sqlite:runs.db?synchronous=normal`,
+            `postgresql://user:password@host/database`, with `?schema=terzetto&lease=15` if you like.
             Percent signs escape what a name has in common with a URL: `%3F` is a question mark.
         guest: open beside the owner, to read and to post commands.
 
     Raises:
         InvalidRequest: the URL is none of these.
+        ImportError: what this kind of store needs is not installed; the error says how to.
     """
     scheme, colon, _ = url.partition(":")
     if not colon or scheme not in _SCHEMES:
