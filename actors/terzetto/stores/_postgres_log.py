@@ -34,99 +34,108 @@ _DATA_ERRORS: Final = (*REFUSED, TypeError, ValueError, OverflowError)
 _TRIES: Final = 5
 """How often a write is judged that another owner's gets in between of."""
 _APPLIED: Final = Applied()
-_HALF: Final = "4294967295"
-"""The half of a checksum that is the header's."""
 
-# Each of them fails by a division by zero where it does less than it was told.
-_COMMITTED: Final = """
-    insert into commits (run, first, last, event, epoch, at, body, crc)
-    select n, first, last, event, epoch, at, body, crc from moved returning 1
-"""
-_EVERYDAY: Final = f"""
-    with new as (
-        select * from unnest(
-            %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::float8[], %s::bytea[],
-            %s::bigint[], %s::bigint[]
-        ) as new (id, expect, epoch, first, last, event, at, body, crc, tip)
-    ), moved as (
-        update runs r set seq = new.last, event = new.event, moment = new.at, tip = new.tip from new
+
+class _Rows:
+    """A statement about rows, which fails by a division by zero where it does less than it was told.
+
+    One row is told as it is, and several as an array for each column, which takes twice as long for one.
+    """
+
+    def __init__(self, template: LiteralString, **kinds: LiteralString) -> None:
+        names = ", ".join(kinds)
+        one = f"(values ({', '.join([f'%s::{kind}' for kind in kinds.values()])})) as new ({names})"
+        many = f"unnest({', '.join([f'%s::{kind}[]' for kind in kinds.values()])}) as new ({names})"
+        self._one, self._many = template.replace("NEW", one), template.replace("NEW", many)
+
+    def of(self, rows: Sequence[Sequence[Any]]) -> Statement:
+        """The statement about these rows."""
+        if len(rows) == 1:
+            return self._one, [*rows[0], 1]
+        return self._many, [*map(list, zip(*rows, strict=True)), len(rows)]
+
+
+_COMMIT: Final[dict[str, LiteralString]] = {
+    "id": "text", "expect": "bigint", "epoch": "bigint", "first": "bigint", "last": "bigint", "event": "bigint",
+    "at": "float8", "body": "bytea", "crc": "bigint", "tip": "bigint",
+}  # fmt: skip
+_MOVE: Final[dict[str, LiteralString]] = {
+    "status": "text", "code": "text", "message": "bytea", "timer": "float8", "sum": "bigint",
+    "owner": "text",
+}  # fmt: skip
+_APPEND: Final = """
+    with moved as (
+        update runs r set seq = new.last, event = new.event, moment = new.at, tip = new.tip MORE from NEW
         where r.id = new.id and r.epoch = new.expect and r.seq = new.first - 1
         returning r.n, new.first, new.last, new.event, new.epoch, new.at, new.body, new.crc
-    ), done as ({_COMMITTED})
+    ), done as (
+        insert into commits (run, first, last, event, epoch, at, body, crc)
+        select n, first, last, event, epoch, at, body, crc from moved returning 1
+    )
     select 1 / (count(*) = %s)::int from done
-"""  # noqa: S608 - our own words only, here and below
-_MOVING: Final = f"""
-    with new as (
-        select * from unnest(
-            %s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::float8[], %s::bytea[],
-            %s::bigint[], %s::bigint[],
-            %s::text[], %s::text[], %s::bytea[], %s::float8[], %s::bigint[]
-        ) as new (id, expect, epoch, first, last, event, at, body, crc, tip, status, code, message, timer, sum)
-    ), moved as (
-        update runs r set seq = new.last, event = new.event, moment = new.at, tip = new.tip, epoch = new.epoch,
-            owner = case when new.epoch = new.expect then r.owner else %s end,
-            status = new.status, code = new.code, message = new.message, timer = new.timer,
-            crc = (r.crc & {_HALF}) | new.sum
-        from new where r.id = new.id and r.epoch = new.expect and r.seq = new.first - 1
-        returning r.n, new.first, new.last, new.event, new.epoch, new.at, new.body, new.crc
-    ), done as ({_COMMITTED})
-    select 1 / (count(*) = %s)::int from done
-"""  # noqa: S608
-_CREATE: Final = """
-    with new as (
-        select * from unnest(
-            %s::text[], %s::float8[], %s::text[], %s::text[], %s::bytea[], %s::text[], %s::bigint[], %s::text[],
-            %s::bytea[], %s::float8[], %s::bigint[], %s::bigint[], %s::float8[], %s::bigint[], %s::bytea[], %s::bigint[]
-        ) as new (
-            id, at, key, thread, header, status, epoch, code, message, timer, crc, event, moment, tip, body, sum
-        )
-    ), moved as (
+"""
+_SET: Final = """
+    , epoch = new.epoch, status = new.status, code = new.code, message = new.message, timer = new.timer,
+    crc = (r.crc & 4294967295) | new.sum, owner = case when new.epoch = new.expect then r.owner else new.owner end
+"""
+_EVERYDAY: Final = _Rows(_APPEND.replace("MORE", ""), **_COMMIT)
+_MOVING: Final = _Rows(_APPEND.replace("MORE", _SET), **_COMMIT, **_MOVE)
+_CREATE: Final = _Rows(
+    """
+    with new as (select * from NEW), moved as (
         insert into runs (
             id, at, key, thread, header, status, epoch, code, message, timer, crc, first, seq, event, moment, tip, owner
         )
-        select id, at, key, thread, header, status, epoch, code, message, timer, crc, 1, 1, event, moment, tip, %s
+        select id, at, key, thread, header, status, epoch, code, message, timer, crc, 1, 1, event, moment, tip, owner
         from new returning n, id
     ), done as (
         insert into commits (run, first, last, event, epoch, at, body, crc)
-        select m.n, 1, 1, new.event, new.epoch, new.moment, new.body, new.sum from moved m join new on new.id = m.id
-        returning 1
+        select m.n, 1, 1, new.event, new.epoch, new.moment, new.body, new.body_crc
+        from moved m join new on new.id = m.id returning 1
     )
     select 1 / (count(*) = %s)::int from done
-"""
-_SNAPSHOT: Final = """
+    """,
+    id="text", at="float8", key="text", thread="text", header="bytea", status="text", epoch="bigint", code="text",
+    message="bytea", timer="float8", crc="bigint", event="bigint", moment="float8", tip="bigint", body="bytea",
+    body_crc="bigint", owner="text",
+)  # fmt: skip
+_SNAPSHOT: Final = _Rows(
+    """
     with done as (
         insert into snapshots (run, seq, body, crc)
-        select r.n, new.seq, new.body, new.crc
-        from unnest(%s::text[], %s::bigint[], %s::bytea[], %s::bigint[]) as new (id, seq, body, crc)
-        join runs r on r.id = new.id returning 1
+        select r.n, new.seq, new.body, new.crc from NEW join runs r on r.id = new.id returning 1
     )
     select 1 / (count(*) = %s)::int from done
-"""
-_BARRIER: Final = """
+    """,
+    id="text", seq="bigint", body="bytea", crc="bigint",
+)  # fmt: skip
+_BARRIER: Final = _Rows(
+    """
     with done as (
         insert into barriers (run, barrier, open, row, crc)
-        select r.n, new.barrier, new.open, new.row, new.crc
-        from unnest(%s::text[], %s::text[], %s::boolean[], %s::bytea[], %s::bigint[])
-            with ordinality as new (id, barrier, open, row, crc, number)
-        join runs r on r.id = new.id order by new.number
+        select r.n, new.barrier, new.open, new.row, new.crc from NEW join runs r on r.id = new.id order by new.number
         on conflict (run, barrier) do update set open = excluded.open, row = excluded.row, crc = excluded.crc
         returning 1
     )
     select 1 / (count(*) = %s)::int from done
-"""
-_HEAD: Final = """
+    """,
+    number="bigint", id="text", barrier="text", open="boolean", row="bytea", crc="bigint",
+)  # fmt: skip
+_HEAD: Final = _Rows(
+    """
     with done as (
         insert into threads (id, run, moved, crc)
-        select new.thread, r.n, new.at, new.crc
-        from unnest(%s::text[], %s::text[], %s::float8[], %s::bigint[]) as new (thread, id, at, crc)
-        join runs r on r.id = new.id
+        select new.thread, r.n, new.at, new.crc from NEW join runs r on r.id = new.id
         on conflict (id) do update set run = excluded.run, moved = excluded.moved, crc = excluded.crc returning 1
     )
     select 1 / (count(*) = %s)::int from done
-"""
-_NAME: Final = """
+    """,
+    thread="text", id="text", at="float8", crc="bigint",
+)  # fmt: skip
+_NAME: Final = _Rows(
+    """
     with found as (
-        select b.n as blob, r.n as run from unnest(%s::text[], %s::text[]) as new (id, name)
+        select b.n as blob, r.n as run from NEW
         join runs r on r.id = new.id join blobs b on b.name = new.name and b.whole
     ), kept as (
         insert into blob_runs (blob, run) select blob, run from found on conflict do nothing returning blob
@@ -136,9 +145,11 @@ _NAME: Final = """
         update blobs b set kept = b.kept + more.more from more where b.n = more.blob and b.whole returning 1
     )
     select 1 / (
-        (select count(*) from found) = %s and (select count(*) from counted) = (select count(*) from more)
+        (select count(*) from counted) = (select count(*) from more) and (select count(*) from found) = %s
     )::int
-"""
+    """,
+    id="text", name="text",
+)  # fmt: skip
 _MISSING: Final = """
     select name from unnest(%s::text[]) as new (name)
     where not exists (select from blobs b where b.name = new.name and b.whole)
@@ -199,6 +210,7 @@ class Group:
         self._creates[write.run_id] = (
             write.run_id, float(header.at), header.key, header.thread, data, status, epoch, code, message.encode(),
             moment(timer), row_sum(write) | sum_blob(data), write.event_id, float(write.at), tip, row.body, row.crc,
+            self._owner,
         )  # fmt: skip
 
     def _append(self, write: Write) -> None:
@@ -215,19 +227,18 @@ class Group:
         """What is sent; it fails as a whole."""
         made = list[Statement]()
         if self._creates:
-            rows = list(self._creates.values())
-            made.append((_CREATE, [*_turned(rows), self._owner, len(rows)]))
+            made.append(_CREATE.of([*self._creates.values()]))
         turn = 0
         while some := [each[turn] for each in self._segments.values() if len(each) > turn]:
             made += self._round(some)
             turn += 1
-        barriers = [(run_id, *columns) for (run_id, _), columns in self._barriers.items()]
-        for statement, rows in (
-            (_SNAPSHOT, self._snapshots), (_BARRIER, barriers), (_HEAD, list(self._heads.values())),
-            (_NAME, list(self._blobs)),
+        barriers = [(n, key[0], *columns) for n, (key, columns) in enumerate(self._barriers.items())]
+        for told, rows in (
+            (_SNAPSHOT, self._snapshots), (_BARRIER, barriers), (_HEAD, [*self._heads.values()]),
+            (_NAME, [*self._blobs]),
         ):  # fmt: skip
             if rows:
-                made.append((statement, [*_turned(rows), len(rows)]))
+                made.append(told.of(rows))
         return made
 
     def _round(self, segments: list[NewSegment]) -> list[Statement]:
@@ -238,17 +249,13 @@ class Group:
                 everyday.append(row)
             else:
                 status, _, code, message, timer = row_columns(move)
-                moving.append((*row, status, code, message.encode(), moment(timer), row_sum(move)))
+                moving.append((*row, status, code, message.encode(), moment(timer), row_sum(move), self._owner))
         made = list[Statement]()
         if everyday:
-            made.append((_EVERYDAY, [*_turned(everyday), len(everyday)]))
+            made.append(_EVERYDAY.of(everyday))
         if moving:
-            made.append((_MOVING, [*_turned(moving), self._owner, len(moving)]))
+            made.append(_MOVING.of(moving))
         return made
-
-
-def _turned(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _tip(write: Write) -> int:

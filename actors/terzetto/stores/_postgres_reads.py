@@ -4,9 +4,9 @@ What is damaged is an error where it is asked for, and where many rows are asked
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 from terzetto_protocol.records import BarrierRow, Head
 from terzetto_protocol.statuses import BarrierStatus
@@ -14,7 +14,7 @@ from terzetto_protocol.statuses import BarrierStatus
 from ._checksums import UNREADABLE, Damaged, columns_fit, fits
 from ._columns import read_barrier
 from ._contract import StoredRun
-from ._postgres_runs import limited, read_owned, rows_of
+from ._postgres_runs import OWNED, limited, owned, rows_of
 from ._postgres_schema import Connected
 from ._pressing import unpress
 from ._segments import Segment, entries_of
@@ -28,6 +28,10 @@ _SEGMENTS: Final = f"""
     ) c
     order by 2 limit %(limit)s
 """  # noqa: S608 - our own words only, here and below
+_SINCE_SNAPSHOT: Final = f"""
+    select first, last, event, epoch, at, crc, body from commits
+    where run = {_N} and last > coalesce((select max(seq) from snapshots where run = {_N}), 0) order by last
+"""  # noqa: S608
 _SEQ_AT: Final = f"""
     select last from commits where run = {_N} and event <= %(event)s order by last desc limit 1
 """  # noqa: S608
@@ -48,21 +52,29 @@ _BARRIERS: Final[dict[bool, LiteralString]] = {
 _BARRIERS_OF: Final = f"""
     select %(run)s::text, barrier, open, crc, row from barriers where run = {_N} order by n
 """  # noqa: S608
+_ONE_MOMENT: Final = "begin isolation level repeatable read, read only"
 _HEAD: Final = """
     select r.id, t.moved, t.crc from threads t left join runs r on r.n = t.run where t.id = %(thread)s
 """
 
 
 def load(connection: Connected, run_id: str, me: str) -> StoredRun | None:
-    """See `Store.load`; all of it is of one moment."""
-    with connection.transaction():
-        connection.execute("set transaction isolation level repeatable read, read only")
-        found = read_owned(connection, run_id, me)
-        if found is None:
-            return None
-        newest = snapshot(connection, run_id)
-        bodies = records(connection, run_id, 0 if newest is None else newest[0])
-        return StoredRun(found[0], newest, bodies, barriers(connection, run_id, only_open=False), found[1])
+    """See `Store.load`; all of it is of one moment, and one way there and back."""
+    values = {"run": run_id, "at": None, "after": None, "limit": None}
+    with connection.pipeline():
+        connection.execute(_ONE_MOMENT)
+        found = [
+            connection.execute(query, values, prepare=True, binary=True)
+            for query in (OWNED, _SNAPSHOT, _SINCE_SNAPSHOT, _BARRIERS_OF)
+        ]
+        connection.execute("commit")
+    row, newest, since, waiting = (cursor.fetchall() for cursor in found)
+    if not row:
+        return None
+    carried, owner = owned(row[0], me)
+    snapshot = _snapshot(run_id, newest)
+    bodies = _after(run_id, _segments(since), 0 if snapshot is None else snapshot[0])
+    return StoredRun(carried, snapshot, bodies, [read_barrier(*columns) for columns in waiting], owner)
 
 
 def head(connection: Connected, thread: str) -> Head | None:
@@ -85,7 +97,11 @@ def commit(connection: Connected, run_id: str, seq: int) -> tuple[int, bytes] | 
 
 def snapshot(connection: Connected, run_id: str, at: int | None = None) -> tuple[int, bytes] | None:
     """See `Store.snapshot`."""
-    for seq, crc, body in rows_of(connection, _SNAPSHOT, {"run": run_id, "at": at}):
+    return _snapshot(run_id, rows_of(connection, _SNAPSHOT, {"run": run_id, "at": at}))
+
+
+def _snapshot(run_id: str, rows: Iterable[tuple[Any, ...]]) -> tuple[int, bytes] | None:
+    for seq, crc, body in rows:
         if not fits(crc, body, run_id, seq):
             raise Damaged(run_id, f"the snapshot of commit {seq}")
         try:
@@ -115,8 +131,14 @@ def records_by_event(connection: Connected, run_id: str, after_event: int, limit
 
 
 def _bodies(connection: Connected, run_id: str, after: int, after_event: int, limit: int | None) -> list[bytes]:
+    return _after(run_id, segments(connection, run_id, after, limit), after, after_event, limit)
+
+
+def _after(
+    run_id: str, rows: Iterable[tuple[Segment, bytes]], after: int, after_event: int = -1, limit: int | None = None
+) -> list[bytes]:
     found = list[bytes]()
-    for segment, body in segments(connection, run_id, after, limit):
+    for segment, body in rows:
         skip = max(0, after + 1 - segment.first)  # the first segment of an answer may begin before it
         found += [one for of, one in entries_of(run_id, segment, body)[skip:] if of > after_event]
         if limit is not None and len(found) >= limit:
@@ -128,8 +150,11 @@ def segments(
     connection: Connected, run_id: str, after: int = 0, limit: int | None = None
 ) -> Iterator[tuple[Segment, bytes]]:
     """The rows in which a run's commits after one are, unchecked; at most so many."""
-    values = {"run": run_id, "after": after, "limit": limited(limit)}
-    for *columns, body in rows_of(connection, _SEGMENTS, values):
+    return _segments(rows_of(connection, _SEGMENTS, {"run": run_id, "after": after, "limit": limited(limit)}))
+
+
+def _segments(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Segment, bytes]]:
+    for *columns, body in rows:
         yield Segment(*columns, len(body)), body
 
 

@@ -43,7 +43,7 @@ _NOBODY_ELSES: Final = "(o.name is null or o.name = %(me)s)"
 _ORDER: Final = "order by r.at desc, r.id desc limit %(limit)s"
 
 _RUN: Final = f"select {_COLUMNS} from runs r where r.id = %(run)s"  # noqa: S608 - our own words only, here and below
-_OWNED: Final = f"select o.name, {_COLUMNS} from runs r {_WHOSE} where r.id = %(run)s"  # noqa: S608
+OWNED: Final = f"select o.name, {_COLUMNS} from runs r {_WHOSE} where r.id = %(run)s"  # noqa: S608
 _RUN_BY_KEY: Final = f"select {_COLUMNS} from runs r where r.key = %(key)s and r.key <> ''"  # noqa: S608
 _UNFINISHED: Final = f"""
     select {_COLUMNS} from runs r {_WHOSE} where r.status = any(%(statuses)s) and {_NOBODY_ELSES} {_ORDER}
@@ -79,11 +79,10 @@ def read_run(connection: Connected, run_id: str) -> RunRow | None:
     return None
 
 
-def read_owned(connection: Connected, run_id: str, me: str) -> tuple[RunRow, str] | None:
-    """The row of this run and who else carries it, or None; raises `Damaged`."""
-    for owner, *columns in rows_of(connection, _OWNED, {"run": run_id}):
-        return _run_row(_Columns(*columns)), "" if owner in (None, me) else str(owner)
-    return None
+def owned(columns: Sequence[Any], me: str) -> tuple[RunRow, str]:
+    """A row as `OWNED` finds it, and who else carries the run; raises `Damaged`."""
+    owner, *rest = columns
+    return _run_row(_Columns(*rest)), "" if owner in (None, me) else str(owner)
 
 
 def read_run_by_key(connection: Connected, key: str) -> RunRow | None:
