@@ -24,6 +24,7 @@ from . import (
     _postgres_owners as owners,
     _postgres_reads as reads,
     _postgres_runs as rows,
+    _postgres_threads as threads,
 )
 from ._contract import Store, StoredRun, StoreHealth
 from ._postgres_check import check_tables
@@ -163,7 +164,7 @@ class PostgresStore(Store):
     async def move_head(self, thread: str, expect: str, run_id: str, at: float) -> bool:
         """As the contract says; a checkpoint."""
         self._own("moving a head")
-        return await self._ask("moving a head", log.move_head, thread, expect, run_id, at)
+        return await self._ask("moving a head", threads.move_head, thread, expect, run_id, at)
 
     async def prune(
         self, run_id: str, before: int, *, epoch: int, keep: Collection[int] = (), closed_before: float = 0.0
@@ -214,13 +215,17 @@ class PostgresStore(Store):
         """As the contract says; a checkpoint."""
         return await self._ask("reading", rows.read_unfinished, self._me)
 
+    async def foreign(self, run_ids: Collection[str]) -> list[RunRow]:
+        """As the contract says; a checkpoint."""
+        return await self._ask("reading", rows.read_foreign, run_ids, self._me)
+
     async def timers(self) -> list[tuple[str, float]]:
         """As the contract says, without a look at what has no timer; a checkpoint."""
         return await self._ask("reading", rows.read_timers, self._me)
 
     async def head(self, thread: str) -> Head | None:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", reads.head, thread)
+        return await self._ask("reading", threads.head, thread)
 
     async def snapshot(self, run_id: str, *, at: int | None = None) -> tuple[int, bytes] | None:
         """As the contract says; a checkpoint."""

@@ -5,7 +5,7 @@ from typing import Final, LiteralString, TypeVarTuple
 
 from terzetto_protocol.blobs import Hasher
 
-from . import _postgres_inbox as inbox, _postgres_reads as reads
+from . import _postgres_inbox as inbox, _postgres_reads as reads, _postgres_threads as threads
 from ._checksums import UNREADABLE, Damaged
 from ._postgres_runs import read_runs
 from ._postgres_schema import Connected
@@ -123,7 +123,7 @@ def _damage(connection: Connected) -> Iterator[str]:
         for seq in reads.checkpoints(connection, row.run_id):
             yield from _found(reads.snapshot, connection, row.run_id, seq)
     for (thread,) in connection.execute("select id from threads").fetchall():
-        yield from _found(reads.head, connection, thread)
+        yield from _found(threads.head, connection, thread)
     for (command,) in connection.execute("select command from inbox").fetchall():
         yield from _found(inbox.receipt, connection, command)
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, Final, LiteralString
 
-from terzetto_protocol.records import BarrierRow, Head
+from terzetto_protocol.records import BarrierRow
 from terzetto_protocol.statuses import BarrierStatus
 
-from ._checksums import UNREADABLE, Damaged, columns_fit, fits
+from ._checksums import UNREADABLE, Damaged, fits
 from ._columns import read_barrier
 from ._contract import StoredRun
 from ._postgres_runs import OWNED, limited, owned, rows_of
@@ -53,9 +53,6 @@ _BARRIERS_OF: Final = f"""
     select %(run)s::text, barrier, open, crc, row from barriers where run = {_N} order by n
 """  # noqa: S608
 _ONE_MOMENT: Final = "begin isolation level repeatable read, read only"
-_HEAD: Final = """
-    select r.id, t.moved, t.crc from threads t left join runs r on r.n = t.run where t.id = %(thread)s
-"""
 
 
 def load(connection: Connected, run_id: str, me: str) -> StoredRun | None:
@@ -75,15 +72,6 @@ def load(connection: Connected, run_id: str, me: str) -> StoredRun | None:
     snapshot = _snapshot(run_id, newest)
     bodies = _after(run_id, _segments(since), 0 if snapshot is None else snapshot[0])
     return StoredRun(carried, snapshot, bodies, [read_barrier(*columns) for columns in waiting], owner)
-
-
-def head(connection: Connected, thread: str) -> Head | None:
-    """See `Store.head`."""
-    for run_id, moved, crc in rows_of(connection, _HEAD, {"thread": thread}):
-        if not columns_fit(crc, thread, run_id, moved):
-            raise Damaged("", f"the head of thread {thread!r}")
-        return None if run_id is None else Head(thread, run_id, moved)
-    return None
 
 
 def commit(connection: Connected, run_id: str, seq: int) -> tuple[int, bytes] | None:

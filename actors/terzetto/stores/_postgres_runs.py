@@ -1,13 +1,13 @@
 """How rows of runs are read from Postgres: one that is damaged is an error where it is asked for, and else marked."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, LiteralString, NamedTuple
 
 import msgspec
 
 from terzetto_protocol.errors import UnknownRun, describe
 from terzetto_protocol.records import RunHeader, RunRow
-from terzetto_protocol.statuses import RunStatus
+from terzetto_protocol.statuses import TERMINAL, RunStatus
 
 from ._checksums import UNREADABLE, Damaged, columns_fit, fits
 from ._contract import TIMED, UNFINISHED
@@ -48,6 +48,7 @@ _RUN_BY_KEY: Final = f"select {_COLUMNS} from runs r where r.key = %(key)s and r
 _UNFINISHED: Final = f"""
     select {_COLUMNS} from runs r {_WHOSE} where r.status = any(%(statuses)s) and {_NOBODY_ELSES} {_ORDER}
 """  # noqa: S608
+_FOREIGN: Final = f"select {_COLUMNS} from runs r where r.id = any(%(runs)s) and r.owner not in ('', %(me)s)"  # noqa: S608
 _TIMERS: Final = f"""
     select r.id, r.timer, r.message, r.crc, r.status, r.epoch, r.code from runs r {_WHOSE}
     where r.status = any(%(statuses)s) and r.timer is not null and {_NOBODY_ELSES}
@@ -82,7 +83,8 @@ def read_run(connection: Connected, run_id: str) -> RunRow | None:
 def owned(columns: Sequence[Any], me: str) -> tuple[RunRow, str]:
     """A row as `OWNED` finds it, and who else carries the run; raises `Damaged`."""
     owner, *rest = columns
-    return _run_row(_Columns(*rest)), "" if owner in (None, me) else str(owner)
+    row = _run_row(_Columns(*rest))
+    return row, "" if owner in (None, me) or row.status in TERMINAL else str(owner)
 
 
 def read_run_by_key(connection: Connected, key: str) -> RunRow | None:
@@ -120,6 +122,11 @@ def read_unfinished(connection: Connected, me: str) -> list[RunRow]:
     """See `Store.unfinished`."""
     values = {"statuses": list(UNFINISHED), "me": me, "limit": None}
     return [_listed(columns) for columns in rows_of(connection, _UNFINISHED, values)]
+
+
+def read_foreign(connection: Connected, run_ids: Collection[str], me: str) -> list[RunRow]:
+    """See `Store.foreign`."""
+    return [_listed(columns) for columns in rows_of(connection, _FOREIGN, {"runs": list(run_ids), "me": me})]
 
 
 def read_timers(connection: Connected, me: str) -> list[tuple[str, float]]:

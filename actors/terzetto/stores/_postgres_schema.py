@@ -33,6 +33,7 @@ create table runs (
     at double precision not null,
     key text collate "C" not null,
     thread text collate "C" not null,
+    line bigint not null,
     header bytea not null,
     status text not null,
     epoch bigint not null,
@@ -51,6 +52,8 @@ create unique index runs_key on runs (key) where key <> '';
 create index runs_at on runs (at, id);
 create index runs_status on runs (status, at, id);
 create index runs_thread on runs (thread, at, id) where thread <> '';
+create index runs_line on runs (thread, line)
+    where thread <> '' and status not in ('SUCCEEDED', 'FAILED', 'CANCELLED');
 create index runs_timer on runs (status) where timer is not null;
 
 -- Where threads are.

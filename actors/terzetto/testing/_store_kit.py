@@ -10,6 +10,7 @@ from . import (
     _store_laws_inbox,
     _store_laws_owners,
     _store_laws_reads,
+    _store_laws_sharing,
     _store_laws_threads,
     _store_laws_writes,
 )
@@ -23,6 +24,7 @@ STORE_LAWS: Final[tuple[StoreLaw, ...]] = (
     *_store_laws_threads.BOOK.laws,
     *_store_laws_blobs.BOOK.laws,
     *_store_laws_owners.BOOK.laws,
+    *_store_laws_sharing.BOOK.laws,
 )
 """All laws; each needs an opener to empty storage."""
 
