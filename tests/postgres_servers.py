@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
@@ -71,15 +71,20 @@ class PostgresServer:
             "unix_socket_directories": "",
             "max_connections": 60,
             "shared_buffers": "32MB",
-            "deadlock_timeout": "100ms",
+            "deadlock_timeout": "500ms",
             "log_min_messages": "fatal",
         }
         words = [_binary("postgres"), "-D", str(self._data)]
         for name, value in settings.items():
             words += ["-c", f"{name}={value}"]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: PLW1509 - what it calls is one system call
-                words, stdout=log, stderr=log, cwd=self.folder, preexec_fn=_end_with_parent, **self._options
+            self._process = subprocess.Popen(
+                words,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - it makes one system call
+                **self._options,
             )
         end = time.monotonic() + _START
         while True:
@@ -93,27 +98,27 @@ class PostgresServer:
 
     def stop(self) -> None:
         """End it at once, as a crash does; what was acknowledged is there when it starts again."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.send_signal(signal.SIGCONT)
-            process.send_signal(signal.SIGQUIT)
-            process.wait()
+        if self._process is not None:
+            self.thaw()
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait()
+            self._process = None
 
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
+    def freeze(self) -> None:
         """It hears everything, and answers nothing."""
         self._signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._signal(signal.SIGCONT)
+
+    def thaw(self) -> None:
+        """It goes on."""
+        self._signal(signal.SIGCONT)
 
     def _signal(self, number: int) -> None:
         assert self._process is not None
         pid = self._process.pid
         children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         for each in (pid, *children):
-            os.kill(each, number)
+            with suppress(ProcessLookupError):  # children come and go
+                os.kill(each, number)
 
     def url(self, schema: str | None = None, **options: object) -> str:
         """The URL of a store in a schema of its own."""

@@ -133,13 +133,9 @@ class PostgresStore(Store):
 
     async def _close(self) -> None:
         self._listener.close()
-        commits, *sides = self._lanes
-        try:
-            for lane in sides:
-                await lane.close()
-        finally:
-            await commits.close(self._leave)  # noqa: ASYNC102 - it shields and bounds itself
-        self._lanes = []
+        for lane in reversed(self._lanes):
+            await lane.close(self._leave if lane is self._lanes[0] else None)
+        self._lanes = []  # a thread that hangs keeps its place: its late end must not meet new connections
 
     def _leave(self, link: Connected) -> None:
         if not self.guest:
@@ -190,15 +186,15 @@ class PostgresStore(Store):
 
     async def run(self, run_id: str) -> RunRow | None:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", rows.read_run, run_id)
+        return await self._read(rows.read_run, run_id)
 
     async def load(self, run_id: str) -> StoredRun | None:
         """As the contract says, of one moment; a checkpoint."""
-        return await self._ask("reading", reads.load, run_id, self._me)
+        return await self._read(reads.load, run_id, self._me)
 
     async def run_by_key(self, key: str) -> RunRow | None:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", rows.read_run_by_key, key)
+        return await self._read(rows.read_run_by_key, key)
 
     async def runs(
         self,
@@ -209,43 +205,43 @@ class PostgresStore(Store):
         thread: str | None = None,
     ) -> list[RunRow]:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", rows.read_runs, statuses, before, limit, thread)
+        return await self._read(rows.read_runs, statuses, before, limit, thread)
 
     async def unfinished(self) -> list[RunRow]:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", rows.read_unfinished, self._me)
+        return await self._read(rows.read_unfinished, self._me)
 
     async def foreign(self, run_ids: Collection[str]) -> list[RunRow]:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", rows.read_foreign, run_ids, self._me)
+        return await self._read(rows.read_foreign, run_ids, self._me)
 
     async def timers(self) -> list[tuple[str, float]]:
         """As the contract says, without a look at what has no timer; a checkpoint."""
-        return await self._ask("reading", rows.read_timers, self._me)
+        return await self._read(rows.read_timers, self._me)
 
     async def head(self, thread: str) -> Head | None:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", threads.head, thread)
+        return await self._read(threads.head, thread)
 
     async def snapshot(self, run_id: str, *, at: int | None = None) -> tuple[int, bytes] | None:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", reads.snapshot, run_id, at)
+        return await self._read(reads.snapshot, run_id, at)
 
     async def checkpoints(self, run_id: str) -> list[int]:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", reads.checkpoints, run_id)
+        return await self._read(reads.checkpoints, run_id)
 
     async def records(self, run_id: str, *, after: int = 0, limit: int | None = None) -> list[bytes]:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", reads.records, run_id, after, limit)
+        return await self._read(reads.records, run_id, after, limit)
 
     async def records_by_event(self, run_id: str, *, after_event: int, limit: int | None = None) -> list[bytes]:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", reads.records_by_event, run_id, after_event, limit)
+        return await self._read(reads.records_by_event, run_id, after_event, limit)
 
     async def barriers(self, run_id: str | None = None, *, only_open: bool = True) -> list[BarrierRow]:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", reads.barriers, run_id, only_open=only_open)
+        return await self._read(reads.barriers, run_id, only_open=only_open)
 
     # -- blobs ---------------------------------------------------------------------------------------------------
 
@@ -261,7 +257,7 @@ class PostgresStore(Store):
 
     async def blob_chunk(self, digest: str, number: int) -> bytes | None:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", blobs.chunk, digest, number)
+        return await self._read(blobs.chunk, digest, number)
 
     async def sweep_blobs(self, *, before: float, live: Collection[str]) -> bool:
         """As the contract says; a checkpoint."""
@@ -276,7 +272,7 @@ class PostgresStore(Store):
 
     async def posted(self, *, limit: int = 100) -> list[Posted]:
         """As the contract says; a checkpoint. A guest sees all of them."""
-        return await self._ask("reading", inbox.posted, limit, self._me)
+        return await self._read(inbox.posted, limit, self._me)
 
     async def wait_posted(self, seconds: float) -> None:
         """As the contract says, and no later than a command is there; a checkpoint."""
@@ -290,14 +286,14 @@ class PostgresStore(Store):
 
     async def receipt(self, command_id: str) -> bytes | None:
         """As the contract says; a checkpoint."""
-        return await self._ask("reading", inbox.receipt, command_id)
+        return await self._read(inbox.receipt, command_id)
 
     # -- health --------------------------------------------------------------------------------------------------
 
     async def health(self, *, deep: bool = False) -> StoreHealth:
         """As the contract says; a checkpoint. A cancelled deep check stops; commits go on meanwhile."""
         try:
-            version, details = await self._ask("reading", self._details)
+            version, details = await self._read(self._details)
         except StoreUnavailable as error:
             return StoreHealth(self.url, durable=self.durable, version=0, problems=(str(error),))
         health = StoreHealth(self.url, durable=self.durable, version=version, details=tuple(details))
@@ -345,5 +341,10 @@ class PostgresStore(Store):
             )
 
     async def _ask(self, what: str, fn: Callable[Concatenate[Connected, P], T], *args: P.args, **kw: P.kwargs) -> T:
-        lane = min(self._open_lanes()[1:], key=lambda each: each.waiting)
-        return await lane.call(what, fn, *args, **kw)
+        return await self._side().call(what, fn, *args, **kw)
+
+    async def _read(self, fn: Callable[Concatenate[Connected, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        return await self._side().read("reading", fn, *args, **kw)
+
+    def _side(self) -> Lane:
+        return min(self._open_lanes()[1:], key=lambda each: each.waiting)

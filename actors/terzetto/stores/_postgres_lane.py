@@ -44,6 +44,8 @@ class Lane:
         self._url, self._connect = url, connect
         self._worker = WorkerThread(f"store {url}", limit)
         self._connection: Connected | None = None
+        self._is_cut = False
+        """Whether the connection was shut down because of a call that did not end."""
         self.waiting = 0
         """Calls that are under way."""
 
@@ -70,6 +72,19 @@ class Lane:
             raise
         finally:
             self.waiting -= 1
+
+    async def read(self, what: str, fn: Callable[Concatenate[Connected, P], T], *args: P.args, **kw: P.kwargs) -> T:
+        """As `call`, of something that changes nothing: asked again where the connection turns out to be lost."""
+        return await self.call(what, self._again, lambda link: fn(link, *args, **kw))
+
+    def _again(self, link: Connected, fn: Callable[[Connected], T]) -> T:
+        try:
+            return fn(link)
+        except psycopg.OperationalError:
+            if not link.closed or self._is_cut:
+                raise
+            self._close()
+            return fn(self._linked())
 
     async def drop(self) -> None:
         """Have the next call connect anew. A checkpoint."""
@@ -109,7 +124,7 @@ class Lane:
 
     def _linked(self) -> Connected:
         if self._connection is None:
-            self._connection = self._connect()
+            self._connection, self._is_cut = self._connect(), False
         return self._connection
 
     def _look(self) -> None:
@@ -137,5 +152,6 @@ class Lane:
         # connection is touched, which the thread then hears of.
         link = self._connection
         if link is not None:
+            self._is_cut = True
             with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(link.fileno())) as end:
                 end.shutdown(socket.SHUT_RDWR)

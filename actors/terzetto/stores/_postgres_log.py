@@ -7,7 +7,7 @@ group is done again, one by one, with the runs locked and questions asked: slowe
 judged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from psycopg import errors
@@ -65,11 +65,16 @@ def _send(connection: Connected, statements: Sequence[Statement]) -> None:
 
 
 def _one_by_one(connection: Connected, writes: Sequence[Write], owner: str) -> list[Outcome]:
-    threads = {each for write in writes for each in (write.thread, write.header.thread if write.header else "")}
+    threads = [each for write in writes for each in (write.thread, write.header.thread if write.header else "")]
     with connection.transaction():
-        connection.execute(*lock(threads, {write.run_id for write in writes if write.base is not None}))
-        connection.execute(_LOCK, (sorted({write.run_id for write in writes}),))
+        connection.execute(*lock(_texts(threads), _texts(write.run_id for write in writes if write.base is not None)))
+        connection.execute(_LOCK, (_texts(write.run_id for write in writes),))
         return in_order(writes, lambda write: _settle(connection, write, owner))
+
+
+def _texts(values: Iterable[str]) -> list[str]:
+    """Those that Postgres can hold, once each and in one order for all."""
+    return sorted({each for each in values if "\0" not in each and each.encode(errors="ignore").decode() == each})
 
 
 def _settle(connection: Connected, write: Write, owner: str) -> Outcome:

@@ -195,7 +195,7 @@ def migrate(connection: Connected, schema: str, url: str) -> None:
             return
         if version > 0:
             check_version(version, url)
-        if not connection.execute("select from pg_namespace where nspname = %s", (schema,)).fetchone():
+        if not connection.execute("select 1 from pg_namespace where nspname = %s", (schema,)).fetchone():
             connection.execute(SQL("create schema {}").format(Identifier(schema)))
         for migration in MIGRATIONS[version:]:
             connection.execute(migration)
