@@ -110,7 +110,7 @@ def _cut(connection: Connected, run: int, run_id: str, cut: int, keep: Collectio
 def _segment(connection: Connected, run: int, run_id: str, seq: int) -> tuple[Segment, Entries]:
     """What the row that holds a commit says of itself, and its commits."""
     [(*columns, body)] = rows_of(connection, _SEGMENT, {"run": run, "seq": seq})
-    segment = Segment(*columns, len(body))
+    segment = Segment._make([*columns, len(body)])
     return segment, entries_of(run_id, segment, body)
 
 

@@ -77,7 +77,7 @@ def load(connection: Connected, run_id: str, me: str) -> StoredRun | None:
 def commit(connection: Connected, run_id: str, seq: int) -> tuple[int, bytes] | None:
     """Epoch and body of one commit, or None."""
     for *columns, body in rows_of(connection, _COMMIT, {"run": run_id, "seq": seq}):
-        segment = Segment(*columns, len(body))
+        segment = Segment._make([*columns, len(body)])
         entries = entries_of(run_id, segment, body)
         return None if seq < segment.first else (segment.epoch or 0, entries[seq - segment.first][1])
     return None
@@ -143,7 +143,7 @@ def segments(
 
 def _segments(rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Segment, bytes]]:
     for *columns, body in rows:
-        yield Segment(*columns, len(body)), body
+        yield Segment._make([*columns, len(body)]), body
 
 
 def barriers(connection: Connected, run_id: str | None, *, only_open: bool) -> list[BarrierRow]:
