@@ -14,9 +14,9 @@ from terzetto_protocol.records import RunRow
 from terzetto_protocol.statuses import TERMINAL
 
 from .._demo.graph import Audit
-from ..stores import Store
+from ..stores import Store, open_store
 from ._exits import Stop
-from ._stores import absolute, file_of, guest, is_made, store_url
+from ._stores import absolute, guest, is_made, store_url
 
 _DIGITS = 8
 
@@ -59,8 +59,8 @@ def place_of(args: Namespace) -> Place:
 
 async def latest(place: Place) -> RunRow | None:
     """The newest run of this audit as a guest sees it, if there is one. A checkpoint."""
-    if file_of(place.store) is None or not is_made(place.store):
-        return None
+    if not open_store(place.store).shared or not is_made(place.store):
+        return None  # nobody else can have made anything
     with suppress(StoreMissing):  # its first owner was stopped before it had made it: this process will
         async with guest(place.store) as store:
             return await newest(store, place.name)

@@ -22,7 +22,7 @@ from ._output import Output
 from ._run import carry, read_input
 from ._saying import say, told
 from ._states import check_seq
-from ._stores import find_run, guest, new_command_id, owner_of, store_url
+from ._stores import carrier_of, find_run, guest, new_command_id, store_url
 
 _LETTERS: Final = 6
 """Letters by which a new run's id differs from the old one's."""
@@ -97,7 +97,7 @@ async def _steer(args: Namespace, output: Output, make: Callable[[RunRow], Comma
     async with guest(url) as store:
         row = await find_run(store, args.run)
         command, spec = make(row), spec_for(args.graph, row)
-        if not spec or owner_of(url) is not None:
+        if not spec or await carrier_of(store, url, row.run_id):
             return await say(args, output, store, row, command)
     found = graph_of(spec, row)
 

@@ -19,7 +19,7 @@ from ._output import Output
 from ._remote import say_there
 from ._run import again, carry
 from ._saying import Answered, say, told
-from ._stores import absolute, find_run, guest, new_command_id, owner_of, store_url
+from ._stores import absolute, carrier_of, find_run, guest, new_command_id, store_url
 from ._words import typed
 
 
@@ -62,7 +62,7 @@ async def resume(args: Namespace, output: Output) -> int:
     url = store_url(args)
     async with guest(url) as store:
         row = await find_run(store, args.run)
-        if not args.graph or owner_of(url) is not None:
+        if not args.graph or await carrier_of(store, url, row.run_id):
             return await _resume_there(args, output, store, row)
     return await _resume_here(args, output, row)
 
@@ -73,8 +73,9 @@ async def _resume_there(args: Namespace, output: Output, store: Store, row: RunR
         return await say(args, output, store, row, Resume(new_command_id(), row.run_id))
     if row.status in TERMINAL:
         raise Stop(f"run {row.run_id!r} has ended {row.status}: nothing of it can go on")
-    if (owner := owner_of(url)) is not None:
-        output.line(f"run {row.run_id} is {row.status}: process {owner} owns the store (`terzetto watch {row.run_id}`)")
+    if carrier := await carrier_of(store, url, row.run_id):
+        what = "owns the store" if store.lease is None else "carries it"
+        output.line(f"run {row.run_id} is {row.status}: {carrier} {what} (`terzetto watch {row.run_id}`)")
         output.document(Answered(row.run_id, "", recorded=False, receipt=None))
         return Exit.FINE
     command = typed("resume", row.run_id, "MODULE:GRAPH", "--store", absolute(url))

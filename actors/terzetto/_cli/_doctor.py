@@ -21,10 +21,11 @@ from terzetto_protocol.views import RunLine, run_line
 
 from .._loading import load_carried
 from ..stores import Store
+from ..stores._url import discreet
 from ._exits import Exit
 from ._graphs import find_graph
 from ._output import Output
-from ._stores import DEFAULT_STORE, absolute, guest, is_made, owner_of, store_url
+from ._stores import DEFAULT_STORE, absolute, carrier_of, guest, is_made, owner_of, store_url
 from ._words import typed
 
 STUCK: Final = 300.0
@@ -77,15 +78,24 @@ async def _examine(url: str, graphs: Sequence[str], *, deep: bool) -> Report:
             posted = await store.posted(limit=1000)
             damaged = [found for row in rows if (found := await _damage(store, row, deep=deep))]
             stuck = await _left_behind(store, rows, graphs, absolute(url))
+            lease = store.lease
+            carriers = {
+                row.run_id: await carrier_of(store, url, row.run_id) for row in rows if row.status in _UNFINISHED
+            }
     except StoreError as error:
-        return Report(versions(), absolute(url), (str(error),), {}, owner_of(url), {}, ())
+        return Report(versions(), discreet(absolute(url)), (str(error),), {}, owner_of(url), {}, ())
     owner = owner_of(url)
     lines = [run_line(row, barriers) for row in rows]
-    looked = [found for line in lines if not line.damaged for found in _look(line, owner, absolute(url))]
-    findings = [*_commands(posted, owner), *stuck, *looked]
+    looked = [
+        found
+        for line in lines
+        if not line.damaged
+        for found in _look(line, carriers.get(line.run_id, ""), absolute(url))
+    ]
+    findings = [*_commands(posted, owner, lease), *stuck, *looked]
     return Report(
         versions=versions(),
-        store=absolute(url),
+        store=discreet(absolute(url)),
         problems=tuple(dict.fromkeys((*health.problems, *damaged))),
         details={name: value for name, value in health.details if name != "owner"} | {"schema": str(health.version)},
         owner=owner,
@@ -154,15 +164,17 @@ def _sqlite() -> str:
     return apsw.sqlite_lib_version()
 
 
-def _commands(posted: Iterable[Posted], owner: int | None) -> Iterator[Finding]:
+def _commands(posted: Iterable[Posted], owner: int | None, lease: float | None) -> Iterator[Finding]:
     waiting = list(posted)
     if waiting:
         who = "the next owner carries them out" if owner is None else f"process {owner} should answer within a second"
+        if lease is not None:
+            who = "an owner that lives should answer within a second, and else the next one does"
         oldest = span(time.time() - waiting[0].at)
         yield Finding("", f"{count(len(waiting), 'command')} without an answer, the oldest for {oldest}", who)
 
 
-def _look(line: RunLine, owner: int | None, store: str) -> Iterator[Finding]:
+def _look(line: RunLine, carrier: str, store: str) -> Iterator[Finding]:
     """What there is to say about one run."""
     since = span(time.time() - line.updated)
     for barrier in line.open_barriers:
@@ -171,7 +183,7 @@ def _look(line: RunLine, owner: int | None, store: str) -> Iterator[Finding]:
     if line.status is RunStatus.PAUSED:
         yield Finding(line.run_id, f"is paused for {since}", typed("resume", line.run_id, "--store", store))
     elif line.status in _UNFINISHED:
-        yield from _unfinished(line, since, owner, store)
+        yield from _unfinished(line, since, carrier, store)
     elif line.code == "recovery_exhausted":
         yield Finding(line.run_id, f"FAILED: {line.message}", typed("show", line.run_id, "--store", store))
 
@@ -179,12 +191,12 @@ def _look(line: RunLine, owner: int | None, store: str) -> Iterator[Finding]:
 _UNFINISHED: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.CANCELLING, RunStatus.INTERRUPTED)
 
 
-def _unfinished(line: RunLine, since: str, owner: int | None, store: str) -> Iterator[Finding]:
-    if owner is None:
+def _unfinished(line: RunLine, since: str, carrier: str, store: str) -> Iterator[Finding]:
+    if not carrier:
         resume = typed("resume", line.run_id, "MODULE:GRAPH", "--store", store)
         yield Finding(line.run_id, f"is {line.status}, and nobody owns the store for it to go on", resume)
     elif time.time() - line.updated > STUCK:
-        text = f"is {line.status} in process {owner}, without a commit for {since}: a step may be stuck"
+        text = f"is {line.status} in {carrier}, without a commit for {since}: a step may be stuck"
         yield Finding(line.run_id, text, typed("cancel", line.run_id, "--store", store))
 
 
@@ -199,6 +211,8 @@ def _tell(output: Output, report: Report, *, deep: bool) -> None:
             "integrity: checked, and whole" if deep else "integrity: not checked (--deep does)", "green" if deep else ""
         )
     owner = "no process owns it now" if report.owner is None else f"owned by process {report.owner}"
+    if "owners" in report.details:
+        owner = f"{count(int(report.details['owners']), 'owner')} at work"
     runs = ", ".join(f"{number:,} {status}" for status, number in report.runs.items()) or "no runs"
     output.line(f"{owner}; {runs}")
     for found in report.findings:

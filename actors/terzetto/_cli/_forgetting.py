@@ -13,7 +13,7 @@ from ._output import Output
 from ._remote import say_there
 from ._saying import Answered, say, told
 from ._states import check_seq
-from ._stores import find_run, guest, new_command_id, owner_of, store_url
+from ._stores import carrier_of, find_run, guest, new_command_id, store_url
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ async def truncate(args: Namespace, output: Output) -> int:
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
         command = Truncate(new_command_id(), row.run_id, check_seq(row, args.seq))
-        if owner_of(store_url(args)) is not None:
+        if await carrier_of(store, store_url(args), row.run_id):
             return await say(args, output, store, row, command)
     return await _forget(args, output, command)
 
@@ -37,7 +37,7 @@ async def delete(args: Namespace, output: Output) -> int:
     async with guest(store_url(args)) as store:
         row = await find_run(store, args.run)
         command = Delete(new_command_id(), row.run_id)
-        if owner_of(store_url(args)) is not None:
+        if await carrier_of(store, store_url(args), row.run_id):
             return await say(args, output, store, row, command)
     return await _forget(args, output, command)
 

@@ -17,7 +17,7 @@ from .._history import left_of, progress_of
 from ._exits import Stop
 from ._graphs import check_graph
 from ._output import Output
-from ._stores import find_run, guest, owner_of, store_url
+from ._stores import carrier_of, find_run, guest, store_url
 
 
 class Drawn(Struct, frozen=True):
@@ -59,7 +59,7 @@ async def _progress(args: Namespace, graph: Declaration[Any, Any], output: Outpu
         row = await find_run(store, args.run)
         check_graph(args.graph, graph, row)
         begin, records = await left_of(store, row)
-    carried = owner_of(url) is not None
+        carried = await carrier_of(store, url, row.run_id) != ""
     # Commits that came between the two reads are left out, so that title and picture are of one moment.
     records = [record for record in records if record.seq <= row.seq]
     shown = _shown(graph, row, begin, records, carried=carried)

@@ -27,7 +27,7 @@ from terzetto_protocol.statuses import RunStatus
 from ..stores import Store
 from ._exits import Exit, Stop
 from ._output import Output
-from ._stores import absolute, owner_of, post, store_url
+from ._stores import absolute, carrier_of, post, store_url
 from ._words import typed
 
 
@@ -45,19 +45,20 @@ class Answered(Struct, frozen=True, omit_defaults=True):
 
 async def say(args: Namespace, output: Output, store: Store, row: RunRow, command: Command) -> int:
     """Leave a command for the owner, wait for its receipt, and tell it. A checkpoint."""
-    owner = owner_of(store_url(args))
-    receipt = await post(store, command, row.run_id, args.wait if owner is not None else 0)
+    carrier = await carrier_of(store, store_url(args), row.run_id)
+    is_heard = carrier != "" or store.lease is not None  # where many may own it, any of them hears of it
+    receipt = await post(store, command, row.run_id, args.wait if is_heard else 0)
     new = command.new_id if isinstance(command, Branching) else ""
     output.document(Answered(row.run_id, command.command_id, receipt is None, receipt, new))
     if receipt is not None:
         return told(output, command, receipt)
-    if owner is None:
+    if not carrier:
         then = f": run {new} begins then" if new else _next(args, row)
-        output.line(f"recorded: no process owns the store now, and the next one carries it out{then}", copied=True)
+        nobody = "no owner of the store has answered" if is_heard else "no process owns the store now"
+        output.line(f"recorded: {nobody}, and the next one carries it out{then}", copied=True)
     else:
-        output.line(
-            f"recorded: process {owner} owns the store and did not answer in {args.wait:g} s; it will carry it out"
-        )
+        what = "carries the run" if store.lease is not None else "owns the store"
+        output.line(f"recorded: {carrier} {what} and did not answer in {args.wait:g} s; it will carry it out")
     return Exit.FINE
 
 

@@ -79,6 +79,18 @@ def _empty(run_id: str) -> str:
     return f"no run {run_id!r} in this store: it has no run at all"
 
 
+async def carrier_of(store: Store, url: str, run_id: str) -> str:
+    """Who carries a run out of this store, or would, in words; empty where nobody does. A checkpoint.
+
+    Where many may own a store, that is who the run belongs to, and else whoever owns it.
+    """
+    if store.lease is None:
+        pid = owner_of(url)
+        return "" if pid is None else f"process {pid}"
+    found = await store.load(run_id)
+    return "" if found is None else found.owner
+
+
 def owner_of(url: str) -> int | None:
     """The process that owns the store now, or None; a look from outside, true for this moment only."""
     path = file_of(url)

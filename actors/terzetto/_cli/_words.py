@@ -40,5 +40,7 @@ def program() -> str:
 
 
 def typed(*words: str) -> str:
-    """A command line to copy."""
-    return f"{program()} {shlex.join(words)}"
+    """A command line to copy; the password of a store is left to whoever types it."""
+    from ..stores._url import discreet
+
+    return f"{program()} {shlex.join(map(discreet, words))}"
