@@ -336,3 +336,27 @@ def test_loading_it_loads_nothing_of_ours():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=LIMIT, check=True)
 
     assert {"terzetto", "terzetto._pytest_plugin"} == set(done.stdout.split())
+
+
+def test_a_postgres_database_that_is_named(tried, postgres, monkeypatch):
+    """Tests run over it too, each in a schema of its own, of which nothing is left; a minute there takes no time."""
+    monkeypatch.setenv("TERZETTO_TEST_POSTGRES", postgres.url(schema="plugin"))
+    test = """
+async def test_gate(runtime, decider, store):
+    async with runtime(graph) as opened:
+        run = await opened.submit(graph, Nothing(), run_id="r")
+        await trio.sleep(60)
+        await run.decide("gate@1", Approve())
+        assert (await run.result()).status == "SUCCEEDED"
+    async with store:
+        assert len(await store.runs()) == 1
+
+async def test_again(store):
+    async with store:
+        assert await store.runs() == []
+        await store.renew()
+"""
+    ended = tried("", test, "-k", "postgres").ends
+    passed = {"test_gate[postgres]": "passed", "test_again[postgres]": "passed"}
+    assert {name: end[0] for name, end in ended.items()} == passed
+    assert [] == postgres.execute("select nspname from pg_namespace where starts_with(nspname, 'plugin')")

@@ -157,9 +157,17 @@ def terzetto_store(
     terzetto_store_name: str,
     terzetto_seed: int,
     tmp_path_factory: pytest.TempPathFactory,
-) -> "Store":
-    """A store that is empty and not open yet; the test runs once with every store that there is."""
-    return _stores(request.node, terzetto_seed)[terzetto_store_name](tmp_path_factory.mktemp("store"))
+) -> "Generator[Store]":
+    """A store that is empty and not open yet; the test runs once with every store that there is.
+
+    Those that come with the library, and one on the Postgres server that the variable `TERZETTO_TEST_POSTGRES` names,
+    of which nothing is left afterwards.
+    """
+    from .testing._fixtures import dispose
+
+    store = _stores(request.node, terzetto_seed)[terzetto_store_name](tmp_path_factory.mktemp("store"))
+    yield store
+    dispose(store)
 
 
 @pytest.fixture

@@ -211,8 +211,8 @@ def _tell(output: Output, report: Report, *, deep: bool) -> None:
             "integrity: checked, and whole" if deep else "integrity: not checked (--deep does)", "green" if deep else ""
         )
     owner = "no process owns it now" if report.owner is None else f"owned by process {report.owner}"
-    if "owners" in report.details:
-        owner = f"{count(int(report.details['owners']), 'owner')} at work"
+    if "lease" in report.details:
+        owner = "its owners share it"
     runs = ", ".join(f"{number:,} {status}" for status, number in report.runs.items()) or "no runs"
     output.line(f"{owner}; {runs}")
     for found in report.findings:

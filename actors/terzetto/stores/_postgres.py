@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
-from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar, final
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 
 import attrs
 import psycopg
@@ -32,7 +32,7 @@ from ._postgres_lane import Lane
 from ._postgres_link import connect, sentence
 from ._postgres_listener import Listener, channel_of
 from ._postgres_schema import Connected, check_version, migrate, version_of
-from ._postgres_settings import Settings
+from ._postgres_settings import LEASE, SCHEMA, Settings
 from ._worker import CALL_LIMIT
 
 P = ParamSpec("P")
@@ -48,7 +48,6 @@ _DETAILS: Final = """
 """
 
 
-@final
 class PostgresStore(Store):
     """Keeps runs in a schema of a Postgres database: what it has acknowledged is on the server's disk.
 
@@ -74,8 +73,8 @@ class PostgresStore(Store):
         self,
         conninfo: str,
         *,
-        schema: str = "terzetto",
-        lease: float = 15.0,
+        schema: str = SCHEMA,
+        lease: float = LEASE,
         guest: bool = False,
         limit: float = CALL_LIMIT,
     ) -> None:

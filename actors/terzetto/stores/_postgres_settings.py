@@ -40,8 +40,9 @@ class Settings:
 def _url(conninfo: str, schema: str, lease: float) -> str:
     try:
         said = conninfo_to_dict(conninfo)
-    except ProgrammingError as error:
-        raise InvalidRequest(f"this does not say where a Postgres server is: {error}") from None
+    except ProgrammingError:  # its words may have the password in them
+        text = "this does not say where a Postgres server is (a percent sign in it escapes two hexadecimal digits)"
+        raise InvalidRequest(text) from None
     user, name = said.get("user"), quote(str(said.get("dbname", "")), safe="")
     hosts, ports = (str(said.get(key, "")).split(",") for key in ("host", "port"))
     places = [f"{host}{f':{ports[n]}' if n < len(ports) and ports[n] else ''}" for n, host in enumerate(hosts)]

@@ -1,5 +1,6 @@
 """Store URLs: which schemes there are, and a sentence for what is not the URL of a store."""
 
+import re
 from collections.abc import Collection
 from difflib import get_close_matches
 from importlib import import_module
@@ -21,6 +22,9 @@ _FORMS: Final = (
     "memory:, sqlite:FILE, sqlite:///ABSOLUTE/FILE, each sqlite form with ?synchronous=normal if you like, "
     "postgresql://USER:PASSWORD@HOST:PORT/DATABASE?schema=NAME&lease=SECONDS"
 )
+
+_PASSWORD: Final = re.compile("([?&]password=)[^&]*")
+"""One that stands where none is read from."""
 
 
 def open_store(url: str, *, guest: bool = False) -> Store:
@@ -52,9 +56,10 @@ def wrong(url: str, reason: str) -> InvalidRequest:
 
 def discreet(url: str) -> str:
     """The URL without a password, to be shown."""
-    scheme, slashes, rest = url.partition("://")
+    scheme, colon, rest = url.partition(":")
     user, at, place = rest.rpartition("@")  # whatever the password looks like, it is in front of the last one
-    return f"{scheme}://{user.partition(':')[0]}@{place}" if slashes and at else url
+    shown = f"{scheme}:{user.partition(':')[0]}@{place}" if colon and at else url
+    return _PASSWORD.sub(r"\1...", shown)
 
 
 def options_of(url: str, query: str, known: Collection[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from random import Random
-from typing import Any, Final, TypeAlias, TypeVar, final
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, final, runtime_checkable
 
 import trio
 
@@ -27,6 +27,8 @@ R = TypeVar("R")
 StoreMaker: TypeAlias = Callable[[Path], Store]
 """Makes a store that is empty and not open yet; it may use the folder."""
 
+POSTGRES: Final = "TERZETTO_TEST_POSTGRES"
+"""The variable that names a database for tests: the URL of any store in it."""
 _LATENCY: Final = 0.002
 """Seconds that a call of the simulated store takes at most."""
 
@@ -67,13 +69,37 @@ class DeciderMaker:
         return [decider.left for decider in self.made if decider.left]
 
 
+@runtime_checkable
+class Room(Protocol):
+    """A store of which something is left where it was, until it is disposed of."""
+
+    async def dispose(self) -> None:
+        """Remove the store, which is closed. A checkpoint."""
+        ...
+
+
+def dispose(store: Store) -> None:
+    """Leave nothing of a test's store on the server that it was on; from outside of Trio."""
+    if isinstance(store, Room):
+        trio.run(store.dispose)
+
+
 def stores_for(seed: int) -> dict[str, StoreMaker]:
-    """Every store that comes with the library, by the name that tests have in their ids."""
-    return {
+    """Every store that comes with the library, by the name that tests have in their ids; servers are given by URL."""
+    makers: dict[str, StoreMaker] = {
         "memory": lambda folder: MemoryStore(),
         "sqlite": lambda folder: open_store(f"sqlite:{folder / 'terzetto.db'}"),
         "simulated": lambda folder: _simulated(seed),
     }
+    if postgres := os.environ.get(POSTGRES):
+        makers["postgres"] = lambda folder: _postgres(postgres)
+    return makers
+
+
+def _postgres(url: str) -> Store:
+    from ._postgres_room import PostgresRoom
+
+    return PostgresRoom(url)
 
 
 def _simulated(seed: int) -> Store:
