@@ -65,7 +65,7 @@ class Lane:
         """
         self.waiting += 1
         try:
-            return await self._worker.call(what, self._perform, what, lambda link: fn(link, *args, **kw))
+            return await self._worker.call(what, self._perform, what, _given(fn, *args, **kw))
         except StoreUnavailable:
             if self._worker.stuck:
                 self._cut_off()
@@ -75,7 +75,7 @@ class Lane:
 
     async def read(self, what: str, fn: Callable[Concatenate[Connected, P], T], *args: P.args, **kw: P.kwargs) -> T:
         """As `call`, of something that changes nothing: asked again where the connection turns out to be lost."""
-        return await self.call(what, self._again, lambda link: fn(link, *args, **kw))
+        return await self.call(what, self._again, _given(fn, *args, **kw))
 
     def _again(self, link: Connected, fn: Callable[[Connected], T]) -> T:
         try:
@@ -155,3 +155,12 @@ class Lane:
             self._is_cut = True
             with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(link.fileno())) as end:
                 end.shutdown(socket.SHUT_RDWR)
+
+
+def _given(fn: Callable[Concatenate[Connected, P], T], *args: P.args, **kw: P.kwargs) -> Callable[[Connected], T]:
+    """The function that waits for nothing but its connection."""
+
+    def asked(link: Connected) -> T:
+        return fn(link, *args, **kw)
+
+    return asked

@@ -5,6 +5,7 @@ from typing import Final
 import psycopg
 from psycopg import Connection, errors
 from psycopg.rows import tuple_row
+from psycopg.sql import Identifier
 
 from terzetto_protocol.errors import StoreError, StoreUnavailable
 
@@ -41,7 +42,7 @@ def connect(conninfo: str, schema: str, limit: float) -> Connected:
 def _settle(connection: Connected, schema: str, limit: float) -> None:
     patience = f"{int(limit * 1000)}ms"
     settings = {
-        "search_path": psycopg.sql.Identifier(schema).as_string(connection),
+        "search_path": Identifier(schema).as_string(connection),
         "default_transaction_isolation": "read committed",
         "statement_timeout": patience,
         # A process that was frozen in a transaction holds rows that others wait for.

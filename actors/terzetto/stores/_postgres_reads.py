@@ -6,7 +6,7 @@ What is damaged is an error where it is asked for, and where many rows are asked
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, Final, LiteralString
+from typing import Any, Final
 
 from terzetto_protocol.records import BarrierRow
 from terzetto_protocol.statuses import BarrierStatus
@@ -45,7 +45,7 @@ _SNAPSHOT: Final = f"""
 """  # noqa: S608
 _CHECKPOINTS: Final = f"select seq from snapshots where run = {_N} order by seq"  # noqa: S608
 _EACH: Final = "select r.id, b.barrier, b.open, b.crc, b.row from barriers b left join runs r on r.n = b.run"
-_BARRIERS: Final[dict[bool, LiteralString]] = {
+_BARRIERS: Final[dict[bool, str]] = {
     False: f"{_EACH} order by b.n",
     True: f"{_EACH} where b.open order by b.n",
 }
@@ -61,7 +61,7 @@ def load(connection: Connected, run_id: str, me: str) -> StoredRun | None:
     with connection.pipeline():
         connection.execute(_ONE_MOMENT)
         found = [
-            connection.execute(query, values, prepare=True, binary=True)
+            connection.execute(query.encode(), values, prepare=True, binary=True)
             for query in (OWNED, _SNAPSHOT, _SINCE_SNAPSHOT, _BARRIERS_OF)
         ]
         connection.execute("commit")

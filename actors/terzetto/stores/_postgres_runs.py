@@ -1,7 +1,7 @@
 """How rows of runs are read from Postgres: one that is damaged is an error where it is asked for, and else marked."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final, LiteralString, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -53,17 +53,17 @@ _TIMERS: Final = f"""
     select r.id, r.timer, r.message, r.crc, r.status, r.epoch, r.code from runs r {_WHOSE}
     where r.status = any(%(statuses)s) and r.timer is not null and {_NOBODY_ELSES}
 """  # noqa: S608
-_CONDITIONS: Final[Mapping[str, LiteralString]] = {
+_CONDITIONS: Final[Mapping[str, str]] = {
     "statuses": "r.status = any(%(statuses)s)",
     "before": "(r.at, r.id) < (%(at)s, %(before)s)",
     "thread": "r.thread = %(thread)s and r.thread <> ''",
 }
 
 
-def rows_of(connection: Connected, query: LiteralString, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+def rows_of(connection: Connected, query: str, values: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
     """The rows of an answer; other threads go on between some and the next ones."""
     with connection.cursor(binary=True) as cursor:
-        cursor.execute(query, values)
+        cursor.execute(query.encode(), values)
         while rows := cursor.fetchmany(_BATCH):
             yield from rows
 

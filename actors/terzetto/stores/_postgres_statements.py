@@ -4,9 +4,9 @@ Each is about the rows of many runs at once, however few they are.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, LiteralString, TypeAlias
+from typing import Any, Final, TypeAlias
 
-Statement: TypeAlias = tuple[LiteralString, Sequence[Any]]
+Statement: TypeAlias = tuple[bytes, Sequence[Any]]
 """A statement and its values."""
 
 UNDER_WAY: Final = "status not in ('SUCCEEDED', 'FAILED', 'CANCELLED')"
@@ -19,11 +19,11 @@ class Rows:
     One row is told as it is, and several as an array for each column, which takes twice as long for one.
     """
 
-    def __init__(self, template: LiteralString, **kinds: LiteralString) -> None:
+    def __init__(self, template: str, **kinds: str) -> None:
         names = ", ".join(kinds)
         one = f"(values ({', '.join([f'%s::{kind}' for kind in kinds.values()])})) as new ({names})"
         many = f"unnest({', '.join([f'%s::{kind}[]' for kind in kinds.values()])}) as new ({names})"
-        self._one, self._many = template.replace("NEW", one), template.replace("NEW", many)
+        self._one, self._many = template.replace("NEW", one).encode(), template.replace("NEW", many).encode()
 
     def of(self, rows: Sequence[Sequence[Any]]) -> Statement:
         """The statement about these rows."""
@@ -32,11 +32,11 @@ class Rows:
         return self._many, [*map(list, zip(*rows, strict=True)), len(rows)]
 
 
-_COMMIT: Final[dict[str, LiteralString]] = {
+_COMMIT: Final[dict[str, str]] = {
     "id": "text", "expect": "bigint", "epoch": "bigint", "first": "bigint", "last": "bigint", "event": "bigint",
     "at": "float8", "body": "bytea", "crc": "bigint", "tip": "bigint",
 }  # fmt: skip
-_MOVE: Final[dict[str, LiteralString]] = {
+_MOVE: Final[dict[str, str]] = {
     "status": "text", "code": "text", "message": "bytea", "timer": "float8", "sum": "bigint",
     "owner": "text",
 }  # fmt: skip

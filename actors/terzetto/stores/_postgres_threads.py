@@ -11,7 +11,7 @@ from ._postgres_runs import rows_of
 from ._postgres_schema import Connected
 from ._postgres_statements import UNDER_WAY, Statement
 
-_LOCK: Final = """
+_LOCK: Final = b"""
     select pg_advisory_xact_lock(hashtext(current_schema()), key) from (
         select distinct hashtext(thread) as key from (
             select unnest(%s::text[]) as thread union select thread from runs where id = any(%s::text[])
