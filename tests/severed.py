@@ -22,6 +22,7 @@ class Way:
         self.lost = 0
         """How many answers were lost."""
         self._open = list[trio.SocketStream]()
+        self._silent = set[trio.SocketStream]()
 
     async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -46,11 +47,17 @@ class Way:
 
     async def _answer(self, far: trio.SocketStream, near: trio.SocketStream) -> None:
         async for data in far:
+            if near in self._silent:
+                continue
             if self.cut_answers and data.endswith(_READY) and data != _PREPARED:
                 self.cut_answers, self.lost = False, self.lost + 1
                 self.cut()
                 return
             await near.send_all(data)
+
+    def silence(self) -> None:
+        """Lose every answer on the connections that there are, and end none of them; new ones are made as usual."""
+        self._silent.update(self._open)
 
     def cut(self) -> None:
         """End every connection, and let new ones be made."""

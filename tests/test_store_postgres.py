@@ -119,6 +119,18 @@ async def test_a_hung_server(own) -> None:
         assert await store.records("r") == bodies(*writes)
 
 
+@in_time
+async def test_a_connection_that_says_nothing_any_more(postgres) -> None:
+    """It is cut off, whatever the other end does, and the next call has another one."""
+    async with way_to(postgres.port) as way, through(postgres, way.port, limit=0.5) as store:
+        writes = [*await started(store), follow(seq=3)]
+        way.silence()
+        await _hangs(lambda: store.commit(writes[2:]))
+        with trio.fail_after(5.0):
+            await _goes_on(lambda: applied(store, *writes))
+        assert await store.records("r") == bodies(*writes)
+
+
 async def _hangs(call) -> None:
     with pytest.raises(StoreUnavailable):
         await call()
