@@ -12,6 +12,7 @@ from terzetto._cli import main
 
 from .commands import SHOP
 from .lives import Forks
+from .postgres_servers import PostgresServer, server
 from .redis_servers import DURABLE, RedisServer, running
 from .trips import TRIP
 
@@ -25,6 +26,13 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forks]:
     """Processes for the price of a fork; the servers behind them begin with the first test that asks."""
     with Forks(tmp_path_factory.mktemp("forks")) as forks:
         yield forks
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A Postgres server for all tests of this process, begun by the first that asks; each has schemas of its own."""
+    with server() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -338,8 +338,9 @@ def test_loading_it_loads_nothing_of_ours():
     assert {"terzetto", "terzetto._pytest_plugin"} == set(done.stdout.split())
 
 
-def test_a_redis_server_that_is_named(tried, redis, monkeypatch) -> None:
-    """Tests run over it too, each with a prefix of its own, of which nothing is left; a minute there takes no time."""
+def test_a_server_that_is_named(tried, postgres, redis, monkeypatch):
+    """Tests run over it too, each in a place of its own, of which nothing is left; a minute there takes no time."""
+    monkeypatch.setenv("TERZETTO_TEST_POSTGRES", postgres.url(schema="plugin"))
     monkeypatch.setenv("TERZETTO_TEST_REDIS", f"redis://127.0.0.1:{redis.port}/0?prefix=plugin:")
     test = """
 async def test_gate(runtime, decider, store):
@@ -356,9 +357,8 @@ async def test_again(store):
         assert await store.runs() == []
         await store.renew()
 """
-    ended = tried("", test, "-k", "redis").ends
-    assert {name: end[0] for name, end in ended.items()} == {
-        "test_gate[redis]": "passed",
-        "test_again[redis]": "passed",
-    }
-    assert redis.ask("KEYS", "plugin:*") == []
+    ended = tried("", test, "-k", "postgres or redis").ends
+    tests = [f"test_{name}[{store}]" for name in ("gate", "again") for store in ("postgres", "redis")]
+    assert {name: end[0] for name, end in ended.items()} == dict.fromkeys(tests, "passed")
+    assert [] == postgres.execute("select nspname from pg_namespace where starts_with(nspname, 'plugin')")
+    assert [] == redis.ask("KEYS", "plugin:*")

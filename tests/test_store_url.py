@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from terzetto.stores import MemoryStore, SqliteStore, open_store
+from terzetto.stores import MemoryStore, PostgresStore, SqliteStore, open_store
 from terzetto_protocol.errors import InvalidRequest
 
 
@@ -39,7 +39,20 @@ def test_urls(url, kind, name, level) -> None:
         ("", "did you mean sqlite:?"),
         ("sqllite:runs.db", "did you mean sqlite:?"),
         ("memori:", "did you mean memory:?"),
-        ("postgres://host/db", "there is no store 'postgres'"),
+        ("mysql://host/db", "there is no store 'mysql'"),
+        ("postgre://ann:s3cret@host/db", "did you mean postgres:?"),
+        ("postgres:db", "did you mean postgresql://db?"),
+        ("postgresql:ann:s3cret@host/db", "did you mean postgresql://ann@host/db?"),
+        ("postgresql://host", "it names no database"),
+        ("postgresql://ann:s3cret@host/", "it names no database"),
+        ("postgresql://ann:s3cret@host/db?shema=x", "there is no option 'shema'; did you mean schema?"),
+        ("postgresql://host/db?password=s3cret", "there is no option 'password'"),
+        ("postgresql://host/db?lease=soon", "lease is a number of seconds, not 'soon'"),
+        ("postgresql://host/db?lease=0", "lease is a positive number of seconds, not 0.0"),
+        ("postgresql://host/db?lease=nan", "lease is a positive number of seconds, not nan"),
+        ("postgresql://host/db?schema=a-b", "schema: 'a-b' is no name for one"),
+        ("postgresql://host/db?schema=pg_x", "schema: 'pg_x' is no name for one"),
+        ("postgresql://ann:s3cret%zz@host/db", "this does not say where a Postgres server is"),
         ("memory:x", "nothing follows memory:"),
         ("sqlite:", "it names no file"),
         ("sqlite::memory:", "did you mean memory:?"),
@@ -55,6 +68,40 @@ def test_wrong_urls(url, said) -> None:
         open_store(url)
     assert said in str(caught.value)
     assert "known forms: memory:, sqlite:FILE" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url, shown",
+    [
+        ("postgresql://host/db", "postgresql://host/db"),
+        ("postgres://ann:s3cret@host:7/db?schema=terzetto&lease=15", "postgresql://ann@host:7/db"),
+        ("postgresql://a%40b:s3%40cret@one:1,two:2/d%20b?schema=x", "postgresql://a%40b@one:1,two:2/d%20b?schema=x"),
+        ("postgresql:///db?host=/var/run/postgresql&sslmode=require", "postgresql:///var/run/postgresql/db"),
+        ("postgresql://host/db?lease=2.5", "postgresql://host/db?lease=2.5"),
+    ],
+)
+def test_postgres_urls(url, shown) -> None:
+    store = open_store(url)
+    assert isinstance(store, PostgresStore)
+    assert (store.url, store.guest, store.shared) == (shown, False, True)
+    assert isinstance(open_store(url, guest=True), PostgresStore)
+
+
+@pytest.mark.parametrize("ask", ["open_store('postgresql://host/db')", "PostgresStore"])
+def test_what_is_not_installed_is_named(ask) -> None:
+    program = f"""
+import sys
+sys.modules["psycopg"] = None
+try:
+    from terzetto.stores import *
+    {ask}
+except ImportError as error:
+    print(error)
+"""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == "PostgresStore needs psycopg: pip install 'terzetto[postgres]'\n"
 
 
 def test_the_constructor_refuses_what_the_url_refuses() -> None:
@@ -68,7 +115,8 @@ def test_memory_has_no_guests() -> None:
 
 
 def test_importing_the_stores_loads_no_driver() -> None:
-    check = "import sys, terzetto.stores; print(sorted({'apsw', 'cattrs', 'trio_websocket'} & sys.modules.keys()))"
+    drivers = {"apsw", "cattrs", "psycopg", "trio_websocket"}
+    check = f"import sys, terzetto.stores; print(sorted({drivers} & sys.modules.keys()))"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", check], env=env, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

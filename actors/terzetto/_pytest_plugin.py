@@ -160,8 +160,8 @@ def terzetto_store(
 ) -> "Generator[Store]":
     """A store that is empty and not open yet; the test runs once with every store that there is.
 
-    Those that come with the library, and one on the Redis server that the variable `TERZETTO_TEST_REDIS` names, of
-    which nothing is left afterwards.
+    Those that come with the library, and one on each server that a variable names (`TERZETTO_TEST_POSTGRES`,
+    `TERZETTO_TEST_REDIS`), of which nothing is left afterwards.
     """
     from .testing._fixtures import dispose
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from ._contract import Store as Store, StoredRun as StoredRun, StoreHealth as StoreHealth
     from ._memory import MemoryStore as MemoryStore
+    from ._postgres import PostgresStore as PostgresStore
     from ._redis import RedisStore as RedisStore
     from ._sqlite import SqliteStore as SqliteStore
     from ._threaded import ThreadedStore as ThreadedStore
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MemoryStore",
+    "PostgresStore",
     "RedisStore",
     "SqliteStore",
     "Store",
@@ -25,6 +27,7 @@ __all__ = [
 
 _HOMES: Final = {
     "MemoryStore": "._memory",
+    "PostgresStore": "._postgres",
     "RedisStore": "._redis",
     "SqliteStore": "._sqlite",  # it needs apsw, a library of 9 MB
     "Store": "._contract",

@@ -13,6 +13,8 @@ from ._contract import Store
 
 _SCHEMES: Final = {
     "memory": "._memory_url",
+    "postgres": "._postgres_url",
+    "postgresql": "._postgres_url",
     "redis": "._redis_url",
     "rediss": "._redis_url",
     "sqlite": "._sqlite_url",
@@ -20,6 +22,7 @@ _SCHEMES: Final = {
 """Where the URLs of a scheme are read, by a function `open_url(url, guest=...)`; loaded when somebody asks for one."""
 _FORMS: Final = (
     "memory:, sqlite:FILE, sqlite:///ABSOLUTE/FILE, each sqlite form with ?synchronous=normal if you like, "
+    "postgresql://USER:PASSWORD@HOST:PORT/DATABASE?schema=NAME&lease=SECONDS, "
     "redis://USER:PASSWORD@HOST:PORT/DB?prefix=terzetto:&ttl=SECONDS&lease=15"
 )
 
@@ -32,6 +35,7 @@ def open_store(url: str, *, guest: bool = False) -> Store:
 
     Args:
         url: `memory:`, `sqlite:runs.db`, `sqlite:///abs/runs.db`, `sqlite:runs.db?synchronous=normal`,
+            `postgresql://user:password@host/database`, with `?schema=terzetto&lease=15` if you like,
             `redis://user:password@host:port/db`, with `?prefix=terzetto:&ttl=SECONDS&lease=15` if you like.
             Percent signs escape what a name has in common with a URL: `%3F` is a question mark.
         guest: open beside the owner, to read and to post commands.

@@ -77,6 +77,11 @@ class WorkerThread:
         self._stuck = False
         self._closed = False
 
+    @property
+    def stuck(self) -> bool:
+        """Whether a call goes on that its caller has given up on."""
+        return self._stuck
+
     def start(self) -> None:
         """Start the thread; its answers come back to the loop that calls this."""
         self._token = trio.lowlevel.current_trio_token()

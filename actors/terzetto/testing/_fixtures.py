@@ -27,6 +27,8 @@ R = TypeVar("R")
 StoreMaker: TypeAlias = Callable[[Path], Store]
 """Makes a store that is empty and not open yet; it may use the folder."""
 
+POSTGRES: Final = "TERZETTO_TEST_POSTGRES"
+"""The variable that names a database for tests: the URL of any store in it."""
 REDIS: Final = "TERZETTO_TEST_REDIS"
 """The variable that names a server for tests: the URL of any store on it."""
 _LATENCY: Final = 0.002
@@ -91,9 +93,17 @@ def stores_for(seed: int) -> dict[str, StoreMaker]:
         "sqlite": lambda folder: open_store(f"sqlite:{folder / 'terzetto.db'}"),
         "simulated": lambda folder: _simulated(seed),
     }
-    if url := os.environ.get(REDIS):
-        makers["redis"] = lambda folder: _redis(url)
+    if postgres := os.environ.get(POSTGRES):
+        makers["postgres"] = lambda folder: _postgres(postgres)
+    if redis := os.environ.get(REDIS):
+        makers["redis"] = lambda folder: _redis(redis)
     return makers
+
+
+def _postgres(url: str) -> Store:
+    from ._postgres_room import PostgresRoom
+
+    return PostgresRoom(url)
 
 
 def _redis(url: str) -> Store:

