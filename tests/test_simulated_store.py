@@ -1,5 +1,6 @@
 """The store of simulations: the contract when it is quiet, and what a process's death leaves of it."""
 
+from itertools import count
 from random import Random
 
 import pytest
@@ -18,6 +19,13 @@ async def test_law(law: StoreLaw) -> None:
     """SEMANTICS 3, 11: quiet, it keeps the whole contract."""
     disk = SimulatedDisk()
     await StoreKit(lambda: SimulatedStore(disk)).check(law)
+
+
+@pytest.mark.parametrize("law", STORE_LAWS, ids=StoreKit.name)
+async def test_law_among_many_owners(law: StoreLaw, autojump_clock) -> None:
+    """SEMANTICS 11.2: so it does where there are leases."""
+    disk, numbers = SimulatedDisk(), count()
+    await StoreKit(lambda: SimulatedStore(disk, name=f"p{next(numbers)}", lease=5.0)).check(law)
 
 
 def weather(*troubles: Trouble, seed: int = 0, latency: float = 1.0) -> Weather:

@@ -115,13 +115,18 @@ class RedisStore(Store):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None:
         """Give the runs free, and close; a checkpoint, shielded and bounded."""
-        with suppress(StoreError):  # then they are free when the lease ends
-            with trio.CancelScope(deadline=trio.current_time() + min(self._limit, CLOSE_LIMIT), shield=True):
-                await self._end_lease()
-        await self._leave()  # noqa: ASYNC102 - its nursery is shielded
+        try:
+            with suppress(StoreError):  # then they are free when the lease ends
+                with trio.CancelScope(deadline=trio.current_time() + min(self._limit, CLOSE_LIMIT), shield=True):
+                    await self._end_lease()
+        finally:
+            await self._leave()  # noqa: ASYNC102 - its nursery is shielded
 
     async def _leave(self) -> None:
         assert self._nursery is not None, "it was opened"
+        for each in (self._line, self._bell):
+            if each is not None:
+                each.close()
         self._line = self._bell = None
         # The nursery is told of no error: nothing of what lives in it is worth a group around what the caller raised.
         self._nursery.cancel_scope.shield = True

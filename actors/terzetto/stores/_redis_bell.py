@@ -41,6 +41,10 @@ class Bell:
                 self._reading = None
                 await trio.sleep_forever()
 
+    def close(self) -> None:
+        """End what is being read. Not a checkpoint."""
+        self._line.close()
+
     async def _listen(self) -> None:
         reading = await self._read()
         reply = await reading

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias, final
 
+import anyio
 import trio
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from coredis.connection import TCPConnection, TCPLocation
@@ -39,6 +40,7 @@ class Line:
     ) -> None:
         self._place, self._limit, self._nursery, self._greet = place, limit, nursery, greet
         self._connection: TCPConnection | None = None
+        self._attempts: Final[set[_Attempt]] = set()
         self._connecting: Final = trio.Lock()
 
     async def call(self, command: bytes, *args: Argument) -> Any:
@@ -75,6 +77,9 @@ class Line:
                 return await fn(_sender(connection))
         except RedisError as error:
             raise sentence(self._place, error) from error
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            self.drop()  # it was lost, and the driver does not know that yet
+            raise StoreUnavailable(f"store {self._place.url}: the connection was lost") from error
         self.drop()
         raise StoreUnavailable(f"store {self._place.url}: the server has not answered within {self._limit:g} s")
 
@@ -102,7 +107,7 @@ class Line:
             ssl_context=ssl.create_default_context() if place.tls else None,
             socket_keepalive=True,
         )
-        attempt = _Attempt(connection)
+        attempt = _Attempt(connection, self._attempts)
         self._nursery.start_soon(attempt.run)
         try:
             await attempt.settled.wait()
@@ -120,15 +125,26 @@ class Line:
         if connection is not None:
             connection.invalidate()
 
+    def close(self) -> None:
+        """End every connection, whoever waits on it. Not a checkpoint."""
+        self.drop()
+        for attempt in self._attempts:
+            attempt.give_up()
+
 
 class _Attempt:
-    """A connection that lives as a task, and tells once that it was made, or why not."""
+    """A connection that lives as a task, and tells once that it was made, or why not.
 
-    def __init__(self, connection: TCPConnection) -> None:
+    Whoever has the store open may be cancelled, and still has to say that its runs are free. So its task is shielded,
+    until `close` ends it, which every store that is left calls.
+    """
+
+    def __init__(self, connection: TCPConnection, others: set["_Attempt"]) -> None:
         self.connection = connection
+        self._others = others
         self.error: RedisError | None = None
         self.settled = trio.Event()
-        self._scope = trio.CancelScope()
+        self._scope = trio.CancelScope(shield=True)
 
     def started(self, value: None = None) -> None:
         """Told by the driver when the connection can be used."""
@@ -136,6 +152,7 @@ class _Attempt:
 
     async def run(self) -> None:
         """Carry the connection, until it is lost or given up."""
+        self._others.add(self)
         with self._scope:
             try:
                 await self.connection.run(task_status=self)
@@ -143,6 +160,7 @@ class _Attempt:
                 self.error = error
             finally:
                 self.settled.set()
+                self._others.discard(self)
                 _close_channels(self.connection)
 
     def give_up(self) -> None:

@@ -4,7 +4,9 @@ A `SimulatedDisk` is what is durable: it survives every process. A `SimulatedSto
 is cut off when that process dies: nothing that a dead process still does reaches the disk.
 """
 
+import sys
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from itertools import islice
 from random import Random
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -13,7 +15,7 @@ import attrs
 import trio
 
 from terzetto_protocol.errors import StoreInUse, StoreUnavailable
-from terzetto_protocol.records import Applied, Outcome, Posted, Rejected, RunRow, Write
+from terzetto_protocol.records import Outcome, Posted, Rejected, RunRow, Write
 from terzetto_protocol.statuses import TERMINAL
 from terzetto_protocol.threads import builds_on, overtaken
 
@@ -60,6 +62,7 @@ class SimulatedDisk(MemoryStore):
         """Who have it, where there are leases."""
         self.witness = Witness()
         """Told of all that becomes durable, once."""
+        self._writer = ""
 
     def settle(self, write: Write) -> Outcome:
         """Apply one write, at once."""
@@ -67,7 +70,14 @@ class SimulatedDisk(MemoryStore):
         outcome = self._overtaken(write) or super().settle(write)
         if self._last(write.run_id) > before:
             self.witness.applied(write)
+            if write.header is not None or write.epoch != write.expect:
+                self.owners.wrote(self._writer, write.run_id)
         return outcome
+
+    def apply(self, writes: Sequence[Write], writer: str) -> list[Outcome]:
+        """Apply a group that this owner writes, at once."""
+        self._writer = writer
+        return self.commit_now(writes)
 
     def _overtaken(self, write: Write) -> Outcome | None:
         """What a thread has come to meanwhile; where there is one owner, that looks for itself."""
@@ -118,11 +128,6 @@ class SimulatedDisk(MemoryStore):
         more = await super().sweep_blobs(before=before, live=live)
         self.witness.swept(sorted(there - self._blobs.keys()))
         return more
-
-    def is_newest(self, write: Write) -> bool:
-        """Whether nobody has begun an epoch of this run after the one that the write began."""
-        run = self._find(write.run_id)
-        return run is not None and run.epoch == write.epoch
 
     def _last(self, run_id: str) -> int:
         run = self._find(run_id)
@@ -233,13 +238,8 @@ class SimulatedStore(PassedOn):
             raise
 
     async def _commit(self, writes: Sequence[Write]) -> list[Outcome]:
-        outcomes = await self.disk.commit(writes)
-        if self.lease is not None:
-            for write, outcome in zip(writes, outcomes, strict=True):
-                begins = write.header is not None or write.epoch != write.expect
-                if begins and isinstance(outcome, Applied) and self.disk.is_newest(write):
-                    self.disk.owners.wrote(self.name, write.run_id)
-        return outcomes
+        await trio.lowlevel.checkpoint()
+        return self.disk.apply(writes, self.name)
 
     # -- what is whose ---------------------------------------------------------------------------------------
 
@@ -270,10 +270,15 @@ class SimulatedStore(PassedOn):
 
     async def posted(self, *, limit: int = 100) -> list[Posted]:
         """As the contract says; a checkpoint."""
-        commands = await super().posted(limit=limit)
         if self.lease is None:
-            return commands
-        return [command for command in commands if self.disk.owners.gives(command, self.name)]
+            return await super().posted(limit=limit)
+        return await self._read("posted", lambda: self._given(limit))
+
+    async def _given(self, limit: int) -> list[Posted]:
+        waiting = await self.disk.posted(limit=sys.maxsize)
+        return list(
+            islice((each for each in waiting if self.disk.owners.gives(each, self.name)), min(limit, sys.maxsize))
+        )
 
     def _other(self, run_id: str) -> str:
         return self.disk.owners.other(run_id, self.name)

@@ -141,7 +141,7 @@ async def a_new_handle_has_what_the_old_one_had(mine: Store, other: Store) -> No
 
 
 @BOOK.opener_law
-async def closing_gives_runsfreed(opener: Opener) -> None:
+async def closing_gives_runs_free(opener: Opener) -> None:
     """At once, and also to who opens the store next: an owner that is opened again is another one."""
     mine = opener()
     if mine.lease is None:
@@ -159,6 +159,21 @@ async def closing_gives_runsfreed(opener: Opener) -> None:
             expect(await unfinished(third), ["r"], "anybody sees it")
             await applied(other, claim(seq=3, epoch=2))
             expect(await unfinished(third), [], "until it is taken")
+
+
+@BOOK.opener_law
+async def a_cancelled_owner_gives_runs_free(opener: Opener) -> None:
+    """At once, too: whoever has the store open is cancelled, and that is not the death of his process."""
+    mine = opener()
+    if mine.lease is None:
+        return
+    async with opener() as other:
+        with trio.CancelScope() as scope:
+            async with mine:
+                await started(mine)
+                scope.cancel()
+                await trio.lowlevel.checkpoint()
+        expect(await unfinished(other), ["r"], "it has none")
 
 
 # -- leases ----------------------------------------------------------------------------------------------------------
