@@ -327,6 +327,17 @@ class StaleEpoch(StoreError):
         super().__init__(f"run {run_id!r} was claimed again: epoch {epoch} is stale, {current} owns it")
 
 
+class BlocksTheLoop(TerzettoError, RuntimeError):
+    """A call that blocks was made by a task of a Trio loop, which it would have stopped; nothing was done."""
+
+    def __init__(self, what: str, instead: str) -> None:
+        self.what, self.instead = what, instead
+        super().__init__(
+            f"{what} blocks, and a task of a Trio loop called it: await {instead}, or call it in a thread "
+            "(trio.to_thread.run_sync)"
+        )
+
+
 class ActorStopped(TerzettoError):
     """The actor that was asked ended before it answered."""
 

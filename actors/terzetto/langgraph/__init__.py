@@ -1,4 +1,4 @@
-"""Terzetto and LangGraph: `run_graph` runs a compiled graph as a node, `guest_graph` as a whole run.
+"""Terzetto and LangGraph: `Checkpointer` keeps its checkpoints, `run_graph` and `guest_graph` run its graphs.
 
 It takes `pip install 'terzetto[langgraph]'`.
 """
@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from .._asyncio_thread import AsyncioThread as AsyncioThread, open_loop as open_loop
     from ._asking import GraphStopped as GraphStopped, resumed as resumed
+    from ._checkpointer import Checkpointer as Checkpointer
     from ._guest import Guest as Guest, guest_graph as guest_graph, run_graph as run_graph
 
-__all__ = ["AsyncioThread", "GraphStopped", "Guest", "guest_graph", "open_loop", "resumed", "run_graph"]
+__all__ = ["AsyncioThread", "Checkpointer", "GraphStopped", "Guest", "guest_graph", "open_loop", "resumed", "run_graph"]
 
 _HOMES: Final = {
     "AsyncioThread": ".._asyncio_thread",
+    "Checkpointer": "._checkpointer",
     "GraphStopped": "._asking",
     "Guest": "._guest",
     "guest_graph": "._guest",
