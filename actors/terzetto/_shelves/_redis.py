@@ -72,7 +72,7 @@ class RedisShelf:
         self._prefix = prefix
         self._closing = Lock()
         self._closed = False
-        self._loop = _ClientThread(url)
+        self._loop = ClientThread(url)
         self._finalizer = finalize(self, self._loop.stop)
         try:
             self._loop.start()
@@ -159,7 +159,7 @@ async def _scan_keys(client: Client, cursor: int, pattern: bytes) -> tuple[int, 
 
 
 @final
-class _ClientThread:
+class ClientThread:
     """A client of Redis in a thread and a loop of its own. It holds nothing of the shelf, which may be collected."""
 
     def __init__(self, url: str) -> None:
