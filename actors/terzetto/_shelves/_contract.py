@@ -26,7 +26,7 @@ class Shelf(Protocol):
     def apply(
         self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()
     ) -> None:
-        """Write `puts`, and of `inserts` those whose key is not there yet, and delete; no key is in two of them."""
+        """Write `puts`, and of `inserts` those whose key is not there yet, and delete; no key is there twice."""
         ...
 
     def read(self, room: str, keys: Sequence[bytes]) -> list[bytes | None]:

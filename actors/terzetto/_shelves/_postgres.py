@@ -1,12 +1,13 @@
 """A shelf in one table of a Postgres database, which any number of processes may use at the same time."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import Any, Final, LiteralString, TypeVar, final
 
 import psycopg
 import psycopg_pool
-from psycopg import Connection
+from psycopg import Connection, errors, sql
 from psycopg.rows import TupleRow
 
 from terzetto_protocol.errors import StoreError, StoreRejected, StoreUnavailable
@@ -73,7 +74,8 @@ class PostgresShelf:
 
     blocks = True
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, schema: str = "") -> None:
+        self._schema = schema
         self._closed = False
         self._closing = Lock()
         self._pool = psycopg_pool.ConnectionPool(
@@ -81,6 +83,7 @@ class PostgresShelf:
             min_size=1,
             max_size=CONNECTIONS,
             timeout=PATIENCE,
+            configure=self._settle if schema else None,
             kwargs={"autocommit": True, "connect_timeout": int(PATIENCE), "application_name": "terzetto"},
             open=False,
         )
@@ -92,6 +95,12 @@ class PostgresShelf:
             if isinstance(error, psycopg.Error):
                 raise _sentence(error) from error
             raise
+
+    def _settle(self, connection: Connection[TupleRow]) -> None:
+        schema = sql.Identifier(self._schema)
+        with suppress(errors.UniqueViolation):  # another process makes it at the same time
+            connection.execute(sql.SQL("create schema if not exists {}").format(schema))
+        connection.execute(sql.SQL("set search_path to {}").format(schema))
 
     def apply(
         self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()
@@ -181,7 +190,7 @@ def _fetch(connection: Connection[TupleRow], query: LiteralString, args: Sequenc
 
 def _sentence(error: psycopg.Error) -> StoreError:
     unreachable = isinstance(error, psycopg.OperationalError) and not isinstance(
-        error, psycopg.errors.ProgramLimitExceeded
+        error, errors.ProgramLimitExceeded
     )
     kind = StoreUnavailable if unreachable else StoreRejected
     return kind(f"the store in Postgres: {' '.join(str(error).split())}")

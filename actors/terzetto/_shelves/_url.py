@@ -3,14 +3,17 @@
 from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from terzetto_protocol.errors import InvalidRequest
 
 from ._contract import Shelf
 from ._memory import MemoryShelf
 
-_FORMS: Final = "memory:, sqlite:FILE, sqlite:FILE?synchronous=normal, postgresql://..., redis://..."
+_FORMS: Final = (
+    "memory:, sqlite:FILE, sqlite:FILE?synchronous=normal, postgresql://HOST/DATABASE, "
+    "postgresql://HOST/DATABASE?schema=NAME, redis://HOST, redis://HOST?prefix=TEXT"
+)
 _SCHEMES: Final = ("memory", "sqlite", "postgresql", "postgres", "redis", "rediss")
 _LEVELS: Final = ("full", "normal")
 
@@ -34,9 +37,11 @@ def open_shelf(url: str) -> Shelf:
         case "sqlite":
             return _sqlite(url, rest)
         case "postgresql" | "postgres":
-            return _with_extra("postgres", "._postgres", "PostgresShelf", url)
+            place, schema = _taken(url, "schema")
+            return _with_extra("postgres", "._postgres", "PostgresShelf", place, schema)
         case _:
-            return _with_extra("redis", "._redis", "RedisShelf", url)
+            place, prefix = _taken(url, "prefix")
+            return _with_extra("redis", "._redis", "RedisShelf", place, prefix or "terzetto:")
 
 
 def _wrong(url: str, reason: str) -> InvalidRequest:
@@ -73,7 +78,18 @@ def _synchronous(url: str, query: str) -> str:
     return level
 
 
-def _with_extra(extra: str, module: str, name: str, url: str) -> Shelf:
+def _taken(url: str, name: str) -> tuple[str, str]:
+    """The URL without one of its options, which is ours, and what it says; the others are the driver's."""
+    place, _, query = url.partition("?")
+    options = parse_qsl(query, keep_blank_values=True)
+    ours = [value for option, value in options if option == name]
+    if len(ours) > 1:
+        raise _wrong(place, f"{name} is given more than once")
+    others = urlencode([it for it in options if it[0] != name], quote_via=quote)
+    return f"{place}?{others}" if others else place, "".join(ours)
+
+
+def _with_extra(extra: str, module: str, name: str, place: str, option: str) -> Shelf:
     try:
         kind: Any = getattr(import_module(module, __package__), name)
     except ModuleNotFoundError as error:
@@ -81,7 +97,7 @@ def _with_extra(extra: str, module: str, name: str, url: str) -> Shelf:
         if missing not in ("coredis", "psycopg", "psycopg_pool"):
             raise
         raise ImportError(
-            f"{url.partition(':')[0]}: stores need {missing}: pip install 'terzetto[{extra}]'", name=missing
+            f"{place.partition(':')[0]}: stores need {missing}: pip install 'terzetto[{extra}]'", name=missing
         ) from error
-    shelf: Shelf = kind(url)
+    shelf: Shelf = kind(place, option)
     return shelf

@@ -49,7 +49,13 @@ def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(_HOMES[name], __name__), name)
+    try:
+        module = import_module(_HOMES[name], __name__)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "coredis":
+            raise
+        raise ImportError(f"{name} needs coredis: pip install 'terzetto[redis]'", name="coredis") from error
+    found = globals()[name] = getattr(module, name)
     return found
 
 

@@ -255,18 +255,17 @@ def _is_saver(kind: type) -> bool:
 
 
 def _backend(config: CheckpointerConfig) -> Backend:
-    from ._redis import RedisBackend
-    from ._shelved import MemoryBackend, PostgresBackend, SqliteBackend
+    from .. import checkpointer  # which loads what an extra is needed for, and says so where it is missing
 
     match config.backend:
         case CheckpointBackend.MEMORY:
-            return MemoryBackend(config.ttl_seconds)
+            return checkpointer.MemoryBackend(config.ttl_seconds)
         case CheckpointBackend.REDIS:
-            return RedisBackend(config)
+            return checkpointer.RedisBackend(config)
         case CheckpointBackend.SQLITE:
-            return SqliteBackend(config.url, config.ttl_seconds)
+            return checkpointer.SqliteBackend(config.url, config.ttl_seconds)
         case CheckpointBackend.POSTGRES:
-            return PostgresBackend(config.url, config.ttl_seconds)
+            return checkpointer.PostgresBackend(config.url, config.ttl_seconds)
 
 
 def _asked(config: Mapping[str, Any]) -> tuple[str, str, str | None, str | None]:

@@ -102,12 +102,12 @@ def encoded(record: CheckpointRecord) -> bytes:
 
 def encoded_writes(written: Iterable[Written]) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
     """What a task wrote, as it is kept, each with a name: what replaces, and what does not."""
-    special, ordinary = list[tuple[str, bytes]](), list[tuple[str, bytes]]()
+    special, ordinary = dict[str, bytes](), dict[str, bytes]()
     for write in written:
         _, task, index, _, _ = write
-        row = f"{task}{_IN_NAMESPACE}{index}", value_to_json(list(write), _codec()[0])
-        (special if index < 0 else ordinary).append(row)
-    return special, ordinary
+        text = value_to_json(list(write), _codec()[0])
+        (special if index < 0 else ordinary)[f"{task}{_IN_NAMESPACE}{index}"] = text
+    return list(special.items()), list(ordinary.items())
 
 
 def decoded(text: bytes, writes: Iterable[bytes] = ()) -> CheckpointRecord:

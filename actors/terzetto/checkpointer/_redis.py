@@ -9,14 +9,15 @@ have the same id. A record whose time is over leaves its id behind, which the ne
 """
 
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any, Final
+from weakref import finalize
 
+from .._shelves._redis_thread import RedisThread, Script, script
 from ._config import CheckpointerConfig
 from ._own import OwnBackend, decoded, encoded, encoded_writes, member_of
 from ._records import CheckpointRecord, Written
 
-_PUT: Final = b"""
+_PUT: Final = script("""
 local left = redis.call('TTL', KEYS[1])
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 if ARGV[4] == '' then
@@ -28,9 +29,9 @@ else
     redis.call('EXPIRE', KEYS[3], ARGV[4])
     if left ~= -1 then redis.call('EXPIRE', KEYS[1], math.max(left, tonumber(ARGV[4]))) end
 end
-"""
+""")
 # ARGV: what item keys begin with, what keys of writes do, '' or 'in' and a namespace, how many. Newest first.
-_LIST: Final = b"""
+_LIST: Final = script("""
 local found, from, left = {}, 0, tonumber(ARGV[5])
 while left ~= 0 do
     local members = redis.call('ZREVRANGE', KEYS[1], from, from + 63)
@@ -49,21 +50,21 @@ while left ~= 0 do
     from = from + #members
 end
 return found
-"""
-_SWEEP: Final = b"""
+""")
+_SWEEP: Final = script("""
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     if redis.call('EXISTS', ARGV[1] .. member) == 0 then
         redis.call('ZREM', KEYS[1], member)
         redis.call('DEL', ARGV[2] .. member)
     end
 end
-"""
-_GET: Final = b"""
+""")
+_GET: Final = script("""
 local item = redis.call('GET', KEYS[1])
 if not item then return {} end
 return {item, redis.call('HVALS', KEYS[2])}
-"""
-_DELETE: Final = b"""
+""")
+_DELETE: Final = script("""
 local count = 0
 for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     count = count + redis.call('DEL', ARGV[1] .. member)
@@ -71,8 +72,8 @@ for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
 end
 redis.call('DEL', KEYS[1])
 return count
-"""
-_WRITE: Final = b"""
+""")
+_WRITE: Final = script("""
 local at = 3
 for i = 1, tonumber(ARGV[1]) do
     redis.call('HSET', KEYS[1], ARGV[at], ARGV[at + 1])
@@ -80,7 +81,7 @@ for i = 1, tonumber(ARGV[1]) do
 end
 for i = at, #ARGV, 2 do redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1]) end
 if ARGV[2] ~= '' then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
-"""
+""")
 
 
 class RedisBackend(OwnBackend):
@@ -97,7 +98,13 @@ class RedisBackend(OwnBackend):
         super().__init__()
         self._prefix = config.key_prefix
         self._ttl = b"" if config.ttl_seconds is None else b"%d" % config.ttl_seconds
-        self._client = _client(config.redis_url)
+        self._client = RedisThread(config.redis_url)
+        self._end = finalize(self, self._client.stop)
+        try:
+            self._client.ask(b"PING")
+        except BaseException:
+            self.close()
+            raise
 
     def put(self, record: CheckpointRecord) -> None:
         """Keep a record."""
@@ -145,27 +152,17 @@ class RedisBackend(OwnBackend):
 
     def close(self) -> None:
         """End the client."""
-        self._client.stop()
+        self._end()
         self._threads.shutdown(wait=False)
 
     def _key(self, thread: str, *parts: str) -> bytes:
         return _bytes(":".join((self._prefix + thread, *parts)))
 
-    def _run(self, script: bytes, keys: tuple[bytes, ...], *args: bytes) -> Any:
-        return self._client.ask(lambda client: client.eval(script, keys, args))
+    def _run(self, script: Script, keys: tuple[bytes, ...], *args: bytes) -> Any:
+        return self._client.run(script, keys, *args)
 
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _client(url: str) -> Any:
-    try:
-        module: Any = import_module(".._shelves._redis", __package__)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "coredis":
-            raise
-        raise ImportError("RedisBackend needs coredis: pip install 'terzetto[redis]'", name="coredis") from error
-    client = module.ClientThread(url)
-    client.start()
-    return client

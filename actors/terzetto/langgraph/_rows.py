@@ -10,8 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
+import ormsgpack
 from langgraph.checkpoint.base import WRITES_IDX_MAP, PendingWrite, writes_sort_key
 from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from terzetto_protocol.errors import NotStorable
 
 from .._shelves._contract import AFTER, Row, pack, unpack
 
@@ -95,10 +98,17 @@ def value_rows(
     return [
         (
             value_key(namespace, channel, version),
-            _encode(Value(*(serde.dumps_typed(values[channel]) if channel in values else (EMPTY, b"")))),
+            _encode(Value(*(_dumped(serde, channel, values[channel]) if channel in values else (EMPTY, b"")))),
         )
         for channel, version in versions.items()
     ]
+
+
+def _dumped(serde: SerializerProtocol, channel: str, value: Any) -> Typed:
+    try:
+        return serde.dumps_typed(value)
+    except (ormsgpack.MsgpackEncodeError, TypeError) as error:
+        raise NotStorable(f"what is in channel {channel!r}", str(error)) from error
 
 
 def run_row(run: str) -> Row:
@@ -110,13 +120,13 @@ def write_rows(
     serde: SerializerProtocol, place: Place, writes: Iterable[tuple[str, Any]], task: str, path: str
 ) -> tuple[list[Row], list[Row]]:
     """Rows of pending writes: those that replace what is there (errors, interrupts), and those that do not."""
-    special, ordinary = list[Row](), list[Row]()
+    special, ordinary = dict[bytes, bytes](), dict[bytes, bytes]()
     for position, (channel, value) in enumerate(writes):
         index = WRITES_IDX_MAP.get(channel, position)
         key = pack(WRITE, place.namespace, place.id, task, str(index))
-        row = key, _encode(Write(channel, path, *serde.dumps_typed(value)))
-        (special if index < 0 else ordinary).append(row)
-    return special, ordinary
+        # Of several special ones under one index, as the answers to several interrupts, the last counts.
+        (special if index < 0 else ordinary)[key] = _encode(Write(channel, path, *_dumped(serde, channel, value)))
+    return list(special.items()), list(ordinary.items())
 
 
 def writes_of(namespace: str, first: str, last: str) -> tuple[bytes, bytes]:

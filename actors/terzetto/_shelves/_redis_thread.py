@@ -1,0 +1,187 @@
+"""A connection to a Redis server in a thread and a loop of its own, for callers that block."""
+
+import ssl
+from contextlib import suppress
+from hashlib import sha1
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, Final, NamedTuple, final
+from urllib.parse import unquote, urlsplit
+
+import trio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from coredis.connection import TCPConnection, TCPLocation
+from coredis.exceptions import ConnectionError as LineLost, NoScriptError, RedisError, ResponseError
+
+from terzetto_protocol.errors import InvalidRequest, StoreError, StoreRejected, StoreUnavailable
+
+PATIENCE: Final = 10.0
+"""How long the server may take to answer, connecting included, seconds."""
+TRIES: Final = 2
+"""How often a command is sent whose connection is lost. What is asked of it is the same when it is done twice."""
+
+
+class Script(NamedTuple):
+    """A script in Lua, and what the server knows it by."""
+
+    text: bytes
+    sha: bytes
+
+
+def script(text: str) -> Script:
+    """A script, with the name that servers give it."""
+    encoded = text.encode()
+    return Script(encoded, sha1(encoded, usedforsecurity=False).hexdigest().encode())
+
+
+@final
+class RedisThread:
+    """Asks a Redis server, for any thread. The connection is made with the first question, and anew when it is lost.
+
+    Args:
+        url: `redis://` or `rediss://`, user, password, host, port and database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._make = _connections(url)
+        self._thread = Thread(target=self._live, name="redis of terzetto", daemon=True)
+        self._started = SimpleQueue[trio.lowlevel.TrioToken]()
+        self._connection: TCPConnection | None = None
+        self._thread.start()
+        self._token = self._started.get()
+
+    def stop(self) -> None:
+        """End it, and wait for the end; nothing the second time."""
+        with suppress(trio.RunFinishedError):
+            self._token.run_sync_soon(self._over.set)
+        self._thread.join(PATIENCE)
+
+    def ask(self, command: bytes, *args: bytes) -> Any:
+        """The server's answer; blocks.
+
+        Raises:
+            StoreUnavailable: nobody knows whether it happened.
+            StoreRejected: the server refuses it.
+            StoreError: it has been stopped.
+        """
+        return self._hop(self._ask, command, args)
+
+    def run(self, script: Script, keys: tuple[bytes, ...], *args: bytes) -> Any:
+        """What a script answers; as `ask`."""
+        return self._hop(self._run, script, (b"%d" % len(keys), *keys, *args))
+
+    def _hop(self, fn: Any, *args: Any) -> Any:
+        try:
+            return trio.from_thread.run(fn, *args, trio_token=self._token)
+        except (trio.RunFinishedError, trio.Cancelled) as error:
+            raise StoreError("the store in Redis is closed") from error
+
+    async def _run(self, script: Script, args: tuple[bytes, ...]) -> Any:
+        try:
+            return await self._ask(b"EVALSHA", (script.sha, *args))
+        except StoreRejected as error:
+            if not isinstance(error.__cause__, NoScriptError):
+                raise
+        return await self._ask(b"EVAL", (script.text, *args))
+
+    async def _ask(self, command: bytes, args: tuple[bytes, ...]) -> Any:
+        with trio.move_on_after(PATIENCE):
+            try:
+                return await self._try(command, args)
+            except ResponseError as error:
+                raise StoreRejected(f"the store in Redis: {error}") from error
+            except (RedisError, OSError) as error:
+                raise StoreUnavailable(f"the store in Redis: {error}") from error
+        self._drop()
+        raise StoreUnavailable(f"the store in Redis did not answer within {PATIENCE:g} s")
+
+    async def _try(self, command: bytes, args: tuple[bytes, ...]) -> Any:
+        for _ in range(TRIES - 1):
+            try:
+                return await (await self._connected()).create_request(command, *args, decode=False)
+            except LineLost:
+                self._drop()
+        return await (await self._connected()).create_request(command, *args, decode=False)
+
+    async def _connected(self) -> TCPConnection:
+        connection = self._connection
+        if connection is None or not connection.usable:
+            async with self._connecting:
+                connection = self._connection
+                if connection is None or not connection.usable:
+                    connection = await self._connect()
+                    self._connection = connection
+        return connection
+
+    async def _connect(self) -> TCPConnection:
+        connection = self._make()
+        try:
+            error = await self._nursery.start(_carry, connection)
+            if error is not None:
+                raise error
+        except BaseException:
+            connection.invalidate()
+            raise
+        return connection
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+
+    def _live(self) -> None:
+        trio.run(self._serve)
+
+    async def _serve(self) -> None:
+        self._over, self._connecting = trio.Event(), trio.Lock()
+        async with trio.open_nursery() as self._nursery:
+            self._started.put(trio.lowlevel.current_trio_token())
+            await self._over.wait()
+            self._nursery.cancel_scope.cancel()
+
+
+class _Started:
+    """Tells once that a connection was made, or why not."""
+
+    def __init__(self, status: trio.TaskStatus[RedisError | None]) -> None:
+        self._status, self._told = status, False
+
+    def started(self, value: RedisError | None = None) -> None:
+        if not self._told:
+            self._told = True
+            self._status.started(value)
+
+
+async def _carry(connection: TCPConnection, *, task_status: trio.TaskStatus[RedisError | None]) -> None:
+    started = _Started(task_status)
+    try:
+        await connection.run(task_status=started)  # type: ignore[arg-type]  # anyio's protocol has no result
+    except RedisError as error:
+        started.started(error)
+    finally:
+        # A connection that was never made leaves them open, and Python would warn of each.
+        for each in vars(connection).values():
+            if isinstance(each, MemoryObjectSendStream | MemoryObjectReceiveStream):
+                each.close()
+
+
+def _connections(url: str) -> Any:
+    parts = urlsplit(url)
+    try:
+        host, port, db = parts.hostname or "localhost", parts.port or 6379, int(parts.path.strip("/") or 0)
+    except ValueError as error:
+        raise InvalidRequest(f"this is not the URL of a Redis server: {error}") from error
+    if parts.query:
+        raise InvalidRequest(f"a redis URL has one option, prefix, and not {parts.query!r}")
+
+    def make() -> TCPConnection:
+        return TCPConnection(
+            TCPLocation(host, port),
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
+            db=db,
+            ssl_context=ssl.create_default_context() if parts.scheme == "rediss" else None,
+            socket_keepalive=True,
+        )
+
+    return make
