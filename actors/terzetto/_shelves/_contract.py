@@ -13,6 +13,8 @@ AFTER: Final = b"\xff"
 class Shelf(Protocol):
     """Rows of bytes in the order of their keys, in rooms. Thread-safe: any thread may call at any time.
 
+    Keys are what `pack` makes, or begin as that does: none begins with the byte 255.
+
     Once `apply` or `clear` has returned, what it did is durable and survives `kill -9`, as far as the
     place it is kept in promises that. Every call is whole: nobody sees, or keeps, a part of an `apply`.
 

@@ -11,7 +11,7 @@ from attrs import evolve
 
 from ._contract import Backend
 from ._portal import Portal
-from ._records import CheckpointRecord, Written
+from ._records import CheckpointRecord, Written, age
 
 _Place = tuple[str, str, str]
 _Writes = dict[tuple[str, int], Written]
@@ -46,8 +46,12 @@ class Injected:
 
     async def alist(self, thread_id: str, checkpoint_ns: str | None) -> list[CheckpointRecord]:
         """Records, newest first, of this namespace or of all."""
-        every = await self.backend.alist(thread_id)
-        return [it for it in every if checkpoint_ns in (None, it.checkpoint_ns)]
+        # A backend may go by the order in which it was given them, and is given one again for what a task wrote.
+        found = dict[tuple[str, str], CheckpointRecord]()
+        for record in await self.backend.alist(thread_id):
+            if checkpoint_ns in (None, record.checkpoint_ns):
+                found.setdefault((record.checkpoint_ns, record.checkpoint_id), record)
+        return sorted(found.values(), key=age, reverse=True)
 
     async def aput_writes(
         self, thread_id: str, checkpoint_ns: str, checkpoint_id: str, written: Sequence[Written]

@@ -111,6 +111,11 @@ class CheckpointRecord:
         return configurable(self.thread_id, self.checkpoint_ns, self.parent_checkpoint_id)
 
 
+def age(record: CheckpointRecord) -> tuple[float, str]:
+    """Sorts records from the oldest to the newest."""
+    return record.metadata.timestamp, record.checkpoint_id
+
+
 def _order(written: Written) -> tuple[str, str, int]:
     return written[:3]
 

@@ -11,7 +11,7 @@ from .._shelves._contract import AFTER, Shelf, pack, unpack
 from .._shelves._memory import MemoryShelf
 from .._shelves._url import open_shelf
 from ._own import OwnBackend, decoded, encoded, encoded_writes, member_of
-from ._records import CheckpointRecord, Written
+from ._records import CheckpointRecord, Written, age
 
 _RECORD: Final = "i"
 _TIME: Final = "t"
@@ -68,7 +68,7 @@ class ShelfBackend(OwnBackend):
         """Records, newest first."""
         found = self._walk(thread_id, pack(_TIME) if checkpoint_ns is None else pack(_TIME, checkpoint_ns))
         if checkpoint_ns is None:
-            return sorted(found, key=_age, reverse=True)[: None if limit is None else max(limit, 0)]
+            return sorted(found, key=age, reverse=True)[: None if limit is None else max(limit, 0)]
         return list(islice(found, None if limit is None else max(limit, 0)))
 
     def _walk(self, thread: str, first: bytes) -> Iterator[CheckpointRecord]:
@@ -110,10 +110,6 @@ class ShelfBackend(OwnBackend):
         """Close the shelf."""
         self._shelf.close()
         self._threads.shutdown(wait=False)
-
-
-def _age(record: CheckpointRecord) -> tuple[float, str]:
-    return record.metadata.timestamp, record.checkpoint_id
 
 
 class MemoryBackend(ShelfBackend):
