@@ -42,6 +42,41 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
+STORES = ("memory", "sqlite", "redis", "postgres")
+"""Where LangGraph's checkpoints may be kept."""
+
+
+@pytest.fixture(params=STORES)
+def url(request):
+    """The URL of a place for checkpoints that is empty, on all four stores."""
+    return url_of(request.param, request)
+
+
+@pytest.fixture(params=STORES[1:])
+def lasting_url(request):
+    """The same, on all that outlast their process."""
+    return url_of(request.param, request)
+
+
+def url_of(kind: str, request: pytest.FixtureRequest) -> str:
+    match kind:
+        case "memory":
+            return "memory:"
+        case "sqlite":
+            return f"sqlite:{request.getfixturevalue('tmp_path')}/checkpoints.db"
+        case _:
+            return str(request.getfixturevalue(kind).url())
+
+
+@pytest.fixture
+def saver(url):
+    """A checkpointer of LangGraph's, on all four stores."""
+    from terzetto.langgraph import Checkpointer
+
+    with Checkpointer(url) as saver:
+        yield saver
+
+
 @pytest.fixture
 def shop(tmp_path, monkeypatch):
     """A folder with the module `shop` in it, which is the current folder of the test."""

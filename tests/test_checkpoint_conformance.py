@@ -8,8 +8,6 @@ from langgraph.checkpoint.conformance import checkpointer_test, validate
 
 import terzetto.langgraph
 
-from .checkpoint_stores import url as url  # a fixture
-
 
 def under_asyncio(fn):
     return asyncio.run(fn())

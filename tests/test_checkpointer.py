@@ -26,7 +26,8 @@ from terzetto.checkpointer import (
 )
 from terzetto_protocol.errors import BlocksTheLoop, InvalidRequest, Malformed, StoreUnavailable
 
-from .checkpoint_stores import Log, chain, thread, url_of
+from .checkpoint_graphs import Log, chain, thread
+from .conftest import url_of
 from .redis_servers import keys
 
 
@@ -117,8 +118,8 @@ def test_the_newest_come_first_and_none_of_0(harness):
 
 
 def test_the_time_decides_what_is_newest(harness):
-    for id, when in (("a", 30.0), ("b", 10.0), ("c", 20.0)):
-        harness.put(thread(), {"id": id}, {"timestamp": when})
+    for name, when in (("a", 30.0), ("b", 10.0), ("c", 20.0)):
+        harness.put(thread(), {"id": name}, {"timestamp": when})
 
     assert ["a", "c", "b"] == ids(harness.list(thread()))
     harness.put(thread(), {"id": "b"}, {"timestamp": 40.0})
@@ -297,8 +298,11 @@ def test_another_checkpointer_goes_on(kind, request):
 
 
 def test_the_layout_in_redis_is_the_one_that_others_read(redis):
-    config = CheckpointerConfig(backend="redis", redis_url=f"redis://127.0.0.1:{redis.port}", key_prefix="layout:")
-    with_ttl = HarnessCheckpointer(CheckpointerConfig(backend="redis", redis_url=config.redis_url, key_prefix="layout:", ttl_seconds=90))
+    place = f"redis://127.0.0.1:{redis.port}"
+    config = CheckpointerConfig(backend="redis", redis_url=place, key_prefix="layout:")
+    with_ttl = HarnessCheckpointer(
+        CheckpointerConfig(backend="redis", redis_url=place, key_prefix="layout:", ttl_seconds=90)
+    )
     harness = HarnessCheckpointer(config)
     harness.put(thread("t"), {"id": "c1", "channel_values": {"x": 1}}, {"timestamp": 12.5, "step": 1})
 
@@ -435,7 +439,8 @@ def test_backends_are_what_they_are_called(tmp_path, redis, postgres):
 
 
 def test_what_is_no_record_is_malformed(redis):
-    harness = HarnessCheckpointer(CheckpointerConfig(backend="redis", redis_url=f"redis://127.0.0.1:{redis.port}", key_prefix="bad:"))
+    place = f"redis://127.0.0.1:{redis.port}"
+    harness = HarnessCheckpointer(CheckpointerConfig(backend="redis", redis_url=place, key_prefix="bad:"))
     harness.put(thread(), {"id": "1"})
     for text in ("no json", "[]", '{"metadata": 1}', '{"metadata": {"step": -9}}'):
         redis.ask("SET", "bad:1:item:1", text)

@@ -4,6 +4,7 @@ import asyncio
 import operator
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, TypedDict
 
@@ -16,7 +17,7 @@ from langgraph.types import Command, Send, interrupt
 import terzetto.langgraph
 
 from .checkpoint_child import CONFIG, counting
-from .checkpoint_stores import Log, chain, lasting_url as lasting_url, saver as saver, thread, url as url
+from .checkpoint_graphs import Log, chain, thread
 
 CHILD = Path(__file__).with_name("checkpoint_child.py")
 
@@ -123,7 +124,7 @@ def test_a_conversation_of_200_turns_grows_by_what_is_said(tmp_path):
             if turn % 50 == 49:
                 assert 2 * turn + 2 == len(said)
                 sizes.append(sum(len(key) + len(value) for key, value in saver._shelf.scan("1", b"", b"\xff")))
-    grown = [after - before for before, after in zip(sizes, sizes[1:], strict=False)]
+    grown = [after - before for before, after in pairwise(sizes)]
 
     assert max(grown) < 2.2 * sizes[0]  # each 50 turns cost the same, besides a snapshot of all now and then
     assert 200 * 200 < sizes[-1] < 200 * 8000

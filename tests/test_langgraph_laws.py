@@ -52,14 +52,17 @@ def everything(saver):
                 plain(it) for it in saver.list(inside, before={"configurable": {"checkpoint_id": "3"}}, limit=2)
             ]
             found[name, namespace, "newest"] = plain(saver.get_tuple(inside))
-            for id in "012345":
-                one = {"configurable": {**inside["configurable"], "checkpoint_id": id}}
-                found[name, namespace, id] = plain(saver.get_tuple(one))
+            for each in "012345":
+                one = {"configurable": {**inside["configurable"], "checkpoint_id": each}}
+                found[name, namespace, each] = plain(saver.get_tuple(one))
     return found
 
 
 def plain(found):
-    return found and (found.config["configurable"], found.checkpoint, found.metadata, found.parent_config, found.pending_writes)
+    if found is None:
+        return None
+    config = found.config["configurable"]
+    return config, found.checkpoint, found.metadata, found.parent_config, found.pending_writes
 
 
 @given(STEPS)

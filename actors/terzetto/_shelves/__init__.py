@@ -1,1 +1,1 @@
-"""Shelves: ordered rows of bytes in rooms, over memory, SQLite, Redis and Postgres. What is kept there is not their business."""
+"""Shelves: ordered rows of bytes in rooms, in memory, SQLite, Redis or Postgres. They do not know what the rows say."""

@@ -25,9 +25,7 @@ class Shelf(Protocol):
     blocks: bool
     """Whether a call waits for a disk or a server."""
 
-    def apply(
-        self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()
-    ) -> None:
+    def apply(self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()) -> None:
         """Write `puts`, and of `inserts` those whose key is not there yet, and delete; no key is there twice."""
         ...
 

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from contextlib import suppress
-from functools import partial
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import Final, TypeVar, TypeVarTuple
 
 import trio
 
@@ -46,5 +45,5 @@ async def _under_asyncio(running: "Future[T]") -> T:
     except asyncio.CancelledError:
         if not running.cancel():
             with suppress(Exception):  # the cancel is what the caller hears of
-                await asyncio.wait([future], timeout=ENDING)
+                await asyncio.wait([future], timeout=ENDING)  # noqa: ASYNC102 - asyncio has no scopes; it is bounded
         raise

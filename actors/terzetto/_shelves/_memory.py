@@ -12,8 +12,8 @@ from ._contract import Row
 
 @define(eq=False)
 class _Room:
-    rows: dict[bytes, bytes] = Factory(dict)
-    order: list[bytes] = Factory(list)
+    rows: dict[bytes, bytes] = Factory(dict[bytes, bytes])
+    order: list[bytes] = Factory(list[bytes])
     """The keys, sorted."""
 
     def put(self, key: bytes, value: bytes) -> None:
@@ -37,9 +37,7 @@ class MemoryShelf:
         self._rooms: dict[str, _Room] = {}
         self._lock = Lock()
 
-    def apply(
-        self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()
-    ) -> None:
+    def apply(self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()) -> None:
         """Write, insert and delete, at once."""
         with self._lock:
             there = self._rooms.setdefault(room, _Room())

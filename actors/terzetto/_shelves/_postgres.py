@@ -90,10 +90,11 @@ class PostgresShelf:
         try:
             self._pool.open(wait=True, timeout=PATIENCE)
             self._do(_make_table)
-        except BaseException as error:
+        except psycopg.Error as error:
             self._pool.close()
-            if isinstance(error, psycopg.Error):
-                raise _sentence(error) from error
+            raise _sentence(error) from error
+        except BaseException:
+            self._pool.close()
             raise
 
     def _settle(self, connection: Connection[TupleRow]) -> None:
@@ -102,9 +103,7 @@ class PostgresShelf:
             connection.execute(sql.SQL("create schema if not exists {}").format(schema))
         connection.execute(sql.SQL("set search_path to {}").format(schema))
 
-    def apply(
-        self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()
-    ) -> None:
+    def apply(self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()) -> None:
         """Write, insert and delete, in one transaction."""
         there = pack(room)
         steps = list[Step]()
@@ -118,7 +117,7 @@ class PostgresShelf:
 
     def read(self, room: str, keys: Sequence[bytes]) -> list[bytes | None]:
         """The values of these keys, all as of one moment."""
-        found = dict(self._do(_fetch, _READ, (pack(room), list(keys)))) if keys else {}
+        found: dict[bytes, bytes] = dict(self._do(_fetch, _READ, (pack(room), list(keys)))) if keys else {}
         return [found.get(key) for key in keys]
 
     def scan(
@@ -189,8 +188,6 @@ def _fetch(connection: Connection[TupleRow], query: LiteralString, args: Sequenc
 
 
 def _sentence(error: psycopg.Error) -> StoreError:
-    unreachable = isinstance(error, psycopg.OperationalError) and not isinstance(
-        error, errors.ProgramLimitExceeded
-    )
+    unreachable = isinstance(error, psycopg.OperationalError) and not isinstance(error, errors.ProgramLimitExceeded)
     kind = StoreUnavailable if unreachable else StoreRejected
     return kind(f"the store in Postgres: {' '.join(str(error).split())}")

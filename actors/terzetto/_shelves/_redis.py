@@ -49,8 +49,7 @@ return found
 
 @final
 class RedisShelf:
-    """Keeps rows in Redis, durable as its `appendfsync` says: with `always` when a call returns, with `everysec`
-    a second later.
+    """Keeps rows in Redis, durable as its `appendfsync` says: `always` when a call returns, `everysec` a second later.
 
     The connection lives in a thread of its own, with a loop of its own; callers wait for its answers.
     """
@@ -73,7 +72,8 @@ class RedisShelf:
         policy = self._policy()
         if policy not in (b"", b"noeviction"):
             raise StoreError(
-                f"the Redis server may throw checkpoints away (maxmemory-policy {policy.decode()}): set it to noeviction"
+                f"the Redis server may throw checkpoints away (maxmemory-policy {policy.decode()}): "
+                "set it to noeviction"
             )
 
     def _policy(self) -> bytes:
@@ -84,9 +84,7 @@ class RedisShelf:
         said = [line.partition(b":") for line in lines]
         return next((value for name, _, value in said if name == b"maxmemory_policy"), b"")
 
-    def apply(
-        self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()
-    ) -> None:
+    def apply(self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()) -> None:
         """Write, insert and delete, in one call of a script."""
         rows = [part for row in (*puts, *inserts) for part in row]
         self._run(_APPLY, room, b"%d" % len(puts), b"%d" % len(inserts), *rows, *deletes)

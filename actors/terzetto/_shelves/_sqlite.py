@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from threading import Lock
-from typing import Final, TypeVar, final
+from typing import Any, Final, TypeVar, final
 
 import apsw
 
@@ -47,8 +47,9 @@ class _Change:
 
 @final
 class SqliteShelf:
-    """Keeps rows in a file of their own, durable when a call returns (with `full`; `normal` may lose the last ones
-    in a power cut, and none by `kill -9`).
+    """Keeps rows in a file of their own, durable when a call returns.
+
+    With `normal` the last ones may be lost in a power cut, and none by `kill -9`.
 
     Threads that write at the same time share a transaction: whoever comes while one is made durable
     waits, and the first of those writes for all of them.
@@ -70,9 +71,7 @@ class SqliteShelf:
                 self._writer.close()
                 raise
 
-    def apply(
-        self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()
-    ) -> None:
+    def apply(self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()) -> None:
         """Write, insert and delete, in one transaction, which others may share."""
         prefix = pack(room)
         change = _Change(
@@ -132,7 +131,7 @@ class SqliteShelf:
         prefix = pack(room)
 
         def look(connection: apsw.Connection) -> list[bytes | None]:
-            with connection:
+            with _one_moment(connection):
                 return [_value(connection, prefix + key) for key in keys]
 
         return self._read(look)
@@ -143,7 +142,7 @@ class SqliteShelf:
         """Rows of a range."""
         prefix, query = pack(room), _SCAN_BACK if reverse else _SCAN
         bounds = (prefix + first, prefix + end, -1 if limit is None else limit)
-        found = self._read(lambda connection: connection.execute(query, bounds).fetchall())
+        found: list[Any] = self._read(lambda connection: connection.execute(query, bounds).fetchall())
         return [(key[len(prefix) :], value) for key, value in found]
 
     def keys(self, room: str, first: bytes, end: bytes) -> list[bytes]:
@@ -151,7 +150,7 @@ class SqliteShelf:
         prefix = pack(room)
         bounds = prefix + first, prefix + end
         query = "select key from rows where key >= ? and key < ? order by key"
-        found = self._read(lambda connection: connection.execute(query, bounds).fetchall())
+        found: list[Any] = self._read(lambda connection: connection.execute(query, bounds).fetchall())
         return [key[len(prefix) :] for (key,) in found]
 
     def rooms(self) -> list[str]:
@@ -160,7 +159,8 @@ class SqliteShelf:
         def look(connection: apsw.Connection) -> list[str]:
             rooms, after = list[str](), b""
             while row := connection.execute("select key from rows where key >= ? order by key", (after,)).fetchone():
-                after = row[0][: _end_of_room(row[0])]
+                key: Any = row[0]
+                after = key[: _end_of_room(key)]
                 rooms += unpack(after)
                 after += AFTER
             return rooms
@@ -195,8 +195,14 @@ class SqliteShelf:
             raise sentence(self.path, what, error) from error
 
 
+@contextmanager
+def _one_moment(connection: apsw.Connection) -> Generator[None]:
+    with connection:
+        yield
+
+
 def _value(connection: apsw.Connection, key: bytes) -> bytes | None:
-    row = connection.execute("select value from rows where key = ?", (key,)).fetchone()
+    row: Any = connection.execute("select value from rows where key = ?", (key,)).fetchone()
     return None if row is None else row[0]
 
 

@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from secrets import token_hex
 from threading import Lock
-from typing import Any, Final, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
 
 from terzetto_protocol.errors import InvalidRequest
 
@@ -14,7 +14,7 @@ from ._config import CheckpointBackend, CheckpointerConfig
 from ._contract import Backend
 from ._injected import Injected
 from ._own import OwnBackend
-from ._records import CheckpointMetadata, CheckpointRecord, Written, configurable
+from ._records import CheckpointMetadata, CheckpointRecord, Written
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -103,21 +103,21 @@ class HarnessCheckpointer:
 
     def get_tuple(self, config: Mapping[str, Any]) -> CheckpointRecord | None:
         """The record that the config names, or the newest of its thread and namespace."""
-        thread, namespace, id, _ = _asked(config)
+        thread, namespace, wanted, _ = _asked(config)
         match self._check():
             case OwnBackend() as backend:
-                return backend.get(thread, id, checkpoint_ns=namespace)
+                return backend.get(thread, wanted, checkpoint_ns=namespace)
             case injected:
-                return injected.portal.run(injected.aget, thread, namespace, id)
+                return injected.portal.run(injected.aget, thread, namespace, wanted)
 
     async def aget_tuple(self, config: Mapping[str, Any]) -> CheckpointRecord | None:
         """The record that the config names, or the newest of its thread and namespace."""
-        thread, namespace, id, _ = _asked(config)
+        thread, namespace, wanted, _ = _asked(config)
         match self._store():
             case OwnBackend() as backend:
-                return await backend.hop(lambda: backend.get(thread, id, checkpoint_ns=namespace))
+                return await backend.hop(lambda: backend.get(thread, wanted, checkpoint_ns=namespace))
             case injected:
-                return await injected.aget(thread, namespace, id)
+                return await injected.aget(thread, namespace, wanted)
 
     def list(
         self,
@@ -144,7 +144,7 @@ class HarnessCheckpointer:
                 records = injected.portal.run(injected.alist, thread, namespace)
         return _chosen(records, config, filter, before, limit)
 
-    async def alist(
+    async def alist(  # noqa: ASYNC900 - LangGraph's contract; it holds nothing between its items
         self,
         config: Mapping[str, Any],
         *,
@@ -234,20 +234,22 @@ class HarnessCheckpointer:
             self._last = max(time.time(), self._last + _TICK)
             return self._last
 
-    @property
-    def __class__(self) -> type:
-        # LangGraph asks `isinstance(it, BaseCheckpointSaver)`. A program that has loaded it gets a real one: the
-        # object changes its class for one that has both bases. Without LangGraph nothing of it is ever loaded.
-        # Python asks for this only when the type itself is no answer, and looks at what it gets only if that is
-        # another class than the type has become meanwhile: hence the base of it.
-        kind = type(self)
-        if "langgraph.checkpoint.base" in sys.modules and not _is_saver(kind):
-            from ._saver import saver_of
+    if not TYPE_CHECKING:  # type checkers do not know that an object may become another's
 
-            saver = saver_of(kind)
-            vars(object)["__class__"].__set__(self, saver)
-            return saver.__base__
-        return kind
+        @property
+        def __class__(self) -> type:
+            # LangGraph asks `isinstance(it, BaseCheckpointSaver)`. A program that has loaded it gets a real one: the
+            # object changes its class for one that has both bases. Without LangGraph nothing of it is ever loaded.
+            # Python asks for this only when the type itself is no answer, and looks at what it gets only if that is
+            # another class than the type has become meanwhile: hence the base of it.
+            kind = type(self)
+            if "langgraph.checkpoint.base" in sys.modules and not _is_saver(kind):
+                from ._saver import saver_of
+
+                saver = saver_of(kind)
+                vars(object)["__class__"].__set__(self, saver)
+                return saver.__base__
+            return kind
 
 
 def _is_saver(kind: type) -> bool:
@@ -270,28 +272,25 @@ def _backend(config: CheckpointerConfig) -> Backend:
 
 def _asked(config: Mapping[str, Any]) -> tuple[str, str, str | None, str | None]:
     """Thread, namespace and id that a config names, and the namespace once more, None where it names none."""
-    named = config.get("configurable", config) if config else {}
+    named: Mapping[str, Any] = config.get("configurable", config)
     if "thread_id" not in named:
         raise InvalidRequest('a checkpoint belongs to a thread: {"configurable": {"thread_id": ...}}')
-    namespace, id = named.get("checkpoint_ns"), named.get("checkpoint_id")
-    return str(named["thread_id"]), namespace or "", None if id is None else str(id), namespace
+    namespace, wanted = named.get("checkpoint_ns"), named.get("checkpoint_id")
+    return str(named["thread_id"]), namespace or "", None if wanted is None else str(wanted), namespace
 
 
 def _written(
     config: Mapping[str, Any], writes: Sequence[tuple[str, Any]], task: str, path: str
 ) -> tuple[tuple[str, str, str], Sequence[Written]]:
-    thread, namespace, id, _ = _asked(config)
-    if id is None:
+    thread, namespace, wanted, _ = _asked(config)
+    if wanted is None:
         raise InvalidRequest("put_writes: the config has no checkpoint_id")
-    return (thread, namespace, id), [
-        (path, task, SPECIAL.get(channel, position), channel, value)
-        for position, (channel, value) in enumerate(writes)
+    return (thread, namespace, wanted), [
+        (path, task, SPECIAL.get(channel, position), channel, value) for position, (channel, value) in enumerate(writes)
     ]
 
 
-def _is_plain(
-    config: Mapping[str, Any], filter: Mapping[str, Any] | None, before: Mapping[str, Any] | None
-) -> bool:
+def _is_plain(config: Mapping[str, Any], filter: Mapping[str, Any] | None, before: Mapping[str, Any] | None) -> bool:
     return not filter and not before and _asked(config)[2] is None
 
 
@@ -302,13 +301,13 @@ def _chosen(
     before: Mapping[str, Any] | None,
     limit: int | None,
 ) -> Iterator[CheckpointRecord]:
-    id = _asked(config)[2]
+    wanted = _asked(config)[2]
     if before and (end := (before.get("configurable", before)).get("checkpoint_id")):
         records = _older(records, str(end))
     found = [
         record
         for record in records
-        if (id is None or record.checkpoint_id == id)
+        if wanted in (None, record.checkpoint_id)
         and all(record.metadata.get(name) == value for name, value in (filter or {}).items())
     ]
     return iter(found[: None if limit is None else max(limit, 0)])

@@ -9,7 +9,7 @@ import base64
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias, cast
 
 from attrs import Factory, define
@@ -90,7 +90,7 @@ class CheckpointRecord:
     metadata: CheckpointMetadata
     checkpoint_ns: str = ""
     parent_checkpoint_id: str | None = None
-    written: list[Written] = Factory(list)
+    written: list[Written] = Factory(list[Written])
     """What tasks wrote that has not become a checkpoint yet."""
 
     @property
@@ -165,17 +165,15 @@ def value_from_json(text: bytes, load: Load) -> Any:
 
 
 def _plain(value: Any, dump: Dump) -> Any:
-    match value:
-        case None | bool() | int() | str() if type(value) in (type(None), bool, int, str):
-            return value
-        case float() if type(value) is float and math.isfinite(value):
-            return value
-        case list() | tuple() if type(value) in (list, tuple):
-            return [_plain(each, dump) for each in cast("Sequence[Any]", value)]
-        case dict() if isinstance(value, CheckpointMetadata) or type(cast("Any", value)) is dict:
-            return _plain_mapping(cast("dict[Any, Any]", value), dump)
-        case _:
-            return _typed(value, dump)
+    # Only what has exactly a type of JSON's: an enum of texts is no text, and would not come back as what it was.
+    kind: object = type(value)
+    if value is None or kind in (bool, int, str) or (kind is float and math.isfinite(value)):
+        return value
+    if kind in (list, tuple):
+        return [_plain(each, dump) for each in value]
+    if kind in (dict, CheckpointMetadata):
+        return _plain_mapping(value, dump)
+    return _typed(value, dump)
 
 
 def _plain_mapping(value: dict[Any, Any], dump: Dump) -> Any:
@@ -190,15 +188,16 @@ def _typed(value: Any, dump: Dump) -> dict[str, list[str]]:
 
 
 def _value(plain: Any, load: Load) -> Any:
-    match plain:
-        case list():
-            return [_value(each, load) for each in cast("list[Any]", plain)]
-        case {"__langgraph__": [str(kind), str(body)]}:
-            return load((kind, base64.b64decode(body)))
-        case dict():
-            return {key: _value(each, load) for key, each in cast("dict[str, Any]", plain).items()}
-        case _:
-            return plain
+    if isinstance(plain, list):
+        items: list[Any] = plain
+        return [_value(each, load) for each in items]
+    if not isinstance(plain, dict):
+        return plain
+    fields: dict[str, Any] = plain
+    if TYPED in fields:
+        kind, body = fields[TYPED]
+        return load((kind, base64.b64decode(body)))
+    return {key: _value(each, load) for key, each in fields.items()}
 
 
 def dump_nothing(value: Any) -> tuple[str, bytes]:

@@ -164,5 +164,3 @@ class RedisBackend(OwnBackend):
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
-
-

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from .._shelves._contract import AFTER, Shelf, pack, unpack
+from .._shelves._contract import AFTER, Shelf, pack
 from .._shelves._memory import MemoryShelf
 from .._shelves._url import open_shelf
 from ._own import OwnBackend, decoded, encoded, encoded_writes, member_of

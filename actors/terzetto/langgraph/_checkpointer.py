@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from itertools import islice
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar, TypeVarTuple, cast
+from typing import Any, Final, Self, TypeVar, TypeVarTuple
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -122,7 +122,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
         """Store a checkpoint, and the values of the channels that have new versions."""
         place, puts, inserts = self._put(config, checkpoint, metadata, new_versions)
         self._call(self._shelf.apply, place.thread, puts, inserts)
-        return _config(place)
+        return place.config()
 
     async def aput(
         self,
@@ -134,7 +134,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
         """Store a checkpoint, and the values of the channels that have new versions."""
         place, puts, inserts = self._put(config, checkpoint, metadata, new_versions)
         await self._await(self._shelf.apply, place.thread, puts, inserts)
-        return _config(place)
+        return place.config()
 
     def _put(
         self,
@@ -171,10 +171,10 @@ class Checkpointer(BaseCheckpointSaver[str]):
     def _writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> tuple[Place, list[Row], list[Row]]:
-        thread, namespace, id = _asked(config)
-        if id is None:
+        thread, namespace, checkpoint = _asked(config)
+        if checkpoint is None:
             raise InvalidRequest("put_writes: the config has no checkpoint_id")
-        place = Place(thread, namespace, id)
+        place = Place(thread, namespace, checkpoint)
         return place, *write_rows(self.serde, place, writes, task_id, task_path)
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -203,7 +203,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
         while page := self._call(_page, found):
             yield from page
 
-    async def alist(
+    async def alist(  # noqa: ASYNC900 - LangGraph's contract; it holds nothing between its items
         self,
         config: RunnableConfig | None,
         *,
@@ -304,13 +304,9 @@ def _listed(
     end = get_checkpoint_id(before) if before else None
     if config is None:
         return None, None, None, end
-    thread, namespace, id = _asked(config)
-    is_named = config["configurable"].get("checkpoint_ns") is not None
-    return thread, namespace if is_named else None, id, end
-
-
-def _config(place: Place) -> RunnableConfig:
-    return cast("RunnableConfig", place.config())
+    thread, namespace, checkpoint = _asked(config)
+    is_named = config.get("configurable", {}).get("checkpoint_ns") is not None
+    return thread, namespace if is_named else None, checkpoint, end
 
 
 def _page(found: Iterator[CheckpointTuple]) -> Sequence[CheckpointTuple]:

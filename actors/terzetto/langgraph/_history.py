@@ -17,7 +17,7 @@ PAGE: Final = 64
 """How many ancestors are read at a time."""
 
 
-def delta_history(
+def delta_history(  # noqa: PLR0917 - it is called by position, in a thread
     shelf: Shelf, serde: SerializerProtocol, thread: str, namespace: str, id: str | None, channels: Sequence[str]
 ) -> Mapping[str, DeltaChannelHistory]:
     """What each of these channels is made of at this checkpoint, oldest first."""
@@ -39,7 +39,7 @@ def _entry(channel: str, written: list[PendingWrite], seeds: Mapping[str, Any]) 
     return entry
 
 
-def _read(
+def _read(  # noqa: PLR0917 - what has been found so far goes from page to page
     shelf: Shelf,
     serde: SerializerProtocol,
     page: Sequence[tuple[Place, Saved]],
@@ -65,19 +65,18 @@ def _read(
                 left.discard(name)
 
 
-def _ancestry(
-    shelf: Shelf, thread: str, namespace: str, id: str | None
-) -> Iterator[list[tuple[Place, Saved]]]:
+def _ancestry(shelf: Shelf, thread: str, namespace: str, start: str | None) -> Iterator[list[tuple[Place, Saved]]]:
     """A checkpoint and its ancestors, nearest first, a page at a time; it ends where one is not there any more."""
     first = pack(CHECKPOINT, namespace)
-    while id is not None:
+    at = start
+    while at is not None:
         # Ids rise, so that most ancestors are near; whatever the order, the page begins with the one that is sought.
-        rows = shelf.scan(thread, first, Place(thread, namespace, id).key + b"\0", reverse=True, limit=PAGE)
+        rows = shelf.scan(thread, first, Place(thread, namespace, at).key + b"\0", reverse=True, limit=PAGE)
         loaded = {unpack(key)[2]: decode_saved(row) for key, row in rows}
         page = list[tuple[Place, Saved]]()
-        while id is not None and (saved := loaded.pop(id, None)) is not None:
-            page.append((Place(thread, namespace, id), saved))
-            id = saved.parent
+        while at is not None and (saved := loaded.pop(at, None)) is not None:
+            page.append((Place(thread, namespace, at), saved))
+            at = saved.parent
         if not page:
             return
         yield page

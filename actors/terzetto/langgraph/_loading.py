@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, cast
 
-from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.base import Checkpoint, CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from .._shelves._contract import AFTER, Shelf, pack, unpack
@@ -39,7 +39,9 @@ def find(shelf: Shelf, thread: str, namespace: str, id: str | None) -> Found | N
     return None
 
 
-def load(shelf: Shelf, serde: SerializerProtocol, thread: str, namespace: str, id: str | None) -> CheckpointTuple | None:
+def load(
+    shelf: Shelf, serde: SerializerProtocol, thread: str, namespace: str, id: str | None
+) -> CheckpointTuple | None:
     """A whole checkpoint, or the newest one."""
     found = find(shelf, thread, namespace, id)
     return None if found is None else next(iter(_whole(shelf, serde, [found])), None)
@@ -119,7 +121,7 @@ def _whole_of(
             place,
             CheckpointTuple(
                 config=place.config(),
-                checkpoint={**bodies[place], "channel_values": channels},
+                checkpoint=cast("Checkpoint", {**bodies[place], "channel_values": channels}),
                 metadata=serde.loads_typed((saved.metadata_kind, saved.metadata)),
                 parent_config=Place(thread, namespace, saved.parent).config() if saved.parent else None,
                 pending_writes=writes.get(place.id, []),
@@ -127,7 +129,9 @@ def _whole_of(
         )
 
 
-def read_values(shelf: Shelf, thread: str, namespace: str, wanted: set[tuple[str, Any]]) -> dict[tuple[str, Any], Typed]:
+def read_values(
+    shelf: Shelf, thread: str, namespace: str, wanted: set[tuple[str, Any]]
+) -> dict[tuple[str, Any], Typed]:
     """What channels have in these versions, still encoded: each checkpoint gets objects of its own."""
     order = list(wanted)
     rows = shelf.read(thread, [value_key(namespace, *each) for each in order])

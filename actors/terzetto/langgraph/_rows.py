@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 import ormsgpack
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import WRITES_IDX_MAP, PendingWrite, writes_sort_key
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
@@ -68,11 +69,9 @@ class Place(NamedTuple):
         """Of its row."""
         return pack(CHECKPOINT, self.namespace, self.id)
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> RunnableConfig:
         """What LangGraph calls it."""
-        return {
-            "configurable": {"thread_id": self.thread, "checkpoint_ns": self.namespace, "checkpoint_id": self.id}
-        }
+        return {"configurable": {"thread_id": self.thread, "checkpoint_ns": self.namespace, "checkpoint_id": self.id}}
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -8,7 +8,10 @@ from typing import Any, Final
 from langgraph.checkpoint.serde._msgpack import STRICT_MSGPACK_ENABLED
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer, _create_msgpack_ext_hook
+from langgraph.checkpoint.serde.jsonplus import (
+    JsonPlusSerializer,
+    _create_msgpack_ext_hook,  # pyright: ignore[reportPrivateUsage] # its list alone cannot say what is declared
+)
 
 from terzetto_protocol.errors import InvalidRequest
 
@@ -31,24 +34,27 @@ class _Declared(set[tuple[str, ...]]):
 
 
 def _is_data(kind: Any) -> bool:
-    if not isinstance(kind, type):
-        return False
+    return isinstance(kind, type) and _is_class_of_data(kind)
+
+
+def _is_class_of_data(kind: type[Any]) -> bool:
+    has: set[str] = set(dir(kind))
     return (
         dataclasses.is_dataclass(kind)
         or issubclass(kind, Enum)
-        or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
-        or any(hasattr(kind, mark) for mark in _MARKS)
+        or (issubclass(kind, tuple) and "_fields" in has)
+        or not has.isdisjoint(_MARKS)
     )
 
 
 def serializer() -> SerializerProtocol:
-    """LangGraph's, with its own list of safe types and what the program declares; with its own alone where
-    `LANGGRAPH_STRICT_MSGPACK` says so, to which a graph adds its own. Neither knows pickle."""
+    """LangGraph's, with its own list of safe types and what the program declares. It knows no pickle.
+
+    Where `LANGGRAPH_STRICT_MSGPACK` says so, LangGraph's list is the only one, and each graph adds what it declares.
+    """
     if STRICT_MSGPACK_ENABLED:
         return JsonPlusSerializer()
-    return JsonPlusSerializer(
-        allowed_msgpack_modules=None, __unpack_ext_hook__=_create_msgpack_ext_hook(_Declared())
-    )
+    return JsonPlusSerializer(allowed_msgpack_modules=None, __unpack_ext_hook__=_create_msgpack_ext_hook(_Declared()))
 
 
 def check(serde: SerializerProtocol) -> SerializerProtocol:
