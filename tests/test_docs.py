@@ -8,6 +8,7 @@ import typing
 import pytest
 
 import terzetto
+import terzetto.checkpointer
 import terzetto.stores
 import terzetto.testing
 from terzetto_protocol import limits
@@ -47,7 +48,7 @@ def slugs(path):
     return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("package", [terzetto, terzetto.stores, terzetto.testing], ids=lambda it: it.__name__)
+@pytest.mark.parametrize("package", [terzetto, terzetto.stores, terzetto.checkpointer, terzetto.testing], ids=lambda it: it.__name__)
 def test_the_reference_names_everything_public(package):
     shown = {name for name in dir(package) if not name.startswith("_") and name not in {"TYPE_CHECKING", "Any"}}
     public = {name for name in shown if not inspect.ismodule(getattr(package, name))}  # which ones depends on who ran

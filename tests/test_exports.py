@@ -12,16 +12,18 @@ from pathlib import Path
 import pytest
 
 import terzetto
+import terzetto.checkpointer
 import terzetto.stores
 import terzetto.testing
 import terzetto_protocol
 
 NAMED_BY_USERS = {
-    *("console", "demo", "executors", "fleet", "http", "langgraph", "metaflow", "reducers", "stores", "testing"),
+    *("checkpointer", "console", "demo", "executors", "fleet", "http", "langgraph", "metaflow", "reducers", "stores"),
+    "testing",
 }
 """Modules of `terzetto` that users import; every other one is private."""
 HEAVY = {"apsw", "asyncio", "cattrs", "hypothesis", "multiprocessing", "rich", "sqlite3", "trio_websocket"}
-PACKAGES = [terzetto, terzetto.stores, terzetto.testing]
+PACKAGES = [terzetto, terzetto.stores, terzetto.checkpointer, terzetto.testing]
 
 
 def re_exports_with_levels(package):
@@ -114,7 +116,7 @@ def test_everything_public_says_what_it_promises(package):
     assert [] == silent
 
 
-@pytest.mark.parametrize("package", PACKAGES[:2], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", PACKAGES[:3], ids=lambda package: package.__name__)
 def test_names_are_loaded_from_where_type_checkers_find_them(package):
     seen = {shown: "." * level + module for module, _, shown, level in re_exports_with_levels(package)}
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from terzetto_protocol.errors import (
         ActorStopped as ActorStopped,
         BlobDamaged as BlobDamaged,
+        BlocksTheLoop as BlocksTheLoop,
         BranchesFailed as BranchesFailed,
         CarriedElsewhere as CarriedElsewhere,
         CommitPruned as CommitPruned,
@@ -203,8 +204,8 @@ _NAMES: Final = {
     "terzetto_protocol.decisions": "Approve Choose Confirm Decision Exiting Fail Modify Reject Reroute Retry",
     "terzetto_protocol.difference": "Change",
     "terzetto_protocol.errors": (
-        "ActorStopped BlobDamaged BranchesFailed CarriedElsewhere CommitPruned DecisionTimeout GraphError HeadMissing "
-        "IllegalTransition InputMutated InvalidInput InvalidRequest Malformed MergeConflict MigrationFailed "
+        "ActorStopped BlobDamaged BlocksTheLoop BranchesFailed CarriedElsewhere CommitPruned DecisionTimeout GraphError "
+        "HeadMissing IllegalTransition InputMutated InvalidInput InvalidRequest Malformed MergeConflict MigrationFailed "
         "MutationFailed NodeTimeout NonDeterministicMutation NonDeterministicOutput NotStorable QueueFull "
         "ReducerFailed Refused RetryAfter RunConflict RunFailed StaleEpoch StoreDamaged StoreError StoreInUse "
         "StoreMissing StoreRejected StoreTooNew StoreUnavailable StuckNode SubgraphFailed TerzettoError ThreadBusy "

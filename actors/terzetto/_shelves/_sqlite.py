@@ -18,7 +18,8 @@ T = TypeVar("T")
 APPLICATION_ID: Final = 0x74727A73
 """What the file says it is ("trzs"), so that another program's database, or a store of runs, is never touched."""
 VERSION: Final = 1
-_TABLE: Final = "create table rows (key blob not null primary key, value blob not null) strict, without rowid"
+# With row ids: rows are appended, and only the index is in the order of the keys, so that a commit dirties few pages.
+_TABLE: Final = "create table rows (key blob not null primary key, value blob not null) strict"
 _PUT: Final = "insert into rows values (?, ?) on conflict do update set value = excluded.value"
 _INSERT: Final = "insert into rows values (?, ?) on conflict do nothing"
 _DELETE: Final = "delete from rows where key = ?"

@@ -166,7 +166,7 @@ def value_from_json(text: bytes, load: Load) -> Any:
 
 def _plain(value: Any, dump: Dump) -> Any:
     # Only what has exactly a type of JSON's: an enum of texts is no text, and would not come back as what it was.
-    kind: object = type(value)
+    kind: type[Any] = value.__class__
     if value is None or kind in (bool, int, str) or (kind is float and math.isfinite(value)):
         return value
     if kind in (list, tuple):
