@@ -48,7 +48,9 @@ def slugs(path):
     return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("package", [terzetto, terzetto.stores, terzetto.checkpointer, terzetto.testing], ids=lambda it: it.__name__)
+@pytest.mark.parametrize(
+    "package", [terzetto, terzetto.stores, terzetto.checkpointer, terzetto.testing], ids=lambda it: it.__name__
+)
 def test_the_reference_names_everything_public(package):
     shown = {name for name in dir(package) if not name.startswith("_") and name not in {"TYPE_CHECKING", "Any"}}
     public = {name for name in shown if not inspect.ismodule(getattr(package, name))}  # which ones depends on who ran

@@ -37,9 +37,9 @@ class CheckpointerConfig:
     key_prefix: str = "harness:ckpt:"
     """What every key in Redis begins with."""
     ttl_seconds: int | None = None
-    """How long a record stays, seconds; None: for ever."""
+    """How long a record stays, seconds; for ever if it is None."""
     url: str = ""
-    """The URL of the other stores: `sqlite:FILE` or `postgresql://...`."""
+    """Where the other stores are, as `sqlite:FILE` or `postgresql://HOST/DATABASE`."""
 
     def __attrs_post_init__(self) -> None:
         """Look at what has to fit together."""
