@@ -1,15 +1,22 @@
 """`terzetto.langgraph.Checkpointer`: what the conformance suite does not ask."""
 
 import asyncio
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
 from functools import partial
+from typing import NamedTuple
 
+import ormsgpack
 import pytest
 import trio
+from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from pydantic import BaseModel
 
 import terzetto.langgraph
 from terzetto_protocol.errors import (
@@ -116,6 +123,55 @@ def test_versions_rise_and_no_two_forks_share_one():
     assert sorted(seen) == seen
     assert saver.get_next_version(seen[9]) != seen[10]
     assert saver.get_next_version("9".zfill(32) + ".5") > "9".zfill(32) + ".5"
+
+
+@dataclass
+class Plan:
+    steps: list[str]
+
+
+class Pair(NamedTuple):
+    left: int
+    right: int
+
+
+class Model(BaseModel):
+    name: str
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+def test_classes_of_data_that_the_program_declares_come_back(saver):
+    values = {
+        "a": Plan(["x"]),
+        "b": Pair(1, 2),
+        "c": Model(name="n"),
+        "d": Colour.RED,
+        "e": [HumanMessage("hi"), {1: 2}],
+    }
+    config = put(saver, thread(), "1", values, dict.fromkeys(values, "1"))
+
+    assert values == saver.get_tuple(config).checkpoint["channel_values"]
+
+
+@pytest.mark.parametrize(
+    "module, name",
+    [("os", "system"), ("subprocess", "Popen"), ("antigravity", "fly"), (__name__, "put"), (__name__, "no")],
+)
+def test_a_name_in_what_is_stored_imports_nothing_and_calls_nothing(module, name, tmp_path):
+    """Whoever can write to the store still cannot make the process do something."""
+    serde = Checkpointer().serde
+    before = set(sys.modules)
+    argument = f"touch {tmp_path}/called"
+    packed = ormsgpack.packb(ormsgpack.Ext(0, ormsgpack.packb((module, name, argument))))
+
+    assert argument == serde.loads_typed(("msgpack", packed))
+    assert "antigravity" not in set(sys.modules) - before
+    assert [] == list(tmp_path.iterdir())
+    with pytest.raises(NotImplementedError):
+        serde.loads_typed(("pickle", b"cos\nsystem\n(S'true'\ntR."))
 
 
 def test_pickle_is_refused():

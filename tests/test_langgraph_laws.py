@@ -21,7 +21,7 @@ def take(saver, step):
     match step:
         case ("put", name, namespace, id, parent, values, versions, number):
             config = {"configurable": {"thread_id": name, "checkpoint_ns": namespace}}
-            if parent is not None:
+            if parent is not None and parent < id:  # as LangGraph has it: nothing is its own ancestor
                 config["configurable"]["checkpoint_id"] = parent
             checkpoint = {
                 "v": 1, "id": id, "ts": "now", "channel_values": values, "versions_seen": {},
@@ -55,6 +55,7 @@ def everything(saver):
             for each in "012345":
                 one = {"configurable": {**inside["configurable"], "checkpoint_id": each}}
                 found[name, namespace, each] = plain(saver.get_tuple(one))
+                found[name, namespace, each, "history"] = saver.get_delta_channel_history(config=one, channels=["x"])
     return found
 
 
@@ -85,3 +86,34 @@ def test_a_shelf_in_a_file_is_one_in_memory(steps):
             for saver in (ours, theirs):
                 saver.copy_thread("a", "b")
             assert everything(theirs) == everything(ours)
+
+
+TREES = st.lists(
+    st.tuples(st.integers(0, 9), st.booleans(), st.lists(st.sampled_from(["x", "y"]), max_size=2)),
+    min_size=3,
+    max_size=9,
+)
+
+
+@given(TREES)
+def test_a_delta_channel_is_read_from_parent_to_parent(tree):
+    """Whatever forks there are: the writes of one way, and the last snapshot on it."""
+    savers = InMemorySaver(), terzetto.langgraph.Checkpointer()
+    for number, (back, is_snapshot, channels) in enumerate(tree):
+        parent = number - 1 - back % number if number else None
+        for saver in savers:
+            config = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+            if parent is not None:
+                config["configurable"]["checkpoint_id"] = f"{parent}"
+            versions = {"x": f"x{number}", "y": f"y{number}"}
+            checkpoint = {
+                "v": 1, "id": f"{number}", "ts": "now", "versions_seen": {}, "channel_versions": versions,
+                "channel_values": {"x": f"snapshot {number}"} if is_snapshot else {}, "updated_channels": None,
+            }  # fmt: skip
+            at = saver.put(config, checkpoint, {}, versions)
+            saver.put_writes(at, [(channel, f"{channel} {number}") for channel in channels], f"task {number}")
+    for number in range(len(tree)):
+        config = {"configurable": {"thread_id": "t", "checkpoint_ns": "", "checkpoint_id": f"{number}"}}
+        theirs, ours = (it.get_delta_channel_history(config=config, channels=["x", "y"]) for it in savers)
+
+        assert theirs == ours

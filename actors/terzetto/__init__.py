@@ -204,12 +204,12 @@ _NAMES: Final = {
     "terzetto_protocol.decisions": "Approve Choose Confirm Decision Exiting Fail Modify Reject Reroute Retry",
     "terzetto_protocol.difference": "Change",
     "terzetto_protocol.errors": (
-        "ActorStopped BlobDamaged BlocksTheLoop BranchesFailed CarriedElsewhere CommitPruned DecisionTimeout GraphError "
-        "HeadMissing IllegalTransition InputMutated InvalidInput InvalidRequest Malformed MergeConflict MigrationFailed "
-        "MutationFailed NodeTimeout NonDeterministicMutation NonDeterministicOutput NotStorable QueueFull "
-        "ReducerFailed Refused RetryAfter RunConflict RunFailed StaleEpoch StoreDamaged StoreError StoreInUse "
-        "StoreMissing StoreRejected StoreTooNew StoreUnavailable StuckNode SubgraphFailed TerzettoError ThreadBusy "
-        "UnknownBlob UnknownRun"
+        "ActorStopped BlobDamaged BlocksTheLoop BranchesFailed CarriedElsewhere CommitPruned DecisionTimeout "
+        "GraphError HeadMissing IllegalTransition InputMutated InvalidInput InvalidRequest Malformed MergeConflict "
+        "MigrationFailed MutationFailed NodeTimeout NonDeterministicMutation NonDeterministicOutput NotStorable "
+        "QueueFull ReducerFailed Refused RetryAfter RunConflict RunFailed StaleEpoch StoreDamaged StoreError "
+        "StoreInUse StoreMissing StoreRejected StoreTooNew StoreUnavailable StuckNode SubgraphFailed TerzettoError "
+        "ThreadBusy UnknownBlob UnknownRun"
     ),
     "terzetto_protocol.events": (
         "BarrierOpened BarrierResolved BranchDiscarded BranchesStarted CancelRequested Cursor CustomChunk "
