@@ -161,7 +161,7 @@ def test_classes_of_data_that_the_program_declares_come_back(saver):
     [("os", "system"), ("subprocess", "Popen"), ("antigravity", "fly"), (__name__, "put"), (__name__, "no")],
 )
 def test_a_name_in_what_is_stored_imports_nothing_and_calls_nothing(module, name, tmp_path):
-    """Whoever can write to the store still cannot make the process do something."""
+    """SEMANTICS 15.4: whoever can write to the store cannot make the process do something."""
     serde = Checkpointer().serde
     before = set(sys.modules)
     argument = f"touch {tmp_path}/called"
@@ -209,6 +209,7 @@ def test_once_closed_it_says_so(lasting_url):
 
 
 async def test_in_a_task_of_trio_the_plain_methods_are_refused(lasting_url):
+    """SEMANTICS 15.5."""
     async with Checkpointer.open(lasting_url) as saver:
         for call in (
             partial(saver.get_tuple, thread()),
@@ -318,6 +319,7 @@ def test_a_newer_file_is_refused(tmp_path):
         ("sqlit:x", "did you mean sqlite:?"),
         ("x.db", "did you mean sqlite:x.db?"),
         ("memory:x", "nothing follows memory:"),
+        ("redsi://user:secret@host", "'redsi://user@host' is not a store URL: did you mean redis:?"),
         ("sqlite:", "it names no file"),
         ("sqlite::memory:", "did you mean memory:?"),
         ("sqlite:x?synchronous=off", "less would lose acknowledged checkpoints"),

@@ -51,7 +51,7 @@ def test_another_process_goes_on(lasting_url):
 
 
 def test_after_kill_9_all_that_was_acknowledged_is_there(lasting_url):
-    """Wherever it was killed, the graph goes on from there, and no step is lost or done twice."""
+    """SEMANTICS 15.1: wherever it was killed, it goes on from there, and no step is lost or done twice."""
     with child(lasting_url, 400) as process:
         acknowledged = [process.stdout.readline().strip() for _ in range(30)]
         process.kill()
@@ -83,6 +83,7 @@ def test_subgraphs_have_histories_of_their_own(saver):
 
 
 def test_a_fork_never_sees_what_its_sibling_did(saver):
+    """SEMANTICS 15.2."""
     graph = chain("a", "b", "c").compile(checkpointer=saver)
     graph.invoke({"log": []}, thread())
     at_b = next(it for it in graph.get_state_history(thread()) if it.next == ("b",))
@@ -146,6 +147,7 @@ def talking():
 
 @pytest.mark.parametrize("turns", [1, 2, 3, 4, 5, 6, 11])
 def test_prune_keeps_what_a_delta_channel_needs(saver, turns):
+    """SEMANTICS 15.3."""
     graph = talking().compile(checkpointer=saver)
     for turn in range(turns):
         graph.invoke({"said": [f"t{turn}"]}, thread())

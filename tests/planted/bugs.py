@@ -680,4 +680,34 @@ BUGS: Final[Sequence[Bug]] = (
             "self.place = StreamPlace(None)\n        return self.ask",
         ),
     ),
+    _bug(
+        "prune keeps the newest checkpoint alone",
+        "15.3",
+        "test_langgraph_graphs.py::test_prune_keeps_what_a_delta_channel_needs",
+        (
+            f"{_ACTORS}/langgraph/_pruning.py",
+            "    while left and (parent := there[place].saved.parent) is not None:",
+            "    while False and (parent := there[place].saved.parent) is not None:",
+        ),
+    ),
+    _bug(
+        "a delta channel is read from one checkpoint to the one before it",
+        "15.2",
+        "test_langgraph_laws.py::test_a_delta_channel_is_read_from_parent_to_parent",
+        (
+            f"{_ACTORS}/langgraph/_history.py",
+            "            at = saved.parent",
+            "            at = max(loaded, default=None)",
+        ),
+    ),
+    _bug(
+        "whatever name is stored is called",
+        "15.4",
+        "test_langgraph_checkpointer.py::test_a_name_in_what_is_stored_imports_nothing_and_calls_nothing",
+        (
+            f"{_ACTORS}/langgraph/_serializer.py",
+            "    return isinstance(kind, type) and _is_class_of_data(kind)",
+            "    return True",
+        ),
+    ),
 )

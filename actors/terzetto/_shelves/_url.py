@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from terzetto_protocol.errors import InvalidRequest
 
+from ..stores._url import discreet
 from ._contract import Shelf
 from ._memory import MemoryShelf
 
@@ -45,7 +46,7 @@ def open_shelf(url: str) -> Shelf:
 
 
 def _wrong(url: str, reason: str) -> InvalidRequest:
-    return InvalidRequest(f"{url!r} is not a store URL: {reason} (known forms: {_FORMS})")
+    return InvalidRequest(f"{discreet(url)!r} is not a store URL: {reason} (known forms: {_FORMS})")
 
 
 def _memory(url: str, rest: str) -> Shelf:
