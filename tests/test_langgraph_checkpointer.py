@@ -367,7 +367,8 @@ def test_a_redis_that_comes_back_has_what_it_acknowledged(tmp_path):
 
 def test_a_postgres_connection_that_breaks_is_replaced(postgres):
     with Checkpointer(postgres.url()) as saver:
-        put(saver, thread(), "1")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: put(saver, thread(), "1"), range(40)))
         postgres.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'terzetto'")
         put(saver, thread(), "2")
 

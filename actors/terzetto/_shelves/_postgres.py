@@ -1,13 +1,15 @@
 """A shelf in one table of a Postgres database, which any number of processes may use at the same time."""
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from threading import Lock
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from threading import BoundedSemaphore
 from typing import Any, Final, LiteralString, TypeVar, final
 
 import psycopg
-import psycopg_pool
 from psycopg import Connection, errors, sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
 from terzetto_protocol.errors import StoreError, StoreRejected, StoreUnavailable
@@ -75,33 +77,12 @@ class PostgresShelf:
     blocks = True
 
     def __init__(self, url: str, schema: str = "") -> None:
-        self._schema = schema
-        self._closed = False
-        self._closing = Lock()
-        self._pool = psycopg_pool.ConnectionPool(
-            url,
-            min_size=1,
-            max_size=CONNECTIONS,
-            timeout=PATIENCE,
-            configure=self._settle if schema else None,
-            kwargs={"autocommit": True, "connect_timeout": int(PATIENCE), "application_name": "terzetto"},
-            open=False,
-        )
+        self._lines = _Lines(partial(_connect, url, schema))
         try:
-            self._pool.open(wait=True, timeout=PATIENCE)
             self._do(_make_table)
-        except psycopg.Error as error:
-            self._pool.close()
-            raise _sentence(error) from error
         except BaseException:
-            self._pool.close()
+            self.close()
             raise
-
-    def _settle(self, connection: Connection[TupleRow]) -> None:
-        schema = sql.Identifier(self._schema)
-        with suppress(errors.UniqueViolation):  # another process makes it at the same time
-            connection.execute(sql.SQL("create schema if not exists {}").format(schema))
-        connection.execute(sql.SQL("set search_path to {}").format(schema))
 
     def apply(self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()) -> None:
         """Write, insert and delete, in one transaction."""
@@ -140,32 +121,94 @@ class PostgresShelf:
         self._do(_perform, [("delete from terzetto_checkpoints where room = %b", (pack(room),))])
 
     def close(self) -> None:
-        """Close the connections, when the calls that run have ended."""
-        with self._closing:
-            if not self._closed:
-                self._closed = True
-                self._pool.close()
+        """Close the connections; one that is at work when its call has ended."""
+        self._lines.close()
 
     def _do(self, fn: Callable[..., T], *args: Any) -> T:
-        for _ in range(TRIES - 1):
-            try:
-                return self._once(fn, *args)
-            except psycopg_pool.PoolTimeout as error:
-                raise _sentence(error) from error
-            except psycopg.OperationalError:
-                continue
-            except psycopg.Error as error:
-                raise _sentence(error) from error
         try:
-            return self._once(fn, *args)
+            for _ in range(TRIES - 1):
+                try:
+                    with self._lines.one() as connection:
+                        return fn(connection, *args)
+                except psycopg.OperationalError:
+                    self._lines.drop()  # what broke one may have broken all
+            with self._lines.one() as connection:
+                return fn(connection, *args)
         except psycopg.Error as error:
             raise _sentence(error) from error
 
-    def _once(self, fn: Callable[..., T], *args: Any) -> T:
+
+@final
+class _Lines:
+    """Connections that threads take turns with; one that broke is made anew."""
+
+    def __init__(self, make: Callable[[], Connection[TupleRow]]) -> None:
+        self._make = make
+        self._turns = BoundedSemaphore(CONNECTIONS)
+        self._free: deque[Connection[TupleRow]] = deque()
+        self._closed = False
+
+    @contextmanager
+    def one(self) -> Generator[Connection[TupleRow]]:
+        """A connection that nobody else has meanwhile."""
+        if not self._turns.acquire(timeout=PATIENCE):
+            raise StoreUnavailable(f"the store in Postgres: no connection was free for {PATIENCE:g} s")
+        try:
+            connection = self._take()
+            try:
+                yield connection
+            finally:
+                self._give_back(connection)
+        finally:
+            self._turns.release()
+
+    def _take(self) -> Connection[TupleRow]:
         if self._closed:
             raise StoreError("the store in Postgres is closed")
-        with self._pool.connection() as connection:
-            return fn(connection, *args)
+        try:
+            return self._free.pop()
+        except IndexError:
+            return self._make()
+
+    def _give_back(self, connection: Connection[TupleRow]) -> None:
+        # An interrupt may have left a question on it that was not answered.
+        if connection.info.transaction_status is TransactionStatus.IDLE and not self._closed:
+            self._free.append(connection)
+        else:
+            connection.close()
+        if self._closed:
+            self.drop()
+
+    def close(self) -> None:
+        """Close those that are free, and give out no more."""
+        self._closed = True
+        self.drop()
+
+    def drop(self) -> None:
+        """Close those that are free."""
+        with suppress(IndexError):
+            while True:
+                self._free.pop().close()
+
+
+def _connect(url: str, schema: str) -> Connection[TupleRow]:
+    connection = Connection.connect(
+        url, autocommit=True, connect_timeout=int(PATIENCE), application_name="terzetto", client_encoding="UTF8"
+    )
+    try:
+        connection.execute("select set_config('statement_timeout', %s, false)", (f"{int(PATIENCE * 1000)}ms",))
+        if schema:
+            _settle(connection, sql.Identifier(schema))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _settle(connection: Connection[TupleRow], schema: sql.Identifier) -> None:
+    with suppress(errors.UniqueViolation):  # another process makes it at the same time
+        connection.execute(sql.SQL("create schema if not exists {}").format(schema))
+    connection.execute(sql.SQL("set search_path to {}").format(schema))
 
 
 def _make_table(connection: Connection[TupleRow]) -> None:

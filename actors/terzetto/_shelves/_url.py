@@ -95,7 +95,7 @@ def _with_extra(extra: str, module: str, name: str, place: str, option: str) -> 
         kind: Any = getattr(import_module(module, __package__), name)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in ("coredis", "psycopg", "psycopg_pool"):
+        if missing not in ("coredis", "psycopg"):
             raise
         raise ImportError(
             f"{place.partition(':')[0]}: stores need {missing}: pip install 'terzetto[{extra}]'", name=missing
