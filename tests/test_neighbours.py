@@ -7,12 +7,12 @@ import trio
 
 import terzetto
 from terzetto.testing._simulated_store import SimulatedDisk, SimulatedStore
-from terzetto_protocol.decisions import Approve, Reject
+from terzetto_protocol.decisions import Approve, Confirm, Reject
 from terzetto_protocol.errors import Refused
 from terzetto_protocol.events import Gap, RunEnded
 from terzetto_protocol.receipts import AlreadyResolved, DecisionTaken
 
-from .runtimes import AWAITING, CANCELLED, RUNNING, SUCCEEDED, Held, Tally, chain, opened, says, settled, told
+from .runtimes import AWAITING, CANCELLED, RUNNING, SUCCEEDED, Held, Tally, chain, once, opened, says, settled, told
 
 LEASE = 3.0
 
@@ -177,3 +177,56 @@ async def test_a_barriers_time_is_over_once(autojump_clock):
         assert SUCCEEDED is (await b.get("r").result()).status
 
     assert 1 == len([each for each in await house.disk.barriers("r", only_open=False) if each.resolved])
+
+
+class Late(SimulatedStore):
+    """Stores an intent at once, and says so when our lease has ended; so do its renewals until then."""
+
+    until = 0.0
+
+    async def commit(self, writes):
+        outcomes = await super().commit(writes)
+        if any(write.kind == "intent" for write in writes) and not self.until:
+            self.until = trio.current_time() + 3 * LEASE
+            await trio.sleep_until(self.until)
+        return outcomes
+
+    async def renew(self):
+        await trio.sleep_until(self.until)
+        await super().renew()
+
+
+async def test_what_is_heard_after_the_lease_begins_nothing_that_others_have_decided(autojump_clock):
+    """2, 11.2: an effect whose intent was acknowledged too late is somebody else's to settle."""
+    disk, bodies = SimulatedDisk(), []
+
+    async def pays(ctx):
+        bodies.append(ctx.run_id)
+
+    graph, theirs = chain(once(pays)), chain(once(pays))
+    async with opened(Late(disk, name="a", lease=LEASE), graph) as a:
+        await a.submit(graph, Tally(), run_id="r")
+        await trio.sleep(LEASE / 2)
+        async with opened(SimulatedStore(disk, name="b", lease=LEASE), theirs) as b:
+            await told(b.get("r"), until=terzetto.BarrierOpened)
+            await b.get("r").decide("", Confirm())
+            assert SUCCEEDED is (await b.get("r").result()).status
+            await trio.sleep(3 * LEASE)
+        assert SUCCEEDED is (await a.get("r").result()).status
+
+    assert [] == bodies
+
+
+async def test_what_is_heard_after_the_lease_goes_on_where_nobody_has_claimed_it(autojump_clock):
+    """11.2: late is not lost."""
+    disk, bodies = SimulatedDisk(), []
+
+    async def pays(ctx):
+        bodies.append(ctx.run_id)
+
+    graph = chain(once(pays))
+    async with opened(Late(disk, name="a", lease=LEASE), graph) as a:
+        await a.submit(graph, Tally(), run_id="r")
+        assert SUCCEEDED is (await a.get("r").result()).status
+
+    assert (["r"], 1) == (bodies, (await disk.run("r")).epoch)

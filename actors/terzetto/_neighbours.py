@@ -4,7 +4,7 @@ It owns nothing: it keeps our lease on the store alive, so that what we carry st
 stored of the runs that somebody here reads or waits for. What died with its owner is found by recovery.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
@@ -18,6 +18,7 @@ from terzetto_protocol.scribe import RESTING
 from terzetto_protocol.statuses import TERMINAL
 
 from ._hub import Hub
+from ._persistence import Persistence
 from .stores._contract import Store
 
 RENEWALS: Final = 3
@@ -53,14 +54,14 @@ class Neighbours:
         store: one with a lease.
         hub: shows what others have stored.
         carrier: carries our own runs.
-        doubt: says that the store could not be reached.
+        persistence: writes to the store, and hears when we could not reach it.
     """
 
-    def __init__(self, store: Store, hub: Hub, carrier: Carrier, doubt: Callable[[], None]) -> None:
+    def __init__(self, store: Store, hub: Hub, carrier: Carrier, persistence: Persistence) -> None:
         self._store: Final = store
         self._hub: Final = hub
         self._carrier: Final = carrier
-        self._doubt: Final = doubt
+        self._persistence: Final = persistence
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Renew and follow until cancelled. A checkpoint."""
@@ -75,11 +76,11 @@ class Neighbours:
         while True:
             await trio.sleep(min(pause, backoff(failures)) if failures else pause)
             try:
-                await self._store.renew()
+                await self._persistence.renew()
                 await self._let_go()
             except StoreUnavailable:
                 failures += 1
-                self._doubt()
+                self._persistence.doubt()
             else:
                 failures = 0
                 self._carrier.store_changed()  # meanwhile somebody's lease may have ended

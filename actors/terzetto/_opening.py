@@ -101,8 +101,11 @@ async def open_runtime(
     opened = open_store(store) if isinstance(store, str) else store
     if _faults.hook is not None:
         opened = _faults.hook.store(opened)
+    begun = trio.current_time()
     async with opened:
         hub, persistence = Hub(opened), Persistence(opened)
+        if opened.lease is not None:
+            persistence.lease_ends = begun + opened.lease
         forgetting = Forgetting(opened, persistence)
         cleaner = _cleaner(retention, opened, forgetting, hub, clock)
         if cleaner is not None:
@@ -172,7 +175,7 @@ async def _tree(runtime: Runtime, persistence: Persistence) -> AsyncGenerator[tr
     if runtime.store.lease is not None:
         from ._neighbours import Neighbours
 
-        neighbours = Neighbours(runtime.store, runtime.hub, runtime.supervisor, persistence.doubt)
+        neighbours = Neighbours(runtime.store, runtime.hub, runtime.supervisor, persistence)
         services.append(Service("neighbours", neighbours.run))
     if runtime.cleaner is not None:
         services.append(Service("cleaner", runtime.cleaner.run))

@@ -8,6 +8,7 @@ commit without a timer. Other work, such as a piece of a blob, is done between t
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 import trio
@@ -83,6 +84,8 @@ class Persistence:
         """Called when the store went away or came back."""
         self.on_stored: Callable[[Write], None] | None = None
         """Called with every write that the store has answered, if anybody wants to know; set before the first."""
+        self.lease_ends = inf
+        """Trio time until which what is ours stays ours; what the store answers later has to be looked at again."""
         self._waiting: list[tuple[Write, Sender]] = []
         self._chores: deque[_Chore[Any]] = deque()
         self._in_flight = 0
@@ -193,6 +196,8 @@ class Persistence:
             return True
         self._in_flight = len(group)
         outcomes = await self._store([write for write, _ in group])
+        if trio.current_time() >= self.lease_ends:
+            outcomes = await self._affirmed([write for write, _ in group], outcomes)
         del self._waiting[: len(group)]
         self._in_flight = 0
         if _faults.hook is not None:
@@ -203,6 +208,31 @@ class Persistence:
                 self._refuse_following(write, sender)
         self._tell_answered()
         return True
+
+    async def _affirmed(self, writes: Sequence[Write], outcomes: list[Outcome]) -> list[Outcome]:
+        """What became of writes that were answered after our lease: what others have claimed since is not ours.
+
+        It is stored, and whoever claimed the run has it. But nobody may begin what it leads to here.
+        """
+        failures = 0
+        while True:
+            try:
+                await self.renew()
+                lost = {row.run_id for row in await self.store.foreign({write.run_id for write in writes})}
+            except StoreUnavailable:
+                failures += 1
+                self._note_failure()
+                await self._store([], failures)
+            else:
+                pairs = zip(writes, outcomes, strict=True)
+                return [Rejected(LAPSED, final=False) if one.run_id in lost else outcome for one, outcome in pairs]
+
+    async def renew(self) -> None:
+        """Renew our lease on the store, if it has leases. A checkpoint; raises `StoreUnavailable`."""
+        begun = trio.current_time()
+        await self.store.renew()
+        if self.store.lease is not None:
+            self.lease_ends = begun + self.store.lease
 
     def _refuse_following(self, write: Write, sender: Sender) -> None:
         """What a sender made upon a refused write might fit what another owner has made: it is never tried."""
@@ -296,6 +326,8 @@ class Persistence:
         )
 
 
+LAPSED: Final = "our lease had ended when it was stored, and another owner has claimed the run"
+"""Reason of the answers to what was stored too late."""
 STOPPED: Final = "the persistence actor stopped before it was stored"
 """Reason of the answers that a stopping persistence actor gives: the write may or may not be there."""
 

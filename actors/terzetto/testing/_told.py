@@ -55,7 +55,8 @@ def _is_true(log: Log, receipt: Receipt) -> bool:
         case DecisionKept():
             return any(record.kind.value == "keep" for record in log.records)
         case AlreadyResolved(barrier=barrier):
-            return barrier in log.resolved or log.has_ended
+            is_dropped = barrier not in log.open and any(isinstance(record.detail, Rewind) for record in log.records)
+            return barrier in log.resolved or log.has_ended or is_dropped
         case CancelReceipt(outcome="requested" | "stopped" as outcome):
             return log.status in _CANCELLED[outcome]
         case CancelReceipt(outcome="already_terminal", status=status):
