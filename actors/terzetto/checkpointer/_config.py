@@ -39,7 +39,7 @@ class CheckpointerConfig:
     ttl_seconds: int | None = None
     """How long a record stays, seconds; for ever if it is None."""
     url: str = ""
-    """Where the other stores are, as `sqlite:FILE` or `postgresql://HOST/DATABASE`."""
+    """Where the file or the database of the other stores is."""
 
     def __attrs_post_init__(self) -> None:
         """Look at what has to fit together."""

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, TypeGuard, cast
 
 from attrs import Factory, define
 
@@ -188,16 +188,22 @@ def _typed(value: Any, dump: Dump) -> dict[str, list[str]]:
 
 
 def _value(plain: Any, load: Load) -> Any:
-    if isinstance(plain, list):
-        items: list[Any] = plain
-        return [_value(each, load) for each in items]
-    if not isinstance(plain, dict):
+    if _is_list(plain):
+        return [_value(each, load) for each in plain]
+    if not _is_dict(plain):
         return plain
-    fields: dict[str, Any] = plain
-    if TYPED in fields:
-        kind, body = fields[TYPED]
+    if TYPED in plain:
+        kind, body = plain[TYPED]
         return load((kind, base64.b64decode(body)))
-    return {key: _value(each, load) for key, each in fields.items()}
+    return {key: _value(each, load) for key, each in plain.items()}
+
+
+def _is_list(plain: object) -> TypeGuard[list[Any]]:
+    return isinstance(plain, list)
+
+
+def _is_dict(plain: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(plain, dict)
 
 
 def dump_nothing(value: Any) -> tuple[str, bytes]:
