@@ -40,9 +40,9 @@ class Inbox:
                         if posted.command_id not in self._busy:
                             self._busy.add(posted.command_id)
                             nursery.start_soon(self._answer, posted)
+                    await self._store.wait_posted(INBOX_POLL)
                 except StoreUnavailable:
-                    pass  # the command waits in the store, and is found when the store is back
-                await self._store.wait_posted(INBOX_POLL)
+                    await trio.sleep(INBOX_POLL)  # commands wait in the store, and are found when the store is back
 
     async def _answer(self, posted: Posted) -> None:
         try:

@@ -41,7 +41,7 @@ _STATUSES: Final[Mapping[int, tuple[str, ...]]] = {
     421: ("wrong_host",),
     422: ("invalid_request", "not_storable", "mutation_failed", "reducer_failed", "invalid_input"),
     429: ("rate_limited",),
-    503: ("queue_full", "actor_stopped", "store_unavailable", "store_missing", "stale_epoch"),
+    503: ("queue_full", "actor_stopped", "store_unavailable", "store_missing", "stale_epoch", "carried_elsewhere"),
     505: ("other_version",),
 }
 STATUSES: Final[Mapping[str, int]] = MappingProxyType(

@@ -73,6 +73,7 @@ CODES: Final[Mapping[type[TerzettoError], str]] = MappingProxyType(
         errors.UnknownBlob: "unknown_blob",
         errors.CommitPruned: "commit_pruned",
         errors.RunConflict: "run_conflict",
+        errors.CarriedElsewhere: "carried_elsewhere",
         errors.ThreadBusy: "thread_busy",
         errors.HeadMissing: "head_missing",
         errors.QueueFull: "queue_full",
@@ -87,6 +88,7 @@ CODES: Final[Mapping[type[TerzettoError], str]] = MappingProxyType(
         errors.BlobDamaged: "blob_damaged",
         errors.StaleEpoch: "stale_epoch",
         errors.ActorStopped: "actor_stopped",
+        errors.BlocksTheLoop: "blocks_the_loop",
     }
 )
 """The code of each error."""
