@@ -39,7 +39,7 @@ class RedisRoom(RedisStore):
                     await line.call(b"UNLINK", *keys)
                 if cursor == b"0":
                     break
-            nursery.cancel_scope.cancel()
+            line.close()
 
 
 async def _no_greeting(_: object) -> None:
