@@ -1,6 +1,6 @@
 """A Redis store for one test: with a prefix that nobody else has, of which nothing is left afterwards."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -8,6 +8,9 @@ import trio
 
 from ..stores import RedisStore
 from ..stores._redis_place import read_place
+
+if TYPE_CHECKING:
+    from ..stores._redis_line import Line
 
 _PAGE: Final = 1000
 """Keys that are looked for, and removed, at once."""
@@ -32,14 +35,19 @@ class RedisRoom(RedisStore):
 
         base = self._place.base.encode()
         async with trio.open_nursery() as nursery:
-            line, cursor = Line(self._place, self._limit, nursery, _no_greeting), b"0"
-            while True:
-                cursor, keys = await line.call(b"SCAN", cursor, b"MATCH", base + b"*", b"COUNT", _PAGE)
-                if keys:
-                    await line.call(b"UNLINK", *keys)
-                if cursor == b"0":
-                    break
-            line.close()
+            line = Line(self._place, self._limit, nursery, _no_greeting)
+            try:
+                await _unlink(line, base + b"*")
+            finally:
+                line.close()
+
+
+async def _unlink(line: "Line", pattern: bytes) -> None:
+    cursor: Any = None
+    while cursor != b"0":
+        cursor, keys = await line.call(b"SCAN", cursor or b"0", b"MATCH", pattern, b"COUNT", _PAGE)
+        if keys:
+            await line.call(b"UNLINK", *keys)
 
 
 async def _no_greeting(_: object) -> None:
