@@ -30,7 +30,7 @@ def re_exports_with_levels(package):
     """(module, name, public name, dots) of everything that the package's `__init__` takes from elsewhere, in order."""
     for statement in ast.walk(ast.parse(inspect.getsource(package))):
         if isinstance(statement, ast.ImportFrom) and (statement.level or statement.module.startswith("terzetto")):
-            for alias in statement.names:
+            for alias in (each for each in statement.names if each.name != "loader"):
                 yield statement.module, alias.name, alias.asname, statement.level
 
 

@@ -3,8 +3,9 @@
 It needs nothing but Terzetto. Redis takes `pip install 'terzetto[redis]'`, Postgres `pip install 'terzetto[postgres]'`.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
+
+from .._extras import loader
 
 if TYPE_CHECKING:
     from ._config import CheckpointBackend as CheckpointBackend, CheckpointerConfig as CheckpointerConfig
@@ -44,19 +45,12 @@ _HOMES: Final = {
     "SqliteBackend": "._shelved",
 }
 
+_load = loader(__name__, _HOMES, globals(), extras={"coredis": "redis"})
+
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = import_module(_HOMES[name], __name__)
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "coredis":
-            raise
-        raise ImportError(f"{name} needs coredis: pip install 'terzetto[redis]'", name="coredis") from error
-    found = globals()[name] = getattr(module, name)
-    return found
+    return _load(name)
 
 
 def __dir__() -> list[str]:

@@ -4,8 +4,9 @@
 It takes `pip install 'terzetto[http]'`.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
+
+from .._extras import loader
 
 if TYPE_CHECKING:
     from terzetto_protocol.tokens import Token as Token
@@ -22,22 +23,13 @@ _HOMES: Final = {
     "app": "._app",
     "serve": "._serving",
 }
-_EXTRAS: Final = frozenset({"hypercorn", "starlette"})
+
+_load = loader(__name__, _HOMES, globals(), extras=dict.fromkeys(("hypercorn", "starlette"), "http"))
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = import_module(_HOMES[name], __name__)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _EXTRAS:
-            raise
-        raise ImportError(f"terzetto.http needs {missing}: pip install 'terzetto[http]'", name=missing) from error
-    found = globals()[name] = getattr(module, name)
-    return found
+    return _load(name)
 
 
 def __dir__() -> list[str]:

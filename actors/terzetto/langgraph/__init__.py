@@ -3,8 +3,9 @@
 It takes `pip install 'terzetto[langgraph]'`.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
+
+from .._extras import loader
 
 if TYPE_CHECKING:
     from .._asyncio_thread import AsyncioThread as AsyncioThread, open_loop as open_loop
@@ -24,24 +25,15 @@ _HOMES: Final = {
     "resumed": "._asking",
     "run_graph": "._guest",
 }
-_EXTRAS: Final = frozenset({"langchain_core", "langgraph", "ormsgpack"})
+
+_load = loader(
+    __name__, _HOMES, globals(), extras=dict.fromkeys(("langchain_core", "langgraph", "ormsgpack"), "langgraph")
+)
 
 
 def __getattr__(name: str) -> Any:
     """Load a public name when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = import_module(_HOMES[name], __name__)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _EXTRAS:
-            raise
-        raise ImportError(
-            f"terzetto.langgraph needs {missing}: pip install 'terzetto[langgraph]'", name=missing
-        ) from error
-    found = globals()[name] = getattr(module, name)
-    return found
+    return _load(name)
 
 
 def __dir__() -> list[str]:
