@@ -102,7 +102,7 @@ def test_doctor_says_what_waits_and_what_to_do(shop, call, told, monkeypatch):
     assert "waits for a decision at release@2" in advice["a"][0]
     assert "decide a release@2 --approve" in advice["a"][1]
     assert "terzetto resume p --store" in advice["p"][1]
-    assert "nobody owns the store" in advice["s"][0]
+    assert "nobody carries it" in advice["s"][0]
     assert "resume s MODULE:GRAPH" in advice["s"][1]
     assert "integrity: checked, and whole" in call("doctor", "--deep")[1]
 

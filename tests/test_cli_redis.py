@@ -1,5 +1,8 @@
 """Commands on a Redis store: what SQLite has one process for, any number of owners share."""
 
+import subprocess
+import sys
+
 import pytest
 
 from .commands import started
@@ -34,6 +37,41 @@ def test_before_anything_is_there(url, said) -> None:
     code, text = said("doctor")
     assert code == 5
     assert "start its owner first" in text
+
+
+def test_a_server_that_is_not_there(url, said) -> None:
+    """Nothing is said about runs that nobody could look at."""
+    code, text = said("doctor", "--store", "redis://ann:secret@127.0.0.1:1/0")
+    assert code == 5
+    assert "problem: store redis://ann@127.0.0.1:1/0: ConnectionError: Unable to establish a connection" in text
+    assert "no runs" not in text
+
+
+def test_what_to_type_next_works_as_it_is(url, said) -> None:
+    """Without its password the store is another one, so it is left to the variable that has it."""
+    code, text = said("run", "shop:asking", "--run-id", "a")
+    assert code == 3
+    assert "terzetto decide a release@2 --approve\n" in text
+    assert (
+        "terzetto decide a release@2 --approve --store 'redis://ann@"
+        in said("show", "a", "--store", f"{url}&lease=9")[1]
+    )
+
+
+@pytest.mark.parametrize(
+    "missing, url", [("coredis", "redis://localhost/0"), ("psycopg", "postgresql://localhost/shop")]
+)
+def test_a_missing_extra_is_one_sentence(missing, url, shop) -> None:
+    program = (
+        f"import sys; sys.modules[{missing!r}] = None; from terzetto._cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = [sys.executable, "-c", program, "runs", "--store", url]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    extra = {"coredis": "redis", "psycopg": "postgres"}[missing]
+    assert done.returncode == 2
+    assert done.stderr.endswith(f" needs {missing}: pip install 'terzetto[{extra}]'\n")
+    assert done.stderr.startswith("terzetto: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_run_without_an_owner(url, said, told) -> None:

@@ -56,6 +56,7 @@ def test_what_a_url_says() -> None:
     [
         ("redis:localhost", "did you mean redis://localhost?"),
         ("redis:", "did you mean redis://localhost?"),
+        ("redis:/localhost", "did you mean redis://localhost?"),
         ("redis:///3", "it names no host; did you mean redis://localhost/3?"),
         ("redis://h:port/", "its port is no number from 1 to 65535"),
         ("redis://h:99999/", "its port is no number from 1 to 65535"),

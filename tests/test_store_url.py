@@ -46,6 +46,7 @@ def test_urls(url, kind, name, level) -> None:
         ("postgresql://host", "it names no database"),
         ("postgresql://ann:s3cret@host/", "it names no database"),
         ("postgresql://ann:s3cret@host/db?shema=x", "there is no option 'shema'; did you mean schema?"),
+        ("postgresql://host/db?foo=1", "there is no option 'foo'; there are host, lease, "),
         ("postgresql://host/db?password=s3cret", "there is no option 'password'"),
         ("postgresql://host/db?lease=soon", "lease is a number of seconds, not 'soon'"),
         ("postgresql://host/db?lease=0", "lease is a positive number of seconds, not 0.0"),

@@ -194,7 +194,7 @@ _UNFINISHED: Final = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.CANCELLING,
 def _unfinished(line: RunLine, since: str, carrier: str, store: str) -> Iterator[Finding]:
     if not carrier:
         resume = typed("resume", line.run_id, "MODULE:GRAPH", "--store", store)
-        yield Finding(line.run_id, f"is {line.status}, and nobody owns the store for it to go on", resume)
+        yield Finding(line.run_id, f"is {line.status}, and nobody carries it: an owner with its graph would", resume)
     elif time.time() - line.updated > STUCK:
         text = f"is {line.status} in {carrier}, without a commit for {since}: a step may be stuck"
         yield Finding(line.run_id, text, typed("cancel", line.run_id, "--store", store))
@@ -214,7 +214,10 @@ def _tell(output: Output, report: Report, *, deep: bool) -> None:
     if "owners" in report.details:
         owner = f"{count(int(report.details['owners']), 'owner')} at work"
     runs = ", ".join(f"{number:,} {status}" for status, number in report.runs.items()) or "no runs"
-    output.line(f"{owner}; {runs}")
+    if report.details:  # else nobody could look
+        output.line(f"{owner}; {runs}")
+    elif report.owner is not None:
+        output.line(owner)
     for found in report.findings:
         output.line(f"{f'run {found.run_id} ' if found.run_id else ''}{found.finding}", "yellow")
         output.line(f"  {found.advice}", copied=True)

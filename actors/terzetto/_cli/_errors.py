@@ -10,6 +10,9 @@ from ._exits import Exit, Stop
 _STORED: Final = frozenset({"commit", "snapshot", "a stored commit"})
 """What `Malformed` calls bytes that came from the store: those are nobody's input."""
 
+_EXTRA: Final = "pip install 'terzetto["
+"""What an error says that is about an extra, and no bug."""
+
 
 def explain(error: BaseException) -> Stop | None:
     """What to say about an error, or None for a bug, which may show where it is.
@@ -33,6 +36,8 @@ def _explain_leaf(error: BaseException) -> Stop | None:
     match error:
         case Stop():
             return error
+        case ImportError() if _EXTRA in str(error):
+            return Stop(str(error))
         case KeyboardInterrupt():
             return Stop("interrupted", Exit.INTERRUPTED)
         case BrokenPipeError():

@@ -40,7 +40,12 @@ def program() -> str:
 
 
 def typed(*words: str) -> str:
-    """A command line to copy; the password of a store is left to whoever types it."""
+    """A command line to copy; the password of a store is left to whoever types it, or to `TERZETTO_STORE`."""
     from ..stores._url import discreet
 
+    known = os.environ.get("TERZETTO_STORE")
+    if known in words and discreet(str(known)) != known:
+        # Said without its password it would go before the variable that has it.
+        at = words.index(known)
+        words = (*words[: at - 1], *words[at + 1 :])
     return f"{program()} {shlex.join(map(discreet, words))}"

@@ -95,10 +95,9 @@ def _with_extra(extra: str, module: str, name: str, place: str, option: str) -> 
         kind: Any = getattr(import_module(module, __package__), name)
     except ModuleNotFoundError as error:
         missing = (error.name or "").partition(".")[0]
-        if missing not in ("coredis", "psycopg"):
+        if missing not in ("anyio", "coredis", "psycopg"):  # anyio comes with coredis
             raise
-        raise ImportError(
-            f"{place.partition(':')[0]}: stores need {missing}: pip install 'terzetto[{extra}]'", name=missing
-        ) from error
+        text = f"a {place.partition(':')[0]}:// store needs {missing}: pip install 'terzetto[{extra}]'"
+        raise ImportError(text, name=missing) from error
     shelf: Shelf = kind(place, option)
     return shelf

@@ -45,7 +45,7 @@ _HOMES: Final = {
     "SqliteBackend": "._shelved",
 }
 
-_load = loader(__name__, _HOMES, globals(), extras={"coredis": "redis"})
+_load = loader(__name__, _HOMES, globals(), extras={"anyio": "redis", "coredis": "redis"})
 
 
 def __getattr__(name: str) -> Any:

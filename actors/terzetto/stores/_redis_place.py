@@ -54,7 +54,7 @@ def read_place(url: str) -> RedisPlace:
     """What a URL says; raises `InvalidRequest` with a sentence for what is no URL of a Redis store."""
     scheme, _, rest = url.partition(":")
     if not rest.startswith("//"):
-        meant = discreet(f"{scheme}://{rest or 'localhost'}")
+        meant = discreet(f"{scheme}://{rest.lstrip('/') or 'localhost'}")
         raise wrong(url, f"did you mean {meant}?")
     parts = urlsplit(url)
     if parts.fragment or "#" in url:

@@ -71,8 +71,9 @@ def options_of(url: str, query: str, known: Collection[str]) -> dict[str, str]:
     found = dict[str, str]()
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:
-            close = get_close_matches(name, known, n=1, cutoff=0.0)[0]
-            raise wrong(url, f"there is no option {name!r}; did you mean {close}?")
+            close = get_close_matches(name, known, n=1, cutoff=0.5)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
+            raise wrong(url, f"there is no option {name!r}; {hint}")
         if name in found:
             raise wrong(url, f"{name} is given more than once")
         found[name] = value
