@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -37,6 +38,7 @@ def test_before_anything_is_there(url, said) -> None:
     code, text = said("doctor")
     assert code == 5
     assert "start its owner first" in text
+    assert f" coredis {version('coredis')}, " in text
 
 
 def test_a_server_that_is_not_there(url, said) -> None:

@@ -5,6 +5,7 @@ import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
@@ -33,6 +34,8 @@ STUCK: Final = 300.0
 _PAGE: Final = 256
 """Commits that are read at once."""
 _PACKAGES: Final = ("trio", "msgspec", "attrs", "cattrs", "apsw", "rich")
+_WANTED_BY_FEW: Final = ("psycopg", "coredis", "langgraph", "metaflow")
+"""Told of where they are installed."""
 
 
 class Finding(Struct, frozen=True):
@@ -154,6 +157,9 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "not installed"
+    for name in _WANTED_BY_FEW:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
     found["sqlite"] = _sqlite()
     return found
 
