@@ -13,6 +13,7 @@ from . import (
     _cancel,
     _cancel_runs,
     _chain,
+    _checkpointers,
     _console,
     _dispatch,
     _durable,
@@ -25,6 +26,7 @@ from . import (
     _memory,
     _peers_venv,
     _resume,
+    _stores,
     _stream,
 )
 from ._contest import Contest
@@ -35,6 +37,8 @@ from ._setting import Setting
 from ._sizes import FULL, QUICK
 from ._table import json_lines, markdown, table
 from .peers import load_peers
+
+_ONLY_PEERS = "only peers do the same"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -52,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     peers = load_peers(_note) if options.peers else ()
     chosen = choose(all_contests(Setting(sizes, options.dir, peers)), options.only)
     _note(_machine(options.dir))
-    rows = play(_opposed(chosen), options.rounds or (1 if options.quick else 5), _note)
+    rows = play(_playable(chosen), options.rounds or (1 if options.quick else 5), _note)
     print(options.form(rows))
     if options.plot is not None:
         options.plot.write_text(picture(rows), encoding="utf-8")
@@ -102,6 +106,8 @@ def all_contests(setting: Setting) -> list[Contest]:
         _dispatch,
         _faults,
         _console,
+        _stores,
+        _checkpointers,
     )
     return [contest for group in groups for contest in group.contests(setting)]
 
@@ -130,12 +136,13 @@ def _is_called(contest: Contest, name: str) -> bool:
     return (is_goal and bool(name)) or contest.name == name or contest.name.startswith(f"{name}_")
 
 
-def _opposed(contests: Sequence[Contest]) -> list[Contest]:
-    """Those in which somebody else takes part; what only peers do is left out without them."""
-    for contest in contests:
-        if not contest.opponents:
-            _note(f"{contest.name} is left out: only peers do the same")
-    return [contest for contest in contests if contest.opponents]
+def _playable(contests: Sequence[Contest]) -> list[Contest]:
+    """Those for which everything is there; of the others it is said why they are left out."""
+    whys = [(contest, contest.missing or ("" if contest.opponents else _ONLY_PEERS)) for contest in contests]
+    for contest, why in whys:
+        if why:
+            _note(f"{contest.name} is left out: {why}")
+    return [contest for contest, why in whys if not why]
 
 
 def _unknown(error: KeyError) -> str:

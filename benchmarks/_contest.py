@@ -60,6 +60,8 @@ class Contest(Struct, frozen=True):
     """Rounds at most, for works that take long and vary little; such works have no warm-up."""
     limit: Limit | None = None
     """How far anybody could come."""
+    missing: str = ""
+    """What it takes and is not installed, and how to get it; empty where all is there."""
 
 
 class Turn(Struct, frozen=True):

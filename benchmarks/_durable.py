@@ -62,7 +62,7 @@ def contests(setting: Setting) -> list[Contest]:
 
 def _one_by_one(setting: Setting, bar: Bar) -> Opponent:
     how = f"{HOW}, no thread between: one row of the same size per transaction"
-    return Opponent("raw apsw", lambda: raw_rows(setting.folder, setting.sizes.rows, _row_bytes()), how, bar)
+    return Opponent("raw apsw", lambda: raw_rows(setting.folder, setting.sizes.rows, row_bytes()), how, bar)
 
 
 def _one(folder: str | None, effects: terzetto.Effects, steps: int) -> float:
@@ -79,10 +79,11 @@ async def _one_run(url: str, graph: Chain, steps: int) -> float:
 
 def _many(folder: str | None, runs: int, steps: int) -> float:
     with TemporaryDirectory(dir=folder) as place:
-        return trio.run(_many_runs, f"sqlite://{place}/runs.db", runs, steps)
+        return trio.run(many_runs, f"sqlite://{place}/runs.db", runs, steps)
 
 
-async def _many_runs(url: str, runs: int, steps: int) -> float:
+async def many_runs(url: str, runs: int, steps: int) -> float:
+    """Commits per second of so many runs at once of so many steps, on this store."""
     graph = chain_graph()
     async with terzetto.open_runtime(url, [terzetto.bind(graph, steps)]) as runtime:
         began = perf_counter()
@@ -96,7 +97,7 @@ async def _many_runs(url: str, runs: int, steps: int) -> float:
 
 
 @cache
-def _row_bytes() -> int:
+def row_bytes() -> int:
     """What a commit of the chain weighs, its share of the snapshots included."""
     return trio.run(_bytes_per_commit, 1_000)
 

@@ -66,6 +66,8 @@ class Sizes(Struct, frozen=True):
     """How often it comes back to them."""
     processes: int = 5
     """Fresh processes in a round."""
+    chains: int = 3
+    """Chains of LangGraph's with a checkpointer, of a hundred steps each."""
     peer_steps: int = 1_000
     """Steps of a peer's run that touches no disk."""
     peer_rows: int = 200
@@ -109,6 +111,7 @@ QUICK: Final = Sizes(
     missed=150,
     returns=2,
     processes=1,
+    chains=1,
     peer_steps=50,
     peer_rows=10,
     peer_fans=1,

@@ -28,6 +28,7 @@ from .._resume import MICROSECONDS
 from .._setting import Peer, Setting, Way
 from .._states import LINES
 from .._stream import PACE
+from . import _savers
 from ._asyncio import cancelled, gathered, rate_of
 
 _IMPORT = "from langgraph.graph import StateGraph"
@@ -237,6 +238,7 @@ def _cancel(setting: Setting) -> float:
 
 
 _SQLITE = "AsyncSqliteSaver, WAL and synchronous=FULL, which is its default"
+_SYNC = 'invoke with durability="sync"'
 PEER = Peer(
     "LangGraph",
     version("langgraph"),
@@ -256,6 +258,10 @@ PEER = Peer(
         ),
         "stream": Way(lambda setting: asyncio.run(_told(setting.sizes.events)), 'astream(stream_mode="custom")'),
         "cancel": Way(_cancel, "subgraphs of the same nesting by Send: cancel the task, until the last node has ended"),
+        "checkpointer_memory": Way(_savers.on_memory, f"InMemorySaver, {_SYNC}"),
+        "checkpointer_sqlite": Way(_savers.on_sqlite, f"SqliteSaver, WAL and synchronous=FULL, {_SYNC}"),
+        "checkpointer_postgres": Way(_savers.on_postgres, f"PostgresSaver, one connection, {_SYNC}"),
+        "checkpointer_redis": Way(_savers.on_redis, f"RedisSaver, {_SYNC}"),
         "import": Way(lambda _: figure(_IMPORT), _IMPORT),
         "first_run": Way(lambda _: figure(_FIRST_RUN), "import, a graph of one node, ainvoke"),
     },
