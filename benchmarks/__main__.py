@@ -3,7 +3,7 @@
 import argparse
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import apsw
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     peers = load_peers(_note) if options.peers else ()
     chosen = choose(all_contests(Setting(sizes, options.dir, peers)), options.only)
     _note(_machine(options.dir))
-    rows = play(_playable(chosen), options.rounds or (1 if options.quick else 5), _note)
+    rows = play(playable(chosen, _note), options.rounds or (1 if options.quick else 5), _note)
     print(options.form(rows))
     if options.plot is not None:
         options.plot.write_text(picture(rows), encoding="utf-8")
@@ -136,12 +136,12 @@ def _is_called(contest: Contest, name: str) -> bool:
     return (is_goal and bool(name)) or contest.name == name or contest.name.startswith(f"{name}_")
 
 
-def _playable(contests: Sequence[Contest]) -> list[Contest]:
+def playable(contests: Sequence[Contest], note: Callable[[str], None]) -> list[Contest]:
     """Those for which everything is there; of the others it is said why they are left out."""
     whys = [(contest, contest.missing or ("" if contest.opponents else _ONLY_PEERS)) for contest in contests]
     for contest, why in whys:
         if why:
-            _note(f"{contest.name} is left out: {why}")
+            note(f"{contest.name} is left out: {why}")
     return [contest for contest, why in whys if not why]
 
 

@@ -27,7 +27,11 @@ def contests(setting: Setting) -> list[Contest]:
             _servers.missing_postgres(),
         ),
         _contest(
-            setting, "redis", _servers.REDIS, lambda folder, place: _servers.redis(folder).url(), _servers.missing_redis()
+            setting,
+            "redis",
+            _servers.REDIS,
+            lambda folder, place: _servers.redis(folder).url(),
+            _servers.missing_redis(),
         ),
     ]
 
@@ -47,7 +51,7 @@ def _contest(setting: Setting, name: str, where: str, url: Url, missing: str = "
 
 def _in_memory(setting: Setting) -> list[Opponent]:
     """The same graph on LangGraph's saver in memory, which says what the graph itself takes."""
-    return [replace(opponent, name="in memory") for opponent in setting.peers_at("checkpointer_memory")]
+    return [replace(opponent, name="LangGraph in memory") for opponent in setting.peers_at("checkpointer_memory")]
 
 
 def _ours(setting: Setting, url: Url) -> float:

@@ -66,7 +66,7 @@ class Sizes(Struct, frozen=True):
     """How often it comes back to them."""
     processes: int = 5
     """Fresh processes in a round."""
-    chains: int = 3
+    chains: int = 5
     """Chains of LangGraph's with a checkpointer, of a hundred steps each."""
     peer_steps: int = 1_000
     """Steps of a peer's run that touches no disk."""

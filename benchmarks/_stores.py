@@ -6,46 +6,64 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import trio
+from msgspec import Struct
 
 from . import _servers
-from ._contest import Contest, Measure, Opponent
+from ._contest import Contest, Opponent
 from ._durable import many_runs, row_bytes
 from ._setting import Setting
 
-Url = Callable[[str | None], str]
-"""Names a store that nobody has had before, on a server whose data is in this folder."""
+
+class Server(Struct, frozen=True):
+    """A server that keeps runs, and what a raw client of it does."""
+
+    name: str
+    how: str
+    url: Callable[[str | None], str]
+    """Names a store that nobody has had before; the server's data is in this folder."""
+    raw: Opponent
+    missing: str
 
 
 def contests(setting: Setting) -> list[Contest]:
     """`store_postgres` and `store_redis`, and each of them with a hundred runs."""
-    folder, rows = setting.folder, setting.sizes.rows
-    insert = "psycopg on one thread, a connection in autocommit: one row of the same size per insert"
-    raw = Opponent("raw psycopg", partial(_raw_postgres, folder, rows), f"{insert}, {_servers.POSTGRES}")
-    xadd = "coredis, one connection: one entry of the same size per XADD to one stream"
-    raw_redis = Opponent("raw coredis", partial(_raw_redis, folder, rows), f"{xadd}, {_servers.REDIS}")
-    return [
-        *_on(setting, "postgres", _servers.POSTGRES, _postgres_url, raw, _servers.missing_postgres()),
-        *_on(setting, "redis", _servers.REDIS, _redis_url, raw_redis, _servers.missing_redis()),
-    ]
-
-
-def _on(setting: Setting, name: str, server: str, url: Url, raw: Opponent, missing: str) -> list[Contest]:
     sizes = setting.sizes
-    one = f"{sizes.rows:,} repeatable steps of one run, each durable before the next, {server}"
-    many = f"{sizes.runs:,} runs at once of {sizes.steps:,} such steps, {server}"
+    one = f"{sizes.rows:,} repeatable steps of one run, each durable before the next"
+    many = f"{sizes.runs:,} runs at once of {sizes.steps:,} such steps, all of them together"
     return [
-        _contest(setting, f"store_{name}", one, url, (1, sizes.rows), raw, missing),
-        _contest(setting, f"store_{name}_100", many, url, (sizes.runs, sizes.steps), raw, missing),
+        contest
+        for server in (_postgres(setting), _redis(setting))
+        for contest in (
+            _contest(setting.folder, f"store_{server.name}", one, server, (1, sizes.rows)),
+            _contest(setting.folder, f"store_{server.name}_100", many, server, (sizes.runs, sizes.steps)),
+        )
     ]
 
 
-def _contest(
-    setting: Setting, name: str, work: str, url: Url, counts: tuple[int, int], raw: Opponent, missing: str
-) -> Contest:
-    sqlite = Opponent("ours on SQLite", partial(_on_sqlite, setting.folder, counts), "the same on sqlite:, FULL")
-    ours: Measure = lambda: _rate(url(setting.folder), counts)  # noqa: E731 - its type is what is said here
+def _postgres(setting: Setting) -> Server:
+    how = f"psycopg on one thread, autocommit: one row of the same size per insert, {_servers.POSTGRES}"
+    raw = Opponent("raw psycopg", partial(_raw_postgres, setting.folder, setting.sizes.rows), how)
+    return Server("postgres", _servers.POSTGRES, _postgres_url, raw, _servers.missing_postgres())
+
+
+def _redis(setting: Setting) -> Server:
+    how = f"coredis, one connection: one entry of the same size per XADD to one stream, {_servers.REDIS}"
+    raw = Opponent("raw coredis", partial(_raw_redis, setting.folder, setting.sizes.rows), how)
+    return Server("redis", _servers.REDIS, _redis_url, raw, _servers.missing_redis())
+
+
+def _contest(folder: str | None, name: str, work: str, server: Server, counts: tuple[int, int]) -> Contest:
     return Contest(
-        name=name, work=work, unit="commits/s", ours=ours, opponents=[raw, sqlite], turns=2, missing=missing
+        name=name,
+        work=f"{work}, {server.how}",
+        unit="commits/s",
+        ours=lambda: _rate(server.url(folder), counts),
+        opponents=[
+            server.raw,
+            Opponent("ours on SQLite", partial(_on_sqlite, folder, counts), "the same on sqlite:, FULL"),
+        ],
+        turns=2,
+        missing=server.missing,
     )
 
 

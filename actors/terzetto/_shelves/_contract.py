@@ -58,6 +58,9 @@ class Shelf(Protocol):
 
 def pack(*parts: str) -> bytes:
     """Texts as a key that sorts as the tuple of them would, whatever characters they have."""
+    whole = "\0".join(parts) + "\0"
+    if whole.count("\0") == len(parts):
+        return whole.encode("utf-8", "surrogatepass")
     return b"".join([part.encode("utf-8", "surrogatepass").replace(b"\0", b"\0\xff") + b"\0" for part in parts])
 
 

@@ -40,7 +40,9 @@ class MemoryShelf:
     def apply(self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()) -> None:
         """Write, insert and delete, at once."""
         with self._lock:
-            there = self._rooms.setdefault(room, _Room())
+            there = self._rooms.get(room)
+            if there is None:
+                there = self._rooms[room] = _Room()
             for key, value in puts:
                 there.put(key, value)
             for key, value in inserts:

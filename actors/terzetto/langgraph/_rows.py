@@ -87,7 +87,7 @@ def checkpoint_row(place: Place, parent: str | None, run: str, body: Typed, meta
 
 def value_key(namespace: str, channel: str, version: object) -> bytes:
     """Where the value of a channel is."""
-    return pack(VALUE, namespace, channel, str(version))
+    return pack(VALUE, namespace, str(version), channel)
 
 
 def value_rows(
