@@ -149,3 +149,18 @@ async def test_asyncio_is_itself_outside():
     async with open_loop():
         with pytest.raises(RuntimeError, match="no running event loop"):
             asyncio.get_running_loop()
+
+
+async def test_a_call_that_is_cancelled_before_its_first_step_comes_back():
+    """SEMANTICS 14.3."""
+
+    async def guest():
+        await asyncio.Event().wait()
+
+    with trio.fail_after(5):
+        async with open_loop() as loop:
+            for _ in range(20):
+                with trio.CancelScope() as scope:
+                    scope.cancel()
+                    await loop.run(guest)
+                assert scope.cancelled_caught

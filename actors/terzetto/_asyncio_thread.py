@@ -130,6 +130,7 @@ class _Call(Generic[T]):
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self.task = loop.create_task(self.live())  # the loop calls this with the context variables of who asked
+        self.task.add_done_callback(self.end)
 
     def cancel(self) -> None:
         if self.task is not None:
@@ -139,9 +140,12 @@ class _Call(Generic[T]):
         try:
             self.value = await self.fn()
         except asyncio.CancelledError:
-            self.error = RuntimeError("it was cancelled by something in its own loop")
             raise
         except BaseException as error:  # noqa: BLE001 - whoever waits for it raises it
             self.error = error
-        finally:
-            self.token.run_sync_soon(self.done.set)
+
+    def end(self, task: "asyncio.Task[None]") -> None:
+        # Not in `live`: of that nothing runs when the cancel comes before its first step.
+        if task.cancelled():
+            self.error = RuntimeError("it was cancelled by something in its own loop")
+        self.token.run_sync_soon(self.done.set)
