@@ -1,9 +1,12 @@
 """`terzetto.langgraph.Checkpointer`: what the conformance suite does not ask."""
 
 import asyncio
+import signal
+import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
@@ -18,6 +21,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from pydantic import BaseModel
 
+import terzetto._shelves._postgres
+import terzetto._shelves._redis_thread
 import terzetto.langgraph
 from terzetto_protocol.errors import (
     BlocksTheLoop,
@@ -28,6 +33,7 @@ from terzetto_protocol.errors import (
     StoreUnavailable,
 )
 
+from . import postgres_servers, redis_servers
 from .checkpoint_graphs import thread
 
 Checkpointer = terzetto.langgraph.Checkpointer
@@ -201,8 +207,53 @@ def test_once_closed_it_says_so(lasting_url):
 
     with pytest.raises(StoreError, match="is closed"):
         saver.get_tuple(thread())
-    with pytest.raises((StoreError, RuntimeError)):
+    with pytest.raises(StoreError, match="is closed"):
         asyncio.run(saver.aget_tuple(thread()))
+
+
+FORKED = """
+import asyncio, os, signal, sys
+from terzetto.langgraph import Checkpointer
+
+saver, config = Checkpointer(sys.argv[1]), {"configurable": {"thread_id": "1"}}
+asyncio.run(saver.aget_tuple(config))
+asyncio.run(saver.aput_writes({"configurable": {"thread_id": "1", "checkpoint_id": "1"}}, [("a", 1)], "task"))
+child = os.fork()
+if not child:
+    signal.alarm(20)
+    for call in (lambda: saver.get_tuple(config), lambda: asyncio.run(saver.aget_tuple(config))):
+        try:
+            call()
+        except Exception as error:
+            print(type(error).__name__, "before a fork" in str(error), flush=True)
+    saver.close()
+    sys.exit()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), saver.get_tuple(config))
+"""
+
+
+def test_a_forked_process_is_told_and_leaves_its_parent_what_it_has(lasting_url):
+    """The child does not wait for threads that are not there, and ends nothing that its parent has."""
+    done = subprocess.run([sys.executable, "-c", FORKED, lasting_url], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.splitlines() == ["StoreError True", "StoreError True", "0 None"]
+    assert not done.stderr
+
+
+FORGETFUL = """
+import asyncio, sys
+from terzetto.langgraph import Checkpointer
+
+saver, config = Checkpointer(sys.argv[1]), {"configurable": {"thread_id": "1"}}
+print(saver.get_tuple(config), asyncio.run(saver.aget_tuple(config)))
+"""
+
+
+def test_a_program_that_forgets_to_close_ends(lasting_url):
+    words = [sys.executable, "-W", "error", "-c", FORGETFUL, lasting_url]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+
+    assert (0, "None None\n", "") == (done.returncode, done.stdout, done.stderr)
 
 
 # Which callers it has
@@ -373,6 +424,46 @@ def test_a_postgres_connection_that_breaks_is_replaced(postgres):
         put(saver, thread(), "2")
 
         assert ["2", "1"] == ids(saver.list(thread()))
+
+
+@pytest.mark.parametrize("server", ["postgres", "redis"])
+def test_a_server_that_hangs_is_waited_for_no_longer_than_its_time(server, tmp_path, monkeypatch):
+    """SEMANTICS 15.1."""
+    with hanging(server, tmp_path, monkeypatch) as (url, freeze, thaw), Checkpointer(url) as saver:
+        put(saver, thread(), "1")
+        freeze()
+        try:
+            asked = threading.Thread(target=lambda: told.append(refusal(saver)), daemon=True)
+            told = []
+            asked.start()
+            asked.join(10)
+        finally:
+            thaw()
+        assert told == ["StoreUnavailable"]
+        put(saver, thread(), "2")
+
+        assert ids(saver.list(thread())) == ["2", "1"]
+
+
+@contextmanager
+def hanging(kind, folder, monkeypatch):
+    """A server of one's own, and what stops it and lets it go on."""
+    if kind == "redis":
+        monkeypatch.setattr(terzetto._shelves._redis_thread, "PATIENCE", 1.0)
+        with redis_servers.running(folder, *redis_servers.DURABLE) as server:
+            yield server.url(), partial(server.signal, signal.SIGSTOP), partial(server.signal, signal.SIGCONT)
+    else:
+        monkeypatch.setattr(terzetto._shelves._postgres, "PATIENCE", 1.0)
+        monkeypatch.setattr(terzetto._shelves._postgres, "SLACK", 0.5)
+        with postgres_servers.server() as server:
+            yield server.url(), server.freeze, server.thaw
+
+
+def refusal(saver):
+    try:
+        return saver.get_tuple(thread())
+    except StoreError as error:
+        return type(error).__name__
 
 
 def test_values_that_many_checkpoints_have_are_stored_once(tmp_path):

@@ -1,15 +1,17 @@
 """Calls that block, from whatever may make them: plain threads, tasks of asyncio, tasks of Trio."""
 
 import asyncio
+import os
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Final, ParamSpec, TypeVar, TypeVarTuple
 
 import trio
 
-from terzetto_protocol.errors import BlocksTheLoop
+from terzetto_protocol.errors import BlocksTheLoop, StoreError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -25,6 +27,34 @@ def check_may_block(what: str, instead: str) -> None:
     """
     if trio.lowlevel.in_trio_task():
         raise BlocksTheLoop(what, instead)
+
+
+def check_process(opened_in: int) -> None:
+    """Refuse a call in a process that was forked from the one that opened what is called.
+
+    Its threads are not there, and its connections are the other's.
+
+    Raises:
+        StoreError: this is another process.
+    """
+    if os.getpid() != opened_in:
+        raise StoreError("this store was opened before a fork, by another process: open it again in this one")
+
+
+class Threads(ThreadPoolExecutor):
+    """Threads in which calls of tasks of asyncio are made."""
+
+    def __init__(self, many: int, name: str) -> None:
+        super().__init__(many, name)
+        self._opened_in = os.getpid()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> "Future[T]":
+        """Make a call; raises `StoreError` once it is shut down, and in another process."""
+        check_process(self._opened_in)
+        try:
+            return super().submit(fn, *args, **kwargs)
+        except RuntimeError as error:  # what a pool says that is shut down
+            raise StoreError("the store is closed") from error
 
 
 async def off_the_loop(executor: Executor, fn: Callable[[*Ts], T], *args: *Ts) -> T:

@@ -1,11 +1,13 @@
 """A shelf in one table of a Postgres database, which any number of processes may use at the same time."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from threading import BoundedSemaphore
-from typing import Any, Final, LiteralString, TypeVar, final
+from typing import TYPE_CHECKING, Any, Final, LiteralString, TypeVar, final
+from weakref import finalize
 
 import psycopg
 from psycopg import Connection, errors, sql
@@ -15,15 +17,23 @@ from psycopg.rows import TupleRow
 from terzetto_protocol.errors import StoreError, StoreRejected, StoreUnavailable
 
 from ._contract import Row, pack, unpack
+from ._hops import check_process
+
+if TYPE_CHECKING:
+    from psycopg.abc import PQGen
 
 T = TypeVar("T")
 
 CONNECTIONS: Final = 8
 """How many threads may ask the server at the same time; more wait for their turn."""
 PATIENCE: Final = 10.0
-"""How long a call waits for a connection, seconds."""
+"""How long a call waits for a connection, and the server for what a statement waits for, seconds."""
+SLACK: Final = 2.0
+"""How much longer the server may be silent about a statement, before its connection is given up, seconds."""
 TRIES: Final = 2
 """How often a call is made whose connection breaks. What it does is the same when it is done twice."""
+_TICK: Final = 0.1
+"""How often a wait looks whether Ctrl-C was pressed, seconds; as psycopg does."""
 _LOCK: Final = 0x74727A73
 """Whoever makes the table holds this advisory lock: `create table if not exists` alone is no protection."""
 _TABLE: Final = """
@@ -78,6 +88,7 @@ class PostgresShelf:
 
     def __init__(self, url: str, schema: str = "") -> None:
         self._lines = _Lines(partial(_connect, url, schema))
+        self._end = finalize(self, self._lines.close)
         try:
             self._do(_make_table)
         except BaseException:
@@ -122,7 +133,7 @@ class PostgresShelf:
 
     def close(self) -> None:
         """Close the connections; one that is at work when its call has ended."""
-        self._lines.close()
+        self._end()
 
     def _do(self, fn: Callable[..., T], *args: Any) -> T:
         try:
@@ -130,12 +141,33 @@ class PostgresShelf:
                 try:
                     with self._lines.one() as connection:
                         return fn(connection, *args)
-                except psycopg.OperationalError:
+                except psycopg.OperationalError as error:
                     self._lines.drop()  # what broke one may have broken all
+                    if isinstance(error, _Silent):
+                        raise
             with self._lines.one() as connection:
                 return fn(connection, *args)
         except psycopg.Error as error:
             raise _sentence(error) from error
+
+
+class _Silent(psycopg.OperationalError):
+    """The server says nothing at all: it hangs, or the network does."""
+
+
+class _Line(Connection[TupleRow]):
+    """A connection that waits for no answer for ever."""
+
+    def wait(self, gen: "PQGen[T]", interval: float = _TICK, timeout: float | None = None) -> T:
+        """Wait for an answer, and give the connection up when none comes."""
+        limit = PATIENCE + SLACK
+        try:
+            return super().wait(gen, interval, limit if timeout is None else timeout)
+        except errors._WaitTimeout:  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] # it has no other name
+            if timeout is not None:
+                raise
+        self.close()
+        raise _Silent(f"the server did not answer within {limit:g} s")
 
 
 @final
@@ -147,10 +179,12 @@ class _Lines:
         self._turns = BoundedSemaphore(CONNECTIONS)
         self._free: deque[Connection[TupleRow]] = deque()
         self._closed = False
+        self._opened_in = os.getpid()
 
     @contextmanager
     def one(self) -> Generator[Connection[TupleRow]]:
         """A connection that nobody else has meanwhile."""
+        check_process(self._opened_in)
         if not self._turns.acquire(timeout=PATIENCE):
             raise StoreUnavailable(f"the store in Postgres: no connection was free for {PATIENCE:g} s")
         try:
@@ -180,9 +214,10 @@ class _Lines:
             self.drop()
 
     def close(self) -> None:
-        """Close those that are free, and give out no more."""
+        """Close those that are free, and give out no more; in a forked process they are the other's, and stay."""
         self._closed = True
-        self.drop()
+        if os.getpid() == self._opened_in:
+            self.drop()
 
     def drop(self) -> None:
         """Close those that are free."""
@@ -192,7 +227,7 @@ class _Lines:
 
 
 def _connect(url: str, schema: str) -> Connection[TupleRow]:
-    connection = Connection.connect(
+    connection = _Line.connect(
         url, autocommit=True, connect_timeout=int(PATIENCE), application_name="terzetto", client_encoding="UTF8"
     )
     try:

@@ -1,5 +1,6 @@
 """A connection to a Redis server in a thread and a loop of its own, for callers that block."""
 
+import os
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,8 @@ from coredis.connection import TCPConnection, TCPLocation
 from coredis.exceptions import ConnectionError as LineLost, NoScriptError, RedisError, ResponseError
 
 from terzetto_protocol.errors import InvalidRequest, StoreError, StoreRejected, StoreUnavailable
+
+from ._hops import check_process
 
 PATIENCE: Final = 10.0
 """How long the server may take to answer, connecting included, seconds."""
@@ -45,6 +48,7 @@ class RedisThread:
 
     def __init__(self, url: str) -> None:
         self._make = _connections(url)
+        self._opened_in = os.getpid()
         self._thread = Thread(target=self._live, name="redis of terzetto", daemon=True)
         self._started = SimpleQueue[trio.lowlevel.TrioToken]()
         self._connection: TCPConnection | None = None
@@ -52,7 +56,9 @@ class RedisThread:
         self._token = self._started.get()
 
     def stop(self) -> None:
-        """End it, and wait for the end; nothing the second time."""
+        """End it, and wait for the end; nothing the second time, or in a forked process."""
+        if os.getpid() != self._opened_in:
+            return
         with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(self._over.set)
         self._thread.join(PATIENCE)
@@ -72,6 +78,7 @@ class RedisThread:
         return self._hop(self._run, script, (b"%d" % len(keys), *keys, *args))
 
     def _hop(self, fn: Any, *args: Any) -> Any:
+        check_process(self._opened_in)
         try:
             return trio.from_thread.run(fn, *args, trio_token=self._token)
         except (trio.RunFinishedError, trio.Cancelled) as error:  # noqa: ASYNC103 - not this task's, but the thread's

@@ -1,5 +1,6 @@
 """A shelf in one SQLite file, which any number of processes may use at the same time."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from terzetto_protocol.errors import StoreError, StoreTooNew
 
 from ..stores._sqlite_file import BUSY, OLDEST_SQLITE, Synchronous, pragma, sentence
 from ._contract import AFTER, Row, pack, unpack
+from ._hops import check_process
 
 T = TypeVar("T")
 
@@ -63,6 +65,7 @@ class SqliteShelf:
         self._writing, self._reading = Lock(), Lock()
         self._waiting: deque[_Change] = deque()
         self._closed = False
+        self._opened_in = os.getpid()
         with self._said("opening it"):
             self._writer = _connect(path, synchronous)
             try:
@@ -74,6 +77,7 @@ class SqliteShelf:
 
     def apply(self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()) -> None:
         """Write, insert and delete, in one transaction, which others may share."""
+        check_process(self._opened_in)
         prefix = pack(room)
         change = _Change(
             [(prefix + key, value) for key, value in puts],
@@ -170,12 +174,15 @@ class SqliteShelf:
 
     def clear(self, room: str) -> None:
         """Delete the rows of a room, in one transaction."""
+        check_process(self._opened_in)
         prefix = pack(room)
         with self._writing, self._said("deleting"), self._transaction():
             self._writer.execute("delete from rows where key >= ? and key < ?", (prefix, prefix + AFTER))
 
     def close(self) -> None:
-        """Close the file, when the calls that run have ended."""
+        """Close the file, when the calls that run have ended; in a forked process it is the other's, and stays."""
+        if os.getpid() != self._opened_in:
+            return
         with self._writing, self._reading:
             if not self._closed:
                 self._closed = True
@@ -183,6 +190,7 @@ class SqliteShelf:
                 self._writer.close()
 
     def _read(self, look: Callable[[apsw.Connection], T]) -> T:
+        check_process(self._opened_in)
         with self._reading, self._said("reading"):
             if self._closed:
                 raise StoreError(f"store {self.path} is closed")

@@ -3,12 +3,11 @@
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar, TypeVarTuple
 
 from terzetto_protocol.errors import InvalidRequest
 
-from .._shelves._hops import off_the_loop
+from .._shelves._hops import Threads, off_the_loop
 from ._records import (
     CheckpointRecord,
     Dump,
@@ -37,7 +36,7 @@ class OwnBackend(ABC):
     """Whether a plain method waits for a disk or a server."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, "terzetto records")
+        self._threads = Threads(THREADS, "terzetto records")
 
     @abstractmethod
     def put(self, record: CheckpointRecord) -> None:

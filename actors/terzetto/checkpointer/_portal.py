@@ -1,6 +1,7 @@
 """A loop of asyncio in a thread of its own, for plain callers of what is async only."""
 
 import asyncio
+import os
 from collections.abc import Callable, Coroutine
 from threading import Lock, Thread
 from typing import Any, TypeVar, final
@@ -16,6 +17,7 @@ class Portal:
     def __init__(self) -> None:
         self._lock = Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = 0
 
     def run(self, fn: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """What `fn(*args)` returns or raises; blocks."""
@@ -23,7 +25,8 @@ class Portal:
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
-            if self._loop is None:
+            if self._loop is None or self._process != os.getpid():  # a forked process has no such thread
+                self._process = os.getpid()
                 self._loop = asyncio.new_event_loop()
                 thread = Thread(target=_live, args=(self._loop,), name="terzetto portal", daemon=True)
                 thread.start()

@@ -25,7 +25,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from terzetto_protocol.errors import InvalidRequest
 
 from .._shelves._contract import AFTER, Row, Shelf
-from .._shelves._hops import check_may_block, off_the_loop
+from .._shelves._hops import Threads, check_may_block, off_the_loop
 from .._shelves._url import open_shelf
 from ._history import delta_history
 from ._loading import PAGE, listed, load, places
@@ -71,7 +71,7 @@ class Checkpointer(BaseCheckpointSaver[str]):
         super().__init__(serde=serializer() if serde is None else serde)
         check(self.serde)
         self._shelf = open_shelf(url)
-        self._threads = ThreadPoolExecutor(THREADS, "terzetto checkpoints")
+        self._threads = Threads(THREADS, "terzetto checkpoints")
 
     @classmethod
     @asynccontextmanager
