@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import trio
@@ -140,6 +141,39 @@ def test_deleting_tells_how_many_there_were(harness):
     assert [4, 0, 0] == [harness.delete_thread(it) for it in ("1", "1", "never")]
     assert None is harness.get_tuple(thread())
     assert ["x"] == ids(harness.list(thread("other")))
+
+
+def together(*calls):
+    """What calls return that begin at the same time."""
+    begin = threading.Barrier(len(calls))
+
+    def go(call):
+        begin.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as threads:
+        return [each.result() for each in [threads.submit(go, call) for call in calls]]
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_who_deletes_at_the_same_time_is_told_each_record_once(kind, request):
+    harness = made(kind, request)
+    for _ in range(5):
+        for number in range(3):
+            harness.put(thread(), {"id": f"{number}"})
+
+        assert sum(together(*[lambda: harness.delete_thread("1")] * 4)) == 3
+    harness.close()
+
+
+@pytest.mark.parametrize("kind", OURS)
+def test_who_puts_the_same_id_at_the_same_time_puts_one_record(kind, request):
+    harness = made(kind, request)
+    for number in range(5):
+        together(*[lambda: harness.put(thread(), {"id": "1"})] * 4)
+
+        assert ["1"] == ids(harness.list(thread())), number
+    harness.close()
 
 
 def test_the_same_id_twice_is_one_record(harness):
@@ -405,11 +439,14 @@ def test_a_config_says_what_is_wrong():
         ({"ttl_seconds": 0}, "at least 1"),
         ({"backend": "sqlite"}, "takes a url: url='sqlite:FILE'"),
         ({"backend": "postgres", "url": "sqlite:x"}, "takes a url"),
+        ({"backend": "sqlite", "url": "postgresql://me:word@host/db"}, "not 'postgresql://me@host/db'"),
     ):
         with pytest.raises(InvalidRequest, match=text):
             CheckpointerConfig(**wrong)
     with pytest.raises(TypeError):
         CheckpointerConfig(prefix="x")
+    assert "word" not in repr(CheckpointerConfig(redis_url="redis://me:word@host", url="postgresql://me:word@host/db"))
+    assert {"self": 1, "": 2} == {name: CheckpointMetadata(**{"self": 1, "": 2})[name] for name in ("self", "")}
     with pytest.raises(InvalidRequest, match="-1"):
         CheckpointMetadata(step=-2)
     with pytest.raises(InvalidRequest, match="thread_id"):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -390,6 +391,22 @@ def test_a_place_that_cannot_be_reached_says_so(url, monkeypatch):
 
     with pytest.raises(StoreUnavailable):
         Checkpointer(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:se%zzcret@host/db", "postgresql://me:se%zzcret@[host/db", "redis://me:se/cret@host",
+        "redis://me:12#secret@host", "redis://me:se?cret=@host", "redis://me:cret@host:x", "redis://host?password=cret",
+        "redis://me:cret@[host",
+    ],
+)  # fmt: skip
+def test_no_error_shows_a_password(url):
+    with pytest.raises(InvalidRequest) as caught:
+        Checkpointer(url)
+
+    assert "cret" not in "".join(traceback.format_exception(caught.value)).replace(url, "")
+    assert "cret" not in str(caught.value)
 
 
 def test_a_redis_that_throws_keys_away_is_refused(tmp_path):

@@ -43,10 +43,9 @@ def test_inserts_leave_what_is_there_and_puts_do_not(shelf):
 def test_a_room_without_rows_is_none(shelf):
     shelf.apply("room", [(b"a", b"1")])
     shelf.apply("room", [], [], [b"a"])
-    shelf.apply("other", [(b"a", b"1")])
-    shelf.clear("other")
-    shelf.clear("never")
+    shelf.apply("other", [(b"b", b"1"), (b"a", b"1")])
 
+    assert [[b"a", b"b"], [], []] == [sorted(shelf.clear(room)) for room in ("other", "other", "never")]
     assert [] == shelf.rooms()
     assert [] == shelf.scan("room", b"", AFTER)
 

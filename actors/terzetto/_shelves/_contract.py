@@ -47,8 +47,8 @@ class Shelf(Protocol):
         """All rooms that have rows, sorted."""
         ...
 
-    def clear(self, room: str) -> None:
-        """Delete all rows of a room."""
+    def clear(self, room: str) -> list[bytes]:
+        """Delete all rows of a room; their keys, each of which is told to nobody else."""
         ...
 
     def close(self) -> None:

@@ -83,10 +83,11 @@ class MemoryShelf:
         with self._lock:
             return sorted(self._rooms)
 
-    def clear(self, room: str) -> None:
+    def clear(self, room: str) -> list[bytes]:
         """Forget a room."""
         with self._lock:
-            self._rooms.pop(room, None)
+            there = self._rooms.pop(room, None)
+            return [] if there is None else there.order
 
     def close(self) -> None:
         """Nothing is held that another could want; what is kept stays readable until it is collected."""

@@ -11,10 +11,11 @@ from weakref import finalize
 
 import psycopg
 from psycopg import Connection, errors, sql
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import TransactionStatus
 from psycopg.rows import TupleRow
 
-from terzetto_protocol.errors import StoreError, StoreRejected, StoreUnavailable
+from terzetto_protocol.errors import InvalidRequest, StoreError, StoreRejected, StoreUnavailable
 
 from ._contract import Row, pack, unpack
 from ._hops import check_process
@@ -53,6 +54,7 @@ insert into terzetto_checkpoints select %b, k, v from unnest(%b::bytea[], %b::by
 on conflict do nothing
 """
 _DELETE: Final = "delete from terzetto_checkpoints where room = %b and key = any(%b::bytea[])"
+_CLEAR: Final = "delete from terzetto_checkpoints where room = %b returning key"
 _READ: Final = "select key, value from terzetto_checkpoints where room = %b and key = any(%b::bytea[])"
 _SCAN: Final = """
 select key, value from terzetto_checkpoints where room = %b and key >= %b and key < %b order by key limit %b
@@ -87,6 +89,7 @@ class PostgresShelf:
     blocks = True
 
     def __init__(self, url: str, schema: str = "") -> None:
+        _check_place(url)
         self._lines = _Lines(partial(_connect, url, schema))
         self._end = finalize(self, self._lines.close)
         try:
@@ -127,9 +130,9 @@ class PostgresShelf:
         """All rooms."""
         return [unpack(room)[0] for (room,) in self._do(_fetch, _ROOMS, ())]
 
-    def clear(self, room: str) -> None:
+    def clear(self, room: str) -> list[bytes]:
         """Delete the rows of a room."""
-        self._do(_perform, [("delete from terzetto_checkpoints where room = %b", (pack(room),))])
+        return [key for (key,) in self._do(_fetch, _CLEAR, (pack(room),))]
 
     def close(self) -> None:
         """Close the connections; one that is at work when its call has ended."""
@@ -224,6 +227,14 @@ class _Lines:
         with suppress(IndexError):
             while True:
                 self._free.pop().close()
+
+
+def _check_place(url: str) -> None:
+    try:
+        conninfo_to_dict(url)
+    except psycopg.ProgrammingError:  # its words may have the password in them
+        text = "this does not say where a Postgres server is (a percent sign in it escapes two hexadecimal digits)"
+        raise InvalidRequest(text) from None
 
 
 def _connect(url: str, schema: str) -> Connection[TupleRow]:

@@ -46,6 +46,12 @@ end
 return found
 """)
 
+_CLEAR: Final = script("""
+local keys = redis.call('ZRANGE', KEYS[2], 0, -1)
+redis.call('DEL', KEYS[1], KEYS[2])
+return keys
+""")
+
 
 @final
 class RedisShelf:
@@ -116,9 +122,9 @@ class RedisShelf:
             if int(cursor) == 0:
                 return sorted(key[len(before) : -len(after)].decode("utf-8", "surrogatepass") for key in found)
 
-    def clear(self, room: str) -> None:
+    def clear(self, room: str) -> list[bytes]:
         """Delete a room."""
-        self._ask(b"DEL", self._key(room, "rows"), self._key(room, "order"))
+        return list(self._run(_CLEAR, room))
 
     def close(self) -> None:
         """End the client and its thread, when the calls that run have ended."""

@@ -176,13 +176,16 @@ async def _carry(  # noqa: ASYNC114, ASYNC128 - the connection's own body says t
 
 
 def _connections(url: str) -> Callable[[], TCPConnection]:
-    parts = urlsplit(url)
     try:
+        parts = urlsplit(url)
         host, port, db = parts.hostname or "localhost", parts.port or 6379, int(parts.path.strip("/") or 0)
-    except ValueError as error:
-        raise InvalidRequest(f"this is not the URL of a Redis server: {error}") from error
+    except ValueError:  # its words may have the password in them
+        parts = None
+    if parts is None or "#" in url:
+        text = "this does not say where a Redis server is, as redis://USER:PASSWORD@HOST:PORT/0 does"
+        raise InvalidRequest(f"{text} (signs in a password are escaped: / is %2F, # is %23, ? is %3F)")
     if parts.query:
-        raise InvalidRequest(f"a redis URL has one option, prefix, and not {parts.query!r}")
+        raise InvalidRequest("the URL of a Redis server has no such option, and checkpoints know one: prefix")
 
     def make() -> TCPConnection:
         return TCPConnection(

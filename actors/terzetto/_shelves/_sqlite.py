@@ -25,6 +25,7 @@ _TABLE: Final = "create table rows (key blob not null primary key, value blob no
 _PUT: Final = "insert into rows values (?, ?) on conflict do update set value = excluded.value"
 _INSERT: Final = "insert into rows values (?, ?) on conflict do nothing"
 _DELETE: Final = "delete from rows where key = ?"
+_CLEAR: Final = "delete from rows where key >= ? and key < ? returning key"
 _SCAN: Final = "select key, value from rows where key >= ? and key < ? order by key limit ?"
 _SCAN_BACK: Final = "select key, value from rows where key >= ? and key < ? order by key desc limit ?"
 
@@ -172,12 +173,13 @@ class SqliteShelf:
 
         return self._read(look)
 
-    def clear(self, room: str) -> None:
+    def clear(self, room: str) -> list[bytes]:
         """Delete the rows of a room, in one transaction."""
         check_process(self._opened_in)
         prefix = pack(room)
         with self._writing, self._said("deleting"), self._transaction():
-            self._writer.execute("delete from rows where key >= ? and key < ?", (prefix, prefix + AFTER))
+            gone: list[Any] = self._writer.execute(_CLEAR, (prefix, prefix + AFTER)).fetchall()
+        return [key[len(prefix) :] for (key,) in gone]
 
     def close(self) -> None:
         """Close the file, when the calls that run have ended; in a forked process it is the other's, and stays."""

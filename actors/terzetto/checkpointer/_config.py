@@ -6,6 +6,8 @@ from attrs import field, frozen
 
 from terzetto_protocol.errors import InvalidRequest
 
+from ..stores._url import discreet
+
 
 class CheckpointBackend(StrEnum):
     """Where records are kept."""
@@ -24,6 +26,10 @@ def _backend(value: "CheckpointBackend | str") -> CheckpointBackend:
         raise InvalidRequest(f"there is no backend {value!r} (known ones: {known})") from None
 
 
+def _shown(url: str) -> str:
+    return repr(discreet(url))
+
+
 @frozen(kw_only=True)
 class CheckpointerConfig:
     """How a checkpointer is set up; a name that is not below is a `TypeError`.
@@ -33,12 +39,12 @@ class CheckpointerConfig:
     """
 
     backend: CheckpointBackend = field(default=CheckpointBackend.MEMORY, converter=_backend)
-    redis_url: str = "redis://localhost:6379/0"
+    redis_url: str = field(default="redis://localhost:6379/0", repr=_shown)
     key_prefix: str = "harness:ckpt:"
     """What every key in Redis begins with."""
     ttl_seconds: int | None = None
     """How long a record stays, seconds; for ever if it is None."""
-    url: str = ""
+    url: str = field(default="", repr=_shown)
     """Where the file or the database of the other stores is."""
 
     def __attrs_post_init__(self) -> None:
@@ -48,4 +54,4 @@ class CheckpointerConfig:
         needs = {CheckpointBackend.SQLITE: "sqlite:", CheckpointBackend.POSTGRES: "postgres"}.get(self.backend)
         if needs and not self.url.startswith(needs):
             example = "sqlite:FILE" if self.backend is CheckpointBackend.SQLITE else "postgresql://HOST/DATABASE"
-            raise InvalidRequest(f"the backend {self.backend} takes a url: url={example!r}, and not {self.url!r}")
+            raise InvalidRequest(f"the backend {self.backend} takes a url: url={example!r}, and not {_shown(self.url)}")

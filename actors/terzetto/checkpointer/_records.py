@@ -35,6 +35,7 @@ class CheckpointMetadata(dict[str, Any]):
 
     def __init__(
         self,
+        /,
         *,
         source_layer: str = "unified",
         step: int = 0,

@@ -48,7 +48,7 @@ class ShelfBackend(OwnBackend):
         key = pack(_RECORD, member)
         (before,) = self._shelf.read(thread, [key])
         stale = [] if before is None else [it for it in (_decode(before).order,) if it != order]
-        self._shelf.apply(thread, [(key, _encode(kept)), (order, member.encode())], (), stale)
+        self._shelf.apply(thread, [(key, _encode(kept)), (order, member.encode("utf-8", "surrogatepass"))], (), stale)
 
     def get(
         self, thread_id: str, checkpoint_id: str | None, *, checkpoint_ns: str | None = None
@@ -75,10 +75,14 @@ class ShelfBackend(OwnBackend):
         end = first + AFTER
         while rows := self._shelf.scan(thread, first, end, reverse=True, limit=_PAGE):
             end = rows[-1][0]
-            members = [member.decode() for _, member in rows]
+            members = [_text(member) for _, member in rows]
             kept = self._shelf.read(thread, [pack(_RECORD, member) for member in members])
-            for member, row in zip(members, kept, strict=True):
-                if row is not None and (record := self._record(thread, member, row)) is not None:
+            for (order, _), member, row in zip(rows, members, kept, strict=True):
+                # Two who put it at the same time each leave where it stands in time; it stands where the last one says.
+                if row is None or _decode(row).order != order:
+                    continue
+                record = self._record(thread, member, row)
+                if record is not None:
                     yield record
 
     def _record(self, thread: str, member: str, row: bytes) -> CheckpointRecord | None:
@@ -94,9 +98,10 @@ class ShelfBackend(OwnBackend):
         """Delete all records of a thread; how many there were."""
         first = pack(_RECORD)
         now = time.time()
-        there = [_decode(row) for _, row in self._shelf.scan(thread_id, first, first + AFTER)]
-        self._shelf.clear(thread_id)
-        return sum(not kept.until or kept.until > now for kept in there)
+        rows = [(key, _decode(row).until) for key, row in self._shelf.scan(thread_id, first, first + AFTER)]
+        expired = {key for key, until in rows if until and until <= now}
+        gone = self._shelf.clear(thread_id)  # of two who delete at the same time one is told each
+        return sum(key.startswith(first) and key not in expired for key in gone)
 
     def put_writes(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str, written: Sequence[Written]) -> None:
         """Keep what a task wrote."""
@@ -110,6 +115,10 @@ class ShelfBackend(OwnBackend):
         """Close the shelf."""
         self._shelf.close()
         self._threads.shutdown(wait=False)
+
+
+def _text(member: bytes) -> str:
+    return member.decode("utf-8", "surrogatepass")
 
 
 class MemoryBackend(ShelfBackend):
