@@ -377,6 +377,24 @@ def test_after_the_newest_has_expired_the_next_is_the_newest(redis):
     harness.close()
 
 
+def test_a_look_at_the_newest_sees_only_some_whose_time_may_be_over(redis, monkeypatch):
+    monkeypatch.setattr("terzetto.checkpointer._redis.SWEPT", 2)
+    place = f"redis://127.0.0.1:{redis.port}"
+    harness = HarnessCheckpointer(
+        CheckpointerConfig(backend="redis", redis_url=place, key_prefix="swept:", ttl_seconds=50)
+    )
+    for number in range(6):
+        harness.put(thread(), {"id": f"{number}"})
+    for number in range(4):
+        redis.ask("DEL", f"swept:1:item:{number}")
+
+    assert "5" == harness.get_tuple(thread()).checkpoint_id
+    assert 4 == redis.ask("ZCARD", "swept:1:index")
+    assert ["5", "4"] == ids(harness.list(thread()))
+    assert 2 == redis.ask("ZCARD", "swept:1:index")
+    harness.close()
+
+
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "postgres"])
 def test_what_is_too_old_is_not_there(kind, request, monkeypatch):
     harness = made(kind, request, ttl_seconds=10)
@@ -449,8 +467,9 @@ def test_a_config_says_what_is_wrong():
     assert {"self": 1, "": 2} == {name: CheckpointMetadata(**{"self": 1, "": 2})[name] for name in ("self", "")}
     with pytest.raises(InvalidRequest, match="-1"):
         CheckpointMetadata(step=-2)
-    with pytest.raises(InvalidRequest, match="thread_id"):
-        HarnessCheckpointer().get_tuple({})
+    for nobody in ({}, {"configurable": None}, thread(None)):
+        with pytest.raises(InvalidRequest, match="thread_id"):
+            HarnessCheckpointer().get_tuple(nobody)
     with pytest.raises(StoreUnavailable):
         HarnessCheckpointer(CheckpointerConfig(backend="redis", redis_url="redis://127.0.0.1:1"))
 

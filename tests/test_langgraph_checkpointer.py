@@ -195,6 +195,9 @@ def test_what_has_no_form_of_its_own_is_refused_and_nothing_is_stored(saver):
 def test_a_thread_must_be_named(saver):
     with pytest.raises(InvalidRequest, match="thread_id"):
         saver.get_tuple({"configurable": {}})
+    for config in ({"configurable": None}, thread(None)):
+        with pytest.raises(InvalidRequest, match="thread_id"):
+            put(saver, config, "1")
     with pytest.raises(InvalidRequest, match="checkpoint_id"):
         saver.put_writes(thread(), [], "task")
     with pytest.raises(InvalidRequest, match="keep_latest or delete"):
@@ -210,6 +213,31 @@ def test_once_closed_it_says_so(lasting_url):
         saver.get_tuple(thread())
     with pytest.raises(StoreError, match="is closed"):
         asyncio.run(saver.aget_tuple(thread()))
+
+
+def test_closed_while_others_put_it_says_so_to_each(lasting_url):
+    saver, told = Checkpointer(lasting_url), []
+    begin = threading.Barrier(4)
+
+    def write():
+        begin.wait()
+        try:
+            while True:
+                put(saver, thread(), "1")
+        except Exception as error:
+            told.append(error)
+
+    threads = [threading.Thread(target=write, daemon=True) for _ in range(3)]
+    for each in threads:
+        each.start()
+    begin.wait()
+    while saver.get_tuple(thread()) is None:
+        pass
+    saver.close()
+    for each in threads:
+        each.join(20)
+
+    assert [StoreError] * 3 == [type(error) for error in told]
 
 
 FORKED = """

@@ -112,6 +112,8 @@ class RedisThread:
         return await (await self._connected()).create_request(command, *args, decode=False)
 
     async def _connected(self) -> TCPConnection:
+        if self._over.is_set():  # a call that lost its connection to `stop` makes none anew
+            raise StoreError("the store in Redis is closed")
         connection = self._connection
         if connection is None or not connection.usable:
             async with self._connecting:

@@ -272,11 +272,11 @@ def _backend(config: CheckpointerConfig) -> Backend:
 
 def _asked(config: Mapping[str, Any]) -> tuple[str, str, str | None, str | None]:
     """Thread, namespace and id that a config names, and the namespace once more, None where it names none."""
-    named: Mapping[str, Any] = config.get("configurable", config)
-    if "thread_id" not in named:
+    named: Mapping[str, Any] = config.get("configurable", config) or {}
+    if named.get("thread_id") is None:  # a text of it would be a thread that all share who forgot theirs
         raise InvalidRequest('a checkpoint belongs to a thread: {"configurable": {"thread_id": ...}}')
     namespace, wanted = named.get("checkpoint_ns"), named.get("checkpoint_id")
-    return str(named["thread_id"]), namespace or "", None if wanted is None else str(wanted), namespace
+    return str(named["thread_id"]), namespace or "", str(wanted or "") or None, namespace
 
 
 def _written(

@@ -17,6 +17,9 @@ from ._config import CheckpointerConfig
 from ._own import OwnBackend, decoded, encoded, encoded_writes, member_of
 from ._records import CheckpointRecord, Written
 
+SWEPT: Final = 64
+"""Of how many of the oldest a look at the newest sees whether their time is over; a look at all sees all."""
+
 _PUT: Final = script("""
 local left = redis.call('TTL', KEYS[1])
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
@@ -52,7 +55,7 @@ end
 return found
 """)
 _SWEEP: Final = script("""
-for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, ARGV[3])) do
     if redis.call('EXISTS', ARGV[1] .. member) == 0 then
         redis.call('ZREM', KEYS[1], member)
         redis.call('DEL', ARGV[2] .. member)
@@ -135,7 +138,8 @@ class RedisBackend(OwnBackend):
         keys = self._key(thread_id, "index"), self._key(thread_id, "item", ""), self._key(thread_id, "writes", "")
         found = self._run(_LIST, keys[:1], *keys[1:], *which, many)
         if self._ttl:
-            self._run(_SWEEP, keys[:1], *keys[1:])
+            last = b"-1" if limit is None else b"%d" % (SWEPT - 1)
+            self._run(_SWEEP, keys[:1], *keys[1:], last)
         return [decoded(item, writes) for item, writes in zip(found[::2], found[1::2], strict=True)]
 
     def delete(self, thread_id: str) -> int:

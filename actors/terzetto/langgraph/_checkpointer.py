@@ -292,16 +292,16 @@ class Checkpointer(BaseCheckpointSaver[str]):
 
 def _asked(config: RunnableConfig) -> tuple[str, str, str | None]:
     """The thread, the namespace and the id of the checkpoint that a config names."""
-    named = config.get("configurable", {})
-    if "thread_id" not in named:
+    named = config.get("configurable") or {}
+    if named.get("thread_id") is None:  # a text of it would be a thread that all share who forgot theirs
         raise InvalidRequest('a checkpoint belongs to a thread: {"configurable": {"thread_id": ...}}')
-    return str(named["thread_id"]), str(named.get("checkpoint_ns") or ""), get_checkpoint_id(config)
+    return str(named["thread_id"]), str(named.get("checkpoint_ns") or ""), get_checkpoint_id(config) or None
 
 
 def _listed(
     config: RunnableConfig | None, before: RunnableConfig | None
 ) -> tuple[str | None, str | None, str | None, str | None]:
-    end = get_checkpoint_id(before) if before else None
+    end = get_checkpoint_id(before) or None if before else None
     if config is None:
         return None, None, None, end
     thread, namespace, checkpoint = _asked(config)
