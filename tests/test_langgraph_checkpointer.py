@@ -263,7 +263,8 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), saver.get_tuple(config
 
 def test_a_forked_process_is_told_and_leaves_its_parent_what_it_has(lasting_url):
     """The child does not wait for threads that are not there, and ends nothing that its parent has."""
-    done = subprocess.run([sys.executable, "-c", FORKED, lasting_url], capture_output=True, text=True, timeout=60)
+    words = [sys.executable, "-c", FORKED, lasting_url]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.stdout.splitlines() == ["StoreError True", "StoreError True", "0 None"]
     assert not done.stderr
@@ -280,7 +281,7 @@ print(saver.get_tuple(config), asyncio.run(saver.aget_tuple(config)))
 
 def test_a_program_that_forgets_to_close_ends(lasting_url):
     words = [sys.executable, "-W", "error", "-c", FORGETFUL, lasting_url]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
 
     assert (0, "None None\n", "") == (done.returncode, done.stdout, done.stderr)
 

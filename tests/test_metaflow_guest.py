@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -211,7 +212,7 @@ async def test_the_example_runs_watches_cancels_and_resumes_a_flow(tmp_path, mar
 
 
 FAKE = """#!{python}
-import json, os, sys, time
+import json, os, subprocess, sys, time
 from pathlib import Path
 words = sys.argv[1:]
 folder = Path({folder!r})
@@ -225,6 +226,9 @@ else:
     Path(words[words.index("--run-id-file") + 1]).write_text("7")
     if (folder / "says").exists():
         sys.stdout.buffer.write((folder / "says").read_bytes())
+    if (folder / "escapes").exists():
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+        (folder / "escaped").touch()
     while (folder / "waits").exists():
         time.sleep(0.01)
     sys.exit((folder / "fails").exists())
@@ -254,6 +258,25 @@ async def test_nothing_of_a_flow_is_left_whatever_its_end(tmp_path, fake, mark):
 
     assert scope.cancelled_caught
     assert [] == processes(mark)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_what_a_flow_puts_into_a_session_of_its_own_ends_with_it(tmp_path, fake, mark, is_cancelled):
+    """SEMANTICS 14.4."""
+    (tmp_path / "escapes").touch()
+    if is_cancelled:
+        (tmp_path / "waits").touch()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: run(context(None), tmp_path, python=fake, grace=0.2))
+        await until((tmp_path / "escaped").exists)
+        if is_cancelled:
+            nursery.cancel_scope.cancel()
+
+    try:
+        assert [] == processes(mark)
+    finally:
+        for each in processes(mark):
+            os.kill(each, signal.SIGKILL)
 
 
 async def test_long_lines_are_cut_and_odd_ones_are_told(tmp_path, fake):

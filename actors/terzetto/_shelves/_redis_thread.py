@@ -178,14 +178,15 @@ async def _carry(  # noqa: ASYNC114, ASYNC128 - the connection's own body says t
 
 
 def _connections(url: str) -> Callable[[], TCPConnection]:
+    text = "this does not say where a Redis server is, as redis://USER:PASSWORD@HOST:PORT/0 does"
+    wrong = InvalidRequest(f"{text} (signs in a password are escaped: / is %2F, # is %23, ? is %3F)")
+    if "#" in url:
+        raise wrong
     try:
         parts = urlsplit(url)
         host, port, db = parts.hostname or "localhost", parts.port or 6379, int(parts.path.strip("/") or 0)
     except ValueError:  # its words may have the password in them
-        parts = None
-    if parts is None or "#" in url:
-        text = "this does not say where a Redis server is, as redis://USER:PASSWORD@HOST:PORT/0 does"
-        raise InvalidRequest(f"{text} (signs in a password are escaped: / is %2F, # is %23, ? is %3F)")
+        raise wrong from None
     if parts.query:
         raise InvalidRequest("the URL of a Redis server has no such option, and checkpoints know one: prefix")
 

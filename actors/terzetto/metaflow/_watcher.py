@@ -2,11 +2,13 @@
 
 It holds one end of a pipe, its standard input. When the other end is closed, because the program cancels the flow or
 because the program is no more, whatever happened to it, the flow's group of processes gets SIGINT, and after the grace
-SIGKILL. When the flow ends by itself, what is left of its group gets SIGKILL, too. So nothing of a flow outlives it.
+SIGKILL. When the flow ends by itself, what is left of its group gets SIGKILL, too, and so does whatever had left the
+group for a session of its own: it becomes this process's child when its parent ends. So nothing of a flow outlives it.
 
 It is run as a file and imports nothing of Terzetto.
 """
 
+import ctypes
 import fcntl
 import os
 import select
@@ -14,6 +16,7 @@ import signal
 import subprocess
 import sys
 
+_ADOPT = 36  # PR_SET_CHILD_SUBREAPER
 _TURN = 0.05
 """How often it looks whether another watcher of the same flow has gone, seconds."""
 
@@ -29,6 +32,7 @@ def main() -> int:
 
 
 def _watch(command: list[str], grace: float) -> int:
+    ctypes.CDLL(None).prctl(_ADOPT, 1)
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True) as flow:
         ended = os.pidfd_open(flow.pid)
         if _first((ended, 0), None) == 0:
@@ -36,7 +40,20 @@ def _watch(command: list[str], grace: float) -> int:
             _first((ended,), grace)
         os.killpg(flow.pid, signal.SIGKILL)  # nobody has waited for the flow yet, so that its id is no other's
         code = flow.wait()
+    while left := _children():
+        for each in left:
+            os.kill(each, signal.SIGKILL)  # it is ours, so that its id is no other's before `waitpid`
+            os.waitpid(each, 0)
     return code if code >= 0 else 128 - code
+
+
+def _children() -> list[int]:
+    """Ids of this process's children; the flow's own, once their parents have ended. None where no kernel tells."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123 - as above
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []
 
 
 def _first(descriptors: tuple[int, ...], seconds: float | None) -> int | None:
