@@ -8,8 +8,8 @@ import trio
 import terzetto
 from terzetto.testing._simulated_store import SimulatedDisk, SimulatedStore
 from terzetto_protocol.decisions import Approve, Confirm, Reject
-from terzetto_protocol.errors import Refused
-from terzetto_protocol.events import Gap, RunEnded
+from terzetto_protocol.errors import Refused, UnknownRun
+from terzetto_protocol.events import Gap, RunEnded, RunQueued, RunStarted
 from terzetto_protocol.receipts import AlreadyResolved, DecisionTaken
 
 from .runtimes import AWAITING, CANCELLED, RUNNING, SUCCEEDED, Held, Tally, chain, once, opened, says, settled, told
@@ -230,3 +230,104 @@ async def test_what_is_heard_after_the_lease_goes_on_where_nobody_has_claimed_it
         assert SUCCEEDED is (await a.get("r").result()).status
 
     assert (["r"], 1) == (bodies, (await disk.run("r")).epoch)
+
+
+async def test_who_decides_at_the_same_time_hears_who_won(autojump_clock):
+    """2, 6.4: of two who claim a run that nobody carries the second one asks the first, and is told the same."""
+    house, graph, said = House(), chain("gate", says("two")), []
+    async with house.opened("a", graph) as a:
+        await told(await a.submit(graph, Tally(), run_id="r"), until=terzetto.BarrierOpened)
+
+    async def decides(runtime, decision):
+        said.append(await runtime.decide("r", "gate", decision))
+
+    async with house.opened("b", graph) as b, house.opened("c", graph) as c:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(decides, b, Approve())
+            nursery.start_soon(decides, c, Reject())
+
+    assert [AlreadyResolved, DecisionTaken] == sorted(map(type, said), key=str)
+
+
+async def test_the_next_one_in_line_begins_as_soon_as_somebody_elses_end_is_heard_of(autojump_clock):
+    """11.3: a thread goes on as quickly as its reader is shown that, whoever carries what was before."""
+    house, held = House(), Held()
+    graph = chain(held)
+    async with house.opened("a", graph) as a, house.opened("b", graph) as b:
+        await a.submit(graph, Tally(), run_id="r", thread="t")
+        await held.begun.wait()
+        await b.submit(graph, Tally(), run_id="s", thread="t", busy="enqueue")
+        await a.submit(graph, Tally(), run_id="q", thread="t", busy="enqueue")
+        await trio.sleep(LEASE + 0.1)
+        begun = trio.current_time()
+        held.go.set()
+        assert SUCCEEDED is (await b.get("q").result()).status
+        assert trio.current_time() - begun < LEASE / 3
+
+
+@pytest.mark.parametrize("reads", ["a", "b"])
+async def test_a_run_that_another_one_deleted_is_forgotten_and_its_id_is_free(autojump_clock, reads):
+    """8.3, 11.3: what comes under its id is another run, whoever showed the one before to its readers."""
+    house, held = House(), Held()
+    graph = chain(held)
+    async with house.opened("a", graph) as a, house.opened("b", graph) as b:
+        mine, other = (a, b) if reads == "a" else (b, a)
+        await a.submit(graph, Tally(), run_id="r")
+        await held.begun.wait()
+        async with mine.get("r").events() as events:
+            async for event in events:
+                if isinstance(event, RunStarted):
+                    held.go.set()
+        await other.delete("r")
+        with pytest.raises(UnknownRun):
+            await told(mine.get("r"))
+
+        held.go = trio.Event()
+        await other.submit(graph, Tally(2), run_id="r")
+        assert RunQueued is type((await told(mine.get("r"), until=RunQueued))[-1])
+        held.go.set()
+        assert 2 == (await mine.get("r").result()).state.count
+        await other.delete("r")
+        await mine.submit(graph, Tally(3), run_id="r")
+        assert 3 == (await mine.get("r").result()).state.count
+        assert RunEnded is type((await told(other.get("r")))[-1])
+
+
+async def test_who_waits_for_a_run_that_is_deleted_as_soon_as_it_has_ended_is_told_so(autojump_clock):
+    """8.3, 9.5, 11.3: nobody waits for ever."""
+    house, held, said = House(), Held(), []
+    graph = chain(held)
+
+    async def hears(ask):
+        with pytest.raises(UnknownRun):
+            await ask()
+        said.append(ask)
+
+    async with house.opened("a", graph) as a, house.opened("b", graph) as b:
+        run = await a.submit(graph, Tally(), run_id="r")
+        await held.begun.wait()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(hears, b.get("r").result)
+            nursery.start_soon(hears, lambda: told(b.get("r")))
+            await trio.sleep(1.01)
+            held.go.set()
+            await run.result()
+            await a.delete("r")
+
+    assert 2 == len(said)
+
+
+async def test_who_waits_for_the_end_of_a_run_that_cannot_be_read_here_is_told_so(autojump_clock):
+    """9.5, 11.3: a runtime without the graph hears that it has ended, and says that it cannot tell how."""
+    house, held = House(), Held()
+    graph = chain(held)
+    async with house.opened("a", graph) as a, house.opened("b") as b, trio.open_nursery() as nursery:
+
+        async def waits():
+            with pytest.raises(Refused, match="not known here"):
+                await b.get("r").result()
+
+        await a.submit(graph, Tally(), run_id="r")
+        nursery.start_soon(waits)
+        await trio.sleep(1)
+        held.go.set()

@@ -100,10 +100,10 @@ class Heads:
             if not gate.users:
                 del self._gates[thread]
 
-    async def front(self, thread: str) -> str | None:
-        """The run whose turn on a thread has come and that waits for a slot, if there is one. A checkpoint."""
+    async def front(self, thread: str) -> RunRow | None:
+        """The run whose turn on a thread has come: it is carried, or waits for a slot. A checkpoint."""
         async with self.held(thread) as line:
-            return line[0].run_id if line and line[0].status is RunStatus.QUEUED else None
+            return line[0] if line else None
 
     async def of(self, thread: str) -> str:
         """The run that is the thread's head, or empty. A checkpoint."""

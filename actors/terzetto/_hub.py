@@ -15,7 +15,7 @@ from attrs import frozen
 from terzetto_protocol.codec import Codec
 from terzetto_protocol.errors import ActorStopped, InvalidRequest, StoreDamaged, UnknownRun
 from terzetto_protocol.event_log import EventLog
-from terzetto_protocol.events import Event, told_by
+from terzetto_protocol.events import Event, RunQueued, told_by
 from terzetto_protocol.limits import EVENT_WINDOW, EVENT_WINDOW_BYTES, HEARTBEAT, INBOX_POLL, STATE_BYTES
 from terzetto_protocol.records import Record, RunRow
 from terzetto_protocol.scribe import RESTING
@@ -90,6 +90,9 @@ class Hub:
         a second terminal event changes nothing, and so does any event once the hub is closed.
         """
         stream = self._streams.get(event.run_id)
+        if stream is not None and stream.idle and stream.log.terminal is not None and isinstance(event, RunQueued):
+            self.forget(event.run_id)  # another owner of the store has deleted that run: this is one of its name
+            stream = None
         if stream is None:
             if self.closed:
                 return
@@ -260,10 +263,15 @@ class Hub:
         store = self._store
         if store is not None and store.lease is not None and (stream.idle or seen > stream.log.tail):
             try:
-                await self._look_elsewhere(stream, seen, store, store.lease)
+                is_there = await self._look_elsewhere(stream, seen, store, store.lease)
             except BaseException:
                 self.detach(stream)
                 raise
+            if not is_there:
+                self.detach(stream)
+                if self._streams.get(run_id) is stream:
+                    self.forget(run_id)
+                return await self._find(run_id)
         return stream
 
     def detach(self, stream: Stream) -> None:
@@ -291,15 +299,20 @@ class Hub:
             through = min(through, found[-1].id)
         return found, through
 
-    async def _look_elsewhere(self, stream: Stream, seen: int, store: Store, lease: float) -> None:
-        """Show what another owner has stored of a run: a reader that comes from there has seen it."""
+    async def _look_elsewhere(self, stream: Stream, seen: int, store: Store, lease: float) -> bool:
+        """Show what another owner has stored of a run: a reader that comes from there has seen it.
+
+        False where another owner has deleted the run; what has its id now, if anything, is another run.
+        """
         with trio.move_on_after(lease):  # in which whoever carries it here hears that it is not his any more
             await trio.lowlevel.checkpoint_if_cancelled()
             while not stream.idle and stream.log.tail < seen:  # noqa: ASYNC110 - he tells nobody
                 await trio.sleep(INBOX_POLL)
         row = await store.run(stream.run_id)
-        if row is not None:
-            await self.follow(stream.run_id, row.event_id)
+        if row is None or stream.log.ended_before(row):
+            return False
+        await self.follow(stream.run_id, row.event_id)
+        return True
 
     def _count_in(self, stream: Stream) -> Stream:
         stream.readers += 1

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 import trio
 
 from terzetto_protocol.backoff import backoff
-from terzetto_protocol.errors import StoreUnavailable, TerzettoError
+from terzetto_protocol.errors import StoreDamaged, StoreUnavailable
 from terzetto_protocol.limits import INBOX_POLL
 from terzetto_protocol.records import RunRow
 from terzetto_protocol.scribe import RESTING
@@ -46,6 +46,9 @@ class Carrier(Protocol):
         """Tell those who wait that another owner has ended the run. A checkpoint."""
         ...
 
+    def forget(self, run_id: str) -> None:
+        """Tell those who wait that the run was deleted."""
+
 
 class Neighbours:
     """Renews our lease, and follows the runs of others.
@@ -62,6 +65,8 @@ class Neighbours:
         self._hub: Final = hub
         self._carrier: Final = carrier
         self._persistence: Final = persistence
+        self._there: set[str] = set()
+        """Runs that somebody here reads or waits for, nobody else's, and not deleted when they became so."""
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Renew and follow until cancelled. A checkpoint."""
@@ -98,17 +103,31 @@ class Neighbours:
 
     async def _look(self) -> None:
         wanted = {*self._hub.read(), *self._carrier.awaited()}
-        if wanted:
-            for row in await self._store.foreign(wanted):
-                await self._show(row)
+        rows = await self._store.foreign(wanted) if wanted else []
+        for row in rows:
+            await self._show(row)
+        await self._miss(wanted - {row.run_id for row in rows})
+
+    async def _miss(self, run_ids: set[str]) -> None:
+        """Tell of those that are nobody else's whether they are there no more: whoever carried them may delete them."""
+        self._there &= run_ids
+        for run_id in run_ids - self._there:
+            if self._hub.lives(run_id):
+                continue
+            with suppress(StoreDamaged):
+                if await self._store.run(run_id) is None and not self._hub.lives(run_id):
+                    self._hub.forget(run_id)
+                    self._carrier.forget(run_id)
+                    continue
+            self._there.add(run_id)
 
     async def _show(self, row: RunRow) -> None:
         self._carrier.lost(row)
-        with suppress(TerzettoError):  # a damaged one: whoever reads it or asks for its end is told so
+        with suppress(StoreDamaged):  # whoever reads it is told so
             await self._hub.follow(row.run_id, row.event_id)
-            if self._hub.lives(row.run_id):
-                return
-            if row.status in RESTING:
-                self._hub.idle(row.run_id, row.epoch)
-            if row.status in TERMINAL and row.run_id in self._carrier.awaited():
-                await self._carrier.ended_elsewhere(row.run_id)
+        if self._hub.lives(row.run_id):
+            return
+        if row.status in RESTING:
+            self._hub.idle(row.run_id, row.epoch)
+        if row.status in TERMINAL and row.run_id in self._carrier.awaited():
+            await self._carrier.ended_elsewhere(row.run_id)

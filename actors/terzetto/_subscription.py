@@ -231,7 +231,7 @@ class Subscription:
         """Raise when no event will come, so that nobody waits for it."""
         if self._source.closed or self._stopped:
             raise ActorStopped(HUB)
-        if stream.log.terminal is not None:  # its last event was to be read back, and is not there any more
+        if stream.forgotten or stream.log.terminal is not None:  # what was to be read back is not there any more
             raise UnknownRun(self._run_id)
 
     async def _wait(self, stream: Stream) -> bool:

@@ -140,6 +140,8 @@ class Supervisor:
             store, self._roster, self._pool, admission, self._timers, next_on=self._next_on, doubt=persistence.doubt
         )
         self._nursery: trio.Nursery | None = None
+        self._ahead: Final[dict[str, str]] = {}
+        """Threads on which somebody may wait here, by the runs that do not live here and have to end first."""
         self._ended = 0
         hub.lives = self._roster.lives
         self.on_unkept: Callable[[str], None] = _nobody
@@ -176,6 +178,7 @@ class Supervisor:
         self._roster.close()  # what does not leave now is looked for by the next incarnation
         self._pool.close()
         self._timers.clear()
+        self._ahead.clear()
 
     async def _catch_up(self) -> None:
         """Have readers shown what was stored when the incarnation before this one could not tell any more."""
@@ -397,8 +400,10 @@ class Supervisor:
             arrival.slot.answer(receipt)
             _passed("receipt_sent", receipt)
         self._timers.set(actor.run_id, actor.machine.fold.deadline)
-        if actor.machine.fold.takes_head:
-            return  # it is admitted when its turn on its thread comes
+        if actor.machine.fold.takes_head:  # it is admitted when its turn on its thread comes
+            if self.store.lease is not None:
+                self._next_on(actor.machine.fold.header.thread)  # or when another owner has ended who is before it
+            return
         self.admission.leave(actor.run_id)
         if not self.closing:
             self.admission.enqueue(actor.run_id, returning=arrival is None)
@@ -411,6 +416,7 @@ class Supervisor:
         self._timers.set(run_id, actor.machine.fold.deadline)
         if status in TERMINAL:
             self._answers.ended(run_id, result_of(actor.machine.fold))
+            self._ahead.pop(run_id, None)
             if actor.machine.fold.header.thread:
                 self._next_on(actor.machine.fold.header.thread)
             if actor.machine.fold.header.on_completion == "delete":
@@ -423,9 +429,13 @@ class Supervisor:
 
     async def _admit_next(self, thread: str) -> None:
         with suppress(StoreUnavailable, ActorStopped):  # the look that follows, or the next owner's, finds it
-            run_id = await self.heads.front(thread)
-            if run_id is not None and not self.closing:
-                self.admission.enqueue(run_id, returning=False)
+            first = await self.heads.front(thread)
+            if first is None or self.closing:
+                return
+            if self.store.lease is not None and not self._roster.lives(first.run_id):
+                self._ahead[first.run_id] = thread  # another owner may carry it
+            if first.status is RunStatus.QUEUED:
+                self.admission.enqueue(first.run_id, returning=False)
                 self._pool.fill()
 
     def _fenced(self, actor: RunActor, finish: Finish) -> None:
@@ -435,7 +445,7 @@ class Supervisor:
             self._roster.drop(actor)
             self.admission.leave(run_id)
             self._hub.idle(run_id)
-            self._answers.fail_commands(run_id, lambda: self._refusal(run_id, finish))
+            self._answers.fail_commands(run_id, lambda: self._refused(run_id, finish))
         failure = actor.machine.fold.image.failure
         if (arrival := self._roster.arrived(actor)) is not None:
             self.admission.keep_promise()
@@ -444,6 +454,15 @@ class Supervisor:
             self._leave_alone(run_id, finish.fenced)  # even that it fails cannot be stored
         elif finish.final and self._nursery is not None:
             self._nursery.start_soon(self._give_up, run_id, finish.fenced)
+
+    def _refused(self, run_id: str, finish: Finish) -> TerzettoError:
+        """What those are told whose commands a refused write was to carry out.
+
+        Where somebody else has claimed the run, he carries them out, and knows what was done before.
+        """
+        if self.store.lease is None or finish.final or self._persistence.stopped:
+            return self._refusal(run_id, finish)
+        return CarriedElsewhere(run_id, "somebody")
 
     def _refusal(self, run_id: str, finish: Finish) -> TerzettoError:
         """What those are told who wait for a write that was refused."""
@@ -524,6 +543,8 @@ class Supervisor:
     def forget(self, run_id: str) -> None:
         """A run that had ended was deleted. Not a checkpoint."""
         self._roster.forget(run_id)
+        self._answers.fail_ends(run_id, lambda: UnknownRun(run_id))
+        self._turn_after(run_id)
 
     # -- timers ----------------------------------------------------------------------------------------------
 
@@ -590,14 +611,33 @@ class Supervisor:
             actor.deliver(CommitRefused(actor.machine.fold.image.seq, str(stale), self.clock()))
 
     def awaited(self) -> list[str]:
-        """The runs whose end somebody waits for, and that do not live here. Not a checkpoint."""
-        return [run_id for run_id in self._answers.awaited if not self._roster.lives(run_id)]
+        """The runs whose end somebody waits for, people or other runs, and that do not live here. Not a checkpoint."""
+        return [run_id for run_id in (*self._answers.awaited, *self._ahead) if not self._roster.lives(run_id)]
 
     async def ended_elsewhere(self, run_id: str) -> None:
-        """Another owner of the store has ended this run: tell those who wait. A checkpoint; raises as `result`."""
-        machine, _ = await self._roster.load(run_id)
-        if machine.status in TERMINAL:
-            self._answers.ended(run_id, result_of(machine.fold))
+        """Another owner of the store has ended this run: tell those who wait. A checkpoint.
+
+        Raises `StoreUnavailable`, and is called again then.
+        """
+        self._turn_after(run_id)
+        if run_id not in self._answers.awaited:
+            return
+        try:
+            machine, _ = await self._roster.load(run_id)
+        except StoreUnavailable:
+            raise
+        except TerzettoError as error:
+            why = error
+            self._answers.fail_ends(run_id, lambda: _anew(run_id, why))
+        else:
+            if machine.status in TERMINAL:
+                self._answers.ended(run_id, result_of(machine.fold))
+
+    def _turn_after(self, run_id: str) -> None:
+        """A run that another owner carried has ended: if somebody here waits behind it on a thread, that is next."""
+        thread = self._ahead.pop(run_id, None)
+        if thread is not None:
+            self._next_on(thread)
 
     async def drain(self, deadline: float) -> None:
         """Refuse new work, let running work reach its commits, then interrupt what is left. A checkpoint.

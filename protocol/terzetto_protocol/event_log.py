@@ -116,6 +116,10 @@ class EventLog:
         if row.status in TERMINAL:
             self.terminal, self.status = row.event_id, STREAM_END[row.status]
 
+    def ended_before(self, row: RunRow) -> bool:
+        """Whether the run of this log has ended, and the row is that of another one, which has its id by now."""
+        return self.terminal is not None and (row.status not in TERMINAL or row.event_id != self.terminal)
+
     def rest(self, epoch: int) -> None:
         """Hear that the run has come to rest in an epoch: it tells nothing more in that, and may have told nothing."""
         if epoch == self._last_epoch + 1:
