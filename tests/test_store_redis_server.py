@@ -5,9 +5,12 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 import trio
+from coredis.connection import TCPConnection
 
 import terzetto
 from terzetto.stores import RedisStore
@@ -255,3 +258,26 @@ async def test_two_runtimes_on_one_store(redis: RedisServer) -> None:
         await second.get("r").decide("last@4", terzetto.Approve())
         result = await second.get("r").result()
         assert (result.status, result.state.trail) == (SUCCEEDED, ["a", "b", "c"])
+
+
+@in_time
+async def test_a_bell_whose_connection_is_lost_unnoticed_rings_again(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the driver has not noticed ends nobody who waits for commands."""
+    ask, lost = TCPConnection.create_request, [anyio.BrokenResourceError, anyio.ClosedResourceError]
+
+    def asked(self: TCPConnection, command: bytes, *args: Any, **options: Any) -> Any:
+        if command == b"XREAD" and lost:
+            raise lost.pop()
+        return ask(self, command, *args, **options)
+
+    monkeypatch.setattr(TCPConnection, "create_request", asked)
+    async with RedisStore(server.url()) as store:
+        while lost:
+            await store.wait_posted(0.1)
+        with trio.fail_after(5.0):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(store.wait_posted, 20.0)
+                await trio.sleep(0.05)
+                await store.post(posted())

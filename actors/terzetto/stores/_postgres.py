@@ -132,9 +132,15 @@ class PostgresStore(Store):
 
     async def _close(self) -> None:
         self._listener.close()
+        hangs: StoreUnavailable | None = None
         for lane in reversed(self._lanes):
-            await lane.close(self._leave if lane is self._lanes[0] else None)
-        self._lanes = []  # a thread that hangs keeps its place: its late end must not meet new connections
+            try:
+                await lane.close(self._leave if lane is self._lanes[0] else None)
+            except StoreUnavailable as error:  # the others end all the same
+                hangs = error
+        if hangs is not None:
+            raise hangs  # its thread keeps its place: its late end must not meet new connections
+        self._lanes = []
 
     def _leave(self, link: Connected) -> None:
         if not self.guest:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, LiteralString, TypeVarTuple
 
 from terzetto_protocol.blobs import Hasher
+from terzetto_protocol.records import RunRow
 
 from . import _postgres_inbox as inbox, _postgres_reads as reads, _postgres_threads as threads
 from ._checksums import UNREADABLE, Damaged
@@ -96,6 +97,7 @@ def check_tables(connection: Connected, look: Callable[[], object]) -> list[str]
     return problems
 
 
+_FOUND_BY: Final = "select at, key, thread, line from runs where id = %s"
 _ONCE: Final = """
     set transaction isolation level repeatable read, read only;
     set local enable_seqscan = on; set local enable_hashjoin = on; set local enable_mergejoin = on;
@@ -116,7 +118,7 @@ def _problems(connection: Connected) -> Iterator[str]:
 def _damage(connection: Connected) -> Iterator[str]:
     """Rows that are not what was stored."""
     for row in read_runs(connection, None, None, None, None):
-        yield f"run {row.run_id!r}: {row.damaged}" if row.damaged else ""
+        yield f"run {row.run_id!r}: {row.damaged}" if row.damaged else _misplaced(connection, row)
         yield from _found(_read_barriers, connection, row.run_id)
         for segment, body in reads.segments(connection, row.run_id):
             yield from _found(_entries, row.run_id, segment, body)
@@ -126,6 +128,16 @@ def _damage(connection: Connected) -> Iterator[str]:
         yield from _found(threads.head, connection, thread)
     for (command,) in connection.execute("select command from inbox").fetchall():
         yield from _found(inbox.receipt, connection, command)
+
+
+def _misplaced(connection: Connected, row: RunRow) -> str:
+    """Whether a run would be found by what its header says, which its checksum covers."""
+    [(at, key, thread, line)] = connection.execute(_FOUND_BY, (row.run_id,)).fetchall()
+    header = row.header
+    found = {"at": at, "key": key, "thread": thread, "line": line}
+    said = {"at": header.at, "key": header.key, "thread": header.thread, "line": header.line}
+    wrong = [f"{name} {found[name]!r} instead of {said[name]!r}" for name in said if found[name] != said[name]]
+    return f"run {row.run_id!r}: its row has {', '.join(wrong)}" if wrong else ""
 
 
 def _read_barriers(connection: Connected, run_id: str) -> None:

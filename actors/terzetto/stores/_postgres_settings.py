@@ -5,7 +5,7 @@ import re
 from typing import Final, Self
 from urllib.parse import quote
 
-from attrs import frozen
+from attrs import field, frozen
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
@@ -22,7 +22,7 @@ _SCHEMA_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,49}")
 class Settings:
     """What a store was told."""
 
-    conninfo: str
+    conninfo: str = field(repr=False)
     schema: str
     url: str
     """Where it is, without secrets."""

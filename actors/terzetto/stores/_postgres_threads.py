@@ -18,6 +18,7 @@ _LOCK: Final = b"""
         ) t where thread <> '' order by 1
     ) k
 """
+_HOLD: Final = "select from runs where id = %(run)s for key share"
 _IS_HEAD: Final = f"""
     id = %(thread)s and run = (select n from runs where id = %(expect)s) and not exists (
         select from runs r
@@ -53,4 +54,5 @@ def move_head(connection: Connected, thread: str, expect: str, run_id: str, at: 
     values["crc"] = head_sum(thread, run_id, at)
     with connection.transaction():
         connection.execute(*lock([thread], []))
+        connection.execute(_HOLD, values)  # whoever is about to delete it is waited for, or finds it to be the head
         return connection.execute(_BACK if run_id else _HEADLESS, values).rowcount == 1

@@ -7,6 +7,7 @@ everybody waits for it; who goes away leaves it to the next.
 
 from typing import Any, Final
 
+import anyio
 import trio
 from coredis.exceptions import RedisError
 
@@ -39,6 +40,10 @@ class Bell:
                 await self._listen()
             except (RedisError, StoreError):  # whoever looks for commands meanwhile is told why
                 self._reading = None
+                await trio.sleep_forever()
+            except (anyio.BrokenResourceError, anyio.ClosedResourceError):  # it was lost, and the driver does not know
+                self._reading = None
+                self._line.drop()
                 await trio.sleep_forever()
 
     def close(self) -> None:
