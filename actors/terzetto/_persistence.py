@@ -222,6 +222,7 @@ class Persistence:
             except StoreUnavailable:
                 failures += 1
                 self._note_failure()
+                await trio.sleep(backoff(failures))
                 await self._store([], failures)
             else:
                 pairs = zip(writes, outcomes, strict=True)
