@@ -35,7 +35,7 @@ async def watch(run: terzetto.Run[FlowRun], *, until: str = "") -> str:
 
 async def main() -> None:
     async with terzetto.open_runtime(f"sqlite:{FOLDER}/runs.db", graphs=[squares]) as runtime:
-        first = await runtime.submit(squares, FlowRun({"seconds": 1.0}))
+        first = await runtime.submit(squares, FlowRun({"seconds": 3.0}))
         flow_run = await watch(first, until="check")
         await first.cancel("that is enough for today")
         print((await first.result()).status)
