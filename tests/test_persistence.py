@@ -90,7 +90,21 @@ async def test_a_group_is_bounded(autojump_clock, nursery, store):
     await settled()
 
     assert [GROUP_COMMITS, GROUP_COMMITS, 1] == [len(group) for group in store.groups]
-    assert list(range(1, 2 * GROUP_COMMITS + 2)) == [seq for _, seq, _ in record]
+    assert [GROUP_COMMITS, 2 * GROUP_COMMITS, 2 * GROUP_COMMITS + 1] == [seq for _, seq, _ in record]
+    persistence.close(1)
+
+
+async def test_of_what_was_stored_together_the_last_is_told_and_what_was_refused_each(autojump_clock, nursery, store):
+    persistence, _ = await opened_actor(nursery, store)
+    record: list = []
+    store.verdict = lambda each: Stale(7) if each.run_id == "b" and each.seq == 3 else None
+    desks = {run_id: Sender(run_id, record) for run_id in "ab"}
+    for number in (1, 2, 3):
+        for run_id, desk in desks.items():
+            persistence.send(write(run_id, number), desk)
+    await settled()
+
+    assert [("b", 2, Applied()), ("a", 3, Applied()), ("b", 3, Stale(7))] == record
     persistence.close(1)
 
 

@@ -356,6 +356,8 @@ class Carrying(ABC):
             msg = await self._body(start, self._handle_alone)
             if start.visit in self.machine.live:  # else nobody waits for it any more
                 self.deliver(msg)
+        except trio.Cancelled:
+            raise  # not the body's own: what that raised is in `msg`
         except BaseException as error:  # noqa: BLE001, ASYNC103 - what is not its own is raised again
             self._break_off(own_part(error))  # noqa: ASYNC104 - as above
         finally:
@@ -388,11 +390,17 @@ class Carrying(ABC):
             return
         carried = self.machine.status is RunStatus.RUNNING and self.machine.fold.timed
         due = next_moment(self.machine) if carried else None
-        with trio.move_on_after(inf if due is None else max(0.0, due - self.services.clock())):
-            self._waiter = trio.lowlevel.current_task()
-            await trio.lowlevel.wait_task_rescheduled(self._leave)
-        if due is not None:
-            self.questions.fire()
+        if due is None:
+            await self._wait()  # a scope would cost a third of a stored step
+            return
+        with trio.move_on_after(max(0.0, due - self.services.clock())):
+            await self._wait()
+        self.questions.fire()
+
+    async def _wait(self) -> None:
+        """Wait to be woken."""
+        self._waiter = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._leave)
 
     def _leave(self, _: object) -> trio.lowlevel.Abort:
         self._waiter = None

@@ -36,6 +36,8 @@ def own_part(error: BaseException) -> BaseException:
     nobody cancels, is an error like any other.
     """
     is_cancelled = trio.current_effective_deadline() == -inf
+    if is_cancelled and type(error) is trio.Cancelled:
+        raise error  # as below; a cancel of many bodies is made of these
     foreign = (KeyboardInterrupt, trio.Cancelled) if is_cancelled else (KeyboardInterrupt,)
     theirs = [leaf for leaf in leaves_of(error) if issubclass(type(leaf), foreign)]
     if theirs:

@@ -43,7 +43,8 @@ async def close_after(handle: Handle, node: Node[Any, Any], start: Start, lent: 
     try:
         ended = await handle(node, start, lent, world)
     except BaseException:
-        await close_left_open()  # noqa: ASYNC102 - shielded inside
+        if trio.lowlevel.current_task().child_nurseries:
+            await close_left_open()  # noqa: ASYNC102 - shielded inside
         raise
     if not trio.lowlevel.current_task().child_nurseries:
         return ended

@@ -31,7 +31,10 @@ class Sender(Protocol):
     """Whoever hands over writes."""
 
     def written(self, write: Write, outcome: Outcome) -> None:
-        """Hear what became of a write; called on the persistence task, in order, and must not raise."""
+        """Hear what became of a write; called on the persistence task, in order, and must not raise.
+
+        Of writes that were stored together only the last one is told: it says that all before it are stored, too.
+        """
 
 
 @frozen
@@ -202,12 +205,20 @@ class Persistence:
         self._in_flight = 0
         if _faults.hook is not None:
             _pass_points(_faults.hook, group)
-        for (write, sender), outcome in zip(group, outcomes, strict=True):
-            sender.written(write, outcome)
-            if type(outcome) is not Applied:
-                self._refuse_following(write, sender)
+        self._answer(group, outcomes)
         self._tell_answered()
         return True
+
+    def _answer(self, group: Sequence[tuple[Write, Sender]], outcomes: Sequence[Outcome]) -> None:
+        """Tell each sender how far its writes are stored, and whatever was refused."""
+        pairs = zip(group, outcomes, strict=True)
+        last = {sender: write for (write, sender), outcome in pairs if type(outcome) is Applied}
+        for (write, sender), outcome in zip(group, outcomes, strict=True):
+            if type(outcome) is not Applied:
+                sender.written(write, outcome)
+                self._refuse_following(write, sender)
+            elif last[sender] is write:
+                sender.written(write, outcome)
 
     async def _affirmed(self, writes: Sequence[Write], outcomes: list[Outcome]) -> list[Outcome]:
         """What became of writes that were answered after our lease: what others have claimed since is not ours.

@@ -74,14 +74,7 @@ BUGS: Final[Sequence[Bug]] = (
                 "        outcomes = await self._store([write for write, _ in group])\n"
             ),
         ),
-        (
-            f"{_ACTORS}/_persistence.py",
-            (
-                "        for (write, sender), outcome in zip(group, outcomes, strict=True):\n"
-                "            sender.written(write, outcome)\n"
-            ),
-            "",
-        ),
+        (f"{_ACTORS}/_persistence.py", "        self._answer(group, outcomes)\n", ""),
     ),
     _bug(
         "skip the epoch check in SQLite",
