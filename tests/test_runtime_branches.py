@@ -37,6 +37,26 @@ async def test_branches_overlap_in_time(autojump_clock, dispatch, store):
     assert [("b", "ends", 1), ("c", "ends", 2), ("a", "ends", 3), ("d", "begins", 3), ("d", "ends", 4)] == record[3:]
 
 
+@both
+@stores
+async def test_a_task_of_a_visit_bears_the_name_of_its_node(autojump_clock, dispatch, store):
+    """9.1: who looks at the tree of tasks sees what runs."""
+    names: list[str] = []
+
+    def noting(name):
+        async def body(ctx):
+            names.append(trio.lowlevel.current_task().name)
+
+        body.__name__ = name
+        return body
+
+    graph = fan(noting("a"), noting("b"), after=noting("c"))
+    async with opened(store(), graph, dispatch=dispatch) as runtime:
+        await runtime.run(graph, Tally())
+    assert ["a", "b"] == sorted(names[:2])
+    assert dispatch == "direct" or names[2] == "c"
+
+
 @pytest.mark.parametrize("kind", [MemoryStore, FaultyStore, None], ids=["memory", "faulty", "inline"])
 @both
 async def test_the_fold_is_in_order_of_declaration(autojump_clock, dispatch, kind):

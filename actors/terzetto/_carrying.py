@@ -13,7 +13,15 @@ import trio
 
 from terzetto_protocol.blobs import BlobKeeper
 from terzetto_protocol.context import ItemContext
-from terzetto_protocol.inputs import BodiesCancelled, DeadlinePassed, Ended, Input, NodeCancelled, NodeFinished
+from terzetto_protocol.inputs import (
+    BodiesCancelled,
+    DeadlinePassed,
+    Ended,
+    Input,
+    NodeCancelled,
+    NodeFailed,
+    NodeFinished,
+)
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.openings import next_moment
 from terzetto_protocol.pending import Pending
@@ -28,7 +36,7 @@ from terzetto_protocol.turn import Start
 
 from . import _faults
 from ._bodies import Bodies, Tasks
-from ._failures import own_part
+from ._failures import failure_of, label_of, own_part
 from ._node import Lent, failed, handle, refuse_returned
 from ._run_port import RunPort
 from ._run_services import Services
@@ -36,7 +44,6 @@ from ._turns import times_scheduled
 
 if TYPE_CHECKING:
     from ._crowds import Crowds
-    from ._left_open import Handle
     from ._questions import Questions
     from ._stuck import Body
 
@@ -46,6 +53,8 @@ YIELD_SECONDS: Final = 0.001
 """Time after which it does so, however few steps there were."""
 
 
+Handle: TypeAlias = Callable[..., Awaitable[Ended]]
+"""A node actor."""
 TakeStep: TypeAlias = Callable[[int, Sequence[Entry], float, Remarks], Pending | None]
 """Takes an everyday step after a body that has ended well; None where another turn has to be taken."""
 
@@ -57,7 +66,6 @@ class Carrying(ABC):
         "_blobs",
         "_crowds",
         "_handle",
-        "_handle_alone",
         "_nursery",
         "_overlaps",
         "_questions",
@@ -81,8 +89,6 @@ class Carrying(ABC):
         self._blobs = services.blobs
         self.bodies = Bodies(self, services.clock, services.stuck)
         self.lent, self._handle = self._lender(deps)
-        self._handle_alone = self._handle
-        """As `_handle`, in a task of a visit's own."""
         self.rested = False
         self._step = self._way_of_steps() if type(self.lent) is Lent else None
         """What an everyday step is, where nobody has to be told of it, or at once."""
@@ -161,6 +167,10 @@ class Carrying(ABC):
         """Show a chunk."""
 
     @abstractmethod
+    def _start(self, start: Start) -> None:
+        """Begin a visit, here or by whoever carries one at a time."""
+
+    @abstractmethod
     def _unsettled(self, step: StepCommit, outcome: Outcome) -> None:
         """The store has refused the commit of a step."""
 
@@ -229,7 +239,7 @@ class Carrying(ABC):
             if step is not None and _faults.hook is None and not (start.path or start.probe):
                 ended = await self._walk(start, step)
             else:
-                ended = await self._body(start, self._handle)
+                ended = await self._body(start)
             if ended is not None and ended.visit in live:
                 self.deliver(ended)
             if not starts:
@@ -299,9 +309,6 @@ class Carrying(ABC):
 
     async def _carry_tasks(self) -> None:
         """A task for every visit, until none is left."""
-        from ._left_open import close_after
-
-        self._handle_alone = partial(close_after, self._handle)
         self.bodies.tasks = {}
         try:
             async with trio.open_nursery() as nursery:
@@ -327,7 +334,7 @@ class Carrying(ABC):
         while self._starts:
             start = self._starts.pop(0)
             if self._node(start).runs == "on the loop" and _faults.hook is None:
-                self._end(start, await self._body(start, self._handle))
+                self._end(start, await self._body(start))
                 steps += 1
             else:
                 self._begin_task(start, nursery)
@@ -344,21 +351,23 @@ class Carrying(ABC):
                 self._crowds = Crowds()
             self._crowds.begin(start, fork, nursery, self._visit_alone)
         else:
-            nursery.start_soon(self._visit_alone, start)
+            nursery.start_soon(self._visit_alone, start, name=start.node)
 
     async def _visit_alone(self, start: Start) -> None:
         """A visit in a task of its own."""
         tasks = self.bodies.tasks
         assert tasks is not None, "the nursery that it is in is open"
-        tasks[start.visit] = trio.lowlevel.current_task(), start
+        task = trio.lowlevel.current_task()
+        tasks[start.visit] = task, start
         try:
             await trio.lowlevel.checkpoint_if_cancelled()  # told to start at the very moment of a cancel, it does not
-            msg = await self._body(start, self._handle_alone)
-            if start.visit in self.machine.live:  # else nobody waits for it any more
-                self.deliver(msg)
-        except trio.Cancelled:
-            raise  # not the body's own: what that raised is in `msg`
+            ended = await self._body(start)
+            if task.child_nurseries:
+                ended = await self._close_left_open(start)
+            self._end(start, ended)
         except BaseException as error:  # noqa: BLE001, ASYNC103 - what is not its own is raised again
+            if task.child_nurseries:
+                await self._close_left_open(start)  # noqa: ASYNC102 - shielded inside
             self._break_off(own_part(error))  # noqa: ASYNC104 - as above
         finally:
             del tasks[start.visit]
@@ -367,11 +376,18 @@ class Carrying(ABC):
                 self.deliver(NodeCancelled(start.visit, self.services.clock()))
             self.bodies.ended(start.visit)
 
-    def _body(self, start: Start, handle: "Handle") -> Awaitable[Ended]:
+    async def _close_left_open(self, start: Start) -> NodeFailed:
+        """End what a body opened on its own task and never left, for which it has failed. A checkpoint."""
+        from ._left_open import LEFT_OPEN, close_left_open
+
+        await close_left_open()
+        return NodeFailed(start.visit, failure_of(label_of(start), RuntimeError(LEFT_OPEN)), self.services.clock())
+
+    def _body(self, start: Start) -> Awaitable[Ended]:
         """The body of a visit, to be awaited."""
         if _faults.hook is not None:
-            return _faults.hook.body(handle, self._node(start), start, self.lent, self.services)
-        return handle(self._node(start), start, self.lent, self.services)
+            return _faults.hook.body(self._handle, self._node(start), start, self.lent, self.services)
+        return self._handle(self._node(start), start, self.lent, self.services)
 
     def _node(self, start: Start) -> Node[Any, Any]:
         fold = self.machine.fold
@@ -380,8 +396,15 @@ class Carrying(ABC):
 
     def _end(self, start: Start, msg: Ended) -> None:
         """Tell how a body has ended; nothing, where nobody waits for it any more."""
-        if start.visit in self.machine.live:
+        if start.visit not in self.machine.live:
+            return
+        entry = None
+        if self._step is not None and type(msg) is NodeFinished and _faults.hook is None:
+            entry = self._step(msg.visit, msg.batch, msg.at, msg.remarks)
+        if entry is None:
             self.deliver(msg)
+        else:
+            self._start(Start(entry.visit, entry.place, 1))
 
     async def _sleep(self) -> None:
         """Wait until there is something to carry or nothing will ever be; cancelled, it has lost nothing."""

@@ -39,14 +39,14 @@ class Crowd:
         if self._nursery is None:
             self._waiting.append(start)
         else:
-            self._nursery.start_soon(visit, start)
+            self._nursery.start_soon(visit, start, name=start.node)
 
     async def carry(self, visit: Visiting) -> None:
         """Run its tasks until the last has ended. A checkpoint; cancelled, all of them are."""
         with self.scope:
             async with trio.open_nursery() as self._nursery:
                 for start in self._waiting:
-                    self._nursery.start_soon(visit, start)
+                    self._nursery.start_soon(visit, start, name=start.node)
                 self._waiting.clear()
 
 

@@ -22,7 +22,7 @@ from .port import Emission
 from .records import Write
 from .remarks import NO_REMARKS, THE_END, Remarks
 from .scribe import everyday_write
-from .state import Entry, names_blobs, pairs_of, weight_of
+from .state import Entry, pairs_to_keep
 from .statuses import RunStatus, VisitStatus
 from .step_commit import StepCommit, step_array
 from .stepped import Stepped, begun_after
@@ -102,8 +102,11 @@ class Everyday(Forks[S], Generic[S]):
         entry, fold = self.lone, self.fold
         if entry is None or remarks is not NO_REMARKS or entry.visit != visit or visit not in self.live:
             return None
-        weight = fold.weight + weight_of(batch)
-        if weight > fold.ceiling or self.waits.outbox or fold.header.checkpoints or names_blobs(batch):
+        kept = pairs_to_keep(batch)
+        if kept is None or self.waits.outbox or fold.header.checkpoints:
+            return None
+        weight = fold.weight + kept[1]
+        if weight > fold.ceiling:
             return None
         way = self._way_on(entry, batch)
         if way is None:
@@ -118,7 +121,7 @@ class Everyday(Forks[S], Generic[S]):
         self.live.add(following)
         return StepCommit(
             first, fold.header.run_id, at, left, visit, seq, len(batch), way.place, following, 1, at,
-            image.epoch, tries, pairs_of(batch),
+            image.epoch, tries, kept[0],
         )  # fmt: skip
 
     def _way_on(self, entry: Pending, batch: Sequence[Entry]) -> EasyWay[S] | None:

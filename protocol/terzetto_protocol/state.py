@@ -102,6 +102,16 @@ def names_blobs(entries: Sequence[Entry]) -> bool:
     return False
 
 
+def pairs_to_keep(entries: Sequence[Entry]) -> tuple[tuple[tuple[str, Raw], ...], int] | None:
+    """`pairs_of` a batch and its `weight_of`; None where it `names_blobs`. In one call, for steps in memory."""
+    if len(entries) != 1:
+        return None if names_blobs(entries) else (pairs_of(entries), weight_of(entries))
+    entry: Any = entries[0]
+    body = entry.body
+    weight = len(body)
+    return None if weight >= NAME_BYTES and MARK in bytes(body) else (((entry.name, body),), weight)
+
+
 class StateForm(Generic[S]):
     """Encodes a graph's state as a projection: transient fields are left out, and rebuilt by `restore` afterwards."""
 
