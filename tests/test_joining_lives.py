@@ -57,7 +57,7 @@ async def test_a_turn_that_came_as_the_process_died(tmp_path):
     async with opened(SqliteStore(path), talk.graph) as runtime:
         await runtime.submit(talk.graph, Tally(), run_id="a", thread="t")
         await runtime.submit(talk.graph, run_id="b", thread="t", busy="enqueue")
-        runtime.supervisor._next_on = lambda thread: None
+        runtime.supervisor._succession.next_on = lambda thread: None
         talk.free("a")
         await runtime.get("a").result()
         assert ("a", ["b"]) == await where(runtime)

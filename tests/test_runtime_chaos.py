@@ -171,7 +171,7 @@ class Chaos:
                 said.supervisor.waiting,
             )
             assert not supervisor.admission.holders
-            for index in (supervisor._lines, supervisor._roster._loading, supervisor._answers):
+            for index in (supervisor.steering._lines, supervisor._roster._loading, supervisor._answers):
                 assert not len(index)
 
     async def answer(self, runtime: terzetto.Runtime) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from terzetto_protocol.errors import ActorStopped
+from terzetto_protocol.errors import ActorStopped, Refused, StoreDamaged, TerzettoError
 from terzetto_protocol.receipts import Receipt
 
 from ._mailbox import Slot
@@ -76,9 +76,20 @@ class Answers:
         for slot in self._ends.pop(run_id, ()):
             slot.fail(error())
 
+    def leave_alone(self, run_id: str, why: TerzettoError | str) -> None:
+        """Nobody here can carry this run to its end; whoever waits for that hears why."""
+        self.fail_ends(run_id, lambda: _anew(run_id, why))
+
     def stopped(self) -> None:
         """Tell everybody that the supervisor is gone."""
         for _, slot in self._receipts.values():
             slot.fail(ActorStopped("the supervisor"))
         for run_id in list(self._ends):
             self.fail_ends(run_id, lambda: ActorStopped("the supervisor"))
+
+
+def _anew(run_id: str, why: TerzettoError | str) -> TerzettoError:
+    """Why a run is left alone, for one of those who wait for its end."""
+    if isinstance(why, StoreDamaged):
+        return StoreDamaged(why.store, why.run_id, why.place, why.reason)
+    return Refused(run_id, str(why))

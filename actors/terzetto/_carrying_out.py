@@ -58,20 +58,20 @@ class CarryingOut:
         return answered(run_id, records, command.command_id, durable=store.durable)
 
     async def _do(self, command: Command) -> Receipt:
-        supervisor = self._runtime.supervisor
+        steering = self._runtime.supervisor.steering
         match command:
             case Decide():
-                return await supervisor.decide(command)
+                return await steering.decide(command)
             case Withdraw():
-                return await supervisor.withdraw(command)
+                return await steering.withdraw(command)
             case Undo():
-                return await supervisor.undo(command, self._runtime.past)
+                return await steering.undo(command, self._runtime.past)
             case Cancel():
-                return await supervisor.cancel(command)
+                return await steering.cancel(command)
             case Pause():
-                return await supervisor.pause(command)
+                return await steering.pause(command)
             case Resume():
-                return await supervisor.resume(command)
+                return await steering.resume(command)
             case Truncate(run_id=run_id, keep_from=keep_from):
                 count = await self._runtime.prune(run_id, keep_from)
                 return Truncated(run_id, count, self._runtime.store.durable)

@@ -1,36 +1,23 @@
-"""The heads of threads: who is under way on each, from where the next run starts, and the way back.
+"""The heads of threads: who is under way on each, and from where the next run starts.
 
 It owns a lock per thread that somebody is about to join, and knows nothing else: the store says who is
 under way. What kills it is the supervisor; whoever waits for a thread then goes to the next one.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 import trio
 from attrs import define, field
 
 from terzetto_protocol.blueprint import Blueprint
-from terzetto_protocol.commands import Cancel
-from terzetto_protocol.errors import (
-    HeadMissing,
-    InvalidRequest,
-    Malformed,
-    MigrationFailed,
-    MutationFailed,
-    NotStorable,
-    Refused,
-    UnknownRun,
-)
-from terzetto_protocol.image import Image, Snapshot, read_record, read_snapshot
+from terzetto_protocol.errors import HeadMissing, Malformed, MigrationFailed, MutationFailed, NotStorable, Refused
+from terzetto_protocol.image import Snapshot, read_snapshot
 from terzetto_protocol.inputs import CancelRequested
 from terzetto_protocol.migrations import chain_from
-from terzetto_protocol.receipts import CancelReceipt
 from terzetto_protocol.records import RunHeader, RunRow, Taken
-from terzetto_protocol.statuses import TERMINAL, RunStatus
-from terzetto_protocol.threads import UNDER_WAY, Busy, builds_on, check_last, check_same_state, in_line
-from terzetto_protocol.travel import begun_effects
+from terzetto_protocol.threads import UNDER_WAY, Busy, check_same_state, in_line
 
 from ._roster import Roster
 from ._run import RunActor
@@ -69,17 +56,10 @@ class ThreadMoved(Exception):
 class Heads:
     """Where threads are."""
 
-    def __init__(
-        self,
-        store: Store,
-        roster: Roster,
-        clock: Callable[[], float],
-        end: Callable[[Cancel], Awaitable[CancelReceipt]],
-    ) -> None:
+    def __init__(self, store: Store, roster: Roster, clock: Callable[[], float]) -> None:
         self._store: Final = store
         self._roster: Final = roster
         self._clock: Final = clock
-        self._end: Final = end
         self._gates: Final[dict[str, _Gate]] = {}
 
     @asynccontextmanager
@@ -172,66 +152,3 @@ class Heads:
             actor.deliver(CancelRequested(str(error), self._clock()))
             return None
         return Taken(base, state)
-
-    # -- the way back ----------------------------------------------------------------------------------------
-
-    async def roll_back(self, command: Cancel) -> CancelReceipt:
-        """Put a run's thread back to where it was before the run; durable when it is told. A checkpoint.
-
-        Raises:
-            InvalidRequest: effects of `once` nodes would be forgotten.
-            Refused: the run is on no thread, or something builds on it.
-        """
-        row = await self._store.run(command.run_id)
-        if row is None:
-            return CancelReceipt(command.run_id, "unknown", None, self._store.durable)
-        if not row.header.thread:
-            raise Refused(
-                row.run_id, "it is on no thread that could be put back: cancel it, or fork it before the visit"
-            )
-        if row.status not in TERMINAL:  # not as the thread's holder: who holds it elsewhere may be waiting for this
-            receipt = await self._end(command)
-            if receipt.outcome != "already_terminal":
-                return receipt
-        async with self.held(row.header.thread) as line:
-            return await self._move_back(command, line)
-
-    async def put_back(self, command: Cancel, line: Sequence[RunRow]) -> CancelReceipt:
-        """As `roll_back`, for who holds the thread."""
-        if all(row.run_id != command.run_id for row in line):
-            return await self._move_back(command, line)
-        receipt = await self._end(command)
-        if receipt.outcome != "already_terminal":
-            return receipt
-        return await self._move_back(command, ())  # it has ended at this very moment: nobody behind it has begun
-
-    async def _move_back(self, command: Cancel, line: Sequence[RunRow]) -> CancelReceipt:
-        row, image = await self._ended(command.run_id)
-        if row.status is not RunStatus.SUCCEEDED:  # it never moved the head
-            return CancelReceipt(row.run_id, "already_terminal", row.status, self._store.durable)
-        thread, base, head = row.header.thread, image.base or "", await self.of(row.header.thread)
-        while head != base:  # else it was done before
-            check_last(row, head, line)
-            if image.intents and not command.repeat_effects:
-                await self.refuse(row.run_id)
-            if base and await self._store.run(base) is None:
-                raise Refused(row.run_id, f"run {base!r}, to which thread {thread!r} would go back, was deleted")
-            if await self._store.move_head(thread, row.run_id, base, self._clock()):
-                break
-            begun = builds_on(await self._store.runs(thread=thread, limit=None))
-            check_last(row, await self.of(thread), () if begun is None else (begun,))
-        return CancelReceipt(row.run_id, "rolled_back", row.status, self._store.durable, base)
-
-    async def _ended(self, run_id: str) -> tuple[RunRow, Image]:
-        row, found = await self._store.run(run_id), await self._store.snapshot(run_id)
-        if row is None or found is None:
-            raise UnknownRun(run_id)
-        assert row.status in TERMINAL
-        return row, read_snapshot(found[1]).image
-
-    async def refuse(self, run_id: str) -> NoReturn:
-        """Raise `InvalidRequest`, naming the `once` visits that a rollback would forget. A checkpoint."""
-        records = [read_record(body) for body in await self._store.records(run_id)]
-        names = ", ".join(begun_effects(records)) or "a `once` node"
-        text = f"effects of {names} may happen again: say repeat_effects=True if that is meant"
-        raise InvalidRequest(f"run {run_id!r}: {text}")

@@ -29,6 +29,7 @@ class Joining:
     def __init__(self, runtime: "Runtime") -> None:
         self._runtime: Final = runtime
         self._heads: Final = runtime.supervisor.heads
+        self._steering: Final = runtime.supervisor.steering
 
     async def join(
         self, header: RunHeader, blueprint: Blueprint[S], given: tuple[bytes, S] | None, deps: Any, busy: Busy
@@ -70,6 +71,6 @@ class Joining:
         reason = f"run {header.run_id!r} takes its place on thread {header.thread!r}"
         for row in line:
             if busy == "interrupt":
-                await self._runtime.supervisor.end(Cancel(new_id(), row.run_id, reason))
+                await self._steering.end(Cancel(new_id(), row.run_id, reason))
             elif busy == "rollback":
-                await self._heads.put_back(Cancel(new_id(), row.run_id, reason, "rollback"), line)
+                await self._steering.rollback.put_back(Cancel(new_id(), row.run_id, reason, "rollback"), line)

@@ -4,9 +4,8 @@ It owns nothing: it keeps our lease on the store alive, so that what we carry st
 stored of the runs that somebody here reads or waits for. What died with its owner is found by recovery.
 """
 
-from collections.abc import Collection
 from contextlib import suppress
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import trio
 
@@ -17,6 +16,7 @@ from terzetto_protocol.records import RunRow
 from terzetto_protocol.scribe import RESTING
 from terzetto_protocol.statuses import TERMINAL
 
+from ._elsewhere import Elsewhere
 from ._hub import Hub
 from ._persistence import Persistence
 from .stores._contract import Store
@@ -28,23 +28,13 @@ RENEWALS: Final = 3
 class Carrier(Protocol):
     """Whoever carries the runs that are ours."""
 
+    @property
+    def elsewhere(self) -> Elsewhere:
+        """What is heard there of other owners' runs."""
+        ...
+
     def store_changed(self) -> None:
         """What belonged to somebody may be anybody's now."""
-
-    def live(self) -> Collection[str]:
-        """The runs that are in memory here."""
-        ...
-
-    def lost(self, row: RunRow) -> None:
-        """Another owner wrote this last: who carries the run here, and does not know that, lets go of it."""
-
-    def awaited(self) -> Collection[str]:
-        """Runs whose end somebody here waits for, and that do not live here."""
-        ...
-
-    async def ended_elsewhere(self, run_id: str) -> Any:
-        """Tell those who wait that another owner has ended the run. A checkpoint."""
-        ...
 
     def forget(self, run_id: str) -> None:
         """Tell those who wait that the run was deleted."""
@@ -64,6 +54,7 @@ class Neighbours:
         self._store: Final = store
         self._hub: Final = hub
         self._carrier: Final = carrier
+        self._elsewhere: Final = carrier.elsewhere
         self._persistence: Final = persistence
         self._there: set[str] = set()
         """Runs that somebody here reads or waits for, nobody else's, and not deleted when they became so."""
@@ -92,8 +83,8 @@ class Neighbours:
 
     async def _let_go(self) -> None:
         """Of what others have claimed, because we were late with our lease."""
-        for row in await self._store.foreign(self._carrier.live()):
-            self._carrier.lost(row)
+        for row in await self._store.foreign(self._elsewhere.live()):
+            self._elsewhere.lost(row)
 
     async def _follow(self) -> None:
         while True:
@@ -102,7 +93,7 @@ class Neighbours:
                 await self._look()
 
     async def _look(self) -> None:
-        wanted = {*self._hub.read(), *self._carrier.awaited()}
+        wanted = {*self._hub.read(), *self._elsewhere.awaited()}
         rows = await self._store.foreign(wanted) if wanted else []
         for row in rows:
             await self._show(row)
@@ -122,12 +113,12 @@ class Neighbours:
             self._there.add(run_id)
 
     async def _show(self, row: RunRow) -> None:
-        self._carrier.lost(row)
+        self._elsewhere.lost(row)
         with suppress(StoreDamaged):  # whoever reads it is told so
             await self._hub.follow(row.run_id, row.event_id)
         if self._hub.lives(row.run_id):
             return
         if row.status in RESTING:
             self._hub.idle(row.run_id, row.epoch)
-        if row.status in TERMINAL and row.run_id in self._carrier.awaited():
-            await self._carrier.ended_elsewhere(row.run_id)
+        if row.status in TERMINAL and row.run_id in self._elsewhere.awaited():
+            await self._elsewhere.ended(row.run_id)

@@ -11,8 +11,9 @@ import trio
 
 from terzetto_protocol.admission import Admission
 from terzetto_protocol.errors import CarriedElsewhere, Refused, StoreUnavailable, TerzettoError
-from terzetto_protocol.inputs import Claimed
+from terzetto_protocol.inputs import Claimed, Input
 from terzetto_protocol.records import Taken
+from terzetto_protocol.statuses import RunStatus
 
 from ._carrying import Carrying
 from ._left_open import close_left_open
@@ -113,6 +114,18 @@ class Pool:
             actor.carried = True
             self._carried.add(actor.run_id)
             self._nursery.start_soon(self._main, actor, name=f"run {actor.run_id}")
+
+    def set_going(self, actor: RunActor, msg: Input) -> None:
+        """Deliver something that may bring a parked run back to life. Not a checkpoint; raises as `claim`."""
+        actor.claim(msg)
+        machine = actor.machine
+        if machine.status is RunStatus.RUNNING and machine.owned and not machine.fenced:
+            self._admission.take(actor.run_id)
+            self.carry(actor)
+
+    def may_go_on(self, run_id: str) -> bool:
+        """Whether a run that is decided now need not wait for a slot."""
+        return not self.closing and (self._admission.free or run_id in self._admission.holders)
 
     def leave_behind(self, actor: Carrying) -> None:
         """Count a run that rests as one without a task, though a body of it may not have returned. Not a checkpoint."""

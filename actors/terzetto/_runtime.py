@@ -434,13 +434,13 @@ class Runtime:
         command = Decide(command_id or new_id(), run_id, barrier, decision, source, keep)
         copy = COMMANDS.copy(command)  # as it will come back from the log
         assert isinstance(copy, Decide)
-        return await self.supervisor.decide(copy)
+        return await self.supervisor.steering.decide(copy)
 
     async def withdraw(self, run_id: str, barrier: str) -> Receipt:
         """Forget decisions that are kept; see `Run.withdraw`. A checkpoint."""
         command = Withdraw(new_id(), run_id, barrier)
         COMMANDS.pack(command)
-        return await self.supervisor.withdraw(command)
+        return await self.supervisor.steering.withdraw(command)
 
     async def undo(self, run_id: str, count: int = 1, *, repeat_effects: bool = False) -> Receipt:
         """Take the last `count` visits, decisions and joins of a run back, and go on from there. A checkpoint.
@@ -454,7 +454,7 @@ class Runtime:
             Refused: the run is at work, or has ended (then `fork` it).
         """
         command = Undo(new_id(), run_id, count, repeat_effects)
-        return await self.supervisor.undo(command, self.past)
+        return await self.supervisor.steering.undo(command, self.past)
 
     async def cancel(
         self,
@@ -468,7 +468,7 @@ class Runtime:
         check_choice(mode, CANCEL_MODES, "mode")
         command = Cancel(new_id(), run_id, reason, mode, repeat_effects)
         COMMANDS.pack(command)
-        return await self.supervisor.cancel(command)
+        return await self.supervisor.steering.cancel(command)
 
     def abandon(self, run_id: str, grace: float) -> None:
         """Cancel a run in `grace` seconds unless somebody reads it by then. Not a checkpoint."""
@@ -497,11 +497,11 @@ class Runtime:
             IllegalTransition: the run has ended, or is being cancelled.
             UnknownRun: no run has this id.
         """
-        return await self.supervisor.pause(Pause(new_id(), run_id))
+        return await self.supervisor.steering.pause(Pause(new_id(), run_id))
 
     async def resume(self, run_id: str) -> Receipt:
         """Let a paused run go on. A checkpoint."""
-        return await self.supervisor.resume(Resume(new_id(), run_id))
+        return await self.supervisor.steering.resume(Resume(new_id(), run_id))
 
     @property
     def address(self) -> Address[Command, Receipt]:
