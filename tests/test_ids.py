@@ -1,12 +1,21 @@
 """Identities: what a run may be called, and ids that are never made twice."""
 
+import hashlib
 import string
 
 import pytest
 from hypothesis import given, strategies as st
 
 from terzetto_protocol.errors import InvalidRequest
-from terzetto_protocol.ids import LAST_EVENT_ID, barrier_id, check_run_id, effect_key, event_id, split_event_id
+from terzetto_protocol.ids import (
+    LAST_EVENT_ID,
+    barrier_id,
+    check_run_id,
+    effect_key,
+    event_id,
+    input_digest,
+    split_event_id,
+)
 from terzetto_protocol.limits import ID_LENGTH
 
 ALNUM = string.ascii_letters + string.digits
@@ -110,3 +119,10 @@ def test_an_effect_key_never_changes():
 @given(st.tuples(names, names, st.integers(0, 10**6)), st.tuples(names, names, st.integers(0, 10**6)))
 def test_different_visits_have_different_keys(one, other):
     assert (effect_key(*one) == effect_key(*other)) == (one == other)
+
+
+def test_an_input_digest_never_changes():
+    """10.2: a run that is submitted again, by a later version too, is the same run."""
+    plain, parent = (hashlib.sha256(data).hexdigest() for data in (b"g\x001\0state", b"g\x001\0state\0p@3:"))
+
+    assert (plain, parent) == (input_digest("g", "1", b"state"), input_digest("g", "1", b"state", "p@3:"))

@@ -1,4 +1,4 @@
-"""`terzetto._supervisor`: slots and their order, recovery, fencing, and commands that come at the wrong moment."""
+"""`terzetto._supervisor` and its parts: slots and their order, recovery, and writes that can never be stored."""
 
 import pytest
 import trio

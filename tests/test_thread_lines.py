@@ -1,13 +1,15 @@
 """`terzetto_protocol.threads`: who is in line, who may join it, and what may be taken back (SEMANTICS 1, 9.2, 10.3)."""
 
+import re
+
 import msgspec
 import pytest
 
-from terzetto_protocol.errors import QueueFull, Refused, ThreadBusy
+from terzetto_protocol.errors import InvalidRequest, QueueFull, Refused, ThreadBusy
 from terzetto_protocol.limits import THREAD_QUEUE
 from terzetto_protocol.records import RunHeader, RunRow
 from terzetto_protocol.statuses import TERMINAL, RunStatus
-from terzetto_protocol.threads import UNDER_WAY, check_last, check_same_state, in_line, place_in
+from terzetto_protocol.threads import UNDER_WAY, check_joins, check_last, check_same_state, in_line, place_in
 
 
 def row(run_id: str, line: int = 0, status: RunStatus = RunStatus.QUEUED) -> RunRow:
@@ -75,3 +77,25 @@ def test_only_what_nothing_builds_on_is_taken_back(head, line, said):
     check_last(row("a", status=RunStatus.SUCCEEDED), "a", [])
     with pytest.raises(Refused, match=said):
         check_last(row("a", status=RunStatus.SUCCEEDED), head, line)
+
+
+@pytest.mark.parametrize(
+    "asked, why",
+    [
+        ((None, "enqueue", "keep"), "busy='enqueue' says what happens while a thread is busy, and none is given"),
+        ((None, "wait", "keep"), "busy: 'wait' is none of reject, enqueue"),
+        ((None, "reject", "forget"), "on_completion: 'forget' is none of keep, delete"),
+        (("t", "reject", "delete"), 'on_completion="delete": the next run on a thread'),
+        (("a thread", "reject", "keep"), "'a thread' is not a thread id"),
+    ],
+)
+def test_what_cannot_be_asked_of_a_thread(asked, why):
+    with pytest.raises(InvalidRequest, match=re.escape(why)):
+        check_joins(*asked)
+
+
+def test_what_a_run_goes_on_from():
+    """10.2: the same input on another thread is another run."""
+    joins = [check_joins(thread, "reject", "keep") for thread in (None, "t", "u")]
+
+    assert ["", "thread:t", "thread:u"] == joins

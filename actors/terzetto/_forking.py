@@ -1,13 +1,12 @@
 """New runs out of old ones: fork, retry and rerun. The old run stays as it is, and is named as the parent."""
 
-import hashlib
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 from terzetto_protocol.errors import InvalidRequest
 from terzetto_protocol.fold import Fold
-from terzetto_protocol.ids import check_run_id
+from terzetto_protocol.ids import check_run_id, input_digest
 from terzetto_protocol.image import Image, Snapshot
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.places import Place
@@ -18,7 +17,6 @@ from terzetto_protocol.travel import as_was
 from ._chance import new_id
 from ._history import check_effects
 from ._loading import carrier_of, check_fits, load_fold
-from .stores._contract import SettlingStore
 
 if TYPE_CHECKING:
     from terzetto_protocol.graph import Bound
@@ -34,12 +32,6 @@ _ID_DIGITS: Final = 12
 def new_run_id() -> str:
     """An id that nobody else has."""
     return new_id()[:_ID_DIGITS]
-
-
-def digest_of(graph: str, version: str, state: bytes, parent: str = "") -> str:
-    """What makes two submits of one id the same: graph, version, input, and what it goes on from."""
-    parts = [graph.encode(), version.encode(), state] + ([parent.encode()] if parent else [])
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def _may_go_on(image: Image) -> bool:
@@ -100,7 +92,7 @@ class Forking:
             blueprint,
             header,
             copy,
-            settled=self._settled,
+            settled=self._runtime.settles,
             promises=self._durable,
             command_id=self._command_id,
             start=name,
@@ -115,7 +107,7 @@ class Forking:
             self._runtime.registry.blueprint(bound),
             header,
             snapshot,
-            settled=self._settled,
+            settled=self._runtime.settles,
             promises=self._durable,
             command_id=self._command_id,
         )
@@ -130,7 +122,7 @@ class Forking:
             run_id=check_run_id(new_id) if new_id is not None else new_run_id(),
             version=blueprint.version,
             fingerprint=blueprint.fingerprint,
-            input_digest=digest_of(blueprint.name, blueprint.version, state, f"{parent}:{start}"),
+            input_digest=input_digest(blueprint.name, blueprint.version, state, f"{parent}:{start}"),
             at=self._runtime.supervisor.clock(),
             key="",
             parent=parent,
@@ -147,10 +139,6 @@ class Forking:
 
     async def _fold(self, row: RunRow, bound: "Bound[Any]", at: int) -> Fold[Any]:
         return await load_fold(self._runtime.store, row, bound.graph.build(), at=at)
-
-    @property
-    def _settled(self) -> bool:
-        return isinstance(self._runtime.store, SettlingStore)
 
     @property
     def _durable(self) -> bool:

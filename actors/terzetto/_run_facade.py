@@ -18,7 +18,8 @@ from ._results import Result
 from ._runtime_bridge import DISCONNECTED, OnDisconnect, RuntimeStreamBridge
 
 if TYPE_CHECKING:
-    from ._runtime import Runtime, SubmitOptions, ThreadOptions
+    from ._options import SubmitOptions, ThreadOptions
+    from ._runtime import Runtime
 
 S = TypeVar("S")
 

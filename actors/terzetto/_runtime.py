@@ -1,8 +1,7 @@
 """What `open_runtime` gives: where runs are submitted, found and steered."""
 
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import Any, Final, Generic, Literal, Required, TypedDict, TypeVar, Unpack, cast, overload
+from typing import Any, Final, TypeVar, Unpack, cast, overload
 
 import trio
 from attrs import frozen
@@ -11,19 +10,19 @@ from terzetto_protocol.blobs import Blob, BlobData, BlobReader
 from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.checkpoints import CheckpointPolicy, check_policy
 from terzetto_protocol.codec import check_text, pack
-from terzetto_protocol.commands import CANCEL_MODES, KEEP, Cancel, Command, Decide, Pause, Resume, Undo, Withdraw
-from terzetto_protocol.decisions import Decision, Recorded, check_decision
+from terzetto_protocol.commands import Command
+from terzetto_protocol.decisions import Recorded
 from terzetto_protocol.declaration import Declaration
-from terzetto_protocol.errors import InvalidRequest, StoreUnavailable, TerzettoError, UnknownRun
-from terzetto_protocol.ids import check_choice, check_metadata, check_run_id, check_seconds
+from terzetto_protocol.errors import InvalidRequest, StoreUnavailable, UnknownRun
+from terzetto_protocol.ids import check_choice, check_metadata, check_run_id, check_seconds, input_digest
 from terzetto_protocol.limits import BLOB_READ
 from terzetto_protocol.machine import RunMachine
 from terzetto_protocol.places import Place
-from terzetto_protocol.receipts import CancelReceipt, PauseReceipt, Receipt
-from terzetto_protocol.records import COMPLETIONS, DURABILITIES, Durability, OnCompletion, RunHeader, RunRow
+from terzetto_protocol.receipts import Receipt
+from terzetto_protocol.records import DURABILITIES, Durability, OnCompletion, RunHeader, RunRow
 from terzetto_protocol.registry import Registry
 from terzetto_protocol.state import Mutation
-from terzetto_protocol.threads import BUSY, Busy
+from terzetto_protocol.threads import Busy, check_joins
 from terzetto_protocol.turn import Turn
 
 from ._blobs import Blobs
@@ -35,21 +34,21 @@ from ._completions import Completions
 from ._desk import Desk
 from ._feeds import Feeds, SinkStatistics
 from ._forgetting import Forgetting
-from ._forking import Forking, digest_of, new_run_id
+from ._forking import Forking, new_run_id
 from ._handles import Run, Thread
 from ._history import Past
 from ._hub import Hub
-from ._inbox import COMMANDS
 from ._joining import Joining
 from ._loading import carrier_of
 from ._mailbox import Address, MailboxStatistics
+from ._options import SubmitOptions, ThreadOptions
 from ._persistence import Persistence, PersistenceStatistics
 from ._run_facade import Runs
+from ._runtime_steering import Steered
 from ._services import ServiceTree
 from ._sinks import Sink, Sinks, check_sinks
 from ._stream_bridge import StreamBridge
 from ._supervisor import Supervisor, SupervisorStatistics
-from ._timers import Timers
 from ._watchdog import Watchdog, WatchdogStatistics
 from .stores import Store
 from .stores._contract import SettlingStore
@@ -76,37 +75,7 @@ class RuntimeStatistics:
     """How often the event loop was blocked; None where nobody watches it."""
 
 
-class RunOptions(TypedDict, Generic[S], total=False):
-    """The options of a run, whether or not it is on a thread."""
-
-    run_id: str | None
-    key: str
-    max_steps: int | None
-    auto_approve: bool
-    metadata: dict[str, str | int | float | bool] | None
-    deadline: float | None
-    deadline_parked: bool
-    durability: Durability
-    checkpoints: CheckpointPolicy | None
-    busy: Busy
-    record: Sequence[Mutation[S]]
-    sinks: Sequence[Sink]
-    on_completion: OnCompletion
-
-
-class SubmitOptions(RunOptions[S], Generic[S], total=False):
-    """The options of `Runtime.submit`, which `Runtime.run` takes too."""
-
-    thread: str | None
-
-
-class ThreadOptions(RunOptions[S], Generic[S], total=False):
-    """The same where the thread says what the run begins with."""
-
-    thread: Required[str]
-
-
-class Runtime:
+class Runtime(Steered):
     """What `open_runtime` gives: submit runs, find them, steer them."""
 
     def __init__(
@@ -121,11 +90,11 @@ class Runtime:
         forgetting: Forgetting,
         stream_bridge: StreamBridge | None = None,
     ) -> None:
+        super().__init__(hub, supervisor)
         self.store: Final = store
-        self.hub: Final = hub
+        self.settles: Final = isinstance(store, SettlingStore)
+        """Whether what is written is durable inside the call."""
         self.registry: Final = registry
-        self.supervisor: Final = supervisor
-        self._abandoned = Timers[str](trio.current_time)
         self.stopping = trio.Event()
         """Set when a signal asked for a shutdown."""
         self.desk: Final = Desk(self.carry_out)
@@ -219,12 +188,7 @@ class Runtime:
             raise InvalidRequest(f"a run of graph {blueprint.name!r} needs a state to begin with: {what}")
         check_metadata(metadata or {})
         check_text(key, "the idempotency key")
-        check_choice(busy, BUSY, "busy")
-        if thread is None and busy != "reject":
-            raise InvalidRequest(f"busy={busy!r} says what happens while a thread is busy, and none is given: thread=")
-        if check_choice(on_completion, COMPLETIONS, "on_completion") == "delete" and thread is not None:
-            raise InvalidRequest('on_completion="delete": the next run on a thread begins with what this one came to')
-        on = "" if thread is None else f"thread:{check_run_id(thread, 'thread id')}"
+        on = check_joins(thread, busy, on_completion)
         recorded = tuple(map(blueprint.vocabulary.note, record))
         if given is not None and recorded:
             given, recorded = blueprint.applied(recorded, given[1]), ()
@@ -234,7 +198,7 @@ class Runtime:
             graph=blueprint.name,
             version=blueprint.version,
             fingerprint=blueprint.fingerprint,
-            input_digest=digest_of(blueprint.name, blueprint.version, given[0] if given else _packed(recorded), on),
+            input_digest=input_digest(blueprint.name, blueprint.version, given[0] if given else _packed(recorded), on),
             at=self.supervisor.clock(),
             key=key,
             max_steps=blueprint.steps(max_steps),
@@ -262,9 +226,9 @@ class Runtime:
         self, header: RunHeader, blueprint: Blueprint[S], state: tuple[bytes, S], deps: Any, *, base: str | None = None
     ) -> Run[S]:
         """Make a new run and have it stored. A checkpoint; raises as `submit`."""
-        settled = isinstance(self.store, SettlingStore)
+        settled, promises = self.settles, self.store.durable
         machine, first = RunMachine[S].begin(
-            blueprint, header, state, settled=settled, promises=self.store.durable, command_id=new_id(), base=base
+            blueprint, header, state, settled=settled, promises=promises, command_id=new_id(), base=base
         )
         return await self.begin(machine, first, deps)
 
@@ -416,92 +380,6 @@ class Runtime:
         self.supervisor.forget(run_id)
         self.completions.forget(run_id)
         self._abandoned.drop(run_id)
-
-    async def decide(
-        self,
-        run_id: str,
-        barrier: str,
-        decision: Decision,
-        /,
-        *,
-        source: str = "",
-        keep: Literal["", "once", "always"] = "",
-        command_id: str | None = None,
-    ) -> Receipt:
-        """Resolve a barrier; see `Run.decide`. A checkpoint."""
-        check_decision(decision)
-        check_choice(keep, KEEP, "keep")
-        command = Decide(command_id or new_id(), run_id, barrier, decision, source, keep)
-        copy = COMMANDS.copy(command)  # as it will come back from the log
-        assert isinstance(copy, Decide)
-        return await self.supervisor.steering.decide(copy)
-
-    async def withdraw(self, run_id: str, barrier: str) -> Receipt:
-        """Forget decisions that are kept; see `Run.withdraw`. A checkpoint."""
-        command = Withdraw(new_id(), run_id, barrier)
-        COMMANDS.pack(command)
-        return await self.supervisor.steering.withdraw(command)
-
-    async def undo(self, run_id: str, count: int = 1, *, repeat_effects: bool = False) -> Receipt:
-        """Take the last `count` visits, decisions and joins of a run back, and go on from there. A checkpoint.
-
-        The run has to rest: it waits for a slot or for people, or is paused. What is undone stays in its history,
-        and numbers of visits are never used again.
-
-        Raises:
-            InvalidRequest: there is not so much to undo, or effects of `once` nodes would be repeated.
-            CommitPruned: the commit to go back to is not there any more.
-            Refused: the run is at work, or has ended (then `fork` it).
-        """
-        command = Undo(new_id(), run_id, count, repeat_effects)
-        return await self.supervisor.steering.undo(command, self.past)
-
-    async def cancel(
-        self,
-        run_id: str,
-        reason: str = "",
-        *,
-        mode: Literal["stop", "rollback"] = "stop",
-        repeat_effects: bool = False,
-    ) -> CancelReceipt:
-        """End a run, or roll its thread back; see `Run.cancel`. A checkpoint."""
-        check_choice(mode, CANCEL_MODES, "mode")
-        command = Cancel(new_id(), run_id, reason, mode, repeat_effects)
-        COMMANDS.pack(command)
-        return await self.supervisor.steering.cancel(command)
-
-    def abandon(self, run_id: str, grace: float) -> None:
-        """Cancel a run in `grace` seconds unless somebody reads it by then. Not a checkpoint."""
-        self._abandoned.set(run_id, trio.current_time() + grace)
-
-    async def cancel_abandoned(self) -> None:
-        """Keep what `abandon` says, until cancelled. A checkpoint."""
-        await self._abandoned.run(self._cancel_unread)
-
-    async def _cancel_unread(self, run_id: str) -> None:
-        if not (self.hub.readers(run_id) or self.supervisor.closing):
-            with suppress(TerzettoError):  # it has ended, or nobody can end it now
-                await self.cancel(run_id, "its last reader left")
-
-    async def _cancel_broken(self, run_id: str, reason: str) -> None:
-        with suppress(TerzettoError):  # it has ended, or nobody can end it now
-            await self.cancel(run_id, reason)
-
-    async def pause(self, run_id: str) -> PauseReceipt:
-        """Stop a run at its next commit, until it is resumed; once this returns that is durable. A checkpoint.
-
-        What runs ends and commits, nothing else begins, and then the run is PAUSED, also after a crash. The receipt is
-        `paused` where that is so by now, else `requested`. Twice is once. Cancelled, it may have been heard.
-
-        Raises:
-            IllegalTransition: the run has ended, or is being cancelled.
-            UnknownRun: no run has this id.
-        """
-        return await self.supervisor.steering.pause(Pause(new_id(), run_id))
-
-    async def resume(self, run_id: str) -> Receipt:
-        """Let a paused run go on. A checkpoint."""
-        return await self.supervisor.steering.resume(Resume(new_id(), run_id))
 
     @property
     def address(self) -> Address[Command, Receipt]:

@@ -94,3 +94,9 @@ def effect_key(run_id: str, path: str, visit: int, part: str = "") -> str:
     """The idempotency key of a visit, or of a part of it: the same for every attempt, epoch and process."""
     known = f"{run_id}\0{path}\0{visit}\0{part}" if part else f"{run_id}\0{path}\0{visit}"
     return hashlib.sha256(known.encode()).hexdigest()[:32]
+
+
+def input_digest(graph: str, version: str, state: bytes, parent: str = "") -> str:
+    """What makes two submits of one id the same: graph, version, input, and what it goes on from."""
+    parts = [graph.encode(), version.encode(), state] + ([parent.encode()] if parent else [])
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()

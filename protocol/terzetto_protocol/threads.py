@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from typing import Final, Literal, TypeAlias, get_args
 
 from .admission import RETRY_AFTER
-from .errors import QueueFull, Refused, ThreadBusy
+from .errors import InvalidRequest, QueueFull, Refused, ThreadBusy
+from .ids import check_choice, check_run_id
 from .limits import THREAD_QUEUE
-from .records import Overtaken, RunHeader, RunRow, Write
+from .records import COMPLETIONS, OnCompletion, Overtaken, RunHeader, RunRow, Write
 from .statuses import TERMINAL, RunStatus
 
 Busy: TypeAlias = Literal["reject", "enqueue", "interrupt", "rollback"]
@@ -19,6 +20,16 @@ BUSY: Final[tuple[Busy, ...]] = get_args(Busy)
 
 UNDER_WAY: Final = tuple(status for status in RunStatus if status not in TERMINAL)
 """Statuses of runs that keep their thread busy."""
+
+
+def check_joins(thread: str | None, busy: Busy, on_completion: OnCompletion) -> str:
+    """What a run goes on from where it is on a thread, empty for one on none; raises `InvalidRequest`."""
+    check_choice(busy, BUSY, "busy")
+    if thread is None and busy != "reject":
+        raise InvalidRequest(f"busy={busy!r} says what happens while a thread is busy, and none is given: thread=")
+    if check_choice(on_completion, COMPLETIONS, "on_completion") == "delete" and thread is not None:
+        raise InvalidRequest('on_completion="delete": the next run on a thread begins with what this one came to')
+    return "" if thread is None else f"thread:{check_run_id(thread, 'thread id')}"
 
 
 def in_line(rows: Iterable[RunRow]) -> list[RunRow]:
