@@ -249,7 +249,8 @@ async def test_who_decides_at_the_same_time_hears_who_won(autojump_clock):
     assert [AlreadyResolved, DecisionTaken] == sorted(map(type, said), key=str)
 
 
-async def test_the_next_one_in_line_begins_as_soon_as_somebody_elses_end_is_heard_of(autojump_clock):
+@pytest.mark.parametrize("later", [0.0, LEASE + 0.1], ids=["at once", "after a look"])
+async def test_the_next_one_in_line_begins_as_soon_as_somebody_elses_end_is_heard_of(autojump_clock, later):
     """11.3: a thread goes on as quickly as its reader is shown that, whoever carries what was before."""
     house, held = House(), Held()
     graph = chain(held)
@@ -258,7 +259,7 @@ async def test_the_next_one_in_line_begins_as_soon_as_somebody_elses_end_is_hear
         await held.begun.wait()
         await b.submit(graph, Tally(), run_id="s", thread="t", busy="enqueue")
         await a.submit(graph, Tally(), run_id="q", thread="t", busy="enqueue")
-        await trio.sleep(LEASE + 0.1)
+        await trio.sleep(later)
         begun = trio.current_time()
         held.go.set()
         assert SUCCEEDED is (await b.get("q").result()).status
