@@ -5,7 +5,7 @@ from typing import Any
 import attrs
 import pytest
 
-from terzetto_protocol.errors import GraphError, InvalidRequest
+from terzetto_protocol.errors import GraphError, InvalidRequest, UnknownGraph
 from terzetto_protocol.graph import Bound, Graph, bind, unbind
 from terzetto_protocol.registry import Registry
 
@@ -84,9 +84,9 @@ def test_a_version_is_given_once(twice):
 def test_an_unknown_graph_is_refused_with_the_known_ones():
     registry = Registry([graph("b"), graph("a")])
 
-    with pytest.raises(InvalidRequest, match="no graph 'c' is known here; known: a, b"):
+    with pytest.raises(UnknownGraph, match="no graph 'c' is known here; known: a, b"):
         registry.latest("c")
-    with pytest.raises(InvalidRequest, match="known: none"):
+    with pytest.raises(UnknownGraph, match="known: none"):
         Registry([]).latest("c")
 
 

@@ -83,6 +83,7 @@ if TYPE_CHECKING:
         TerzettoError as TerzettoError,
         ThreadBusy as ThreadBusy,
         UnknownBlob as UnknownBlob,
+        UnknownGraph as UnknownGraph,
         UnknownRun as UnknownRun,
     )
     from terzetto_protocol.events import (
@@ -209,7 +210,7 @@ _NAMES: Final = {
         "MigrationFailed MutationFailed NodeTimeout NonDeterministicMutation NonDeterministicOutput NotStorable "
         "QueueFull ReducerFailed Refused RetryAfter RunConflict RunFailed StaleEpoch StoreDamaged StoreError "
         "StoreInUse StoreMissing StoreRejected StoreTooNew StoreUnavailable StuckNode SubgraphFailed TerzettoError "
-        "ThreadBusy UnknownBlob UnknownRun"
+        "ThreadBusy UnknownBlob UnknownGraph UnknownRun"
     ),
     "terzetto_protocol.events": (
         "BarrierOpened BarrierResolved BranchDiscarded BranchesStarted CancelRequested Cursor CustomChunk "

@@ -23,7 +23,7 @@ from terzetto_protocol.commands import (
     Undo,
     Withdraw,
 )
-from terzetto_protocol.errors import InvalidRequest
+from terzetto_protocol.errors import UnknownGraph
 from terzetto_protocol.image import read_record
 from terzetto_protocol.receipts import Deleted, Receipt, Submitted, Truncated
 
@@ -89,7 +89,8 @@ class CarryingOut:
         registry = self._runtime.registry
         known = registry.find(command.graph, command.version)
         if known is None and command.version:  # another version is another graph: it was not asked for
-            raise InvalidRequest(f"graph {command.graph!r} {command.version!r} is not known here")
+            text = f"graph {command.graph!r} {command.version!r} is not known here"
+            raise UnknownGraph(command.graph, command.version, text)
         graph = (known or registry.latest(command.graph)).graph
         state = graph.from_json(command.state) if command.state else None
         vocabulary = graph.build().vocabulary

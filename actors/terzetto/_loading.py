@@ -14,6 +14,7 @@ from terzetto_protocol.errors import (
     MutationFailed,
     Refused,
     TerzettoError,
+    UnknownGraph,
     UnknownRun,
     describe,
 )
@@ -91,7 +92,7 @@ class reading:  # noqa: N801 - it is used as a function is; made of a generator 
 async def carrier_of(store: Store, registry: Registry, row: RunRow) -> Bound[Any]:
     """The graph under which a run goes on: of the version that wrote its last commit, or with migrations since that.
 
-    A checkpoint. Raises `Refused` where nothing here carries it on.
+    A checkpoint. Raises `UnknownGraph` where nothing here carries it on, and `Refused` for a damaged snapshot.
     """
     return _carrier(registry, row, _decoded(row, await store.snapshot(row.run_id)))
 
@@ -100,7 +101,7 @@ def _carrier(registry: Registry, row: RunRow, newest: Snapshot | None) -> Bound[
     version = (newest is not None and newest.image.version) or row.header.version
     bound = registry.carrier(row.header.graph, version)
     if bound is None:
-        raise Refused(row.run_id, registry.why_not(row.header.graph, version))
+        raise UnknownGraph(row.header.graph, version, registry.why_not(row.header.graph, version), row.run_id)
     return bound
 
 

@@ -231,6 +231,14 @@ class CarriedElsewhere(Refused):
         super().__init__(run_id, f"{owner} carries it, another owner of this store")
 
 
+class UnknownGraph(Refused):
+    """This runtime was not given the graph; another owner of the store may have it."""
+
+    def __init__(self, graph: str, version: str, message: str, run_id: str = "") -> None:
+        self.graph, self.version, self.run_id = graph, version, run_id
+        TerzettoError.__init__(self, f"run {run_id!r}: {message}" if run_id else message)
+
+
 class ThreadBusy(Refused):
     """A run is under way on the thread, and the new one was not to wait for it; nothing was accepted."""
 

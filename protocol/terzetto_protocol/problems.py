@@ -20,7 +20,6 @@ HttpCode: TypeAlias = Literal[
     "wrong_origin",
     "unauthenticated",
     "unknown_path",
-    "unknown_graph",
     "wrong_method",
     "wrong_media_type",
     "too_slow",

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 from .blueprint import Blueprint
 from .declaration import Declaration
-from .errors import GraphError, InvalidRequest
+from .errors import GraphError, InvalidRequest, UnknownGraph
 from .graph import Bound, unbind
 from .migrations import chain_from
 
@@ -53,11 +53,11 @@ class Registry:
         return [bound for (known, _), bound in self._bound.items() if known == name]
 
     def latest(self, name: str) -> Bound[Any]:
-        """The graph of this name that was given last; raises `InvalidRequest` naming the known ones."""
+        """The graph of this name that was given last; raises `UnknownGraph` naming the known ones."""
         found = self._versions(name)
         if not found:
             known = ", ".join(sorted({key[0] for key in self._bound})) or "none"
-            raise InvalidRequest(f"no graph {name!r} is known here; known: {known}")
+            raise UnknownGraph(name, "", f"no graph {name!r} is known here; known: {known}")
         return found[-1]
 
     def of(self, graph: Declaration[Any, Any]) -> Bound[Any]:

@@ -74,6 +74,7 @@ CODES: Final[Mapping[type[TerzettoError], str]] = MappingProxyType(
         errors.CommitPruned: "commit_pruned",
         errors.RunConflict: "run_conflict",
         errors.CarriedElsewhere: "carried_elsewhere",
+        errors.UnknownGraph: "unknown_graph",
         errors.ThreadBusy: "thread_busy",
         errors.HeadMissing: "head_missing",
         errors.QueueFull: "queue_full",
