@@ -32,7 +32,7 @@ async def test_law(law, durable, tmp_path):
 
 
 def test_every_call_of_the_contract_has_a_name():
-    with_a_default = {"foreign", "load", "renew", "timers", "unfinished", "wait_posted"}
+    with_a_default = {"decline", "foreign", "load", "renew", "timers", "unfinished", "wait_posted"}
     assert Store.__abstractmethods__ - {"__aexit__"} | with_a_default | {"open"} == set(CALLS)
     assert len({*WRITING, *READING}) == len(CALLS) - 3
 

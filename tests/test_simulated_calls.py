@@ -35,6 +35,7 @@ OWNED = {
     "prune": ("r", 1),
     "delete": ("r",),
     "answer": ("c-1", b"done"),
+    "decline": ("c-1",),
     "put_chunk": ("upload", 0, b"data"),
     "keep_blob": ("blob:0",),
     "sweep_blobs": (),

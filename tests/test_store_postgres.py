@@ -278,7 +278,7 @@ async def test_a_guest_reads_and_posts(url) -> None:
         await guest.post(posted("2"))
         assert [each.command_id for each in await guest.posted()] == ["1", "2"], "it sees them, and takes none"
         assert [each.command_id for each in await store.posted()] == ["1", "2"]
-        for call in (guest.commit([follow()]), guest.answer("1", b""), guest.delete("r", epoch=1)):
+        for call in (guest.commit([follow()]), guest.answer("1", b""), guest.decline("1"), guest.delete("r", epoch=1)):
             with pytest.raises(StoreInUse, match="was opened as a guest, which reads and posts commands"):
                 await call
 
@@ -329,6 +329,43 @@ async def test_an_older_store_is_upgraded(url, monkeypatch) -> None:
     async with open_store(url) as store:
         assert await store.records("r") == bodies(*writes)
         assert (await store.health()).version == len(tables.MIGRATIONS)
+
+
+@in_time
+async def test_a_store_of_the_first_version_is_upgraded(url, postgres) -> None:
+    async with open_store(url) as store:
+        await store.post(posted())
+    postgres.execute(f"drop table {schema_of(url)}.declined")
+    postgres.execute(f"update {schema_of(url)}.terzetto set version = 1")
+    async with open_store(url) as store:
+        assert await store.posted() == [posted()]
+        await store.decline("c-1")
+        assert await store.posted() == []
+
+
+@in_time
+async def test_what_was_declined_is_forgotten(url, postgres) -> None:
+    """By the next that is declined, or the next owner; and what is not there, or was answered, is not noted."""
+
+    def noted() -> list[str]:
+        return sorted(command for (command,) in postgres.execute(f"select command from {schema_of(url)}.declined"))
+
+    async with open_store(url) as store:
+        store.lease = 0.05
+        for name in ("a", "b", "c"):
+            await store.post(posted(name))
+        await store.answer("b", b"done")
+        for name in ("b", "x", "a"):
+            await store.decline(name)
+        assert noted() == ["a"]
+        while len(await store.posted()) < 2:  # noqa: ASYNC110 - a pause ends without telling
+            await trio.sleep(0.01)
+        await store.decline("c")
+        assert noted() == ["c"]
+        while len(await store.posted()) < 2:  # noqa: ASYNC110 - a pause ends without telling
+            await trio.sleep(0.01)
+        async with open_store(url):
+            assert noted() == []
 
 
 @in_time

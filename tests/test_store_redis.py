@@ -290,6 +290,7 @@ async def test_a_guest(redis: RedisServer) -> None:
                 lambda: guest.prune("r", 1, epoch=1),
                 lambda: guest.delete("r", epoch=1),
                 lambda: guest.answer("c-1", b""),
+                lambda: guest.decline("c-1"),
                 lambda: guest.put_chunk("u", 0, b""),
                 lambda: guest.keep_blob("d", at=1.0),
                 lambda: guest.sweep_blobs(before=1.0, live=()),
@@ -298,6 +299,23 @@ async def test_a_guest(redis: RedisServer) -> None:
                 with pytest.raises(StoreInUse, match="was opened as a guest"):
                     await call()
             assert dict((await guest.health(deep=True)).details)["owner"] == "no, a guest"
+
+
+@in_time
+async def test_what_was_declined_is_forgotten(redis: RedisServer) -> None:
+    """As soon as it may be looked at again; and what is not there, or was answered, is not noted."""
+    url = redis.url()
+    async with RedisStore(url) as owner:
+        owner.lease = 0.05
+        for name in ("a", "b"):
+            await owner.post(posted(name))
+        await owner.answer("b", b"done")
+        for name in ("a", "b", "c"):
+            await owner.decline(name)
+        assert [key for key in redis.keys(url) if "\0b" in key or "\0c" in key] == []
+        while await owner.posted() != [posted("a")]:  # noqa: ASYNC110 - a pause ends without telling
+            await trio.sleep(0.01)
+        assert [key for key in redis.keys(url) if key.startswith("declined:")] == []
 
 
 @in_time

@@ -283,8 +283,17 @@ class Store(BlobStore):
         """Commands without a receipt, oldest first; one that is damaged is left out, and its `receipt` tells.
 
         Where there is a lease: those for runs that are ours, and those for runs that are nobody's and that no other
-        owner was given. What an owner was given, and has not answered when its lease ends, others are given.
+        owner was given, but for those that we have declined. What an owner was given, and has not answered when its
+        lease ends, others are given.
         """
+
+    async def decline(self, command_id: str) -> None:
+        """Give a command back that we cannot carry out, and another owner may; one with a receipt keeps it.
+
+        Others are given it from now on, and we are again when as much time as our `lease` has passed: then we may be
+        able to. Where there is one owner, there is nobody else to be given it, and nothing happens.
+        """
+        await trio.lowlevel.checkpoint()
 
     async def wait_posted(self, seconds: float) -> None:
         """Return when there may be a command that `posted` has not told of yet, after so many seconds at the latest.

@@ -279,6 +279,11 @@ class PostgresStore(Store):
         """As the contract says; a checkpoint. A guest sees all of them."""
         return await self._read(inbox.posted, limit, self._me)
 
+    async def decline(self, command_id: str) -> None:
+        """As the contract says; a checkpoint."""
+        self._own("declining")
+        await self._ask("declining", inbox.decline, command_id, self._me, self.lease or 0.0)
+
     async def wait_posted(self, seconds: float) -> None:
         """As the contract says, and no later than a command is there; a checkpoint."""
         self._open_lanes()

@@ -20,6 +20,9 @@ _FOR_ME: Final = f"""
     from inbox i left join runs r on r.id = i.run {living("o", "r.owner")} {living("t", "i.taker")}
     where i.receipt is null
     and (o.name = %(me)s or o.name is null and (t.name is null or t.name = %(me)s))
+    and not exists (
+        select from declined d where d.owner = %(me)s and d.command = i.command and d.until > clock_timestamp()
+    )
     order by i.n limit %(limit)s
 """
 # Somebody else may take the same at the same time: the first one changes who has it, and the other then finds that
@@ -33,6 +36,19 @@ _TAKE: Final = f"""
     select i.command, i.run, i.body, i.at, i.crc from inbox i join mine m on m.n = i.n
     where not m.free or m.taker = %(me)s or i.n in (select n from taken) order by i.n
 """  # noqa: S608 - our own words only, here and below
+# What it has declined for long enough is forgotten on the way, so that there is no more of it than waits.
+_DECLINE: Final = """
+    with over as (
+        delete from declined where owner = %(me)s and until <= clock_timestamp() and command <> %(command)s
+    ),
+    noted as (
+        insert into declined (owner, command, until)
+        select %(me)s, command, clock_timestamp() + %(pause)s * interval '1 second' from inbox
+        where command = %(command)s and receipt is null
+        on conflict (owner, command) do update set until = excluded.until
+    )
+    update inbox set taker = '' where command = %(command)s and taker = %(me)s and receipt is null
+"""
 _LOOK: Final = """
     select command, run, body, at, crc from inbox where receipt is null order by n limit %(limit)s
 """
@@ -58,6 +74,11 @@ def posted(connection: Connected, limit: int, me: str) -> list[Posted]:
         for command, run_id, body, at, crc in rows_of(connection, _TAKE if me else _LOOK, values)
         if fits(crc, b"", command, run_id, at, body)
     ]
+
+
+def decline(connection: Connected, command_id: str, me: str, pause: float) -> None:
+    """See `Store.decline`; so many seconds are a lease."""
+    connection.execute(_DECLINE, {"command": command_id, "me": me, "pause": pause})
 
 
 def answer(connection: Connected, command_id: str, receipt: bytes) -> None:

@@ -11,7 +11,10 @@ _RENEW: Final = """
     insert into owners (name, expires) values (%(name)s, clock_timestamp() + %(lease)s * interval '1 second')
     on conflict (name) do update set expires = excluded.expires
 """
-_TIDY: Final = "delete from owners where expires < clock_timestamp()"
+_TIDY: Final = """
+    with over as (delete from declined where until < clock_timestamp())
+    delete from owners where expires < clock_timestamp()
+"""
 _LEAVE: Final = "delete from owners where name = %s"
 
 

@@ -152,7 +152,17 @@ create table blob_runs (
 create index blob_runs_run on blob_runs (run);
 """
 
-MIGRATIONS: Sequence[LiteralString] = (TABLES,)
+DECLINED: Final = """
+-- Which owners cannot carry out a command, and are not given it again until then, by this server's clock.
+create table declined (
+    owner text collate "C" not null,
+    command text collate "C" not null,
+    until timestamptz not null,
+    primary key (owner, command)
+);
+"""
+
+MIGRATIONS: Sequence[LiteralString] = (TABLES, DECLINED)
 """Each makes the tables of one version those of the next; the first one makes all of them out of nothing."""
 
 

@@ -184,7 +184,10 @@ class RedisStore(Store):
         if self.guest:
             await trio.lowlevel.checkpoint()
         else:
-            await self._ask("renew", max(1, round((self.lease or LEASE) * 1000)))
+            await self._ask("renew", self._lease_in_ms())
+
+    def _lease_in_ms(self) -> int:
+        return max(1, round((self.lease or LEASE) * 1000))
 
     async def _end_lease(self) -> None:
         if not self.guest:
@@ -323,6 +326,11 @@ class RedisStore(Store):
         """As the contract says; a guest is told of all, and given none. A checkpoint."""
         with self._listing():
             return await self._inbox.posted(limit)
+
+    async def decline(self, command_id: str) -> None:
+        """As the contract says; a checkpoint."""
+        with self._owning("declining"):
+            await self._inbox.decline(command_id, self._lease_in_ms())
 
     async def wait_posted(self, seconds: float) -> None:
         """As the contract says: the server tells. A checkpoint."""

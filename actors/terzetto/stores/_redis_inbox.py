@@ -28,6 +28,10 @@ class Inbox:
         found = await self._ask("posted", limited(limit))
         return [command for each in found if (command := _posted(each)) is not None]
 
+    async def decline(self, command_id: str, pause: int) -> None:
+        """See `Store.decline`; so many milliseconds are a lease."""
+        await self._ask("decline", command_id, pause)
+
     async def answer(self, command_id: str, receipt: bytes) -> None:
         """See `Store.answer`."""
         await self._ask("answer", command_id, receipt, sum_blob(receipt))

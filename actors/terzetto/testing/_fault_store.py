@@ -205,6 +205,10 @@ class FaultStore(Store):
         """As the store inside."""
         return await self._pass("posted", self.inner.posted, limit=limit)
 
+    async def decline(self, command_id: str) -> None:
+        """As the store inside."""
+        await self._pass("decline", self.inner.decline, command_id)
+
     async def wait_posted(self, seconds: float) -> None:
         """As the store inside."""
         await self._pass("wait_posted", self.inner.wait_posted, seconds)

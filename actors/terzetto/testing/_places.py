@@ -202,12 +202,13 @@ class OnMailbox(Waiting[Any]):
 
 
 WRITING: Final = (
-    "commit", "move_head", "prune", "delete", "post", "answer", "put_chunk", "keep_blob", "sweep_blobs", "renew",
+    "commit", "move_head", "prune", "delete", "post", "answer", "decline", "put_chunk", "keep_blob", "sweep_blobs",
+    "renew",
 )  # fmt: skip
 """Calls that change what is stored."""
-REPEATABLE: Final = ("commit", "post", "answer", "put_chunk", "keep_blob", "sweep_blobs", "renew")
+REPEATABLE: Final = ("commit", "post", "answer", "decline", "put_chunk", "keep_blob", "sweep_blobs", "renew")
 """Those of them that say the same when they are said twice."""
-SILENT: Final = ("commit", "post", "answer", "put_chunk", "renew")
+SILENT: Final = ("commit", "post", "answer", "decline", "put_chunk", "renew")
 """Those of them whose success can be told without them."""
 BYTES: Final = ("records", "records_by_event", "snapshot", "blob_chunk", "receipt")
 """Calls that answer with bytes."""

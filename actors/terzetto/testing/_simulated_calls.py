@@ -116,6 +116,10 @@ class PassedOn(Store):
         """As the contract says; a checkpoint."""
         return await self._read("posted", lambda: self._inner.posted(limit=limit))
 
+    async def decline(self, command_id: str) -> None:
+        """As the contract says; a checkpoint."""
+        return await self._own("decline", lambda: self._inner.decline(command_id))
+
     async def answer(self, command_id: str, receipt: bytes) -> None:
         """As the contract says; a checkpoint."""
         return await self._own("answer", lambda: self._inner.answer(command_id, receipt))

@@ -17,6 +17,8 @@ class Owners:
         """Who wrote each run last in an epoch that it began."""
         self._given: Final[dict[str, str]] = {}
         """To whom a command for nobody's run was given, by its id."""
+        self._declined: Final[dict[tuple[str, str], float]] = {}
+        """Until when an owner is not given a command, Trio time, by their name and id."""
 
     def renew(self, name: str, lease: float) -> None:
         """An owner lives for so many seconds more."""
@@ -43,6 +45,8 @@ class Owners:
 
     def gives(self, command: Posted, name: str) -> bool:
         """Whether an owner is to carry out a command; one for nobody's run is given to the first who asks."""
+        if self._declined.get((name, command.command_id), 0.0) > trio.current_time():
+            return False
         if self.other(command.run_id, name):
             return False
         if self._runs.get(command.run_id) == name:
@@ -51,3 +55,9 @@ class Owners:
             return False
         self._given[command.command_id] = name
         return True
+
+    def declines(self, command_id: str, name: str, pause: float) -> None:
+        """An owner gives a command back, and is not given it again for so many seconds."""
+        if self._given.get(command_id) == name:
+            del self._given[command_id]
+        self._declined[name, command_id] = trio.current_time() + pause

@@ -280,6 +280,15 @@ class SimulatedStore(PassedOn):
             islice((each for each in waiting if self.disk.owners.gives(each, self.name)), min(limit, sys.maxsize))
         )
 
+    async def decline(self, command_id: str) -> None:
+        """As the contract says; a checkpoint."""
+        await self._own("decline", lambda: self._decline(command_id))
+
+    async def _decline(self, command_id: str) -> None:
+        await trio.lowlevel.checkpoint()
+        if self.lease is not None:
+            self.disk.owners.declines(command_id, self.name, self.lease)
+
     def _other(self, run_id: str) -> str:
         return self.disk.owners.other(run_id, self.name)
 

@@ -10,7 +10,7 @@ from terzetto_protocol.statuses import RunStatus
 
 from ..stores import Store
 from ._store_laws import applied, claim, expect, first, follow, header, posted, started
-from ._store_laws_pairs import PATIENCE, PairBook, commands, freed
+from ._store_laws_pairs import BRIEF, PATIENCE, PairBook, commands, freed
 
 BOOK = PairBook()
 
@@ -129,6 +129,47 @@ async def what_was_given_and_not_answered_is_given_again(mine: Store, other: Sto
     expect(await commands(other), ["c-1"], "it is given again")
     await mine.renew()
     expect(await commands(mine), [], "to one owner at a time")
+
+
+@BOOK.pair_law
+async def what_one_owner_declines_another_is_given(mine: Store, other: Store) -> None:
+    """At once; whoever has declined is not given it again so soon, and a receipt stays what it is."""
+    for name in ("1", "2", "3"):
+        await mine.post(posted(name, run_id=f"unknown {name}"))
+    expect(await commands(mine), ["1", "2", "3"], "they are given")
+    for _ in range(2):
+        await mine.decline("1")
+    await mine.decline("nowhere")
+    expect([await commands(store) for store in (mine, other)], [["2", "3"], ["1"]], "it is given to another")
+    expect(await commands(mine, 1), ["2"], "what was declined is not counted")
+    await mine.decline("1")
+    expect(await commands(other), ["1"], "it is the other's now, who has not declined it")
+    await other.decline("1")
+    expect([await commands(store) for store in (mine, other)], [["2", "3"], []], "both have declined it")
+    expect(await mine.receipt("1"), None, "it waits")
+    await mine.answer("2", b"done")
+    await mine.decline("2")
+    expect(await other.receipt("2"), b"done", "the receipt")
+    expect([await commands(store) for store in (mine, other)], [["3"], []], "what was answered stays answered")
+
+
+@BOOK.brief_law
+async def what_was_declined_is_looked_at_again(mine: Store, other: Store) -> None:
+    """By the same owner, when a lease of its own has passed, unless another has it by then; as often as it declines."""
+    for name in ("1", "2"):
+        await other.post(posted(name, run_id="unknown"))
+    expect(await commands(mine), ["1", "2"], "they are given")
+    await mine.decline("1")
+    expect(await commands(other), ["1"], "it is given to another")
+    await mine.decline("1")
+    for _ in range(2):
+        await mine.decline("2")
+        with trio.fail_after(PATIENCE):
+            while not (given := await commands(mine)):  # noqa: ASYNC110 - a pause ends without telling
+                await trio.sleep(BRIEF / 10)
+        expect(given, ["2"], "the other one is another's, whatever was declined since")
+    await mine.answer("2", b"done")
+    expect(await other.receipt("2"), b"done", "whoever can answer it all the same does")
 
 
 @BOOK.pair_law
