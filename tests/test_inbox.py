@@ -124,6 +124,16 @@ async def test_what_is_refused_is_denied_with_the_reason(autojump_clock, store, 
         assert 0 == runtime.statistics().restarts
 
 
+async def test_what_is_asked_of_a_run_of_another_graph_is_denied_where_there_is_one_owner(autojump_clock, store):
+    """11.3: nobody else could carry it out."""
+    async with opened(store, other := chain("sign-off", name="other")) as runtime:
+        await parked(runtime, other, "r")
+    async with opened(store, GRAPH):
+        await store.leave(command := Decide("c", "r", "sign-off", Approve()))
+        await trio.sleep(NOTICED)
+        assert "graph 'other' '1' is not known here" in (await store.answered(command)).reason
+
+
 async def test_what_is_no_command_is_denied(autojump_clock, store):
     async with opened(store, GRAPH) as runtime:
         for number, body in enumerate((b"\xc1", b"", b"\x81\xa4type\xa4fire", b"\x00" * 2_000_000)):

@@ -6,11 +6,15 @@ import pytest
 import trio
 
 import terzetto
+from terzetto._errands import RECEIPT_POLL, leave, receipt_of
+from terzetto.testing import FaultStore
 from terzetto.testing._simulated_store import SimulatedDisk, SimulatedStore
+from terzetto_protocol.commands import Decide, Submit
 from terzetto_protocol.decisions import Approve, Confirm, Reject
-from terzetto_protocol.errors import Refused, UnknownRun
+from terzetto_protocol.errors import Refused, StoreUnavailable, UnknownGraph, UnknownRun
 from terzetto_protocol.events import Gap, RunEnded, RunQueued, RunStarted
-from terzetto_protocol.receipts import AlreadyResolved, DecisionTaken
+from terzetto_protocol.limits import INBOX_POLL
+from terzetto_protocol.receipts import AlreadyResolved, DecisionTaken, Denied, Submitted
 
 from .runtimes import AWAITING, CANCELLED, RUNNING, SUCCEEDED, Held, Tally, chain, once, opened, says, settled, told
 
@@ -332,3 +336,106 @@ async def test_who_waits_for_the_end_of_a_run_that_cannot_be_read_here_is_told_s
         nursery.start_soon(waits)
         await trio.sleep(1)
         held.go.set()
+
+
+class Choosy(SimulatedStore):
+    """Notes when a command is given back."""
+
+    def __init__(self, disk, name):
+        super().__init__(disk, name=name, lease=LEASE)
+        self.declined = []
+
+    async def decline(self, command_id):
+        self.declined.append(trio.current_time())
+        await super().decline(command_id)
+
+
+ELSE = chain(says("else"), name="else")
+
+
+async def asked(disk, command):
+    """Leave a command, as a guest does; the time at which it was left."""
+    await leave(disk, command, command.run_id, 0.0)
+    return trio.current_time()
+
+
+@pytest.mark.parametrize("failures", [0, 3])
+async def test_a_command_waits_for_an_owner_that_has_the_graph(autojump_clock, failures):
+    """11.3: who does not have it gives it back, and asks once a lease; who comes with it finds it at once."""
+    house, graph = House(), chain("gate", says("two"))
+    b, c = FaultStore(Choosy(house.disk, "b")), FaultStore(Choosy(house.disk, "c"))
+    for store in (b, c):
+        store.on("decline").first(failures).raises(StoreUnavailable) if failures else None
+    async with house.opened("a", graph) as a:
+        await told(await a.submit(graph, Tally(), run_id="r"), until=terzetto.BarrierOpened)
+    async with opened(b, ELSE, limit=60 * LEASE) as first, opened(c, ELSE, limit=60 * LEASE) as second:
+        await asked(house.disk, Decide("c-1", "r", "gate", Approve()))
+        await trio.sleep(20 * LEASE)
+        assert None is await house.disk.receipt("c-1")
+        for store in (b, c):
+            assert 15 <= len(store.inner.declined) <= 21
+        async with house.opened("d", graph) as d:
+            begun = trio.current_time()
+            assert DecisionTaken("r", "gate@1", True) == await receipt_of(house.disk, "c-1")
+            assert trio.current_time() - begun <= INBOX_POLL + RECEIPT_POLL
+            assert ["two"] == (await d.get("r").result()).state.trail
+        assert (0, 0) == (first.statistics().restarts, second.statistics().restarts)
+
+
+async def test_who_has_the_graph_answers_whoever_is_asked_first(autojump_clock):
+    """11.3: within 250 ms after another one has given it back; what is begun by a message is begun where it can be."""
+    house, graph, limit = House(), chain("gate", says("two")), 60 * LEASE
+    async with house.opened("b", ELSE, limit=limit), house.opened("d", graph, limit=limit) as d:
+        for number in range(4):
+            await trio.sleep(INBOX_POLL * number / 4)
+            begun = await asked(house.disk, Submit(f"s-{number}", f"r-{number}", "chain", b"{}", version="1"))
+            assert Submitted(f"r-{number}", True) == await receipt_of(house.disk, f"s-{number}")
+            assert trio.current_time() - begun <= 2 * INBOX_POLL + RECEIPT_POLL
+        for number, command in enumerate((Submit("x", "x", "gone", b"{}"), Submit("y", "y", "chain", b"{}", "9"))):
+            await asked(house.disk, command)
+            with trio.move_on_after(5 * LEASE) as scope:
+                await receipt_of(house.disk, command.command_id)
+            assert scope.cancelled_caught, number
+        assert 4 == len(await d.runs())
+
+
+async def test_more_commands_than_are_looked_at_at_once_keep_nobody_from_the_next(autojump_clock):
+    """11.3: what nobody here can carry out is in nobody's way."""
+    house, graph = House(), chain("gate", says("two"))
+    async with house.opened("b", graph):
+        for number in range(250):
+            await asked(house.disk, Submit(f"x-{number}", f"x-{number}", "gone", b"{}"))
+        begun = await asked(house.disk, Submit("s", "r", "chain", b"{}"))
+        assert Submitted("r", True) == await receipt_of(house.disk, "s")
+        assert trio.current_time() - begun <= 4 * INBOX_POLL
+
+
+async def test_what_is_asked_of_a_runtime_that_does_not_have_the_graph_is_refused_at_once(autojump_clock):
+    """11.3, 2.7: nobody was left a command, so nobody waits."""
+    house, graph = House(), chain("gate", says("two"))
+    async with house.opened("a", graph) as a:
+        await told(await a.submit(graph, Tally(), run_id="r"), until=terzetto.BarrierOpened)
+    async with house.opened("b", ELSE) as b, house.opened("d", graph):
+        with pytest.raises(UnknownGraph, match=r"^run 'r': graph 'chain' '1' is not known here") as caught:
+            await b.decide("r", "gate", Approve())
+        assert ("chain", "1", "r") == (caught.value.graph, caught.value.version, caught.value.run_id)
+
+
+@pytest.mark.parametrize(
+    "command, reason",
+    [
+        (Decide("c", "r", "nowhere", Approve()), "not open"),
+        (Decide("c", "nobody", "gate", Approve()), "no run 'nobody'"),
+        (Submit("c", "s", "chain", b'{"count": "many"}'), "count"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+async def test_what_nobody_could_do_is_denied_at_once(autojump_clock, command, reason):
+    """11.3, 1: only a graph that is somewhere else is waited for."""
+    house, graph = House(), chain("gate", says("two"))
+    async with house.opened("a", graph) as a:
+        await told(await a.submit(graph, Tally(), run_id="r"), until=terzetto.BarrierOpened)
+        await asked(house.disk, command)
+        receipt = await receipt_of(house.disk, "c")
+    assert isinstance(receipt, Denied)
+    assert reason in receipt.reason

@@ -1,7 +1,8 @@
 """The inbox of a shared store: commands that other processes left for the owner.
 
 It owns nothing but the set of commands that are being carried out; a command that was carried out while
-its receipt was lost is carried out again and hears `AlreadyResolved` or `already_terminal`.
+its receipt was lost is carried out again and hears `AlreadyResolved` or `already_terminal`. One for a graph that this
+owner does not have is another owner's, where there may be others: it goes back, and the store remembers that.
 """
 
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,7 @@ import trio
 
 from terzetto_protocol.codec import Codec
 from terzetto_protocol.commands import Command
-from terzetto_protocol.errors import ActorStopped, StoreUnavailable, TerzettoError
+from terzetto_protocol.errors import ActorStopped, StoreUnavailable, TerzettoError, UnknownGraph
 from terzetto_protocol.limits import INBOX_POLL
 from terzetto_protocol.receipts import Denied, Receipt
 from terzetto_protocol.records import Posted
@@ -47,16 +48,22 @@ class Inbox:
     async def _answer(self, posted: Posted) -> None:
         try:
             receipt = await self._receipt(posted)
-            await self._store.answer(posted.command_id, RECEIPTS.pack(receipt))
+            if receipt is None:
+                await self._store.decline(posted.command_id)
+            else:
+                await self._store.answer(posted.command_id, RECEIPTS.pack(receipt))
         except (StoreUnavailable, ActorStopped):
             pass  # it stays without a receipt, and is found again: by us, or by the next owner
         finally:
             self._busy.discard(posted.command_id)
 
-    async def _receipt(self, posted: Posted) -> Receipt:
+    async def _receipt(self, posted: Posted) -> Receipt | None:
+        """What came of a command; None for one that is for another owner."""
         try:
             return await self._carry_out(COMMANDS.unpack(posted.body))
         except (StoreUnavailable, ActorStopped):
             raise
         except TerzettoError as error:
+            if isinstance(error, UnknownGraph) and self._store.lease is not None:
+                return None
             return Denied(posted.run_id, str(error))

@@ -674,6 +674,26 @@ BUGS: Final[Sequence[Bug]] = (
         ),
     ),
     _bug(
+        "an owner without the graph answers for all of them",
+        "11.3",
+        "test_neighbours.py::test_who_has_the_graph_answers_whoever_is_asked_first",
+        (
+            f"{_ACTORS}/_inbox.py",
+            "if isinstance(error, UnknownGraph) and self._store.lease is not None:",
+            "if isinstance(error, UnknownGraph) and self._store.lease is None:",
+        ),
+    ),
+    _bug(
+        "what an owner has declined it is given again at once",
+        "11.3",
+        "test_neighbours.py::test_a_command_waits_for_an_owner_that_has_the_graph",
+        (
+            f"{_ACTORS}/testing/_simulated_owners.py",
+            "self._declined[name, command_id] = trio.current_time() + pause",
+            "self._declined[name, command_id] = trio.current_time()",
+        ),
+    ),
+    _bug(
         "prune keeps the newest checkpoint alone",
         "15.3",
         "test_langgraph_graphs.py::test_prune_keeps_what_a_delta_channel_needs",
