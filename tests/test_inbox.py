@@ -4,12 +4,12 @@ import pytest
 import trio
 
 import terzetto
-from terzetto._inbox import COMMANDS, RECEIPTS
+from terzetto._inbox import COMMANDS, RECEIPTS, Inbox
 from terzetto_protocol.commands import Cancel, Decide, Resume, Submit
 from terzetto_protocol.decisions import Approve
 from terzetto_protocol.errors import StoreUnavailable
 from terzetto_protocol.limits import INBOX_POLL
-from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, DecisionTaken, Denied, Submitted
+from terzetto_protocol.receipts import AlreadyResolved, CancelReceipt, DecisionTaken, Denied, Resumed, Submitted
 from terzetto_protocol.records import Posted
 from terzetto_protocol.statuses import RunStatus
 
@@ -181,3 +181,22 @@ async def test_many_commands_at_once(autojump_clock, store):
             await store.leave(commands[-1])
         await trio.sleep(3)
         assert all([isinstance(await store.answered(command), DecisionTaken) for command in commands])
+
+
+async def test_a_command_that_nobody_answers_in_time_is_carried_out_again(autojump_clock, nursery, store):
+    """11.3: who claimed its run meanwhile may have died before he answered."""
+    store.lease, told = 30.0, []
+
+    async def carry_out(command):
+        told.append((command.command_id, trio.current_time()))
+        if len(told) == 1:
+            await trio.sleep_forever()
+        return Resumed("r", durable=True)
+
+    await store.leave(command := Resume("c-1", "r"))
+    await nursery.start(Inbox(store, carry_out).run)
+    await trio.sleep(29)
+    assert await store.answered(command) is None
+    await trio.sleep(2)
+    assert Resumed("r", durable=True) == await store.answered(command)
+    assert ["c-1", "c-1"] == [command_id for command_id, _ in told]

@@ -6,6 +6,7 @@ owner does not have is another owner's, where there may be others: it goes back,
 """
 
 from collections.abc import Awaitable, Callable
+from math import inf
 from typing import Final
 
 import trio
@@ -46,14 +47,18 @@ class Inbox:
                     await trio.sleep(INBOX_POLL)  # commands wait in the store, and are found when the store is back
 
     async def _answer(self, posted: Posted) -> None:
+        """Carry a command out; one that stays without a receipt is found again: by us, or by the next owner."""
+        lease = self._store.lease
         try:
-            receipt = await self._receipt(posted)
-            if receipt is None:
-                await self._store.decline(posted.command_id)
-            else:
-                await self._store.answer(posted.command_id, RECEIPTS.pack(receipt))
+            # Whoever has claimed its run meanwhile, and is to answer in our place, may be gone before he does.
+            with trio.move_on_after(inf if lease is None else lease):
+                receipt = await self._receipt(posted)
+                if receipt is None:
+                    await self._store.decline(posted.command_id)
+                else:
+                    await self._store.answer(posted.command_id, RECEIPTS.pack(receipt))
         except (StoreUnavailable, ActorStopped):
-            pass  # it stays without a receipt, and is found again: by us, or by the next owner
+            pass
         finally:
             self._busy.discard(posted.command_id)
 
