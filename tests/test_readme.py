@@ -150,7 +150,7 @@ def passes_the_tests(folder):
     named = {entry["include-group"] for entry in groups["dev"]}
     required = {line.split(">=")[0].split("[")[0] for group in named for line in groups[group]}
 
-    assert {"pytest", "pytest-trio", "hypothesis", "mypy", "pyright", "sphinx"} <= required
+    assert {"pytest", "pytest-trio", "pytest-xdist", "hypothesis", "mypy", "pyright", "sphinx"} <= required
     assert ["tests"] == project()["tool"]["pytest"]["ini_options"]["testpaths"]
 
 
@@ -169,7 +169,7 @@ README_COMMANDS = {
     f"pip install uv && {UV}": demonstrates,
     f"TERZETTO_FAULTS=1 TERZETTO_CRASH_AT=commit_durable:60 {UV} --fresh": dies,
     UV: goes_on,
-    "pip install uv && uv run pytest": passes_the_tests,
+    "pip install uv && uv run pytest -n 2": passes_the_tests,
     "python3 -m venv .venv && .venv/bin/pip install -e '.[cli]'": installs,
     ".venv/bin/terzetto demo": demonstrates,
     f"python3 -m venv .uv && .uv/bin/pip install uv && .uv/bin/{UV}": demonstrates,
