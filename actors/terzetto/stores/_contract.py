@@ -102,7 +102,8 @@ class Store(BlobStore):
         first write: when its seq is 1 and neither the run nor its idempotency key exists), else refused without
         touching the others. A write that is there already, from a try whose answer was lost (same run, seq,
         epoch and body, and for a first write the same header), is `Applied`. An old epoch is `Stale`, a taken
-        id or key `Exists`. Where there is a lease, the first write of a run on a thread is `Overtaken` where
+        id or key `Exists`. Where there is a lease, a claim that is equal to that of another owner who lives is
+        `Stale`, too, and the first write of a run on a thread is `Overtaken` where
         one that is under way there has the same place in the line or a later one, and so is a write whose
         `base` is not the thread's head (see `terzetto_protocol.threads.overtaken`). Other content under a seq
         that is taken, a seq that leaves a hole, an unknown run, and what the store cannot hold are `Rejected`.

@@ -20,7 +20,7 @@ from . import _postgres_reads as reads
 from ._checksums import Damaged
 from ._postgres_group import Group, Unusual
 from ._postgres_link import REFUSED
-from ._postgres_runs import read_run, read_run_by_key, read_runs
+from ._postgres_runs import is_nobody_elses, read_run, read_run_by_key, read_runs
 from ._postgres_schema import Connected
 from ._postgres_statements import Statement
 from ._postgres_threads import head, lock
@@ -94,7 +94,7 @@ def _settle(connection: Connected, write: Write, owner: str) -> Outcome:
 
 
 def _judged(connection: Connected, write: Write, owner: str) -> Outcome:
-    outcome = _judge(connection, write)
+    outcome = _judge(connection, write, owner)
     if outcome is None and write.blobs:
         missing = connection.execute(_MISSING, (list(write.blobs),)).fetchone()
         outcome = None if missing is None else nameless(write, str(missing[0]))
@@ -104,11 +104,12 @@ def _judged(connection: Connected, write: Write, owner: str) -> Outcome:
     return outcome or _APPLIED
 
 
-def _judge(connection: Connected, write: Write) -> Outcome | None:
+def _judge(connection: Connected, write: Write, owner: str) -> Outcome | None:
     run = read_run(connection, write.run_id)
     stored = reads.commit(connection, write.run_id, write.seq)
     if write.header is None:
-        found = unknown(write) if run is None else verdict(write, run.epoch, run.seq, stored)
+        is_ours = write.epoch == write.expect or is_nobody_elses(connection, write.run_id, owner)
+        found = unknown(write) if run is None else verdict(write, run.epoch, run.seq, stored, is_ours=is_ours)
     elif run is not None and run.header == write.header and stored == (write.epoch, write.body):
         return _APPLIED
     else:

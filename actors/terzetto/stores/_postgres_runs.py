@@ -48,6 +48,7 @@ _RUN_BY_KEY: Final = f"select {_COLUMNS} from runs r where r.key = %(key)s and r
 _UNFINISHED: Final = f"""
     select {_COLUMNS} from runs r {_WHOSE} where r.status = any(%(statuses)s) and {_NOBODY_ELSES} {_ORDER}
 """  # noqa: S608
+_FREE: Final = f"select from runs r {_WHOSE} where r.id = %(run)s and {_NOBODY_ELSES}"
 _FOREIGN: Final = f"select {_COLUMNS} from runs r where r.id = any(%(runs)s) and r.owner not in ('', %(me)s)"  # noqa: S608
 _TIMERS: Final = f"""
     select r.id, r.timer, r.message, r.crc, r.status, r.epoch, r.code from runs r {_WHOSE}
@@ -78,6 +79,11 @@ def read_run(connection: Connected, run_id: str) -> RunRow | None:
     for columns in rows_of(connection, _RUN, {"run": run_id}):
         return _run_row(_Columns(*columns))
     return None
+
+
+def is_nobody_elses(connection: Connected, run_id: str, me: str) -> bool:
+    """Whether no other owner who lives has begun a run's newest epoch."""
+    return any(True for _ in rows_of(connection, _FREE, {"run": run_id, "me": me}))
 
 
 def owned(columns: Sequence[Any], me: str) -> tuple[RunRow, str]:

@@ -82,7 +82,7 @@ def _outcome(write: Write, told: Any, wrong: str) -> Outcome:
             return _UNTOLD
         case [b"refused", epoch, last, stored_epoch, body]:
             stored = None if stored_epoch is None else (int(stored_epoch), body)
-            outcome = verdict(write, int(epoch), int(last), stored)
+            outcome = verdict(write, int(epoch), int(last), stored, is_ours=False)
             assert outcome is not None, "the script has refused what fits"
             return outcome
         case [b"exists", run_id, flat]:

@@ -7,16 +7,19 @@ from terzetto_protocol.records import Applied, BarrierRow, Outcome, Rejected, St
 from terzetto_protocol.statuses import TERMINAL, RunStatus
 
 
-def verdict(write: Write, epoch: int, last: int, stored: tuple[int, bytes] | None) -> Outcome | None:
+def verdict(
+    write: Write, epoch: int, last: int, stored: tuple[int, bytes] | None, *, is_ours: bool = True
+) -> Outcome | None:
     """The outcome of a write to an existing run, or None when it can be applied now.
 
     Args:
         epoch: the stored run's epoch.
         last: seq of its last commit.
         stored: epoch and body of the commit that has the write's seq, if there is one.
+        is_ours: whether that may be this very write, which has come again, and not another owner's with equal bytes.
     """
     same_epoch = stored is not None and stored[0] == write.epoch
-    if same_epoch and stored is not None and stored[1] == write.body:
+    if is_ours and same_epoch and stored is not None and stored[1] == write.body:
         return Applied()
     if epoch != write.expect:  # two who claim at once claim the same epoch: the second is stale all the same
         return Stale(epoch)

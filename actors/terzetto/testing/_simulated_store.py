@@ -20,6 +20,7 @@ from terzetto_protocol.statuses import TERMINAL
 from terzetto_protocol.threads import builds_on, overtaken
 
 from ..stores import MemoryStore, StoredRun, StoreHealth
+from ..stores._verdict import verdict
 from ._simulated_calls import PassedOn
 from ._simulated_luck import Luck, Trouble, Weather
 from ._simulated_owners import Owners
@@ -67,12 +68,19 @@ class SimulatedDisk(MemoryStore):
     def settle(self, write: Write) -> Outcome:
         """Apply one write, at once."""
         before = self._last(write.run_id)
-        outcome = self._overtaken(write) or super().settle(write)
+        outcome = self._overtaken(write) or self._equal(write) or super().settle(write)
         if self._last(write.run_id) > before:
             self.witness.applied(write)
             if write.header is not None or write.epoch != write.expect:
                 self.owners.wrote(self._writer, write.run_id)
         return outcome
+
+    def _equal(self, write: Write) -> Outcome | None:
+        """What a claim comes to whose bytes are equal to those of another owner's claim; None for any other write."""
+        run = self._find(write.run_id)
+        if run is None or write.epoch == write.expect or not self.owners.other(write.run_id, self._writer):
+            return None
+        return verdict(write, run.epoch, run.last, run.stored(write.seq), is_ours=False)
 
     def apply(self, writes: Sequence[Write], writer: str) -> list[Outcome]:
         """Apply a group that this owner writes, at once."""

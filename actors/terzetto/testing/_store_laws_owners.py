@@ -26,8 +26,8 @@ async def a_run_is_its_bringers(mine: Store, other: Store) -> None:
 @BOOK.pair_law
 async def a_run_is_its_last_claimers(mine: Store, other: Store) -> None:
     """Raising the epoch takes a run; an everyday write, and one that is refused or was there, takes none."""
-    writes = await started(mine)
-    await applied(other, follow(seq=3), follow(seq=4, moved=True), *writes)
+    submit, _ = await started(mine)
+    await applied(other, follow(seq=3), follow(seq=4, moved=True), submit)
     outcomes = await other.commit([claim(seq=5), claim(seq=9, epoch=2)])
     expect([type(each) for each in outcomes], [Stale, Rejected], "an old claim, and one that leaves a hole")
     expect([await unfinished(store) for store in (mine, other)], [["r"], []], "it is where it was")
@@ -65,6 +65,19 @@ async def one_of_two_who_claim_at_once_wins(mine: Store, other: Store) -> None:
     for pair in zip(*outcomes, strict=True):
         expect(sorted(type(each).__name__ for each in pair), ["Applied", "Exists"], "one run of a key is brought")
         expect(any(isinstance(each, Exists) for each in pair), True, "the other is told of it")
+
+
+@BOOK.pair_law
+async def one_of_two_equal_claims_wins(mine: Store, other: Store) -> None:
+    """Two whose timers go off at the same moment may write the same bytes: only one of them owns the run by that."""
+    await applied(mine, first())
+    group = [claim(), follow(seq=3)]
+    await applied(mine, *group)
+    expect(await other.commit(group), [Stale(1), Stale(1)], "the other one's, of which nothing tells them apart")
+    expect([await unfinished(store) for store in (mine, other)], [["r"], []], "it is whose claim was the first")
+    await applied(mine, *group)
+    await applied(other, claim(seq=4, epoch=2))
+    expect(await mine.commit(group), [Stale(2), Stale(2)], "one that was in doubt, when the run is not ours any more")
 
 
 @BOOK.pair_law

@@ -183,7 +183,7 @@ end
 
 local function settle(w)
   local row = redis.pcall('HMGET', base .. 'run:' .. w.run, 'epoch', 'seq', 'first', 'commits', 'header', 'status',
-    'submitted', 'thread')
+    'submitted', 'thread', 'owner')
   if row.err then return { 'damaged' } end
   local epoch, last, first = row[1], tonumber(row[2]), tonumber(row[3])
   if not epoch and call('ZSCORE', base .. 'runs', w.run) and not has_expired(w.run) then return { 'damaged' } end
@@ -192,7 +192,8 @@ local function settle(w)
   if not epoch then return { 'unknown' } end
   local stored = commit_at(w, first, last)
   if stored == true then return { 'damaged' } end
-  if is_same(w, stored) then return true end
+  local is_ours = w.epoch == w.expect or not is_others(row[9]) -- of two equal claims one is another owner's
+  if is_ours and is_same(w, stored) then return true end
   if epoch ~= w.expect or w.seq ~= last + 1 then
     return { 'refused', epoch, last, stored and stored[1], stored and stored[2] }
   end
