@@ -126,6 +126,10 @@ def test_doctor_says_what_waits_and_what_to_do(shop, call, told, monkeypatch):
             "update commits set body = (select body from commits where last = 1), crc = null where last = 3",
             "run 'a': commit 1 comes after commit 2",
         ),
+        (
+            "update runs set status = 'PAUSED', crc = null",
+            "run 'a': its row has status PAUSED instead of AWAITING_INPUT\n",
+        ),
     ],
 )
 def test_doctor_reads_all_that_is_stored(shop, call, damage, problem):

@@ -562,10 +562,31 @@ async def test_a_deep_check_finds_what_is_not_where_its_header_says(postgres, ur
     """1, 11: under another key or thread a run would be submitted twice, or not be found."""
     async with open_store(url) as store:
         await started(store)
-        for column, value in (("key", "'k'"), ("thread", "'t'"), ("line", "7"), ("at", "at + 1")):
-            postgres.execute(f"update {schema_of(url)}.runs set {column} = {value}")
-            [problem] = (await store.health(deep=True)).problems
-            assert f"{column} " in problem
+        runs = f"{schema_of(url)}.runs"
+        for column, value, said in (
+            ("key", "k", "key 'k' instead of ''"),
+            ("thread", "t", "thread 't' instead of ''"),
+            ("line", "7", "line 7 instead of 0"),
+            ("at", "101", "at 101.0 instead of 100.0"),
+        ):
+            [(before,)] = postgres.execute(f"select {column}::text from {runs}")
+            postgres.execute(f"update {runs} set {column} = '{value}'")
+            assert (f"run 'r': its row: it has {said}",) == (await store.health(deep=True)).problems
+            postgres.execute(f"update {runs} set {column} = '{before}'")
+
+
+@in_time
+async def test_a_deep_check_finds_a_row_that_is_behind_its_log(postgres, url) -> None:
+    """3: each row fits its own checksum, and one of them is what it was before."""
+    async with open_store(url) as store:
+        writes, runs = await started(store), f"{schema_of(url)}.runs"
+        columns = "epoch, status, crc, seq, event, moment, tip"
+        [before] = postgres.execute(f"select {columns} from {runs}")
+        await applied(store, follow(seq=len(writes) + 1))
+        postgres.execute(f"update {runs} set ({columns}) = ({', '.join(['%s'] * len(before))})", before)
+        assert (await store.health(deep=True)).problems == (
+            "run 'r': its row says that commit 2 is its last one, and commit 3 is there",
+        )
 
 
 def test_no_password_is_seen_where_settings_are_shown() -> None:

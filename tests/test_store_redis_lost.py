@@ -3,6 +3,7 @@
 import pytest
 
 from terzetto.stores import RedisStore
+from terzetto.stores._checksums import sum_columns
 from terzetto.testing._store_laws import applied, barrier, claim, first, follow, header, posted
 from terzetto_protocol.blobs import Hasher
 from terzetto_protocol.errors import StoreDamaged, StoreError, StoreUnavailable
@@ -281,6 +282,67 @@ async def test_changed_bytes_are_noticed(redis: RedisServer, change) -> None:
         redis.ask(command, base_of(url) + key, *words)
         problems = (await store.health(deep=True)).problems
         assert any(said in problem for problem in problems), problems
+
+
+FOUND_BY = {
+    "submitted": ("101.0", "its row: it has submitted 101.0 instead of 100.0"),
+    "key": ("l", "its row: it has key 'l' instead of 'k'"),
+    "thread": ("", "its row: it has thread '' instead of 't'"),
+    "newest": ("1", "its row: it has newest 1 instead of 4"),
+    "first": ("4", "its log: its row has first 4, and commits 5 instead of 3"),
+    "wrote": ("7", "commit 5: its bytes are not those that were stored"),
+}
+
+
+@pytest.mark.parametrize("field", FOUND_BY)
+@in_time
+async def test_a_field_that_is_not_what_the_header_or_the_log_says(redis: RedisServer, field) -> None:
+    """1, 11: under another key or thread a run would be submitted twice, or not be found."""
+    url = redis.url()
+    value, said = FOUND_BY[field]
+    async with RedisStore(url) as store:
+        await _fill(store)
+        assert (await store.health(deep=True)).problems == ()
+        redis.ask("HSET", base_of(url) + "run:r", field, value)
+        assert (await store.health(deep=True)).problems == (f"run 'r': {said}",)
+
+
+@in_time
+async def test_a_row_that_is_behind_its_log(redis: RedisServer) -> None:
+    """3: it fits its own checksum, and is what it was before."""
+    url = redis.url()
+    async with RedisStore(url) as store:
+        await _fill(store)
+        before = sum_columns("r", RunStatus.AWAITING_INPUT, 0, "", "", 9.0)
+        redis.ask("HSET", base_of(url) + "run:r", "epoch", "0", "sum", str(before))
+        assert (await store.health(deep=True)).problems == ("run 'r': its row: it has epoch 0 instead of 1",)
+
+
+KEYS = {"runs", "is", "timers", "keys", "on", "line"}
+LISTED = {
+    ("ZADD", "runs", "7", "r"): "runs 7.0 instead of 100.0",
+    ("ZADD", "is:AWAITING_INPUT", "7", "r"): "status 7.0 instead of 100.0",
+    ("RENAME", "is:AWAITING_INPUT", "is:PAUSED"): "status None instead of 100.0",
+    ("ZADD", "timers", "7", "r"): "timers 7.0 instead of 9.0",
+    ("HSET", "keys", "k", "e"): "keys 'e' instead of 'r'",
+    ("ZADD", "on:t", "7", "r"): "on 7.0 instead of 100.0",
+    ("ZADD", "line:t", "7", "r"): "line 7.0 instead of 0",
+}
+
+
+@pytest.mark.parametrize("damage", LISTED, ids=" ".join)
+@in_time
+async def test_a_list_that_is_not_what_a_run_says(redis: RedisServer, damage) -> None:
+    """11.5: as many are in it as were put there, and the run is found by what it does not say."""
+    url = redis.url()
+    command, *words = damage
+    words = [base_of(url) + word if word.partition(":")[0] in KEYS else word for word in words]
+    async with RedisStore(url) as store:
+        await _fill(store)
+        redis.ask(command, *words)
+        assert (await store.health(deep=True)).problems == (
+            f"run 'r': what the lists have for it: it has {LISTED[damage]}",
+        )
 
 
 @in_time

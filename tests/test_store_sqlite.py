@@ -11,7 +11,7 @@ import trio
 
 from terzetto.stores import SqliteStore
 from terzetto.stores._schema import APPLICATION_ID, VERSION
-from terzetto.testing._store_laws import applied, barrier, claim, first, follow, started
+from terzetto.testing._store_laws import applied, barrier, claim, first, follow, header, started
 from terzetto_protocol.errors import (
     StoreDamaged,
     StoreUnavailable,
@@ -229,6 +229,27 @@ async def test_a_deep_check_knows_our_tables(path, damage) -> None:
         await on_thread(store, store._connection.execute, damage)
         assert (await store.health()).problems == ()
         assert STRUCTURE[damage] in (await store.health(deep=True)).problems
+
+
+FOUND_BY = {
+    "key = 'l'": "key 'l' instead of 'k'",
+    "key = cast(x'ff' as text)": "key '\N{REPLACEMENT CHARACTER}' instead of 'k'",
+    "thread = ''": "thread '' instead of 't'",
+    "at = at + 1": "at 101.0 instead of 100.0",
+    "epoch = 0, crc = null": "epoch 0 instead of 1",
+    "at = 0, thread = 'u'": "at 0.0 instead of 100.0, thread 'u' instead of 't'",
+}
+
+
+@pytest.mark.parametrize("damage", FOUND_BY)
+@in_time
+async def test_a_deep_check_finds_what_is_not_where_its_header_says(path, damage) -> None:
+    """1, 11: under another key or thread a run would be submitted twice, or not be found."""
+    async with SqliteStore(path) as store:
+        await applied(store, first(header=header(key="k", thread="t")), claim(), follow(seq=3), first("b"))
+        assert (await store.health(deep=True)).problems == ()
+        await on_thread(store, store._connection.execute, f"update runs set {damage} where id = 'r'")
+        assert (await store.health(deep=True)).problems == (f"run 'r': its row: it has {FOUND_BY[damage]}",)
 
 
 @in_time

@@ -117,6 +117,8 @@ async def _damage(store: Store, row: RunRow, *, deep: bool) -> str:
             for record in map(read_record, bodies):
                 if record.seq <= after:
                     return f"run {row.run_id!r}: commit {record.seq} comes after commit {after}"
+                if record.seq == row.seq and record.status is not row.status:
+                    return f"run {row.run_id!r}: its row has status {row.status} instead of {record.status}"
                 after, where = record.seq, f"behind commit {record.seq}"
         for seq in await store.checkpoints(row.run_id):
             where, found = f"at commit {seq}", await store.snapshot(row.run_id, at=seq)

@@ -8,6 +8,7 @@ from terzetto_protocol.records import RunRow
 
 from . import _postgres_inbox as inbox, _postgres_reads as reads, _postgres_threads as threads
 from ._checksums import UNREADABLE, Damaged
+from ._placement import misplaced
 from ._postgres_runs import read_runs
 from ._postgres_schema import Connected
 from ._segments import Segment, entries_of
@@ -23,6 +24,10 @@ _QUESTIONS: Final[tuple[tuple[LiteralString, str], ...]] = (
     (
         "select id, seq from runs r where not exists (select from commits where run = r.n and last = r.seq)",
         "run {0!r}: its last commit, {1}, is not there",
+    ),
+    (
+        "select r.id, r.seq, c.last from runs r join commits c on c.run = r.n where c.last > r.seq",
+        "run {0!r}: its row says that commit {1} is its last one, and commit {2} is there",
     ),
     (
         """
@@ -97,7 +102,10 @@ def check_tables(connection: Connected, look: Callable[[], object]) -> list[str]
     return problems
 
 
-_FOUND_BY: Final = "select at, key, thread, line from runs where id = %s"
+_FOUND_BY: Final = """
+    select coalesce(c.epoch, r.epoch), r.at, r.key, r.thread, r.line, r.epoch
+    from runs r left join commits c on c.run = r.n and c.last = r.seq where r.id = %s
+"""
 _ONCE: Final = """
     set transaction isolation level repeatable read, read only;
     set local enable_seqscan = on; set local enable_hashjoin = on; set local enable_mergejoin = on;
@@ -131,13 +139,10 @@ def _damage(connection: Connected) -> Iterator[str]:
 
 
 def _misplaced(connection: Connected, row: RunRow) -> str:
-    """Whether a run would be found by what its header says, which its checksum covers."""
-    [(at, key, thread, line)] = connection.execute(_FOUND_BY, (row.run_id,)).fetchall()
-    header = row.header
-    found = {"at": at, "key": key, "thread": thread, "line": line}
-    said = {"at": header.at, "key": header.key, "thread": header.thread, "line": header.line}
-    wrong = [f"{name} {found[name]!r} instead of {said[name]!r}" for name in said if found[name] != said[name]]
-    return f"run {row.run_id!r}: its row has {', '.join(wrong)}" if wrong else ""
+    [(wrote, at, key, thread, line, epoch)] = connection.execute(_FOUND_BY, (row.run_id,)).fetchall()
+    found = {"at": at, "key": key, "thread": thread, "line": line, "epoch": epoch}
+    why = misplaced(row.header, wrote, found)
+    return str(Damaged(row.run_id, "its row", why)) if why else ""
 
 
 def _read_barriers(connection: Connected, run_id: str) -> None:

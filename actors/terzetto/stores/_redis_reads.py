@@ -18,7 +18,7 @@ from terzetto_protocol.statuses import BarrierStatus, RunStatus
 from ._checksums import Damaged, columns_fit, fits
 from ._contract import TIMED, StoredRun
 from ._pressing import unpress
-from ._redis_rows import listed_row, read_barrier_value, read_barriers, read_entries, read_row
+from ._redis_rows import ROW, check_placement, listed_row, read_barrier_value, read_barriers, read_entries, read_row
 from ._redis_scripts import Ask, pairs
 
 PAGE: Final = 200
@@ -37,6 +37,7 @@ class _Found:
     commits: Any
     barriers: Any
     seqs: Any
+    listed: Any
 
 
 class Reader:
@@ -200,10 +201,12 @@ class Reader:
 
     async def check(self, run_id: str) -> None:
         """Read all that there is of a run; raises `Damaged`."""
-        found = await self._find(run_id, "nb")
+        found = await self._find(run_id, "nbl")
         if found is None:
             return
+        check_placement(found.row, found.fields, found.listed)
         _check_snapshots(run_id, found)
+        _check_ends(run_id, found)
         _barriers(run_id, found)
         for seq in found.seqs:
             await self.snapshot(run_id, int(seq))
@@ -237,6 +240,17 @@ def _snapshot(run_id: str, found: _Found) -> tuple[int, bytes] | None:
 def _check_snapshots(run_id: str, found: _Found) -> None:
     if len(found.seqs) != int(found.fields[b"snapshots"]):
         raise Damaged(run_id, "its snapshots", f"{len(found.seqs)} are left of {found.fields[b'snapshots'].decode()}")
+
+
+def _check_ends(run_id: str, found: _Found) -> None:
+    # Commits that stand alone, in front of the first from which all are left, have a snapshot each.
+    seqs, newest, first = [int(seq) for seq in found.seqs], int(found.fields[b"newest"]), found.row.first
+    if newest != max(seqs, default=0):
+        raise Damaged(run_id, ROW, f"it has newest {newest} instead of {max(seqs, default=0)}")
+    there = found.row.seq - first + 1 + sum(seq < first for seq in seqs)
+    if first < 1 or int(found.fields[b"commits"]) != there:
+        said = found.fields[b"commits"].decode()
+        raise Damaged(run_id, "its log", f"its row has first {first}, and commits {said} instead of {there}")
 
 
 def _barriers(run_id: str, found: _Found) -> list[tuple[int, BarrierRow]]:

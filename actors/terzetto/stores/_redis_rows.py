@@ -15,7 +15,9 @@ from terzetto_protocol.statuses import BarrierStatus, RunStatus
 
 from ._checksums import UNREADABLE, Damaged, checksum, columns_fit, fits, sum_columns
 from ._columns import barrier_columns, head_sum, row_sum
+from ._placement import listed_wrongly, misplaced
 from ._redis_scripts import Argument, pairs
+from ._schema import Value
 
 ROW: Final = "its row"
 _DAMAGES: Final = (KeyError, ValueError, *UNREADABLE)
@@ -124,6 +126,30 @@ def _read_row(run_id: str, row: Mapping[bytes, bytes]) -> RunRow:
         raise Damaged(run_id, f"commit {seq}")
     first, *_ = (int(row[name]) for name in (b"first", b"commits", b"newest", b"snapshots", b"barriers", b"heads"))
     return RunRow(_header(header), RunStatus(status), epoch, seq, event, at, code, message, timer, first)
+
+
+def check_placement(row: RunRow, fields: Mapping[bytes, bytes], listed: Sequence[bytes]) -> None:
+    """Look whether a run is found by what it says; raises `Damaged`.
+
+    Args:
+        row: the run.
+        fields: its row as it is kept.
+        listed: what the lists have for it, empty where it is not in one.
+    """
+    try:
+        found: dict[str, Value] = {name: fields[name.encode()].decode() for name in ("key", "thread")}
+        found |= {"submitted": float(fields[b"submitted"]), "epoch": row.epoch}
+        why = misplaced(row.header, int(fields[b"wrote"]), found, submitted="submitted")
+    except _DAMAGES as error:
+        raise Damaged(row.run_id, ROW, describe(error)) from error
+    if why:
+        raise Damaged(row.run_id, ROW, why)
+    runs, status, timers, keys, on, line = listed
+    places = {"runs": runs, "status": status, "timers": timers, "on": on, "line": line}
+    known = {name: float(place) if place else None for name, place in places.items()}
+    why = listed_wrongly(row, {**known, "keys": keys.decode(errors="replace") or None})
+    if why:
+        raise Damaged(row.run_id, "what the lists have for it", why)
 
 
 def listed_row(run_id: str, source: str, flat: list[bytes]) -> RunRow:

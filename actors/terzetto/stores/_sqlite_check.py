@@ -1,15 +1,17 @@
 """Whether a SQLite store holds together: SQLite's own check, the checksums, and what only we know about our tables."""
 
 from collections.abc import Callable, Iterator
-from typing import Final, TypeVarTuple
+from typing import Any, Final, TypeVarTuple
 
 import apsw
 import msgspec
 
 from terzetto_protocol.blobs import Hasher
 from terzetto_protocol.errors import describe
+from terzetto_protocol.records import RunRow
 
 from ._checksums import UNREADABLE, Damaged
+from ._placement import misplaced
 from ._schema import BLOBS_SINCE, PRUNES_SINCE, SUMS_SINCE, THREADS_SINCE
 from ._segments import entries_of
 from ._sqlite_file import pragma
@@ -104,6 +106,11 @@ _CHUNKS: Final = "select body from blob_chunks where blob = ? order by number"
 _SEGMENTS: Final = """
     select r.id, c.first, c.last, c.body from commits c join runs r on r.n = c.run where c.first < c.last
 """
+_FOUND_BY: Final = """
+    select c.epoch, r.at, cast(ifnull(r.key, '') as blob), cast(ifnull(r.thread, '') as blob), r.epoch
+    from runs r join commits c on c.run = r.n and c.last = (select max(last) from commits where run = r.n)
+    where r.id = ?
+"""
 _COMMANDS: Final = "select command from inbox"
 _THREADS: Final = "select id from threads"
 
@@ -157,6 +164,8 @@ def _damage(connection: apsw.Connection) -> Iterator[str]:
     for row in reader.runs(None, None, None, None):
         if row.damaged:
             yield f"run {row.run_id!r}: {row.damaged}"
+        else:
+            yield from _misplaced(connection, row)
         yield from _found(reader.barriers, row.run_id, False)
         for segment, body in reader.segments(row.run_id):
             yield from _found(entries_of, row.run_id, segment, body)
@@ -166,6 +175,15 @@ def _damage(connection: apsw.Connection) -> Iterator[str]:
         yield from _found(reader.head, thread)
     for (command,) in connection.execute(_COMMANDS):
         yield from _found(reader.receipt, command)
+
+
+def _misplaced(connection: apsw.Connection, row: RunRow) -> Iterator[str]:
+    found: Any
+    for found in connection.execute(_FOUND_BY, (row.run_id,)):  # none where it was deleted meanwhile
+        wrote, at, key, thread, epoch = found
+        names = {"key": key.decode(errors="replace"), "thread": thread.decode(errors="replace")}
+        if why := misplaced(row.header, wrote, {"at": at, **names, "epoch": epoch}):
+            yield str(Damaged(row.run_id, "its row", why))
 
 
 def _found(read: Callable[[*Ts], object], *args: *Ts) -> Iterator[str]:

@@ -1,5 +1,5 @@
 -- What is there of one run, of one moment: always its row and whether somebody else who lives owns it; then, as they
--- are asked for, a snapshot, some commits, the barriers, and the seqs of the snapshots.
+-- are asked for, a snapshot, some commits, the barriers, the seqs of the snapshots, and what the lists have for it.
 
 local PAGE = 4 * 1024 * 1024 -- bytes of commits after which an answer ends
 
@@ -87,5 +87,14 @@ end
 
 local barriers = string.find(wanted, 'b', 1, true) and call('HGETALL', base .. 'barriers:' .. run) or false
 local seqs = string.find(wanted, 'n', 1, true) and snapshots() or false
+local listed = false
+if string.find(wanted, 'l', 1, true) then
+  local function place(name) return call('ZSCORE', base .. name, run) or '' end
+  local key, thread = known.key or '', known.thread or ''
+  listed = {
+    place('runs'), place('is:' .. (known.status or '')), place('timers'), call('HGET', base .. 'keys', key) or '',
+    place('on:' .. thread), place('line:' .. thread),
+  }
+end
 local others = not TERMINAL[known.status] and is_others(known.owner) and known.owner or ''
-return { row, others, snapshot, commits, barriers, seqs }
+return { row, others, snapshot, commits, barriers, seqs, listed }
