@@ -25,10 +25,11 @@ from terzetto.checkpointer import (
     RedisBackend,
     SqliteBackend,
 )
-from terzetto_protocol.errors import BlocksTheLoop, InvalidRequest, Malformed, StoreUnavailable
+from terzetto_protocol.errors import BlocksTheLoop, InvalidRequest, Malformed, StoreError, StoreUnavailable
 
 from .checkpoint_graphs import Log, chain, thread
 from .conftest import url_of
+from .redis_servers import running
 
 
 def keys(server, pattern):
@@ -411,7 +412,49 @@ def test_what_is_too_old_is_not_there(kind, request, monkeypatch):
     harness.close()
 
 
+def test_a_redis_that_throws_keys_away_is_refused(tmp_path):
+    with running(tmp_path, "--maxmemory-policy", "volatile-lru") as server:
+        threads = threading.active_count()
+        with pytest.raises(StoreError, match=r"may throw checkpoints away \(maxmemory-policy volatile-lru\)"):
+            HarnessCheckpointer(CheckpointerConfig(backend="redis", redis_url=f"redis://127.0.0.1:{server.port}"))
+        assert threads == threading.active_count()
+
+
 # What it is made of
+
+
+@pytest.mark.parametrize("kind", OURS[1:])
+def test_a_block_closes_it_at_its_end(kind, request):
+    def block(harness):
+        with harness as opened:
+            assert harness is opened
+            opened.put(thread(), {"id": "1"})
+            raise KeyError
+
+    async def async_block(harness):
+        async with harness as opened:
+            assert harness is opened
+            await opened.aput(thread(), {"id": "1"})
+            raise KeyError
+
+    ways = (block, lambda it: trio.run(async_block, it), lambda it: asyncio.run(async_block(it)))
+    for way in ways:
+        harness = made(kind, request)
+        with pytest.raises(KeyError):
+            way(harness)
+        with pytest.raises(StoreError, match="closed"):
+            harness.put(thread(), {"id": "2"})
+        harness.close()
+
+
+def test_a_block_leaves_a_backend_of_others_open(tmp_path):
+    backend = SqliteBackend(f"sqlite:{tmp_path}/c.db")
+    with HarnessCheckpointer(backend=backend) as harness:
+        assert isinstance(harness, BaseCheckpointSaver)
+        harness.put(thread(), {"id": "1"})
+
+    assert ["1"] == ids(backend.list("1"))
+    backend.close()
 
 
 def test_it_loads_neither_langgraph_nor_a_driver():

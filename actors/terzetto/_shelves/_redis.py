@@ -5,7 +5,7 @@ from threading import Lock
 from typing import Any, Final, final
 from weakref import finalize
 
-from terzetto_protocol.errors import StoreError, StoreRejected
+from terzetto_protocol.errors import StoreError
 
 from ._contract import Row
 from ._redis_thread import RedisThread, Script, script
@@ -69,26 +69,10 @@ class RedisShelf:
         self._thread = RedisThread(url)
         self._end = finalize(self, self._thread.stop)
         try:
-            self._check()
+            self._thread.check_policy()
         except BaseException:
             self.close()
             raise
-
-    def _check(self) -> None:
-        policy = self._policy()
-        if policy not in (b"", b"noeviction"):
-            raise StoreError(
-                f"the Redis server may throw checkpoints away (maxmemory-policy {policy.decode()}): "
-                "set it to noeviction"
-            )
-
-    def _policy(self) -> bytes:
-        try:
-            lines = self._ask(b"INFO", b"memory").splitlines()
-        except StoreRejected:  # not everybody may ask
-            return b""
-        said = [line.partition(b":") for line in lines]
-        return next((value for name, _, value in said if name == b"maxmemory_policy"), b"")
 
     def apply(self, room: str, puts: Sequence[Row], inserts: Sequence[Row] = (), deletes: Sequence[bytes] = ()) -> None:
         """Write, insert and delete, in one call of a script."""

@@ -77,6 +77,26 @@ class RedisThread:
         """What a script answers; as `ask`."""
         return self._hop(self._run, script, (b"%d" % len(keys), *keys, *args))
 
+    def check_policy(self) -> None:
+        """Refuse a server that throws keys away when its memory is full; one that does not tell is believed. Blocks.
+
+        Raises:
+            StoreUnavailable: the server does not answer.
+            StoreError: it does not keep what it is given.
+        """
+        policy = self._policy()
+        if policy not in (b"", b"noeviction"):
+            text = f"the Redis server may throw checkpoints away (maxmemory-policy {policy.decode()})"
+            raise StoreError(f"{text}: set it to noeviction")
+
+    def _policy(self) -> bytes:
+        try:
+            lines = self.ask(b"INFO", b"memory").splitlines()
+        except StoreRejected:  # not everybody may ask
+            return b""
+        said = [line.partition(b":") for line in lines]
+        return next((value for name, _, value in said if name == b"maxmemory_policy"), b"")
+
     def _hop(self, fn: Any, *args: Any) -> Any:
         check_process(self._opened_in)
         try:

@@ -5,7 +5,8 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from secrets import token_hex
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, TypeVar, TypeVarTuple
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, TypeVarTuple
 
 from terzetto_protocol.errors import InvalidRequest
 
@@ -27,7 +28,8 @@ _TICK: Final = 1e-6  # what a float of seconds since 1970 can tell apart
 class HarnessCheckpointer:
     """Keeps checkpoints as JSON records: in memory, Redis, SQLite or Postgres, or in a backend of your own.
 
-    It needs no LangGraph. Where there is one, `StateGraph.compile(checkpointer=...)` takes it as it is.
+    It needs no LangGraph. Where there is one, `StateGraph.compile(checkpointer=...)` takes it as it is. It is open at
+    once, and closed by `close`, or at the end of a `with` or `async with` block.
 
     The methods with an `a` may be awaited under Trio and under asyncio. The plain ones do the same for
     any other caller: in plain Python, in any thread, and inside asyncio, whose loop they block. In a
@@ -44,6 +46,7 @@ class HarnessCheckpointer:
     Raises:
         ImportError: the backend takes an extra that is not installed; the text says which.
         StoreUnavailable: the file cannot be opened, or the server does not answer.
+        StoreError: the Redis server throws keys away when its memory is full.
     """
 
     def __init__(self, config: CheckpointerConfig | None = None, *, backend: Backend | None = None) -> None:
@@ -69,6 +72,22 @@ class HarnessCheckpointer:
             self._injected.portal.close()
         elif self._is_ours and isinstance(self._backend, OwnBackend):
             self._backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
     def put(
         self,

@@ -93,6 +93,7 @@ class RedisBackend(OwnBackend):
     Raises:
         ImportError: its client is not installed: `pip install 'terzetto[redis]'`.
         StoreUnavailable: the server does not answer.
+        StoreError: it throws keys away when its memory is full.
     """
 
     blocks = True
@@ -105,6 +106,7 @@ class RedisBackend(OwnBackend):
         self._end = finalize(self, self._client.stop)
         try:
             self._client.ask(b"PING")
+            self._client.check_policy()
         except BaseException:
             self.close()
             raise
