@@ -263,7 +263,7 @@ def test_without_the_extra_it_says_what_to_install():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
 
-    assert "terzetto.http needs starlette: pip install 'terzetto[http]'\n" == done.stdout
+    assert "terzetto.http.serve needs starlette: pip install 'terzetto[http]'\n" == done.stdout
 
 
 def test_terzetto_does_not_load_it():

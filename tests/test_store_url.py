@@ -102,7 +102,7 @@ except ImportError as error:
 """
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, check=True)
-    assert done.stdout == "PostgresStore needs psycopg: pip install 'terzetto[postgres]'\n"
+    assert done.stdout == "terzetto.stores.PostgresStore needs psycopg: pip install 'terzetto[postgres]'\n"
 
 
 def test_the_constructor_refuses_what_the_url_refuses() -> None:

@@ -27,7 +27,7 @@ def loader(
             extra = (extras or {}).get(missing)
             if extra is None:
                 raise
-            text = f"{package} needs {missing}: pip install 'terzetto[{extra}]'"
+            text = f"{package}.{name} needs {missing}: pip install 'terzetto[{extra}]'"
             raise ImportError(text, name=missing) from error
         found = names[name] = getattr(module, name)
         return found

@@ -3,7 +3,7 @@
 It needs nothing but Terzetto. Redis takes `pip install 'terzetto[redis]'`, Postgres `pip install 'terzetto[postgres]'`.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .._extras import loader
 
@@ -45,12 +45,7 @@ _HOMES: Final = {
     "SqliteBackend": "._shelved",
 }
 
-_load = loader(__name__, _HOMES, globals(), extras={"anyio": "redis", "coredis": "redis"})
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for."""
-    return _load(name)
+__getattr__ = loader(__name__, _HOMES, globals(), extras={"anyio": "redis", "coredis": "redis"})
 
 
 def __dir__() -> list[str]:

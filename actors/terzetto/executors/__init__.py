@@ -4,7 +4,7 @@
 runs of your own runtime: stored, listed, cancelled, told and decided as every other run.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .._extras import loader
 
@@ -47,12 +47,7 @@ _HOMES: Final = {
     "executions": "._execution",
 }
 
-_load = loader(__name__, _HOMES, globals())
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for."""
-    return _load(name)
+__getattr__ = loader(__name__, _HOMES, globals())
 
 
 def __dir__() -> list[str]:

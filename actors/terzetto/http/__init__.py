@@ -4,7 +4,7 @@
 It takes `pip install 'terzetto[http]'`.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .._extras import loader
 
@@ -24,12 +24,7 @@ _HOMES: Final = {
     "serve": "._serving",
 }
 
-_load = loader(__name__, _HOMES, globals(), extras=dict.fromkeys(("hypercorn", "starlette"), "http"))
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for."""
-    return _load(name)
+__getattr__ = loader(__name__, _HOMES, globals(), extras=dict.fromkeys(("hypercorn", "starlette"), "http"))
 
 
 def __dir__() -> list[str]:

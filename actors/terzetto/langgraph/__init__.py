@@ -3,7 +3,7 @@
 It takes `pip install 'terzetto[langgraph]'`.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .._extras import loader
 
@@ -26,14 +26,9 @@ _HOMES: Final = {
     "run_graph": "._guest",
 }
 
-_load = loader(
+__getattr__ = loader(
     __name__, _HOMES, globals(), extras=dict.fromkeys(("langchain_core", "langgraph", "ormsgpack"), "langgraph")
 )
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for."""
-    return _load(name)
 
 
 def __dir__() -> list[str]:

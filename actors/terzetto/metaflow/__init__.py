@@ -3,7 +3,7 @@
 It takes `pip install 'terzetto[metaflow]'`, and is loaded in child processes only.
 """
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from .._extras import loader
 
@@ -22,12 +22,7 @@ _HOMES: Final = {
     "run_flow": "._flow",
 }
 
-_load = loader(__name__, _HOMES, globals())
-
-
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for."""
-    return _load(name)
+__getattr__ = loader(__name__, _HOMES, globals())
 
 
 def __dir__() -> list[str]:

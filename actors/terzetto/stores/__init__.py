@@ -1,8 +1,8 @@
 """Stores: where runs are kept. `open_store` finds the one that a URL names."""
 
-from collections.abc import Mapping
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from .._extras import loader
 
 if TYPE_CHECKING:
     from ._contract import Store as Store, StoredRun as StoredRun, StoreHealth as StoreHealth
@@ -36,24 +36,8 @@ _HOMES: Final = {
     "ThreadedStore": "._threaded",
     "open_store": "._url",
 }
-_EXTRAS: Final[Mapping[str, str]] = {"psycopg": "postgres"}
-"""Which extra brings a package that a store needs."""
 
-
-def __getattr__(name: str) -> Any:
-    """Load a public name when it is first asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = import_module(_HOMES[name], __name__)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _EXTRAS:
-            raise
-        text = f"{name} needs {missing}: pip install 'terzetto[{_EXTRAS[missing]}]'"
-        raise ImportError(text, name=missing) from error
-    found = globals()[name] = getattr(module, name)
-    return found
+__getattr__ = loader(__name__, _HOMES, globals(), extras={"psycopg": "postgres"})
 
 
 def __dir__() -> list[str]:
