@@ -40,6 +40,23 @@ def test_a_chain_of_nodes(long_ways, acks, kind):
     driver.settle()
 
 
+@pytest.mark.parametrize("kind", ["repeatable", "pure"])
+@pytest.mark.parametrize("logged, alone", [(True, False), (False, False), (False, True)], ids=["kept", "told", "alone"])
+@pytest.mark.parametrize("acks", ["now", "settled", "later"])
+def test_what_follows_is_tried_for_the_first_time(acks, logged, alone, kind):
+    """5.4: attempts are counted from 1, in each visit anew."""
+    graph = sketch(f"a:{kind} b:{kind} c:{kind}", "a>b>c")
+    driver = Driver(graph, acks=acks if logged else "settled", logged=logged, alone=alone)
+    if not alone:
+        driver.ack()
+        driver.claim()
+        driver.ack()
+    for node, follower in ("ab", "bc"):
+        driver.finish(node=node)
+        driver.ack()
+        assert 1 == driver.start_of(follower).attempt
+
+
 def test_a_chain_whose_store_is_slow(long_ways):
     driver = Driver(sketch("a b c d", "a>b>c>d"), acks="later")
     driver.ack()
@@ -91,6 +108,8 @@ def test_the_end_of_a_run_that_nobody_hears_of_is_that_of_any_other(long_ways, s
     heard.claim()
     for driver in (heard, alone):
         driver.finish(Add(1))
+    assert image_of(heard.machine.fold) == image_of(alone.machine.fold)
+    for driver in (heard, alone):
         if fails:
             driver.fail("OSError: down", again=Again(0.5))
             driver.now = 60.0
