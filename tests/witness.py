@@ -16,12 +16,13 @@ from terzetto_protocol.composites import Subgraph
 from terzetto_protocol.decisions import Retry, name_of
 from terzetto_protocol.errors import NotStorable
 from terzetto_protocol.events import Event, RunEnded, count_told, told_by
-from terzetto_protocol.fold import Fold, upcast
+from terzetto_protocol.fold import Fold
 from terzetto_protocol.frames import SharedBranch
 from terzetto_protocol.ids import split_event_id
 from terzetto_protocol.image import Image, read_record, read_snapshot
 from terzetto_protocol.inputs import CommitRefused, Input, Probed
 from terzetto_protocol.limits import RUN_AHEAD
+from terzetto_protocol.packing import upcast
 from terzetto_protocol.receipts import (
     AlreadyResolved,
     CancelReceipt,

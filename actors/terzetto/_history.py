@@ -9,8 +9,9 @@ from terzetto_protocol.blueprint import Blueprint
 from terzetto_protocol.codec import readable
 from terzetto_protocol.difference import Change, difference
 from terzetto_protocol.errors import CommitPruned, InvalidRequest, Refused, UnknownRun
-from terzetto_protocol.fold import Fold, upcast
+from terzetto_protocol.fold import Fold
 from terzetto_protocol.image import Snapshot, read_record, read_snapshot
+from terzetto_protocol.packing import upcast
 from terzetto_protocol.records import Record, RunHeader, RunRow
 from terzetto_protocol.shown import Shown
 from terzetto_protocol.travel import as_was, holds, repeats, undone

@@ -4,23 +4,18 @@ Live turns, recovery and replay all end in `move`, which asks no predicate, no c
 only does what the record says was decided.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from math import inf
+from collections.abc import Iterable
 from typing import Any, Final, Generic, TypeVar
 
-import msgspec
-
 from .blueprint import Blueprint
-from .codec import pack
-from .composites import Composite, Subgraph, as_map
-from .errors import Malformed
 from .events import count_told
-from .frames import SLACK, Branch, BranchImage, Counts, Fork, Frame, InnerFrame, SharedBranch
+from .frames import Branch, Frame
 from .ids import event_id
-from .image import Image, Origin, Snapshot, read_record, read_snapshot
-from .limits import OBSERVED_RUN, STATE_BYTES
+from .image import Image, Snapshot, read_record, read_snapshot
+from .limits import OBSERVED_RUN
 from .open_barriers import OpenBarriers
-from .pending import LASTING, WAITING, Pending, fork_path, is_within, label_of
+from .packing import Packing, upcast
+from .pending import LASTING, WAITING, Pending, label_of
 from .records import (
     Answer,
     Asked,
@@ -45,7 +40,6 @@ from .records import (
     failure_in,
     failure_of,
 )
-from .state import Entry, weight_of
 from .statuses import PARKED, TERMINAL, RunStatus, VisitStatus
 
 S = TypeVar("S")
@@ -54,87 +48,10 @@ _PROGRESS: Final = frozenset({Kind.VISIT, Kind.DECIDE, Kind.FORK, Kind.JOIN, Kin
 _PENDING: Final = VisitStatus.PENDING
 
 
-class Fold(Frame[S], Generic[S]):
-    """Image and state of one run: the root frame, and what is known of the others."""
+class Fold(Packing[S], Generic[S]):
+    """The durable half of one run: how it stands, and how a record moves it."""
 
-    __slots__ = (
-        "_upcaster",
-        "asking",
-        "branches",
-        "ceiling",
-        "header",
-        "image",
-        "moved",
-        "opened",
-        "owners",
-        "retrying",
-        "saved",
-        "saved_at",
-        "waiting",
-    )
-
-    def __init__(self, blueprint: Blueprint[S], header: RunHeader, image: Image, state: S, base: bytes) -> None:
-        super().__init__("", blueprint, state, base, image.counts)
-        self.header = header
-        self.image = image
-        self._upcaster = blueprint.upcaster(self.version)
-        """What leads commits that an older version wrote on to this one, if one did."""
-        self.moved: dict[str, str] = {}
-        """Paths that were called otherwise when visits entered them, and how."""
-        self.ceiling = len(base) + SLACK
-        """Bytes of deltas from which on a new snapshot is worth its while."""
-        self.saved = image.seq
-        """The commit of the last snapshot."""
-        self.saved_at = -inf
-        """When that was, as UNIX time; of one that was read, nobody knows."""
-        self.branches: dict[str, Branch[Any]] = {}
-        """Every frame but this one, by its path."""
-        self.owners = _owners(image) if image.forks else {}
-        """Visits of composite places whose branches live."""
-        self.waiting = self.retrying = self.asking = 0
-        self.opened = OpenBarriers()
-        for entry in image.frontier.values():
-            self.waiting += entry.status in WAITING
-            self.retrying += entry.due is not None
-            self.asking += len(entry.asks)
-            self.opened.add_all(entry)
-
-    @property
-    def version(self) -> str:
-        """The version of the graph that wrote the last commit; its own one writes the next."""
-        return self.image.version or self.header.version
-
-    @property
-    def is_old(self) -> bool:
-        """Whether another version of the graph than this one wrote the last commit."""
-        return self._upcaster is not None
-
-    @property
-    def deadline(self) -> float | None:
-        """When something happens by itself to a run that nobody carries: a barrier decides, or its time is up."""
-        if not (self.waiting or self.asking) and self.header.deadline is None:
-            return None
-        return min((moment for moment in (self.ends_at, self.opened.next_moment) if moment is not None), default=None)
-
-    @property
-    def takes_head(self) -> bool:
-        """Whether it waits for its turn on its thread, and is told with its first claim what it begins with."""
-        return self.header.line > 0 and self.image.base is None
-
-    @property
-    def timed(self) -> bool:
-        """Whether any visit has a moment at which something happens to it by itself."""
-        return bool(self.waiting or self.retrying or self.asking)
-
-    @property
-    def ends_at(self) -> float | None:
-        """When the run's deadline passes; None while it stands still, and for a run without one."""
-        header, image = self.header, self.image
-        if header.deadline is None or image.status in TERMINAL:
-            return None
-        if header.deadline_parked:
-            return header.at + header.deadline
-        return None if image.status in PARKED else header.at + header.deadline + image.parked
+    __slots__ = ()
 
     @classmethod
     def load(cls, blueprint: Blueprint[S], header: RunHeader, snapshot: bytes, bodies: Iterable[bytes]) -> "Fold[S]":
@@ -175,181 +92,6 @@ class Fold(Frame[S], Generic[S]):
     def _note_moved(self, before: Iterable[Pending | Step], after: Iterable[Pending | Step]) -> None:
         self.moved.update((new.path, old.path) for old, new in zip(before, after, strict=True) if old.path != new.path)
 
-    # -- frames ----------------------------------------------------------------------------------------------
-
-    def frame(self, path: str) -> Frame[Any]:
-        """The frame of this path."""
-        return self.branches[path] if path else self
-
-    def leaves(self) -> int:
-        """Visits that are pending themselves, and not only their branches."""
-        return len(self.image.frontier) - len(self.owners)
-
-    def fork_of(self, visit: int) -> tuple[str, Fork]:
-        """The open fork of a composite's visit, and its path."""
-        path = fork_path(self.image.frontier[visit])
-        return path, self.image.forks[path]
-
-    def composite_of(self, fork: str) -> Composite[Any]:
-        """The place that opened a fork."""
-        parent, _, place = fork.rpartition("/")
-        composite = self.frame(parent).blueprint.composite(place)
-        if composite is None:
-            raise Malformed(f"fork {fork}", "the graph has no such place that opens branches")
-        return composite
-
-    def branches_of(self, fork: str) -> Iterator[Branch[Any]]:
-        """The branches of a fork that have begun, in order of declaration."""
-        composite = self.composite_of(fork)
-        for index in range(self.image.forks[fork].begun):
-            yield self.branches[composite.path_of(fork, index)]
-
-    def item_of(self, path: str) -> tuple[Any, int] | None:
-        """The item that a path works on, and its position; None outside of a map."""
-        while path in self.branches:
-            branch = self.branches[path]
-            found = as_map(branch.composite)
-            if found is not None:
-                return found.revive(self.image.forks[branch.fork].items[branch.index]), branch.index
-            path = branch.fork.rpartition("/")[0]
-        return None
-
-    def within(self, fork: str) -> list[Pending]:
-        """Pending visits of a fork's branches, however deep."""
-        opened = self.image.forks.get(fork)
-        if opened is not None and self._is_over(fork, opened):
-            return []  # known without a look at every visit of the run
-        return [entry for entry in self.image.frontier.values() if is_within(entry.path, fork)]
-
-    def collected(self, visit: int, joined: Joined) -> list[Entry]:
-        """What the branches that fold have recorded, in order of declaration."""
-        if not joined.folds:
-            return []
-        fork, _ = self.fork_of(visit)
-        left_out = set(joined.dropped)
-        return [entry for branch in self.branches_of(fork) if branch.index not in left_out for entry in branch.entries]
-
-    def _is_over(self, path: str, fork: Fork) -> bool:
-        """Whether nothing is pending in a fork's branches; a failed dataflow may still have visits under way."""
-        branch = self.branches.get(path)
-        return fork.ended == fork.count and (branch is None or not branch.pending)
-
-    def _restore_branches(self) -> None:
-        images, self.image.branches = self.image.branches, {}
-        for path, image in images.items():  # parents come first: they were opened first
-            self._open_branch(path, image.base, image.counts or Counts()).restore(image)
-
-    def _count_pending(self) -> None:
-        for entry in self.image.frontier.values():
-            self.frame(entry.path).pending += 1
-
-    def _open_branch(self, path: str, base: bytes, counts: Counts) -> Branch[Any]:
-        fork = path if path in self.image.forks else path.rpartition("/")[0]
-        composite, parent = self.composite_of(fork), self.frame(fork.rpartition("/")[0])
-        if isinstance(composite, Subgraph):
-            inner = composite.lens.blueprint
-            state = inner.state.unpack(base)
-            branch: Branch[Any] = InnerFrame(path, inner, state, base, counts, composite=composite, fork=fork, index=0)
-        else:
-            index = composite.index_of(path)
-            branch = SharedBranch(path, parent, parent.pack(), composite=composite, fork=fork, index=index)
-        self.branches[path] = branch
-        return branch
-
-    def _open_branches(self, fork: str, steps: Sequence[Step]) -> None:
-        """As `_open_branch` for the first steps of a fork, which share what has to be looked up."""
-        composite, parent = self.composite_of(fork), self.frame(fork.rpartition("/")[0])
-        base = parent.pack()
-        for index, step in enumerate(steps):
-            if not is_within(step.path, fork):
-                return  # the branch around it has given its place to another one
-            self.branches[step.path] = SharedBranch(
-                step.path, parent, base, composite=composite, fork=fork, index=index
-            )
-
-    def _fork(self, record: Record, made: Forked) -> None:
-        path = fork_path(self.image.frontier[record.visit])
-        self.image.forks[path] = Fork(record.visit, made.count, items=made.items)
-        self.owners[record.visit] = None
-        self._count_nested(record, +1)
-        if made.state:
-            self._open_branch(path, made.state, Counts())
-        else:
-            self._open_branches(path, record.steps)
-
-    def _join(self, record: Record, made: Joined) -> None:
-        path, _ = self.fork_of(record.visit)
-        self.image.unknown += made.unknown
-        self._close(path)
-        self._count_nested(record, -1)
-
-    def _call(self, record: Record, made: Called) -> None:
-        self.image.forks[made.path] = Fork(record.visit, 1, called=made.key)
-        self._open_branch(made.path, made.state, Counts())
-
-    def calls(self, visit: int) -> list[str]:
-        """Paths of the graphs that a body runs."""
-        return [path for path, fork in self.image.forks.items() if fork.called and fork.owner == visit]
-
-    def _close(self, path: str) -> None:
-        """Forget a fork with everything in it."""
-        over = self._is_over(path, self.image.forks[path])  # then nothing is open inside, and nobody looks for it
-        frames = [each.path for each in self.branches_of(path)] if over else self._frames_within(path)
-        for entry in self.within(path):
-            self.waiting -= entry.status in WAITING
-            self.retrying -= entry.due is not None
-            self.asking -= len(entry.asks)
-            self.opened.drop_all(entry)
-            del self.image.frontier[entry.visit]
-        for inner in [path] if over else [each for each in self.image.forks if is_within(each, path)]:
-            self.owners.pop(self.image.forks.pop(inner).owner, None)
-        for branch in frames:
-            del self.branches[branch]
-
-    def _count_nested(self, record: Record, change: int) -> None:
-        if record.path and self.leaves_place(record.path, record.place):
-            self.image.forks[self.branches[record.path].fork].nested += change
-
-    def leaves_place(self, path: str, place: str) -> bool:
-        """Whether a branch that waits here gives its place of the limit away: a subgraph is one way on, not many."""
-        composite = self.frame(path).blueprint.composite(place)
-        return composite is not None and not isinstance(composite, Subgraph)
-
-    def _frames_within(self, fork: str) -> list[str]:
-        return [path for path in self.branches if is_within(path, fork)]
-
-    def _rewind(self, made: Rewind) -> None:
-        stored = read_snapshot(made.snapshot)
-        image, was = self.image, stored.image
-        image.frontier, image.forks, image.branches = was.frontier, was.forks, was.branches
-        image.counts, image.visits = was.counts, was.visits
-        self.counts, self.branches = was.counts, {}
-        self.waiting, self.retrying, self.asking = 0, 0, 0  # all of it is pending again
-        self.opened = OpenBarriers()
-        self.owners = _owners(was)
-        self.state = self.blueprint.state.unpack(stored.state)
-        self.rebase(stored.state)
-        self._restore_branches()
-        self.pending = 0
-        self._count_pending()
-
-    def _begin(self, made: Taken) -> None:
-        self.image.base = made.base
-        if made.state:
-            self.state = self.blueprint.state.unpack(made.state)
-            self.rebase(made.state)
-
-    def _migrate(self, made: Migrated) -> None:
-        self.image.version, self._upcaster = made.to, self.blueprint.upcaster(made.to)
-        # It may be tried as often as a new run. A RUNNING one is INTERRUPTED next, which gives a claim back.
-        self.image.claims = int(self.image.status is RunStatus.RUNNING)
-
-    def _end_branch(self, branch: Branch[Any], record: Record) -> None:
-        failure = failure_in(record)
-        goes_on = branch.blueprint.flow is not None and failure is not None and not failure.final
-        branch.ended, branch.failure = True, None if goes_on else failure
-        self.image.forks[branch.fork].ended += 1
-
     # -- the log ---------------------------------------------------------------------------------------------
 
     def move(self, record: Record) -> None:
@@ -388,6 +130,17 @@ class Fold(Frame[S], Generic[S]):
             self._begin(record.detail)
         elif isinstance(record.detail, Migrated):
             self._migrate(record.detail)
+
+    def _begin(self, made: Taken) -> None:
+        self.image.base = made.base
+        if made.state:
+            self.state = self.blueprint.state.unpack(made.state)
+            self.rebase(made.state)
+
+    def _migrate(self, made: Migrated) -> None:
+        self.image.version, self._upcaster = made.to, self.blueprint.upcaster(made.to)
+        # It may be tried as often as a new run. A RUNNING one is INTERRUPTED next, which gives a claim back.
+        self.image.claims = int(self.image.status is RunStatus.RUNNING)
 
     def set_going(self) -> None:
         """As `move`, for the first two commits of a run that nobody stores: it is submitted, and claimed."""
@@ -494,6 +247,12 @@ class Fold(Frame[S], Generic[S]):
         if not any(step.path == record.path for step in record.steps):
             self._end_branch(frame, record)
 
+    def _end_branch(self, branch: Branch[Any], record: Record) -> None:
+        failure = failure_in(record)
+        goes_on = branch.blueprint.flow is not None and failure is not None and not failure.final
+        branch.ended, branch.failure = True, None if goes_on else failure
+        self.image.forks[branch.fork].ended += 1
+
     def _talk(self, entry: Pending, detail: object) -> None:
         """What the body of a visit asked or was told."""
         if isinstance(detail, Asked):
@@ -534,15 +293,6 @@ class Fold(Frame[S], Generic[S]):
             entry.status = VisitStatus.UNKNOWN if step.opening.reconcile else VisitStatus.AWAITING_INPUT
             self.opened.add(entry, entry.barrier, entry.place, step.opening)
 
-    def _frame_for(self, step: Step) -> Frame[Any]:
-        """The frame that a step enters; a branch of which this is the first begins."""
-        if not step.path:
-            return self
-        branch = self.branches.get(step.path) or self._open_branch(step.path, b"", Counts())
-        fork = self.image.forks[branch.fork]
-        fork.begun = max(fork.begun, branch.index + 1)
-        return branch
-
     def _count(self, frame: Frame[Any], step: Step) -> None:
         counts = frame.counts
         counts.visits += counts is not self.counts
@@ -567,48 +317,6 @@ class Fold(Frame[S], Generic[S]):
         image.frontier, image.forks = {}, {}
         self.waiting, self.retrying, self.asking, self.opened = 0, 0, 0, OpenBarriers()
         self.branches, self.owners, self.pending = {}, {}, 0
-
-    def snapshot(self, state: bytes, at: float = -inf) -> bytes:
-        """Encode the image with the encoded state, and begin a new tail; `at` is the time of the commit."""
-        self.rebase(state)
-        return self._pack(state, self._images(), at)
-
-    def origin(self) -> "Origin":
-        """What a snapshot of this moment will need besides the image; raises `NotStorable`."""
-        return self.blueprint.state.pack(self.state), self._images()
-
-    def snapshot_as(self, origin: "Origin", at: float) -> bytes:
-        """Encode the image with a state and branches of an earlier moment, since when nothing was committed."""
-        return self._pack(*origin, at)
-
-    def _images(self) -> dict[str, BranchImage]:
-        return {path: branch.image() for path, branch in self.branches.items()}
-
-    def _pack(self, state: bytes, branches: dict[str, BranchImage], at: float) -> bytes:
-        self.saved, self.saved_at = self.image.seq, at
-        image = msgspec.structs.replace(self.image, branches=branches) if branches else self.image
-        data = pack(Snapshot(image, state), "snapshot", 2 * STATE_BYTES)
-        self.ceiling = len(data) + SLACK
-        return data
-
-    def try_pack(self) -> bytes | None:
-        """The encoded state, or None for one that cannot be stored (which the log itself still can)."""
-        return self.blueprint.state.try_pack(self.state)
-
-    def weigh(self, entries: Sequence[Entry]) -> bool:
-        """Count a batch, and say whether the deltas since the last snapshot outweigh it."""
-        self.weight += weight_of(entries)
-        return self.weight > self.ceiling
-
-
-def _owners(image: Image) -> dict[int, None]:
-    return {fork.owner: None for fork in image.forks.values() if not fork.called}  # empty, it is smaller than a set
-
-
-def upcast(blueprint: Blueprint[Any], header: RunHeader, stored: Snapshot) -> Snapshot:
-    """A stored snapshot as this version of the graph would have written it; raises as `Fold.load`."""
-    caster = blueprint.upcaster(stored.image.version or header.version)
-    return stored if caster is None else caster.snapshot(stored)
 
 
 def _kept(kept: tuple[Kept, ...], detail: Kept | Withdrawn | Resolution) -> tuple[Kept, ...]:

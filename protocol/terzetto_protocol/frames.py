@@ -151,7 +151,7 @@ class Frame(Generic[S]):
         self._base = base
         self._packed = None
         self._tail: list[Any] = []
-        self.weight = 0
+        self.weight: int = 0
         """Bytes of the deltas since then."""
 
 

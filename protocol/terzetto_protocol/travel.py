@@ -6,9 +6,10 @@ from typing import Any, Final
 from msgspec import msgpack
 from msgspec.structs import replace
 
-from .fold import Fold, upcast
+from .fold import Fold
 from .frames import Counts, Fork
 from .image import Image, Snapshot, read_snapshot
+from .packing import upcast
 from .pending import Pending, label_of
 from .records import Kind, Record, Rewind
 from .statuses import VisitStatus

@@ -325,7 +325,7 @@ BUGS: Final[Sequence[Bug]] = (
             ),
         ),
         (
-            f"{_PROTOCOL}/fold.py",
+            f"{_PROTOCOL}/standing.py",
             (
                 "        for index in range(self.image.forks[fork].begun):\n"
                 "            yield self.branches[composite.path_of(fork, index)]\n"
@@ -431,7 +431,7 @@ BUGS: Final[Sequence[Bug]] = (
         "6.5",
         "test_runtime_decisions.py",
         (
-            f"{_PROTOCOL}/fold.py",
+            f"{_PROTOCOL}/packing.py",
             "        data = pack(Snapshot(image, state),",
             "        image = msgspec.structs.replace(image, kept=())\n        data = pack(Snapshot(image, state),",
         ),
