@@ -18,7 +18,7 @@ from .pending import WAITING, Pending
 from .places import Barrier, Edge
 from .records import Failure, Opening, Step
 from .routing import NoWay, Way
-from .stage import Stage
+from .saving import Saving
 from .statuses import FailureCode, RunStatus
 
 S = TypeVar("S")
@@ -45,7 +45,7 @@ def besides(failure: Failure, more: Failure | None) -> Failure:
     return replace(more, message=f"{failure.message}; then {more.message}", errors=errors, trace=trace)
 
 
-class Ahead(Stage[S], Generic[S]):
+class Ahead(Saving[S], Generic[S]):
     """The part of a run's machine that knows where a run goes."""
 
     __slots__ = ()

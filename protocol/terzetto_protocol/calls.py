@@ -59,6 +59,10 @@ class Calls(Leaving[S], Generic[S]):
         told = answer or Answer(failure=branch.failure or Failure(FailureCode.NODE_ERROR, "nobody waits for it"))
         self.waits.post(self.fold.image.seq, Answered(entry.visit, opened.called, told))
 
+    def _answer(self, entry: Pending, key: str) -> None:
+        """Tell a body what is known under this key, once that is durable."""
+        self.waits.post(self.fold.image.seq, Answered(entry.visit, key, entry.journal[key]))
+
     def _answer_of(self, path: str) -> Answer | None:
         branch: Any = self.fold.branches[path]
         if branch.failure is not None:

@@ -154,6 +154,10 @@ class Standing(Frame[S], Generic[S]):
         left_out = set(joined.dropped)
         return [entry for branch in self.branches_of(fork) if branch.index not in left_out for entry in branch.entries]
 
+    def discarded(self, fork: str) -> tuple[str, ...]:
+        """Branches of a fork, however deep, whose commits will not be part of the state."""
+        return tuple(path for path, each in self.branches.items() if is_within(path, fork) and each.has_committed)
+
     def calls(self, visit: int) -> list[str]:
         """Paths of the graphs that a body runs."""
         return [path for path, fork in self.image.forks.items() if fork.called and fork.owner == visit]

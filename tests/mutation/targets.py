@@ -9,8 +9,8 @@ from attrs import frozen
 from ..copies import ROOT
 
 _MACHINE: Final = (
-    "machine", "stage", "everyday", "visits", "forks", "ahead", "steering", "fold", "standing", "branching", "packing",
-    "leaving", "waits", "open_barriers", "openings", "verdict", "decisions",
+    "machine", "stage", "saving", "everyday", "visits", "forks", "joins", "failures", "ahead", "steering", "fold",
+    "standing", "branching", "packing", "leaving", "waits", "open_barriers", "openings", "verdict", "decisions",
 )  # fmt: skip
 _RUNS: Final = (
     "test_machine_*.py", "test_merging.py", "test_joining*.py", "test_promises.py", "test_runtime_barriers.py",
