@@ -439,3 +439,19 @@ async def test_what_nobody_could_do_is_denied_at_once(autojump_clock, command, r
         receipt = await receipt_of(house.disk, "c")
     assert isinstance(receipt, Denied)
     assert reason in receipt.reason
+
+
+async def test_a_reader_who_cannot_be_told_what_others_have_stored_is_no_reader(autojump_clock):
+    """8.2, 11.3: he hears that the store is gone, and may come again."""
+    house, graph = House(), chain("gate", says("two"))
+    store = FaultStore(SimulatedStore(house.disk, name="b", lease=LEASE))
+    async with house.opened("a", graph) as a, opened(store, graph) as b:
+        await told(await a.submit(graph, Tally(), run_id="r"), until=terzetto.BarrierOpened)
+        await told(b.get("r"), until=terzetto.BarrierOpened)
+        async with b.get("r").events():
+            store.on("run").first(1).raises(StoreUnavailable)
+            with pytest.raises(StoreUnavailable):
+                await b.get("r").events().__aenter__()
+            assert 1 == b.hub.statistics().readers
+            async with b.get("r").events():
+                assert 2 == b.hub.statistics().readers

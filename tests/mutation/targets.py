@@ -52,6 +52,8 @@ TARGETS: Final[Sequence[Target]] = (
             "test_sinks.py",
             "test_forgetting_events.py",
             "test_forgetting_runs.py",
+            "test_neighbours.py",
+            "test_runtime_bridge.py",
         ),
     ),
     Target(
