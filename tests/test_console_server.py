@@ -249,7 +249,7 @@ async def test_a_wrong_state_is_refused_with_the_place_of_the_mistake(graph):
     async with place(graph) as here, connect(here.url) as console:
         with pytest.raises(terzetto.Malformed, match=r"\$\.count"):
             await console.submit("chain", b'{"count":"many"}')
-        with pytest.raises(terzetto.InvalidRequest, match="no graph 'other'"):
+        with pytest.raises(terzetto.UnknownGraph, match="no graph 'other'"):
             await console.submit("other", b"{}")
 
 
