@@ -1,5 +1,6 @@
 """What all tests share: `--slow`, forked lives, commands. (Tests that wait for something have their own hard limit.)"""
 
+import gc
 import json
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,12 @@ from .trips import TRIP
 sys.path.append(
     str(Path(__file__).resolve().parent.parent)
 )  # benchmarks/ is tested too, and no part of what is installed
+
+
+def pytest_collection_finish() -> None:
+    """Take what there is before the first test out of the collector's sight: tests that look for garbage make their own."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
