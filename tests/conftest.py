@@ -23,7 +23,7 @@ sys.path.append(
 
 
 def pytest_collection_finish() -> None:
-    """Take what there is before the first test out of the collector's sight: tests that look for garbage make their own."""
+    """Take what is there before the first test out of the collector's sight: tests look for garbage of their own."""
     gc.collect()
     gc.freeze()
 
