@@ -88,7 +88,8 @@ async def _with_clients(url: str, count: int) -> int:
     )
     assert process.stdin is not None
     assert process.stdout is not None
-    assert await process.stdout.receive_some() == b"ready\n"
+    said = await process.stdout.receive_some()
+    assert said == b"ready\n", (said, await process.wait())
     now = resident()
     await process.stdin.aclose()
     assert await process.wait() == 0

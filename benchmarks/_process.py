@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 
 class ChildFailed(Exception):
-    """A fresh process has ended badly; the message is the last line of its complaint."""
+    """A fresh process has ended badly; the message is the last line of its complaint that has words."""
 
 
 def say(*arguments: str, path: str | None = None) -> str:
@@ -29,7 +29,8 @@ def say(*arguments: str, path: str | None = None) -> str:
         environment["PYTHONPATH"] = os.pathsep.join([path, environment.get("PYTHONPATH", "")])
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
     if done.returncode:
-        raise ChildFailed((done.stderr.strip() or f"exit code {done.returncode}").rsplit("\n", 1)[-1])
+        said = [line for line in done.stderr.splitlines() if any(map(str.isalpha, line))]
+        raise ChildFailed(said[-1].strip() if said else f"exit code {done.returncode}")
     sys.stderr.write(done.stderr)
     return done.stdout
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 
 from ._contest import Contest, Opponent, Row, Turn, rows_of
+from ._process import ChildFailed
 
 Note = Callable[[str], None]
 _OURS, _LIMIT = "ours", "the raw limit of the work"
@@ -51,7 +52,12 @@ class _Table:
         self.turns: dict[str, list[Turn]] = {}
 
     def take_turns(self, contest: Contest, number: int) -> None:
-        turns = [self._take_turn(contest, number + turn) for turn in range(contest.turns if number else 1)]
+        turns = list[Turn]()
+        for turn in range(contest.turns if number else 1):
+            try:
+                turns.append(self._take_turn(contest, number + turn))
+            except ChildFailed as error:  # what others have come to meanwhile is not to be lost
+                self._note(f"{contest.name}: a turn is left out: {one_line(error)}")
         if number:
             self.turns.setdefault(contest.name, []).extend(turns)
 

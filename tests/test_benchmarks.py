@@ -13,6 +13,7 @@ from benchmarks import _peers_venv, _servers
 from benchmarks.__main__ import all_contests, choose, playable
 from benchmarks._contest import FASTEST, Bar, Contest, Opponent, Turn, rows_of
 from benchmarks._plot import picture
+from benchmarks._process import ChildFailed
 from benchmarks._rounds import play
 from benchmarks._setting import Peer, Setting, Way
 from benchmarks._sizes import QUICK
@@ -208,6 +209,22 @@ def test_a_raw_loop_that_fails_stops_everything():
 
     with pytest.raises(ValueError, match="ours"):
         play([contest_of(Opponent("raw", fail, ""))], 1, lambda text: None)
+
+
+def test_a_fresh_process_that_fails_costs_a_turn_and_no_more():
+    """What others have come to meanwhile is not lost."""
+    notes, figures = list[str](), iter([1.0, 1.0, None, 3.0])
+
+    def raw() -> float:
+        if (figure := next(figures)) is None:
+            raise ChildFailed("AssertionError: no")
+        return figure
+
+    (row,) = play([contest_of(Opponent("raw", raw, ""))], 3, notes.append)
+    assert 2 == len(row.ratios)
+    assert ["work: a turn is left out: ChildFailed: AssertionError: no"] == [
+        note for note in notes if "left out" in note
+    ]
 
 
 def test_peers_that_are_not_installed_are_left_out_in_a_line_each(monkeypatch, tmp_path):
