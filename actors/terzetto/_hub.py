@@ -90,20 +90,29 @@ class Hub:
         a second terminal event changes nothing, and so does any event once the hub is closed.
         """
         stream = self._streams.get(event.run_id)
-        if stream is not None and stream.idle and stream.log.terminal is not None and isinstance(event, RunQueued):
-            self.forget(event.run_id)  # another owner of the store has deleted that run: this is one of its name
+        if stream is None or stream.idle:
+            self._begin_to_tell(event, stream)
+            return
+        stream.log.append(event)
+        if stream.waiting:
+            stream.wake()
+
+    def _begin_to_tell(self, event: Event, stream: Stream | None) -> None:
+        """Publish an event of a run that has told nothing here yet, or not since it rested."""
+        run_id = event.run_id
+        if stream is not None and stream.log.terminal is not None and isinstance(event, RunQueued):
+            self.forget(run_id)  # another owner of the store has deleted that run: this is one of its name
             stream = None
         if stream is None:
             if self.closed:
                 return
-            stream = self._streams[event.run_id] = Stream(event.run_id, self._log())
+            stream = self._streams[run_id] = Stream(run_id, self._log())
         stream.log.append(event)
         if stream.waiting:
             stream.wake()
-        if stream.idle:
-            stream.idle = False
-            self._idle.pop(event.run_id, None)
-            self.on_stir(event.run_id, stream.log.before)
+        stream.idle = False
+        self._idle.pop(run_id, None)
+        self.on_stir(run_id, stream.log.before)
 
     def publish_step(self, step: Stepped) -> None:
         """Publish the two events of a step, which are made when somebody reads them; as `publish` for each of them."""

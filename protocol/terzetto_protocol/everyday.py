@@ -272,7 +272,7 @@ class Everyday(Forks[S], Generic[S]):
         self.told = number = self.told + 1  # as in `_started`
         node = f"{entry.path}/{entry.place}" if entry.path else entry.place
         run_id = fold.header.run_id
-        if isinstance(emission, str):  # as `chunk_of` does it, for most of what is said
+        if type(emission) is str:  # as `chunk_of` does it, for most of what is said
             return TextChunk(id=number, run_id=run_id, at=at, node=node, visit=visit, text=emission)
         return chunk_of(emission, number, run_id=run_id, at=at, node=node, visit=visit)
 
